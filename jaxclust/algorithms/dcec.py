@@ -1,0 +1,200 @@
+"""DCEC and its family: DEC, IDEC, DEC-conv, DCEC, and k-means on a feature space.
+
+Guo, Liu, Zhu, Yin: Deep Clustering with Convolutional Autoencoders, ICONIP 2017. One module, because the
+methods are one loop under different settings:
+
+  L = reconstruction_weight * L_r + gamma * L_c                                      (eq. 5)
+
+  method                 network   reconstruction_weight   gamma   max_steps
+  kmeans                 pixels    -                       -       0
+  sae-kmeans/cae-kmeans  SAE/CAE   -                       -       0
+  dec/dec-conv           SAE/CAE   0                       1       20,000
+  idec/dcec              SAE/CAE   1                       0.1     20,000
+"""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxclust import losses, optimizers
+from jaxclust.assignment import fraction_changed, hard_assignment, sharpened_target, soft_assignment, squared_distances
+from jaxclust.images import in_blocks, scaled
+from jaxclust.kmeans import kmeans
+from jaxclust.types import Key, Network, Schedule, Variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Defaults: DCEC at the paper's settings."""
+
+    clusters: int = 10
+    """Number of clusters k; also the width of the embedding (section 2)."""
+    gamma: float = 0.1
+    """Weight of the clustering loss (section 3.3)."""
+    reconstruction_weight: float = 1.0
+    """Weight of the reconstruction loss (eq. 5); 0 leaves the decoder out (DEC)."""
+    reconstruction: Literal["mean", "sum"] = "mean"
+    """Squared error averaged over pixels (authors' code) or summed (eq. 4)."""
+    update_interval: int = 140
+    """Steps T between two updates of the target distribution (section 4.2)."""
+    tolerance: float = 1e-3
+    """Stop once fewer than this fraction of labels changed between two updates (delta, section 4.2)."""
+    max_steps: int = 20_000
+    """Steps at the most (authors' code); 0 gives k-means on the features."""
+    restarts: int = 20
+    """k-means runs for the initial centroids, the best kept (authors' code)."""
+    batch: int = 256
+    """Images per step (authors' code)."""
+    optimizer: optimizers.Name = "adam"
+    """Adam with its defaults for the CAE (section 4.2); SGD for the SAE."""
+    learning_rate: float = 1e-3
+    """Step size (Adam's default)."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+
+    def __post_init__(self):
+        optimizers.check(self)
+        if self.clusters < 2:
+            raise ValueError(f"clusters: must be at least 2, got {self.clusters}")
+        if self.reconstruction not in ("mean", "sum"):
+            raise ValueError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
+        for name, least in (("update_interval", 1), ("max_steps", 0), ("restarts", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+        for name in ("gamma", "reconstruction_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: must be at least 0, got {getattr(self, name)}")
+        if not 0 <= self.tolerance <= 1:
+            raise ValueError(f"tolerance: must be in [0, 1], got {self.tolerance}")
+
+
+class State(NamedTuple):
+    """What the next step needs.
+
+    Attributes:
+      variables: the autoencoder's arrays.
+      centroids: float32, (k, d).
+      target: P of the last update, float32, (n, k), rows sum to one.
+      labels: argmax of Q at the last update, int32, (n,).
+      opt_state: the optimiser's arrays, over (params, centroids).
+    """
+
+    variables: Variables
+    centroids: jax.Array
+    target: jax.Array
+    labels: jax.Array
+    opt_state: optax.OptState
+
+
+class Info(NamedTuple):
+    """float32 scalars of a batch: the total loss, and the mean over images of each term, unweighted."""
+
+    loss: jax.Array
+    reconstruction: jax.Array
+    clustering: jax.Array
+
+
+class RefreshInfo(NamedTuple):
+    """Health at an update of the target.
+
+    Attributes:
+      changed: fraction of labels that differ from the last update's, float32.
+      empty_clusters: clusters no image is assigned to, int32.
+      largest_cluster: the largest cluster's share of the images, float32.
+    """
+
+    changed: jax.Array
+    empty_clusters: jax.Array
+    largest_cluster: jax.Array
+
+
+def _optimizer(config: Config) -> optax.GradientTransformation:
+    return optimizers.make(config.optimizer, config.learning_rate, config.momentum)
+
+
+def schedule(config: Config, n: int) -> Schedule:
+    """A window is the T steps between two updates of the target; batches run through the images in order."""
+    steps = min(config.update_interval, max(config.max_steps, 1))
+    return Schedule(min(config.batch, n), steps, config.max_steps // steps, "sequential")
+
+
+def init(config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array) -> State:
+    """k-means on the embedding of all images gives the centroids (section 3.4), and the first target follows."""
+    network_key, kmeans_key = jax.random.split(key)
+    variables = network.init(network_key) if variables is None else variables
+    features = _features(network, variables, images)
+    centroids = kmeans(kmeans_key, features, config.clusters, restarts=config.restarts).centroids
+    opt_state = _optimizer(config).init((variables.params, centroids))
+    target, labels = _target(features, centroids)
+    return State(variables, centroids, target, labels, opt_state)
+
+
+def refresh(
+    config: Config, network: Network, key: Key, state: State, images: jax.Array
+) -> tuple[State, jax.Array, RefreshInfo]:
+    """New target from all images (eq. 8); stop when fewer than ``tolerance`` of the labels changed (section 3.4)."""
+    del key
+    target, labels = _target(_features(network, state.variables, images), state.centroids)
+    changed = fraction_changed(state.labels, labels)
+    sizes = jnp.zeros(config.clusters, jnp.int32).at[labels].add(1)
+    info = RefreshInfo(
+        changed,
+        jnp.sum(sizes == 0, dtype=jnp.int32),
+        jnp.max(sizes).astype(jnp.float32) / jnp.float32(labels.size),
+    )
+    return state._replace(target=target, labels=labels), changed < config.tolerance, info
+
+
+def step(
+    config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
+) -> tuple[State, Info]:
+    """One gradient step on network and centroids (eq. 5 to 7)."""
+    del key
+    pixels = scaled(batch)
+    # Eq. (4) sums over pixels, the authors' code takes the mean.
+    scale = pixels[0].size if config.reconstruction == "sum" else 1
+    weights = {"reconstruction": config.reconstruction_weight * scale, "clustering": config.gamma}
+
+    def loss(trained):
+        params, centroids = trained
+        variables = Variables(params, state.variables.stats)
+        if config.reconstruction_weight > 0:
+            reconstruction, features, stats = network.reconstruct(variables, batch, True)
+            error = losses.squared_error(reconstruction, pixels)
+        else:
+            features, stats = network.encode(variables, batch, True)
+            error = jnp.zeros(batch.shape[0], jnp.float32)
+        divergence = losses.kl_divergence(state.target[rows], soft_assignment(features, centroids))
+        total, means = losses.weighted(weights, {"reconstruction": error, "clustering": divergence})
+        return total, (means, stats)
+
+    trained = (state.variables.params, state.centroids)
+    (total, (means, stats)), gradient = jax.value_and_grad(loss, has_aux=True)(trained)
+    updates, opt_state = _optimizer(config).update(gradient, state.opt_state, trained)
+    params, centroids = optax.apply_updates(trained, updates)
+    state = state._replace(variables=Variables(params, stats), centroids=centroids, opt_state=opt_state)
+    return state, Info(total, **means)
+
+
+def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
+    """Features z, float32 (n, d)."""
+    del config
+    return _features(network, state.variables, images)
+
+
+def predict(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
+    """The nearest centroid in the embedding, which is argmax of q (eq. 6); int32 (n,)."""
+    return hard_assignment(squared_distances(embed(config, network, state, images), state.centroids))
+
+
+def _features(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
+    return in_blocks(lambda block: network.encode(variables, block, False)[0], images)
+
+
+def _target(features: jax.Array, centroids: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """P (eq. 8) and the labels, argmax of Q (eq. 6)."""
+    soft = soft_assignment(features, centroids)
+    return sharpened_target(soft), hard_assignment(squared_distances(features, centroids))

@@ -1,0 +1,89 @@
+"""Distances to centroids, hard and soft assignments, and the sharpened targets that train on them."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def squared_distances(x: jax.Array, centroids: jax.Array) -> jax.Array:
+    """Squared Euclidean distances from each row to each centroid.
+
+    Written ``|x|^2 - 2 x.c + |c|^2``, one matrix product, since the plain differences would be an (n, k, d) array. The
+    form cancels where both points lie far from the origin and near each other, so both are first moved to the
+    mean of the centroids, and what rounding leaves below zero is clipped.
+
+    Args:
+      x: points, float32, (n, d).
+      centroids: float32, (k, d).
+
+    Returns:
+      float32, (n, k), at least 0.
+    """
+    # The distances do not depend on the origin, so neither does their gradient.
+    origin = lax.stop_gradient(jnp.mean(centroids, axis=0))
+    x, centroids = x - origin, centroids - origin
+    products = jnp.matmul(x, centroids.T, precision=lax.Precision.HIGHEST)
+    distances = jnp.sum(x**2, axis=1)[:, None] - 2 * products + jnp.sum(centroids**2, axis=1)
+    return jnp.maximum(distances, 0)
+
+
+def hard_assignment(distances: jax.Array) -> jax.Array:
+    """The nearest centroid of each row, the first one of equals.
+
+    Args:
+      distances: float32, (n, k).
+
+    Returns:
+      int32, (n,), in 0..k-1.
+    """
+    return jnp.argmin(distances, axis=1).astype(jnp.int32)
+
+
+def soft_assignment(x: jax.Array, centroids: jax.Array, v: float = 1.0) -> jax.Array:
+    """Student's t similarity of each row to each centroid (DCEC, Guo et al. 2017, eq. 6; DBC eq. 1).
+
+    ``q_ij`` is proportional to ``(1 + |x_i - c_j|^2 / v)^(-(v + 1) / 2)``. Taken as a softmax of its logarithm, no
+    row underflows to zero, however far it lies from every centroid.
+
+    Args:
+      x: points, float32, (n, d).
+      centroids: float32, (k, d).
+      v: degrees of freedom, positive; 1 in both papers.
+
+    Returns:
+      q, float32, (n, k), rows sum to 1.
+    """
+    return jax.nn.softmax(-(v + 1) / 2 * jnp.log1p(squared_distances(x, centroids) / v), axis=1)
+
+
+def sharpened_target(q: jax.Array, power: float = 2.0, frequency: float = 1.0) -> jax.Array:
+    """The target that soft assignments are pulled to: surer than they are, and fair to small clusters.
+
+    ``p_ij`` is proportional to ``q_ij^power / sum_i q_ij^frequency``. The defaults are DCEC's target (Guo et al. 2017,
+    eq. 8); DBC's has ``frequency = power = alpha``; ``frequency = 0`` divides each cluster by n, which is no balance.
+
+    Args:
+      q: soft assignments, float32, (n, k), rows sum to 1. All points at once: the sum runs over the data set.
+      power: how strongly sure assignments are preferred; 1 or more.
+      frequency: the exponent under the sum that measures how large a cluster is.
+
+    Returns:
+      p, float32, (n, k), rows sum to 1. A column without any mass stays zero.
+    """
+    size = jnp.sum(q**frequency, axis=0)
+    # Each row has an entry of 1 / k or more, so only the columns can vanish.
+    weight = q**power / jnp.maximum(size, jnp.finfo(jnp.float32).tiny)
+    return weight / jnp.sum(weight, axis=1, keepdims=True)
+
+
+def fraction_changed(old: jax.Array, new: jax.Array) -> jax.Array:
+    """The part of the labels that differ (DCEC's stopping rule compares it with delta).
+
+    Args:
+      old: int32, (n,).
+      new: int32, (n,).
+
+    Returns:
+      float32, a scalar in [0, 1].
+    """
+    return jnp.mean(old != new, dtype=jnp.float32)

@@ -1,0 +1,109 @@
+"""Checkpoints of a training, with Orbax: written aside and renamed into place, the last two kept."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxclust.train import Run
+
+KEEP = 2
+
+
+def save(directory: str | os.PathLike, runs: Run, history: dict[str, np.ndarray], clocks: dict[str, float]) -> None:
+    """Writes a checkpoint named by the number of windows done; nothing where that one exists.
+
+    Args:
+      directory: where a training's checkpoints live; made if missing.
+      runs: all lanes.
+      history: columns as in ``train.Event``.
+      clocks: seconds spent so far, by name.
+    """
+    import orbax.checkpoint as ocp
+
+    window = int(np.max(np.asarray(runs.window)))
+    with _manager(directory) as manager:
+        if window in manager.all_steps():
+            return
+        manager.save(
+            window,
+            args=ocp.args.Composite(
+                runs=ocp.args.StandardSave(_named(runs)),
+                history=ocp.args.StandardSave({name: np.asarray(column) for name, column in history.items()}),
+                clocks=ocp.args.JsonSave({name: float(seconds) for name, seconds in clocks.items()}),
+            ),
+        )
+
+
+def restore(directory: str | os.PathLike, template: Run) -> tuple[Run, dict[str, np.ndarray], dict[str, float]] | None:
+    """The last checkpoint's lanes, history and clocks; None where there is none.
+
+    Args:
+      directory: as given to ``save``.
+      template: lanes of the same training, arrays or ``jax.eval_shape``'s of them.
+
+    Raises:
+      ValueError: the checkpoint cannot be read, or holds other arrays than the template.
+    """
+    import orbax.checkpoint as ocp
+
+    if not Path(directory).is_dir():
+        return None
+    with _manager(directory) as manager:
+        window = manager.latest_step()
+        if window is None:
+            return None
+        place = Path(directory) / str(window)
+        expected = _abstract(template)
+        try:
+            found = manager.restore(
+                window,
+                args=ocp.args.Composite(
+                    runs=ocp.args.StandardRestore(),
+                    history=ocp.args.StandardRestore(),
+                    clocks=ocp.args.JsonRestore(),
+                ),
+            )
+        except Exception as error:  # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
+            reason = str(error).split("\n")[0]
+            raise ValueError(f"checkpoint: {place} cannot be read ({type(error).__name__}: {reason})") from error
+    arrays = {name: np.asarray(leaf) for name, leaf in found.runs.items()}
+    shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()}
+    if shapes != expected:
+        differing = sorted(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
+        raise ValueError(f"checkpoint: {place} must hold this training's arrays, differs in {', '.join(differing[:5])}")
+    runs = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in expected])
+    runs = jax.tree.map(jax.numpy.asarray, runs._replace(key=jax.random.wrap_key_data(runs.key)))
+    return runs, {name: np.asarray(column) for name, column in found.history.items()}, found.clocks
+
+
+def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """The fields in which two nested dicts of settings differ, as "name (old -> new)"."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = sorted(old.keys() | new.keys())
+        return [line for name in names for line in differences(old.get(name), new.get(name), f"{prefix}.{name}")]
+    return [] if old == new else [f"{prefix.lstrip('.')} ({old!r} -> {new!r})"]
+
+
+def _manager(directory: str | os.PathLike) -> Any:
+    import orbax.checkpoint as ocp
+
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
+    )
+    return ocp.CheckpointManager(Path(directory).absolute(), options=options)
+
+
+def _named(runs: Run) -> dict[str, np.ndarray]:
+    """The lanes' leaves on the host, by path, keys as their data."""
+    runs = runs._replace(key=jax.random.key_data(runs.key))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(runs)}
+
+
+def _abstract(template: Run) -> dict[str, tuple]:
+    leaves = jax.tree_util.tree_leaves_with_path(
+        jax.eval_shape(lambda runs: runs._replace(key=jax.random.key_data(runs.key)), template)
+    )
+    return {jax.tree_util.keystr(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}

@@ -1,0 +1,326 @@
+"""The command: ``jaxclust fit METHOD --data NAME_OR_PATH --out DIR`` and ``jaxclust methods``."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from jaxclust import datasets, fit, pretrain, record, train
+from jaxclust.algorithms import METHODS, configured
+
+USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
+       jaxclust fit METHOD --help                                  every option of a method
+       jaxclust methods                                            what METHOD can be"""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Common:
+    data: str
+    """A named set (digits, usps, mnist, ...; files under $JAXCLUST_DATA) or a path to an .npz with `images`."""
+    out: Path
+    """Folder for settings, results, labels, history, checkpoints and figures; must not exist."""
+    seeds: str = "5"
+    """How many (5: seeds 0 to 4), or which (0,3,7; or 3, for that one)."""
+    preset: str = "paper"
+    """paper: the published settings; quick: fewer pretraining epochs, nothing else."""
+    over: Literal["auto", "vmap", "map", "shard"] = "auto"
+    """How seeds run: together, one after the other, or spread over devices (on a CPU: over its cores)."""
+    max_seconds: float | None = None
+    """Stop after this long with a checkpoint, to go on with --resume."""
+    pretrained: Path | None = None
+    """Folder of a run whose finished pretraining (same data, seeds, settings) is used instead of a new one."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run in the folder."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Delete an earlier run's files in the folder."""
+    baseline: bool = True
+    """Run k-means on the same pixels with the same seeds, for comparison."""
+    figures: bool = True
+    """Draw curves, embedding and contact sheets."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status: 0, or 2 with one line on stderr for what cannot be done."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(USAGE)
+            return 0
+        command, *rest = arguments
+        if command == "methods":
+            for name, method in METHODS.items():
+                print(f"{name:12} {method.about} (presets: {', '.join(method.presets)})")
+            return 0
+        if command != "fit":
+            raise ValueError(f"command: must be fit or methods, got {command!r}")
+        if not rest or rest[0] in ("-h", "--help"):
+            print(USAGE)
+            return 0 if rest else 2
+        return _fit(rest[0], rest[1:])
+    except (ValueError, OSError) as error:
+        print(f"jaxclust: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jaxclust: interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def _parse(method: str, arguments: list[str]) -> tuple[_Common, Any, Any]:
+    """The common flags, the method's settings and its pretraining's, each setting a flag."""
+    preset = _tyro(
+        dataclasses.make_dataclass("Preset", [("preset", str, "paper")]),
+        arguments,
+        return_unknown_args=True,
+        add_help=False,
+    )[0].preset
+    config, pretraining = configured(method, preset)
+    fields = [("config", Annotated[type(config), tyro.conf.arg(name="")], config)]
+    if pretraining is not None:
+        fields.append(("pretraining", type(pretraining), pretraining))
+    parsed = _tyro(
+        dataclasses.make_dataclass("Arguments", fields, bases=(_Common,), frozen=True),
+        arguments,
+        prog=f"jaxclust fit {method}",
+        description=METHODS[method].about,
+    )
+    return parsed, parsed.config, getattr(parsed, "pretraining", None)
+
+
+def _tyro(kind: type, arguments: list[str], **options: Any) -> Any:
+    """``tyro.cli``, its boxed complaint made one line."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(kind, args=arguments, **options)
+    except SystemExit as end:
+        if not end.code:
+            raise
+        inside = [line.strip("│ ") for line in complaint.getvalue().splitlines() if line.startswith("│")]
+        rule = next((place for place, line in enumerate(inside) if set(line) == {"─"}), len(inside))
+        raise ValueError(" ".join(inside[:rule])) from None
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """ "5" is 0 to 4; "0,3,7" those three; "3," that one."""
+    rule = f"seeds: must be a count from 1 or a list such as 0,3,7 of distinct numbers from 0, got {text!r}"
+    parts = [part.strip() for part in text.removesuffix(",").split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ValueError(rule)
+    numbers = tuple(int(part) for part in parts)
+    if "," not in text:
+        numbers = tuple(range(numbers[0]))
+    if not numbers or len(set(numbers)) < len(numbers) or max(numbers) >= 2**31:
+        raise ValueError(rule)
+    return numbers
+
+
+def _fit(name: str, arguments: list[str]) -> int:
+    if name not in METHODS:
+        raise ValueError(f"method: must be one of {', '.join(METHODS)}, got {name!r}")
+    method = METHODS[name]
+    common, config, pretraining = _parse(name, arguments)
+    seeds = _seeds(common.seeds)
+    if common.max_seconds is not None and not common.max_seconds > 0:
+        raise ValueError(f"max-seconds: must be above 0, got {common.max_seconds}")
+    dataset = datasets.load(common.data)
+    if not any(argument.split("=")[0] == "--clusters" for argument in arguments):
+        if dataset.classes is None:
+            raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
+        config = dataclasses.replace(config, clusters=max(dataset.classes, 2))
+    datasets.check_clusters(dataset, config.clusters)
+    over = _over(common.over, len(seeds))
+    fit.build(method, config, dataset.images.shape[1:])
+    wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining)
+    pretrained = None if common.pretrained is None else _pretrained(common.pretrained, wanted, method.network)
+    record.open_run(common.out, wanted, common.resume, common.overwrite)
+    results = common.out / "results.jsonl"
+    if results.exists():
+        print(f"{common.out} is finished already")
+        _print_table(common.out)
+        return 0
+
+    with _Bars() as bars:
+        done = fit.fit(
+            method,
+            config,
+            pretraining,
+            dataset.images,
+            seeds,
+            over=over,
+            directory=common.out / "checkpoint",
+            pretrained=pretrained,
+            max_seconds=common.max_seconds,
+            progress=bars.show,
+        )
+        steps = _steps(method, config, pretraining, len(dataset.images))
+        record.write(common.out / "history.csv", record.history_csv(done, seeds, steps))
+        if not done.finished:
+            bars.close()
+            print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
+            return 0
+        record.write_labels(common.out / "labels.npy", done.labels)
+        rows = record.rows(wanted, dataset, done, steps["cluster"])
+        if common.baseline and name != "kmeans":
+            record.write_rows(common.out / "baseline.jsonl", _baseline(dataset, config.clusters, seeds, over, bars))
+        if common.figures:
+            _figures(common.out / "figures", method, config, dataset, done, seeds, over, bars)
+    record.write_rows(results, rows)
+    _print_table(common.out)
+    for row in rows:
+        if row["largest_cluster"] is not None and row["largest_cluster"] > record.COLLAPSED:
+            share = f"{100 * row['largest_cluster']:.0f} %"
+            print(
+                f"jaxclust: warning: seed {row['seed']} collapsed, one cluster holds {share} of the images",
+                file=sys.stderr,
+            )
+    return 0
+
+
+def _over(asked: str, seeds: int) -> train.Over:
+    """The fastest way to run the seeds here, unless one is asked for; "shard" makes a device of each CPU core."""
+    cores = os.cpu_count() or 1
+    platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS") or ""
+    # Asking JAX for its backend would start it, and after that its number of CPU devices is fixed.
+    if asked in ("auto", "shard") and seeds > 1 and cores > 1 and "cuda" not in platforms and "tpu" not in platforms:
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", min(cores, seeds))
+    if asked != "auto":
+        return asked
+    return "shard" if jax.default_backend() == "cpu" and jax.device_count() > 1 else "vmap"
+
+
+def _pretrained(directory: Path, wanted: dict[str, Any], network: Callable) -> Path:
+    """The checkpoints of another run, if its pretraining is the one wanted here."""
+    found = record.read_settings(directory)
+    names = ("data", "seeds", "over", "pretraining")
+    theirs, ours = ({name: one[name] for name in names} for one in (found, wanted))
+    theirs["clusters"], ours["clusters"] = found["config"]["clusters"], wanted["config"]["clusters"]
+    theirs["network"], ours["network"] = METHODS[found["method"]].network.__name__, network.__name__
+    differing = record.differences(theirs, ours)
+    if differing:
+        raise ValueError(f"pretrained: {directory} must hold the same pretraining, differs in {'; '.join(differing)}")
+    return directory / "checkpoint"
+
+
+def _steps(method: Any, config: Any, pretraining: Any, n: int) -> dict[str, int]:
+    """Steps in a window of each phase."""
+    steps = {"cluster": method.algorithm.schedule(config, n).steps_per_window}
+    if pretraining is not None:
+        steps["pretrain"] = pretrain.schedule(pretraining, n).steps_per_window
+    return steps
+
+
+def _baseline(
+    dataset: datasets.Dataset, clusters: int, seeds: Sequence[int], over: train.Over, bars: "_Bars"
+) -> list[dict[str, Any]]:
+    """Rows of k-means on the pixels."""
+    config, _ = configured("kmeans", clusters=clusters)
+    wanted = record.settings("kmeans", "paper", dataset, seeds, over, config, None)
+    done = fit.fit(METHODS["kmeans"], config, None, dataset.images, seeds, over=over, progress=bars.show)
+    return record.rows(wanted, dataset, done, 1)
+
+
+def _figures(
+    folder: Path,
+    method: Any,
+    config: Any,
+    dataset: datasets.Dataset,
+    done: fit.Fit,
+    seeds: Sequence[int],
+    over: train.Over,
+    bars: "_Bars",
+) -> None:
+    """Curves of all seeds; embedding and contact sheets of the first that did not fail."""
+    try:
+        from jaxclust import plots
+    except ImportError:
+        print("jaxclust: no figures without matplotlib: pip install 'jaxclust[plots]'", file=sys.stderr)
+        return
+    folder.mkdir(exist_ok=True)
+    plots.curves(folder / "curves.png", {name: phase.history for name, phase in done.phases.items()}, seeds)
+    lane = next((lane for lane, failed in enumerate(done.failed) if failed is None), None)
+    if lane is None:
+        return
+    labels, n = done.labels[lane], len(dataset.images)
+    network = fit.build(method, config, dataset.images.shape[1:])
+    state = jax.tree.map(lambda leaf: np.asarray(leaf[lane]), done.phases["cluster"].runs.state)
+    some = np.random.default_rng(0).permutation(n)[: plots.POINTS]
+    features = np.asarray(
+        jax.jit(method.algorithm.embed, static_argnums=(0, 1))(config, network, state, dataset.images[some])
+    )
+    classes = None if dataset.labels is None else dataset.labels[some]
+    bars.stage("t-SNE")
+    title = f"{dataset.name}, seed {seeds[lane]}: {len(some):,} images"
+    plots.embedding(folder / "embedding.png", features, labels[some], classes, title)
+    bars.stage("contact sheets", config.clusters)
+    digits = len(str(config.clusters - 1))
+    for cluster in range(config.clusters):
+        members = np.flatnonzero(labels == cluster)
+        chosen = np.random.default_rng(cluster).permutation(members)[:100]
+        plots.contact_sheet(folder / f"cluster-{cluster:0{digits}d}.png", dataset.images[chosen])
+        bars.step()
+
+
+def _print_table(directory: Path) -> None:
+    rows = record.read_rows(directory / "results.jsonl")
+    baseline = directory / "baseline.jsonl"
+    first = rows[0]
+    print(
+        f"{first['method']} on {first['data']}: {first['n']:,} images, {first['clusters']} clusters, preset {first['preset']}"
+    )
+    print(record.table([rows, record.read_rows(baseline)] if baseline.exists() else [rows]))
+    print("seconds: the run's wall-clock time without compilation, divided by its seeds; compile s: the whole run's")
+    print(f"files: {directory}")
+
+
+class _Bars:
+    """Progress on stderr: one bar a phase."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def __enter__(self) -> "_Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def show(self, phase: str, event: train.Event | None) -> None:
+        if event is None:
+            self.stage({"pretrain": "pretraining", "cluster": "clustering"}.get(phase, phase), note="compiling")
+            return
+        bar = self._bar
+        bar.total = event.schedule.max_windows
+        bar.n = int(np.max(event.runs.window))
+        last = {name: event.history[name][-1] for name in ("loss", "changed") if name in event.history}
+        bar.set_postfix_str(
+            f"{', '.join(f'{name} {value:.3g}' for name, value in last.items())}; "
+            f"{int(event.done.sum())} of {event.done.size} seeds done",
+            refresh=False,
+        )
+        bar.refresh()
+
+    def stage(self, name: str, total: int | None = None, note: str = "") -> None:
+        self.close()
+        self._bar = tqdm(total=total, desc=name, postfix=note or None, file=sys.stderr, leave=True, dynamic_ncols=True)
+
+    def step(self) -> None:
+        self._bar.update()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

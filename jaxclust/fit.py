@@ -1,0 +1,170 @@
+"""A whole run of a method for many seeds: pretraining, clustering, labels; resumable where it has a directory."""
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclust import checkpoint, pretrain, train
+from jaxclust.algorithms import Method
+from jaxclust.types import Network
+
+CHECKPOINT_SECONDS = 60.0
+"""Between two checkpoints of a run that goes on; a phase's end and an early stop always write one."""
+
+Progress = Callable[[str, train.Event | None], None]
+"""Called with the phase's name when it begins (None) and after each chunk."""
+
+
+class Phase(NamedTuple):
+    """One training of a run.
+
+    Attributes:
+      runs: all lanes.
+      history: columns as in ``train.Event``.
+      seconds: wall-clock seconds of the phase for all seeds together, without compilation.
+      compile_seconds: seconds of tracing and compiling, over all the starts that the phase took.
+      finished: whether all lanes have ended.
+    """
+
+    runs: train.Run
+    history: dict[str, np.ndarray]
+    seconds: float
+    compile_seconds: float
+    finished: bool
+
+
+class Fit(NamedTuple):
+    """What a run gives.
+
+    Attributes:
+      phases: by name, "pretrain" (if the method has one) and "cluster", as far as the run came.
+      finished: False if the run was stopped by ``max_seconds``; ``labels`` is then None.
+      labels: int32 (seeds, n), -1 throughout for a failed seed.
+      failed: for each seed None, or the phase and step at which it met a NaN or inf.
+    """
+
+    phases: dict[str, Phase]
+    finished: bool
+    labels: np.ndarray | None
+    failed: list[tuple[str, int] | None]
+
+
+def build(method: Method, config: Any, shape: tuple[int, int, int]) -> Network:
+    """The method's network for images of shape (h, w, c); as wide in the middle as there are clusters."""
+    return method.network(tuple(shape), config.clusters)
+
+
+def fit(
+    method: Method,
+    config: Any,
+    pretraining: pretrain.Config | None,
+    images: np.ndarray,
+    seeds: tuple[int, ...],
+    *,
+    over: train.Over = "vmap",
+    directory: str | os.PathLike | None = None,
+    pretrained: str | os.PathLike | None = None,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> Fit:
+    """Pretrains, clusters and labels, one lane a seed.
+
+    Methods of one network pretrain alike: the same seed, images and settings give the same weights, so that one
+    run's pretraining can serve the next, as ``pretrained``.
+
+    Args:
+      method: of ``METHODS``.
+      config: its settings.
+      pretraining: the pretraining's, None where the method has none.
+      images: uint8 or float32 in [0, 1], (n, h, w, c).
+      seeds: distinct, at least one.
+      over: how lanes run, see ``train.train``.
+      directory: where checkpoints are kept, one folder a phase, and looked for to go on from.
+      pretrained: another run's ``directory``, with the finished pretraining of the same seeds, images and settings.
+      max_seconds: stop after the chunk in which this is passed, with a checkpoint.
+      progress: called as the run goes.
+
+    Raises:
+      ValueError: an argument breaks its rule, or a checkpoint cannot be used.
+    """
+    deadline = None if max_seconds is None else time.perf_counter() + max_seconds
+    if pretrained is not None and not (Path(pretrained) / "pretrain").is_dir():
+        raise ValueError(f"pretrained: must hold a pretraining, found none in {pretrained}")
+    network = build(method, config, images.shape[1:])
+    images = jnp.asarray(images)
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    phases: dict[str, Phase] = {}
+    failed: list[tuple[str, int] | None] = [None] * len(seeds)
+
+    def run(name, algorithm, settings, keys, variables, directory):
+        place = None if directory is None else Path(directory) / name
+        phase = _phase(
+            name, algorithm, settings, network, keys, images, variables, over, failed, place, deadline, progress
+        )
+        phases[name] = phase
+        for lane, step in enumerate(np.asarray(phase.runs.failed)):
+            if step >= 0 and failed[lane] is None:
+                failed[lane] = (name, int(step))
+        return phase
+
+    variables = None
+    if pretraining is not None:
+        phase = run("pretrain", pretrain, pretraining, pretrain_keys, None, pretrained or directory)
+        if not phase.finished:
+            return Fit(phases, False, None, failed)
+        variables = phase.runs.state.variables
+    phase = run("cluster", method.algorithm, config, cluster_keys, variables, directory)
+    if not phase.finished:
+        return Fit(phases, False, None, failed)
+    labels = train.apply(method.algorithm, config, network, over, phase.runs.state, images, "predict")
+    lost = np.array([place is not None for place in failed])
+    return Fit(phases, True, np.where(lost[:, None], np.int32(-1), np.asarray(labels)), failed)
+
+
+def _phase(name, algorithm, config, network, keys, images, variables, over, failed, place, deadline, progress) -> Phase:
+    """One training: from its checkpoint if there is one, from ``start`` otherwise."""
+    clock, compiled = time.perf_counter(), train.compile_seconds()
+    spent = {"seconds": 0.0, "compile_seconds": 0.0}
+    found = None
+    if progress:
+        progress(name, None)
+    if place is not None and place.is_dir():
+        begin = functools.partial(train.start, algorithm, config, network, "map")
+        found = checkpoint.restore(place, jax.eval_shape(begin, (keys, variables), images))
+    if found is None:
+        runs, history = train.start(algorithm, config, network, over, (keys, variables), images), {}
+        # A seed lost in pretraining does not cluster.
+        lost = jnp.array([entry is not None for entry in failed])
+        runs = runs._replace(failed=jnp.where(lost, jnp.int32(0), runs.failed))
+    else:
+        runs, history, spent = found
+
+    def clocks():
+        compiling = train.compile_seconds() - compiled
+        passed = time.perf_counter() - clock - compiling
+        return {"seconds": spent["seconds"] + passed, "compile_seconds": spent["compile_seconds"] + compiling}
+
+    saved = time.perf_counter()
+
+    def keep(event: train.Event) -> bool:
+        nonlocal saved
+        late = deadline is not None and time.perf_counter() > deadline
+        if place is not None and (late or event.done.all() or time.perf_counter() - saved > CHECKPOINT_SECONDS):
+            checkpoint.save(place, event.runs, event.history, clocks())
+            saved = time.perf_counter()
+        if progress:
+            progress(name, event)
+        return late
+
+    trained = train.train(
+        algorithm, config, network, keys, images, over=over, runs=runs, history=history, callbacks=[keep]
+    )
+    return Phase(trained.runs, trained.history, *clocks().values(), trained.finished)

@@ -1,0 +1,38 @@
+"""Images on the device: scaled inside the step, passed over in blocks to bound the memory of inner maps."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+BLOCK = 1024
+"""Images in a block: large enough for full-speed products, a few hundred MB of inner maps."""
+
+
+def in_blocks(function: Callable[[jax.Array], jax.Array], images: jax.Array, block: int = BLOCK) -> jax.Array:
+    """``function(images)``, computed ``block`` images at a time.
+
+    Args:
+      function: maps (b, ...) to (b, d), each row on its own.
+      images: (n, ...), any dtype.
+      block: the most rows in one call.
+
+    Returns:
+      (n, d), as ``function(images)`` to rounding.
+    """
+    n = images.shape[0]
+    count = -(-n // block)
+    if count <= 1:
+        return function(images)
+    size = -(-n // count)
+    # The last block is filled up with rows from the head, whose results are dropped.
+    rows = (jnp.arange(count * size, dtype=jnp.int32) % n).reshape(count, size)
+    blocks = jax.lax.map(lambda r: function(images[r]), rows)
+    return blocks.reshape(count * size, *blocks.shape[2:])[:n]
+
+
+def scaled(images: jax.Array) -> jax.Array:
+    """Images as float32 in [0, 1], the same shape: uint8 is divided by 255, float is taken as it is."""
+    if images.dtype == jnp.uint8:
+        return images.astype(jnp.float32) * jnp.float32(1 / 255)
+    return images.astype(jnp.float32)

@@ -1,0 +1,239 @@
+"""Convolutions that are fast on every device, and the layers that hold their parameters.
+
+XLA's CPU backend has one fast path, forward convolutions of undilated input in the canonical layout. Its gradients of
+strided convolutions leave it, inside loops by a factor of fifty, and kernels batched over seeds by a factor of four. So
+on a CPU the gradients are written as forward convolutions, and a batch of kernels is a loop. On any other device all
+three are the native operations.
+"""
+
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jax.custom_batching import sequential_vmap
+
+Padding = Literal["SAME", "VALID"]
+
+
+class _Window(NamedTuple):
+    """How a kernel moves over a large map (a convolution's input) and meets a small one (its output); static."""
+
+    stride: int
+    kernel: tuple[int, int]
+    pads: tuple[tuple[int, int], tuple[int, int]]  # zeros around the large map, as lax takes them
+    large: tuple[int, int]
+    small: tuple[int, int]
+
+
+def conv(x, kernel, bias=None, *, stride: int = 1, padding: Padding = "SAME") -> jax.Array:
+    """Convolves images with a kernel, as ``lax.conv_general_dilated`` does.
+
+    Args:
+      x: float32, (n, h, w, c).
+      kernel: float32, (kh, kw, c, o).
+      bias: float32, (o,), or None.
+      stride: step of the kernel in both directions, in pixels.
+      padding: "SAME" returns ceil(h / stride) rows, "VALID" (h - kh) // stride + 1.
+
+    Returns:
+      float32, (n, h', w', o).
+    """
+    window = _window(x.shape[1:3], kernel.shape[:2], stride, padding)
+    y = _conv(window, x, kernel)
+    return y if bias is None else y + bias
+
+
+def conv_transpose(x, kernel, bias=None, *, stride: int = 1, padding: Padding = "SAME") -> jax.Array:
+    """Transposed convolution: the input gradient of ``conv``, as ``lax.conv_transpose(..., transpose_kernel=True)``.
+
+    Args:
+      x: float32, (n, h, w, c).
+      kernel: float32, (kh, kw, o, c): the kernel of the convolution from o to c channels that this one transposes.
+      bias: float32, (o,), or None.
+      stride: pixels of the output for each of the input, in both directions.
+      padding: "SAME" returns h * stride rows, "VALID" h * stride + max(kh - stride, 0).
+
+    Returns:
+      float32, (n, h', w', o).
+    """
+    extra = [0 if padding == "SAME" else max(k - stride, 0) for k in kernel.shape[:2]]
+    large = tuple(size * stride + e for size, e in zip(x.shape[1:3], extra, strict=True))
+    window = _window(large, kernel.shape[:2], stride, padding)
+    y = _conv_transpose(window, x, kernel)
+    return y if bias is None else y + bias
+
+
+def _window(large, kernel, stride, padding) -> _Window:
+    pads = tuple(lax.padtype_to_pads(large, kernel, (stride, stride), padding))
+    small = tuple((n + sum(p) - k) // stride + 1 for n, p, k in zip(large, pads, kernel, strict=True))
+    return _Window(stride, tuple(kernel), pads, tuple(large), small)
+
+
+# The three faces of one bilinear map: each is linear in both arguments, and its gradients are the other two. What is
+# kept for them is the arguments, so that the choice by platform, inside, leaves nothing of the branch not taken.
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv(window, x, kernel):
+    return _by_platform(window, conv_native, conv_native, x, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv_transpose(window, y, kernel):
+    return _by_platform(window, conv_transpose_cpu, conv_transpose_native, y, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _kernel_gradient(window, x, y):
+    return _by_platform(window, kernel_gradient_cpu, kernel_gradient_native, x, y)
+
+
+def _by_platform(window, cpu, native, *arrays):
+    # A convolution batched over kernels becomes a grouped one, four times as slow on a CPU as one after the other.
+    return lax.platform_dependent(*arrays, cpu=sequential_vmap(partial(cpu, window)), default=partial(native, window))
+
+
+_conv.defvjp(
+    lambda window, x, kernel: (_conv(window, x, kernel), (x, kernel)),
+    lambda window, saved, g: (_conv_transpose(window, g, saved[1]), _kernel_gradient(window, saved[0], g)),
+)
+_conv_transpose.defvjp(
+    lambda window, y, kernel: (_conv_transpose(window, y, kernel), (y, kernel)),
+    lambda window, saved, g: (_conv(window, g, saved[1]), _kernel_gradient(window, g, saved[0])),
+)
+_kernel_gradient.defvjp(
+    lambda window, x, y: (_kernel_gradient(window, x, y), (x, y)),
+    lambda window, saved, g: (_conv_transpose(window, saved[1], g), _conv(window, saved[0], g)),
+)
+
+
+def conv_native(window, x, kernel):
+    return _lax_conv(x, kernel, window.pads, stride=window.stride)
+
+
+def conv_transpose_native(window, y, kernel):
+    x = jax.ShapeDtypeStruct((y.shape[0], *window.large, kernel.shape[2]), y.dtype)
+    return jax.linear_transpose(lambda x: conv_native(window, x, kernel), x)(y)[0]
+
+
+def kernel_gradient_native(window, x, y):
+    kernel = jax.ShapeDtypeStruct((*window.kernel, x.shape[3], y.shape[3]), x.dtype)
+    return jax.linear_transpose(lambda kernel: conv_native(window, x, kernel), kernel)(y)[0]
+
+
+def conv_transpose_cpu(window, y, kernel):
+    """As ``conv_transpose_native``, in forward convolutions of stride 1, one for each phase of the stride."""
+    if window.kernel[0] * window.kernel[1] * kernel.shape[2] <= kernel.shape[3]:
+        return _product_then_add(window, y, kernel)
+    s = window.stride
+    # Output rows of one remainder modulo the stride meet every s-th row of the kernel and no other.
+    kernel = jnp.pad(kernel, [(0, max(s - k, 0)) for k in window.kernel] + [(0, 0), (0, 0)])
+    rows, columns = (_phases(window, axis) for axis in (0, 1))
+    phases = [[_stride_one(y, kernel[r::s, q::s], i, j) for q, j in columns] for r, i in rows]
+    x = jnp.stack([jnp.stack(row, axis=3) for row in phases], axis=2)
+    x = x.reshape(x.shape[0], x.shape[1] * s, x.shape[3] * s, x.shape[5])
+    return x[:, : window.large[0], : window.large[1]]
+
+
+def _phases(window, axis):
+    """For each phase of the output's rows: its first row of the kernel, and the padding of the small map."""
+    s, size, small = window.stride, max(window.kernel[axis], window.stride), window.small[axis]
+    count = -(-window.large[axis] // s)
+    phases = []
+    for phase in range(s):
+        start, first = divmod(phase + window.pads[axis][0], s)
+        taps = -(-(size - first) // s)
+        phases.append((first, (taps - 1 - start, count + start - small)))
+    return phases
+
+
+def _stride_one(y, kernel, *pads):
+    if max(sum(p) - k + 1 for p, k in zip(pads, kernel.shape, strict=False)) > 0:
+        # The fast path wants an output no larger than its input; without the barrier XLA would fold the padding back.
+        y = lax.optimization_barrier(_pad(y, pads))
+        pads = ((0, 0), (0, 0))
+    # Nor may XLA fold this transpose into the convolution's dimension numbers, as it would without the barrier.
+    kernel = lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))
+    return _lax_conv(y, kernel, pads)
+
+
+def _product_then_add(window, y, kernel):
+    """As ``conv_transpose_cpu`` where the output's channels are so few that a product has no more columns than y."""
+    s, (kh, kw), c = window.stride, window.kernel, kernel.shape[2]
+    th, tw = -(-kh // s), -(-kw // s)
+    n, h, w, o = y.shape
+    kernel = jnp.pad(kernel, [(0, th * s - kh), (0, tw * s - kw), (0, 0), (0, 0)])
+    products = (y.reshape(-1, o) @ kernel.reshape(-1, o).T).reshape(n, h, w, th, s, tw, s * c)
+    cells = sum(
+        _pad(products[:, :, :, i, :, j].reshape(n, h, w, s * s * c), ((i, th - 1 - i), (j, tw - 1 - j)))
+        for i in range(th)
+        for j in range(tw)
+    )
+    h, w = cells.shape[1:3]
+    x = cells.reshape(n, h, w, s, s, c).swapaxes(2, 3).reshape(n, h * s, w * s, c)
+    pads = zip(window.pads, window.large, x.shape[1:3], strict=True)
+    return _pad(x, [(-before, large + before - size) for (before, _), large, size in pads])
+
+
+def kernel_gradient_cpu(window, x, y):
+    """As ``kernel_gradient_native``: a convolution of x with y, summed over images as if they were channels."""
+    # Transposed by hand: dimension numbers that say the same would leave the fast path.
+    x, y = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
+    kernel = _lax_conv(x, y, window.pads, dilation=window.stride)
+    # Rows of the large map that the stride never reaches come out as further rows of the kernel.
+    return kernel[:, : window.kernel[0], : window.kernel[1]].transpose(1, 2, 0, 3)
+
+
+def _lax_conv(x, kernel, pads, *, stride=1, dilation=1):
+    return lax.conv_general_dilated(
+        x, kernel, (stride,) * 2, pads, rhs_dilation=(dilation,) * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _pad(x, pads):
+    """Pads axes 1 and 2 of (n, h, w, c) with zeros, or crops them where negative."""
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*p, 0) for p in pads), (0, 0, 0)])
+
+
+class Conv(nnx.Module):
+    """``conv`` with its parameters: a Glorot-uniform kernel (kh, kw, c, o) and a zero bias (o,), float32."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, *, stride=1, padding: Padding = "SAME", rngs: nnx.Rngs):
+        self.kernel = nnx.Param(_glorot(rngs.params(), (size, size, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
+        self.stride, self.padding = stride, padding
+
+    def __call__(self, x):
+        return conv(x, self.kernel[...], self.bias[...], stride=self.stride, padding=self.padding)
+
+
+class ConvTranspose(nnx.Module):
+    """``conv_transpose`` with its parameters: a Glorot-uniform kernel (kh, kw, o, c) and a zero bias (o,), float32."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, *, stride=1, padding: Padding = "SAME", rngs: nnx.Rngs):
+        self.kernel = nnx.Param(_glorot(rngs.params(), (size, size, outputs, inputs)))
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
+        self.stride, self.padding = stride, padding
+
+    def __call__(self, x):
+        return conv_transpose(x, self.kernel[...], self.bias[...], stride=self.stride, padding=self.padding)
+
+
+class Dense(nnx.Module):
+    """``x @ kernel + bias``: a Glorot-uniform kernel (inputs, outputs) and a zero bias (outputs,), float32."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(_glorot(rngs.params(), (inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
+
+    def __call__(self, x):
+        return x @ self.kernel[...] + self.bias[...]
+
+
+def _glorot(key, shape):
+    # Keras takes the last two axes as fan-in and fan-out, each times the receptive field; their sum does not mind
+    # that a transposed convolution holds them the other way round.
+    return jax.nn.initializers.glorot_uniform()(key, shape, jnp.float32)

@@ -1,0 +1,222 @@
+"""A run's files: settings, a row of results for each seed, labels, history; and the table people read."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxclust import datasets, metrics, stats
+from jaxclust.checkpoint import differences
+from jaxclust.fit import Fit
+
+SCORES = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
+FILES = ("config.json", "results.jsonl", "baseline.jsonl", "labels.npy", "history.csv")
+FOLDERS = ("checkpoint", "figures")
+COLLAPSED = 0.9
+"""A run whose largest cluster holds more than this share of the images has collapsed."""
+
+
+def settings(
+    method: str, preset: str, dataset: datasets.Dataset, seeds: Sequence[int], over: str, config: Any, pretraining: Any
+) -> dict[str, Any]:
+    """Everything that decides a run's numbers, for ``config.json``."""
+    return {
+        "method": method,
+        "preset": preset,
+        "data": datasets.fingerprint(dataset),
+        "seeds": list(seeds),
+        "over": over,
+        "config": dataclasses.asdict(config),
+        "pretraining": None if pretraining is None else dataclasses.asdict(pretraining),
+    }
+
+
+def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: bool) -> None:
+    """Makes a run's folder, or finds it again, so that nothing in it is lost unasked.
+
+    Args:
+      directory: the run's folder.
+      wanted: ``settings`` of the run.
+      resume: go on in a folder of the same settings.
+      overwrite: delete an earlier run's files there, and nothing else.
+
+    Raises:
+      ValueError: the folder exists and neither flag is given, or both are, or it holds another run.
+    """
+    if resume and overwrite:
+        raise ValueError("resume: must not be given together with overwrite")
+    found = directory / "config.json"
+    if directory.exists() and not (resume or overwrite):
+        raise ValueError(f"out: must not exist without --resume or --overwrite, got {directory}")
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"out: must be a folder, got {directory}")
+    if resume and found.exists():
+        differing = differences(read_settings(directory), wanted)
+        if differing:
+            raise ValueError(f"resume: {directory} must hold the same run, differs in {'; '.join(differing)}")
+        return
+    if resume and directory.exists() and any(directory.iterdir()):
+        raise ValueError(f"resume: {directory} must hold a run, has no config.json")
+    if overwrite:
+        for name in FILES:
+            (directory / name).unlink(missing_ok=True)
+        for name in FOLDERS:
+            shutil.rmtree(directory / name, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    write(found, json.dumps(wanted, indent=2) + "\n")
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """``config.json`` of a run's folder; ValueError if there is none or it is damaged."""
+    path = directory / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"run: {directory} must hold a run, has no config.json") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"run: {path} must be a run's settings, is damaged ({error})") from error
+
+
+def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_window: int) -> list[dict[str, Any]]:
+    """A row of results for each seed.
+
+    ``seconds`` is the run's wall-clock time divided by its seeds, which run together; ``compile_seconds`` is the whole
+    run's. ``steps`` are those of the clustering phase. Without labels the scores are None, as they are for a
+    seed that failed; ``failed`` is then the step of the phase in ``failed_phase``.
+    """
+    seeds, clusters = wanted["seeds"], wanted["config"]["clusters"]
+    seconds = sum(phase.seconds for phase in fit.phases.values()) / len(seeds)
+    compiling = sum(phase.compile_seconds for phase in fit.phases.values())
+    cluster = fit.phases["cluster"].runs
+    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+    result = []
+    for lane, seed in enumerate(seeds):
+        phase, failed = fit.failed[lane] or (None, None)
+        scored = dataset.labels is not None and failed is None
+        scores = metrics.scores(dataset.labels, fit.labels[lane]) if scored else dict.fromkeys(SCORES)
+        sizes = np.bincount(fit.labels[lane], minlength=clusters) if failed is None else None
+        result.append(
+            {
+                "method": wanted["method"],
+                "data": dataset.name,
+                "preset": wanted["preset"],
+                "seed": seed,
+                **{name: scores[name] for name in SCORES},
+                "seconds": round(seconds, 3),
+                "compile_seconds": round(compiling, 3),
+                "n": len(dataset.images),
+                "clusters": clusters,
+                "steps": int(cluster.window[lane]) * steps_per_window if phase != "cluster" else failed,
+                "stopped": bool(cluster.stopped[lane]),
+                "failed": failed,
+                "failed_phase": phase,
+                "empty_clusters": None if sizes is None else int((sizes == 0).sum()),
+                "largest_cluster": None if sizes is None else round(float(sizes.max() / sizes.sum()), 4),
+                "seeds": len(seeds),
+                "over": wanted["over"],
+                "config_hash": digest,
+                "versions": versions(),
+                "device": device(),
+            }
+        )
+    return result
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide the numbers."""
+    return {name: importlib.metadata.version(name) for name in ("jaxclust", "jax", "jaxlib", "optax", "flax", "numpy")}
+
+
+def device() -> str:
+    """What the run ran on, such as "cpu x 2 cores"."""
+    kind = jax.devices()[0].device_kind
+    return f"{kind} x {os.cpu_count()} cores" if jax.default_backend() == "cpu" else f"{kind} x {jax.device_count()}"
+
+
+def history_csv(fit: Fit, seeds: Sequence[int], steps_per_window: dict[str, int]) -> str:
+    """All windows of all phases: seed, phase, window, steps done, then each info; empty where a phase lacks it."""
+    names = list(dict.fromkeys(name for phase in fit.phases.values() for name in phase.history))
+    infos = [name for name in names if name not in ("lane", "window")]
+    text = io.StringIO()
+    text.write(",".join(["seed", "phase", "window", "steps", *infos]) + "\n")
+    for phase_name, phase in fit.phases.items():
+        history = phase.history
+        if not history:
+            continue
+        for place in np.lexsort((history["window"], history["lane"])):
+            window = int(history["window"][place])
+            values = [f"{history[name][place]:.8g}" if name in history else "" for name in infos]
+            steps = (window + 1) * steps_per_window[phase_name]
+            seed = seeds[history["lane"][place]]
+            text.write(",".join([str(seed), phase_name, str(window), str(steps), *values]) + "\n")
+    return text.getvalue()
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Writes a file whole or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(beside, path)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """One JSON object a line."""
+    write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """What ``write_rows`` wrote."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def write_labels(path: Path, labels: np.ndarray) -> None:
+    """An .npy file, int32 (seeds, n)."""
+    content = io.BytesIO()
+    np.save(content, labels.astype(np.int32), allow_pickle=False)
+    write(path, content.getvalue())
+
+
+def table(blocks: Sequence[list[dict[str, Any]]]) -> str:
+    """The runs of several methods side by side: a line a seed, then mean, sd and 95 % interval."""
+    columns = (
+        ("acc", "ACC", 4),
+        ("nmi", "NMI", 4),
+        ("ari", "ARI", 4),
+        ("seconds", "seconds", 1),
+        ("compile_seconds", "compile s", 1),
+    )
+    lines: list[list[str]] = [[""], [""]]
+    lines += [[f"seed {row['seed']}"] for row in blocks[0]]
+    lines += [["mean"], ["sd"], ["95 % low"], ["95 % high"]]
+    notes = []
+    for rows in blocks:
+        lines[0] += [f"{rows[0]['method']}".ljust(10), *[" " * 10] * (len(columns) - 1)]
+        for name, title, digits in columns:
+            values = [row[name] for row in rows]
+            present = [value for value in values if value is not None]
+            cells = ["-" if value is None else f"{value:.{digits}f}" for value in values]
+            if present:
+                _, mean, sd, low, high = stats.summary(present)
+                cells += ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in (mean, sd, low, high)]
+            else:
+                cells += ["-"] * 4
+            for line, cell in zip(lines[1:], [title, *cells], strict=True):
+                line.append(cell)
+        failed = [
+            f"seed {row['seed']} ({row['failed_phase']} step {row['failed']})"
+            for row in rows
+            if row["failed"] is not None
+        ]
+        if failed:
+            notes.append(f"{rows[0]['method']}: failed with NaN or inf, not in the mean: {', '.join(failed)}")
+    body = "\n".join(line[0].ljust(10) + "".join(cell.rjust(10) for cell in line[1:]) for line in lines)
+    return "\n".join(line.rstrip() for line in [*body.split("\n"), *notes])

@@ -1,0 +1,28 @@
+"""Two CPU devices for the whole session, so that spreading seeds over devices is tested everywhere."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 2)
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():
+    os.environ["JAXCLUST_DATA"] = str(SHARED)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's digits as a Dataset: uint8 (1797, 8, 8, 1)."""
+    from jaxclust import datasets
+
+    return datasets.load("digits")
+
+
+@pytest.fixture(scope="session")
+def few_digits(digits):
+    """(images, labels) of 300 digits, for tests of mechanics."""
+    return np.ascontiguousarray(digits.images[:300]), digits.labels[:300]

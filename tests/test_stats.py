@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import scipy.stats
+
+from jaxclust import stats
+
+VALUES = [0.78, 0.81, 0.80, 0.74, 0.83]
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.5])
+def test_summary_is_scipys(confidence):
+    summary = stats.summary(VALUES, confidence)
+    expected = scipy.stats.ttest_1samp(VALUES, 0.0).confidence_interval(confidence)
+    assert summary.n == 5
+    assert summary.mean == pytest.approx(np.mean(VALUES))
+    assert summary.sd == pytest.approx(np.std(VALUES, ddof=1))
+    assert (summary.low, summary.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_prediction_interval_by_its_formula():
+    for runs in (1, 5):
+        low, high = stats.prediction_interval(VALUES, runs, 0.9)
+        half = scipy.stats.t(4).ppf(0.95) * np.std(VALUES, ddof=1) * np.sqrt(1 / 5 + 1 / runs)
+        assert (low, high) == pytest.approx((np.mean(VALUES) - half, np.mean(VALUES) + half))
+
+
+def test_intervals_cover_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(2000, 6))
+    summaries = [stats.summary(draw[:5], 0.8) for draw in draws]
+    intervals = [stats.prediction_interval(draw[:5], 1, 0.8) for draw in draws]
+    # Three standard errors of 2,000 draws are 0.027.
+    assert np.mean([s.low <= 0 <= s.high for s in summaries]) == pytest.approx(0.8, abs=0.027)
+    hits = [low <= draw[5] <= high for (low, high), draw in zip(intervals, draws, strict=True)]
+    assert np.mean(hits) == pytest.approx(0.8, abs=0.027)
+
+
+def test_one_value_has_no_interval():
+    summary = stats.summary([0.7])
+    assert (summary.n, summary.mean) == (1, 0.7)
+    assert np.isnan([summary.sd, summary.low, summary.high, *stats.prediction_interval([0.7])]).all()
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    assert stats.summary([0.5, 0.5, 0.5]) == (3, 0.5, 0.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("function", [stats.summary, stats.prediction_interval])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.5, None, 0.6, float("nan")], r"got \[nan, nan\] at \[1, 3\]"),
+        ([float("inf")], r"got \[inf\] at \[0\]"),
+        ([], "at least one number"),
+        ([[0.5, 0.6]], "at least one number"),
+    ],
+)
+def test_failed_seeds_and_bad_shapes_are_refused(function, values, message):
+    with pytest.raises(ValueError, match=message):
+        function(values)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="confidence must be between 0 and 1, got 95"):
+        stats.summary(VALUES, 95)
+    with pytest.raises(ValueError, match="runs must be at least 1, got 0"):
+        stats.prediction_interval(VALUES, 0)
