@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -67,6 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0 if rest else 2
         return _fit(rest[0], rest[1:])
     except (ValueError, OSError) as error:
+        # A ValueError from elsewhere is a fault of this program, and its traceback is wanted.
+        raised = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
+        if isinstance(error, ValueError) and Path(__file__).parent.resolve() not in raised.parents:
+            raise
         print(f"jaxclust: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -104,9 +110,15 @@ def _tyro(kind: type, arguments: list[str], **options: Any) -> Any:
     except SystemExit as end:
         if not end.code:
             raise
-        inside = [line.strip("│ ") for line in complaint.getvalue().splitlines() if line.startswith("│")]
-        rule = next((place for place, line in enumerate(inside) if set(line) == {"─"}), len(inside))
-        raise ValueError(" ".join(inside[:rule])) from None
+        # A title, the complaint and further help, parted by rules; where stdout is not UTF-8 they are drawn in ASCII.
+        lines = [line.strip("│ ") for line in complaint.getvalue().splitlines()[1:]]
+        lines = itertools.dropwhile(_is_rule, lines)
+        message = " ".join(itertools.takewhile(lambda line: not _is_rule(line), lines))
+        raise ValueError(message) from None
+
+
+def _is_rule(line: str) -> bool:
+    return set(line) <= set("─-╰╯")
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -201,6 +213,8 @@ def _over(asked: str, seeds: int) -> train.Over:
 def _pretrained(directory: Path, wanted: dict[str, Any], network: Callable) -> Path:
     """The checkpoints of another run, if its pretraining is the one wanted here."""
     found = record.read_settings(directory)
+    if not (directory / "results.jsonl").exists():
+        raise ValueError(f"pretrained: must be a finished run, {directory} has no results.jsonl")
     names = ("data", "seeds", "over", "pretraining")
     theirs, ours = ({name: one[name] for name in names} for one in (found, wanted))
     theirs["clusters"], ours["clusters"] = found["config"]["clusters"], wanted["config"]["clusters"]

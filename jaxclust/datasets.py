@@ -1,8 +1,10 @@
 """Image sets: by name, or a user's own .npz file; and the checks every set passes before any work starts."""
 
 import hashlib
+import lzma
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,11 +82,13 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise ValueError(f"data: {path} must be a file, and is not there")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if "images" not in archive:
-                raise ValueError(f"data: {path} must hold an array 'images', got {archive.files}")
-            return archive["images"], archive["labels"] if "labels" in archive else None
-    except (zipfile.BadZipFile, EOFError, OSError, AttributeError) as error:
-        raise ValueError(f"data: {path} must be a readable .npz file ({type(error).__name__}: {error})") from error
+            arrays = {name: archive[name] for name in archive.files if name in ("images", "labels")}
+            names = archive.files
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, TypeError) as error:
+        raise ValueError(f"data: {path} must be a readable .npz file of plain arrays ({error})") from error
+    if "images" not in arrays:
+        raise ValueError(f"data: {path} must hold an array 'images', got {names}")
+    return arrays["images"], arrays.get("labels")
 
 
 def checked(name: str, images: np.ndarray, labels: np.ndarray | None = None) -> Dataset:

@@ -87,7 +87,8 @@ def fit(
       seeds: distinct, at least one.
       over: how lanes run, see ``train.train``.
       directory: where checkpoints are kept, one folder a phase, and looked for to go on from.
-      pretrained: another run's ``directory``, with the finished pretraining of the same seeds, images and settings.
+      pretrained: another ``directory`` for the pretraining, shared by methods with the same network, seeds, images and
+        settings: used if it is finished there, done there otherwise.
       max_seconds: stop after the chunk in which this is passed, with a checkpoint.
       progress: called as the run goes.
 
@@ -95,8 +96,6 @@ def fit(
       ValueError: an argument breaks its rule, or a checkpoint cannot be used.
     """
     deadline = None if max_seconds is None else time.perf_counter() + max_seconds
-    if pretrained is not None and not (Path(pretrained) / "pretrain").is_dir():
-        raise ValueError(f"pretrained: must hold a pretraining, found none in {pretrained}")
     network = build(method, config, images.shape[1:])
     images = jnp.asarray(images)
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 POINTS = 1000
 """At most this many images are embedded in two dimensions."""
-_COLORS = "tab10", "tab20"
 
 
 def curves(path: Path, histories: dict[str, dict[str, np.ndarray]], seeds: Sequence[int]) -> None:
@@ -58,7 +57,7 @@ def embedding(path: Path, features: np.ndarray, clusters: np.ndarray, labels: np
     panels = [("cluster", clusters)] + ([] if labels is None else [("true class", labels)])
     figure = Figure(figsize=(4.6 * len(panels), 4.6), layout="constrained")
     for axes, (name, colors) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        axes.scatter(*places.T, c=colors, cmap=_COLORS[colors.max() >= 10], s=8, linewidths=0)
+        axes.scatter(*places.T, c=colors, cmap="tab20" if colors.max() >= 10 else "tab10", s=8, linewidths=0)
         axes.set_title(f"by {name}", loc="left")
         axes.set_xticks([])
         axes.set_yticks([])

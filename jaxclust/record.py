@@ -170,7 +170,12 @@ def write(path: Path, content: str | bytes) -> None:
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     """One JSON object a line."""
-    write(path, "".join(json.dumps(row) + "\n" for row in rows))
+    write(path, lines(rows))
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    """Rows as JSON, one a line."""
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -194,12 +199,12 @@ def table(blocks: Sequence[list[dict[str, Any]]]) -> str:
         ("seconds", "seconds", 1),
         ("compile_seconds", "compile s", 1),
     )
-    lines: list[list[str]] = [[""], [""]]
-    lines += [[f"seed {row['seed']}"] for row in blocks[0]]
-    lines += [["mean"], ["sd"], ["95 % low"], ["95 % high"]]
+    grid: list[list[str]] = [[""], [""]]
+    grid += [[f"seed {row['seed']}"] for row in blocks[0]]
+    grid += [["mean"], ["sd"], ["95 % low"], ["95 % high"]]
     notes = []
     for rows in blocks:
-        lines[0] += [f"{rows[0]['method']}".ljust(10), *[" " * 10] * (len(columns) - 1)]
+        grid[0] += [f"{rows[0]['method']}".ljust(10), *[" " * 10] * (len(columns) - 1)]
         for name, title, digits in columns:
             values = [row[name] for row in rows]
             present = [value for value in values if value is not None]
@@ -209,7 +214,7 @@ def table(blocks: Sequence[list[dict[str, Any]]]) -> str:
                 cells += ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in (mean, sd, low, high)]
             else:
                 cells += ["-"] * 4
-            for line, cell in zip(lines[1:], [title, *cells], strict=True):
+            for line, cell in zip(grid[1:], [title, *cells], strict=True):
                 line.append(cell)
         failed = [
             f"seed {row['seed']} ({row['failed_phase']} step {row['failed']})"
@@ -218,5 +223,5 @@ def table(blocks: Sequence[list[dict[str, Any]]]) -> str:
         ]
         if failed:
             notes.append(f"{rows[0]['method']}: failed with NaN or inf, not in the mean: {', '.join(failed)}")
-    body = "\n".join(line[0].ljust(10) + "".join(cell.rjust(10) for cell in line[1:]) for line in lines)
+    body = "\n".join(line[0].ljust(10) + "".join(cell.rjust(10) for cell in line[1:]) for line in grid)
     return "\n".join(line.rstrip() for line in [*body.split("\n"), *notes])

@@ -145,7 +145,7 @@ def test_equal_arguments_give_the_identical_network(factory):
 
 @pytest.mark.parametrize("factory", [cae, sae])
 def test_init_is_a_plain_tree_under_jit_and_vmap(factory):
-    network = factory((8, 8, 1), 3)
+    network = factory((8, 8, 1), 3, (2, 3))  # few layers: drawing their kernels is slow to compile
     keys = jax.random.split(jax.random.key(0), 3)
     alone = jax.jit(network.init)(keys[1])
     lanes = jax.jit(jax.vmap(network.init))(keys)

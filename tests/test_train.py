@@ -22,7 +22,7 @@ def keys(*seeds):
     return jnp.stack([jax.random.key(seed) for seed in seeds])
 
 
-def run(images, seeds=(0, 1, 2), **options):
+def run(images, seeds=(0, 1), **options):
     return train.train(dcec, CONFIG, NETWORK, keys(*seeds), jnp.asarray(images), **options)
 
 
@@ -36,7 +36,7 @@ def plain(runs):
 
 @pytest.fixture(scope="module")
 def whole(few_digits):
-    """Uninterrupted runs of three seeds."""
+    """Uninterrupted runs of two seeds."""
     return {over: run(few_digits[0], over=over, windows_per_chunk=4) for over in ("vmap", "map", "shard")}
 
 
@@ -68,7 +68,7 @@ def test_adaptive_chunks_change_nothing(whole, few_digits):
 
 @pytest.mark.parametrize("over", ["map", "shard"])
 def test_a_lane_is_its_solo_run(whole, few_digits, over):
-    for place, seed in enumerate((0, 1, 2)):
+    for place, seed in enumerate((0, 1)):
         solo = run(few_digits[0], seeds=(seed,), over="map")
         chex.assert_trees_all_equal(plain(lane(whole[over].runs, place)), plain(lane(solo.runs, 0)))
 
@@ -80,7 +80,7 @@ def test_two_devices_agree_with_one(whole):
 
 def test_a_vmapped_lane_is_its_solo_run_to_rounding(few_digits):
     together = run(few_digits[0], over="vmap", windows_per_chunk=1, callbacks=[lambda event: True])
-    for place, seed in enumerate((0, 1, 2)):
+    for place, seed in enumerate((0, 1)):
         solo = run(few_digits[0], seeds=(seed,), over="map", windows_per_chunk=1, callbacks=[lambda event: True])
         ours, theirs = plain(lane(together.runs, place)), plain(lane(solo.runs, 0))
         chex.assert_trees_all_close(ours.state.variables, theirs.state.variables, atol=2e-5)
@@ -104,7 +104,7 @@ def test_seeds_differ(whole):
 def test_history_has_a_row_for_each_window(whole):
     history = whole["vmap"].history
     assert sorted(zip(history["lane"].tolist(), history["window"].tolist(), strict=True)) == [
-        (lane, window) for lane in range(3) for window in range(4)
+        (lane, window) for lane in range(2) for window in range(4)
     ]
     assert np.isfinite(history["loss"]).all()
 

@@ -1,0 +1,77 @@
+"""Who may import whom (docs: the layers), and that nothing heavy is imported before it is used."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "jaxclust"
+LAYERS = {
+    "types": 0,
+    **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
+    **dict.fromkeys(("pretrain", "algorithms"), 2),
+    **dict.fromkeys(("train", "checkpoint"), 3),
+    **dict.fromkeys(("datasets", "fit", "plots", "record"), 4),
+    "cli": 5,
+}
+ASIDE = {"metrics", "stats"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path):
+    """The first name below the package: "networks" for networks/layers.py."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path):
+    """Names imported anywhere in a file, as dotted strings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_module_has_a_layer():
+    assert {part(path) for path in MODULES} - {"__init__"} == LAYERS.keys() | ASIDE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downward(path):
+    mine = part(path)
+    if mine == "__init__":
+        return
+    for name in imported(path):
+        if not name.startswith("jaxclust."):
+            continue
+        theirs = name.split(".")[1]
+        if theirs.startswith("__"):
+            continue
+        if mine in ASIDE:
+            pytest.fail(f"{mine} stands aside and imports {name}")
+        if theirs in ASIDE:
+            assert LAYERS[mine] >= 4, f"{mine} imports {name}"
+            continue
+        assert LAYERS[theirs] <= LAYERS[mine], f"{mine} imports {name}"
+        if mine in ("train", "checkpoint"):
+            assert theirs not in ("algorithms", "pretrain"), "the driver knows no algorithm by name"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_networks_import_flax(path):
+    if part(path) != "networks":
+        assert not any(name.split(".")[0] == "flax" for name in imported(path))
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    heavy = ("matplotlib", "orbax", "sklearn", "tensorflow", "tensorflow_datasets", "torch")
+    code = f"import sys, jaxclust.cli; print([name for name in {heavy} if name in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_algorithms_can_be_used_without_the_command_line_packages():
+    code = "import sys; sys.modules['tyro'] = sys.modules['tqdm'] = None; import jaxclust.fit, jaxclust.record"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

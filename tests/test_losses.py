@@ -1,0 +1,62 @@
+"""Loss terms against slow NumPy loops, and gradients against the closed forms of DEC (Xie et al. 2016, eq. 4 and 5)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxclust import losses
+from jaxclust.assignment import sharpened_target, soft_assignment
+
+
+def test_squared_error_is_the_mean_over_an_examples_entries():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 3, 4, 5, 2), np.float32)
+    expected = [sum((x - y) ** 2 for x, y in zip(a[i].ravel(), b[i].ravel(), strict=True)) / 40 for i in range(3)]
+    np.testing.assert_allclose(losses.squared_error(a, b), expected, rtol=1e-5)
+
+
+def test_kl_divergence_is_a_sum_of_p_log_p_over_q():
+    rng = np.random.default_rng(1)
+    p, q = rng.dirichlet(np.ones(4), (2, 5)).astype(np.float32)
+    expected = [sum(p[i, j] * np.log(p[i, j] / q[i, j]) for j in range(4)) for i in range(5)]
+    np.testing.assert_allclose(losses.kl_divergence(p, q), expected, rtol=1e-4)
+
+
+def test_kl_divergence_of_zeros_is_finite_and_so_is_its_gradient():
+    p, q = jnp.array([[1.0, 0.0]]), jnp.array([[1.0, 0.0]])
+    assert losses.kl_divergence(p, q).tolist() == [0.0]
+    assert np.isfinite(jax.grad(lambda q: losses.kl_divergence(p, q).sum())(q)).all()
+
+
+def test_gradients_of_the_clustering_loss_are_decs_closed_forms():
+    rng = np.random.default_rng(2)
+    z, centroids = rng.standard_normal((6, 3)).astype(np.float32), rng.standard_normal((4, 3)).astype(np.float32)
+    q = np.asarray(soft_assignment(z, centroids))
+    p = np.asarray(sharpened_target(q))
+    dz, dcentroids = np.zeros_like(z), np.zeros_like(centroids)
+    for i in range(6):
+        for j in range(4):
+            difference = z[i] - centroids[j]
+            factor = 2 * (p[i, j] - q[i, j]) / (1 + difference @ difference)
+            dz[i] += factor * difference
+            dcentroids[j] -= factor * difference
+
+    def total(z, centroids):
+        return losses.kl_divergence(p, soft_assignment(z, centroids)).sum()
+
+    got_z, got_centroids = jax.grad(total, argnums=(0, 1))(z, centroids)
+    np.testing.assert_allclose(got_z, dz, atol=1e-5)
+    np.testing.assert_allclose(got_centroids, dcentroids, atol=1e-5)
+
+
+def test_weighted_sums_weighted_means_and_returns_the_means():
+    terms = {"a": jnp.array([1.0, 3.0]), "b": jnp.array([10.0, 20.0])}
+    total, means = losses.weighted({"a": 0.5, "b": 2.0}, terms)
+    assert float(total) == 31.0
+    assert {name: float(value) for name, value in means.items()} == {"a": 2.0, "b": 15.0}
+
+
+def test_weighted_refuses_a_term_without_a_weight():
+    with pytest.raises(ValueError, match=r"weights: must name the terms \['a'\], got \['b'\]"):
+        losses.weighted({"b": 1.0}, {"a": jnp.ones(2)})
