@@ -39,7 +39,7 @@ def main() -> None:
         jax.config.update("jax_num_cpu_devices", os.cpu_count())
     if not as_json:
         print(
-            f"{'seeds':>5} {'over':6} {'together s':>11} {'apart s':>9} {'ratio':>6} {'compile s':>10} {'solo compile s':>15}"
+            f"{'seeds':>5} {'over':6} {'together s':>11} {'apart s':>9} {'ratio':>6} {'compile s':>10} {'solo compile':>15}"
         )
     _, solo_compile = measure((0,), "map")
     for count in COUNTS:

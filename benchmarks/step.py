@@ -1,6 +1,6 @@
 """One training step of DCEC's autoencoder against PyTorch, in one process.
 
-    python -m benchmarks.step [--json] [--repeats 20] [--steps 4]
+    python -m benchmarks.step [--json] [--repeats 20] [--steps 2]
 
 The step is the paper's: 28x28x1 images, batch 256, the loss of reconstruction and of ten clusters, forward, backward
 and Adam; the batch is taken by its rows from bytes on the device. Ours is compiled with a ``lax.scan`` over the steps,
@@ -155,7 +155,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
     parser.add_argument("--repeats", type=int, default=20, help="timings of each variant, at least 20 for a claim")
-    parser.add_argument("--steps", type=int, default=4, help="steps in one timing")
+    parser.add_argument("--steps", type=int, default=2, help="steps in one timing")
     arguments = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", THREADS)  # before the backend starts
     if not arguments.json:

@@ -288,9 +288,8 @@ def _print_table(directory: Path) -> None:
     rows = record.read_rows(directory / "results.jsonl")
     baseline = directory / "baseline.jsonl"
     first = rows[0]
-    print(
-        f"{first['method']} on {first['data']}: {first['n']:,} images, {first['clusters']} clusters, preset {first['preset']}"
-    )
+    run = f"{first['n']:,} images, {first['clusters']} clusters, preset {first['preset']}"
+    print(f"{first['method']} on {first['data']}: {run}")
     print(record.table([rows, record.read_rows(baseline)] if baseline.exists() else [rows]))
     print("seconds: the run's wall-clock time without compilation, divided by its seeds; compile s: the whole run's")
     print(f"files: {directory}")

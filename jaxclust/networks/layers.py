@@ -1,9 +1,10 @@
 """Convolutions that are fast on every device, and the layers that hold their parameters.
 
-XLA's CPU backend has one fast path, forward convolutions of undilated input in the canonical layout. Its gradients of
-strided convolutions leave it, inside loops by a factor of fifty, and kernels batched over seeds by a factor of four. So
-on a CPU the gradients are written as forward convolutions, and a batch of kernels is a loop. On any other device all
-three are the native operations.
+XLA's CPU backend has one fast path for convolutions, which packs patches in the cache and writes none: NHWC, HWIO, no
+dilated input, an output no larger than the input, more than 16 channels on one side. Its own gradients of strided
+convolutions leave that path, inside loops by a factor of fifty, and kernels batched over seeds by a factor of four. So
+on a CPU the gradients are written as such convolutions, and a batch of kernels is a loop. On any other device all three
+are the native operations.
 """
 
 import math
@@ -18,9 +19,8 @@ from jax.custom_batching import sequential_vmap
 
 Padding = Literal["SAME", "VALID"]
 
-_BLOCK_BYTES = (
-    160 * 1024
-)  # of the small map in one turn of a kernel gradient: measured best, flat within a factor of two
+# Of the small map in one turn of a kernel gradient's loop; measured, and flat within a factor of two.
+_BLOCK_BYTES = 160 * 1024
 
 
 class _Window(NamedTuple):
