@@ -38,9 +38,7 @@ def main() -> None:
     if (os.cpu_count() or 1) > 1:
         jax.config.update("jax_num_cpu_devices", os.cpu_count())
     if not as_json:
-        print(
-            f"{'seeds':>5} {'over':6} {'together s':>11} {'apart s':>9} {'ratio':>6} {'compile s':>10} {'solo compile':>15}"
-        )
+        print("seeds over    together s   apart s  ratio  compile s  solo compile")
     _, solo_compile = measure((0,), "map")
     for count in COUNTS:
         seeds = tuple(range(count))
@@ -65,7 +63,7 @@ def main() -> None:
             else:
                 print(
                     f"{count:5} {over:6} {row['together_s']:11.2f} {row['apart_s']:9.2f} {row['ratio']:6.2f} "
-                    f"{compiling:10.1f} {solo_compile:15.1f}",
+                    f"{compiling:10.1f} {solo_compile:13.1f}",
                     flush=True,
                 )
 

@@ -184,7 +184,7 @@ def _fit(name: str, arguments: list[str]) -> int:
         if common.baseline and name != "kmeans":
             record.write_rows(common.out / "baseline.jsonl", _baseline(dataset, config.clusters, seeds, over, bars))
         if common.figures:
-            _figures(common.out / "figures", method, config, dataset, done, seeds, over, bars)
+            _figures(common.out / "figures", method, config, dataset, done, seeds, bars)
     record.write_rows(results, rows)
     _print_table(common.out)
     for row in rows:
@@ -250,7 +250,6 @@ def _figures(
     dataset: datasets.Dataset,
     done: fit.Fit,
     seeds: Sequence[int],
-    over: train.Over,
     bars: "_Bars",
 ) -> None:
     """Curves of all seeds; embedding and contact sheets of the first that did not fail."""
@@ -272,7 +271,7 @@ def _figures(
         jax.jit(method.algorithm.embed, static_argnums=(0, 1))(config, network, state, dataset.images[some])
     )
     classes = None if dataset.labels is None else dataset.labels[some]
-    bars.stage("t-SNE")
+    bars.stage("t-SNE", note=f"{len(some):,} points")
     title = f"{dataset.name}, seed {seeds[lane]}: {len(some):,} images"
     plots.embedding(folder / "embedding.png", features, labels[some], classes, title)
     bars.stage("contact sheets", config.clusters)

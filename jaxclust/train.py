@@ -6,6 +6,7 @@ callback of ``train``, called between chunks.
 """
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -134,34 +135,6 @@ def train(
     return Trained(runs, history, bool(done.all()))
 
 
-def _over_devices(jitted: Callable) -> Callable:
-    """Adds over="shard": each device runs its share of the lanes, as "map" does, by the same program.
-
-    A program for each device, not one partitioned over all: partitioned programs are fused differently and round
-    differently, and a seed's numbers would depend on how many devices there are.
-    """
-
-    @functools.wraps(jitted)
-    def call(algorithm, config, network, over, lanes, images, *rest):
-        if over != "shard":
-            return jitted(algorithm, config, network, over, lanes, images, *rest)
-        count, devices = jax.tree.leaves(lanes)[0].shape[0], jax.local_devices()
-        shares = np.array_split(np.arange(count), min(count, len(devices)))
-
-        def run(share, device):
-            part = jax.tree.map(lambda leaf: leaf[share[0] : share[-1] + 1], lanes)
-            part, pixels = jax.device_put((part, images), device)
-            return jax.block_until_ready(jitted(algorithm, config, network, "map", part, pixels, *rest))
-
-        # Threads, so that the devices' programs compile at the same time.
-        with ThreadPoolExecutor(len(shares)) as pool:
-            parts = list(pool.map(run, shares, devices))
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *jax.device_put(parts, devices[0]))
-
-    return call
-
-
-@_over_devices
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def start(
     algorithm: Algorithm,
@@ -181,6 +154,33 @@ def start(
         return Run(run_key, state, jnp.int32(0), jnp.asarray(False), failed)
 
     return _each(lane, over)(lanes, images)
+
+
+def _over_devices(jitted: Callable) -> Callable:
+    """Adds over="shard": each device runs its share of the lanes, as "map" does, by the same program.
+
+    A program for each device, not one partitioned over all: partitioned programs are fused differently and round
+    differently, and a seed's numbers would depend on how many devices there are.
+    """
+
+    @functools.wraps(jitted)
+    def call(algorithm, config, network, over, runs, images, windows):
+        if over != "shard":
+            return jitted(algorithm, config, network, over, runs, images, windows)
+        lanes, devices = runs.window.shape[0], jax.local_devices()
+        shares = np.array_split(np.arange(lanes), min(lanes, len(devices)))
+
+        def run(share, device):
+            part = jax.tree.map(lambda leaf: leaf[share[0] : share[-1] + 1], runs)
+            part, pixels = jax.device_put((part, images), device)
+            return jax.block_until_ready(jitted(algorithm, config, network, "map", part, pixels, windows))
+
+        # Threads, so that the devices' programs compile at the same time.
+        with ThreadPoolExecutor(len(shares)) as pool:
+            parts = list(pool.map(run, shares, devices))
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *jax.device_put(parts, devices[0]))
+
+    return call
 
 
 @_over_devices
@@ -222,7 +222,6 @@ def chunk(
     return _each(lane, over)(runs, images, windows)
 
 
-@_over_devices
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 6))
 def apply(
     algorithm: Algorithm,
@@ -240,9 +239,9 @@ def apply(
 
 def _each(lane: Callable, over: Over) -> Callable:
     """``lane(inputs, *shared)`` for one seed, as a function of all seeds' inputs."""
-    if over == "map":
-        return lambda inputs, *shared: jax.lax.map(lambda one: lane(one, *shared), inputs)
-    return lambda inputs, *shared: jax.vmap(lambda one: lane(one, *shared))(inputs)
+    if over == "vmap":
+        return lambda inputs, *shared: jax.vmap(lambda one: lane(one, *shared))(inputs)
+    return lambda inputs, *shared: jax.lax.map(lambda one: lane(one, *shared), inputs)
 
 
 def ended(runs: Run, schedule: Schedule) -> np.ndarray:
@@ -311,17 +310,26 @@ def _columns(infos: dict[str, jax.Array], before: np.ndarray, after: np.ndarray)
     return columns | {name: np.asarray(values)[ran] for name, values in infos.items()}
 
 
-_compiling = {"seconds": 0.0}
+# Spans of tracing, lowering and compiling, (begin, end), disjoint: traces nest, and threads compile side by side.
+_compiling: list[tuple[float, float]] = []
+_compiling_lock = threading.Lock()
 
 
 def _note_compilation(event: str, seconds: float, **_) -> None:
-    if event.startswith("/jax/core/compile/"):
-        _compiling["seconds"] += seconds
+    if not event.startswith("/jax/core/compile/"):
+        return
+    with _compiling_lock:
+        end = time.perf_counter()
+        begin = end - seconds
+        while _compiling and _compiling[-1][1] > begin:
+            begin = min(begin, _compiling.pop()[0])
+        _compiling.append((begin, end))
 
 
 jax.monitoring.register_event_duration_secs_listener(_note_compilation)
 
 
 def compile_seconds() -> float:
-    """Seconds this process has spent tracing, lowering and compiling JAX programs so far."""
-    return _compiling["seconds"]
+    """Wall-clock seconds in which this process has traced, lowered or compiled JAX programs so far."""
+    with _compiling_lock:
+        return sum(end - begin for begin, end in _compiling)

@@ -38,8 +38,8 @@ class Method(NamedTuple):
 _CAE = pretrain.Config()
 _SAE = pretrain.Config(epochs=400, optimizer="sgd", learning_rate=0.01, reconstruction="sum")
 _SAE_STEP = {"optimizer": "sgd", "learning_rate": 0.01}
-_QUICK_CAE = {"paper": {}, "quick": {"pretraining.epochs": 40}}
-_QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 80}}
+_QUICK_CAE = {"paper": {}, "quick": {"pretraining.epochs": 100}}
+_QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
 _KMEANS = {"max_steps": 0}
 _DEC = {"reconstruction_weight": 0.0, "gamma": 1.0}
 

@@ -83,7 +83,7 @@ def _window(large, kernel, stride, padding) -> _Window:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _conv(window, x, kernel):
-    return _by_platform(window, conv_native, conv_native, x, kernel)
+    return _by_platform(window, conv_cpu, conv_native, x, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -115,6 +115,13 @@ _kernel_gradient.defvjp(
 )
 
 
+def conv_cpu(window, x, kernel):
+    """As ``conv_native``; one matrix product where the kernel covers the map."""
+    if _covered(window):
+        return (x.reshape(x.shape[0], -1) @ _matrix(window, kernel)).reshape(x.shape[0], *window.small, kernel.shape[3])
+    return conv_native(window, x, kernel)
+
+
 def conv_native(window, x, kernel):
     return _lax_conv(x, kernel, window.pads, stride=window.stride)
 
@@ -131,6 +138,9 @@ def kernel_gradient_native(window, x, y):
 
 def conv_transpose_cpu(window, y, kernel):
     """As ``conv_transpose_native``, in forward convolutions of stride 1, one for each phase of the stride."""
+    if _covered(window):
+        x = y.reshape(y.shape[0], -1) @ _matrix(window, kernel).T
+        return x.reshape(y.shape[0], *window.large, kernel.shape[2])
     if window.kernel[0] * window.kernel[1] * kernel.shape[2] <= kernel.shape[3]:
         return _product_then_add(window, y, kernel)
     s = window.stride
@@ -141,6 +151,25 @@ def conv_transpose_cpu(window, y, kernel):
     x = jnp.stack([jnp.stack(row, axis=3) for row in phases], axis=2)
     x = x.reshape(x.shape[0], x.shape[1] * s, x.shape[3] * s, x.shape[5])
     return x[:, : window.large[0], : window.large[1]]
+
+
+def _covered(window):
+    """Whether the kernel is as large as the map: a product of whole maps then has no more terms than a convolution.
+
+    XLA's fast path does not take a kernel wider than the map.
+    """
+    return math.prod(window.large) <= math.prod(window.kernel)
+
+
+def _matrix(window, kernel):
+    """The convolution as a matrix, (h * w * c, h' * w' * o): each of its columns is the kernel, shifted and cropped."""
+    shifts = [
+        [(i * window.stride - before, size - k - i * window.stride + before, 0) for i in range(small)]
+        for (before, _), size, k, small in zip(window.pads, window.large, window.kernel, window.small, strict=True)
+    ]
+    zero, still = jnp.zeros((), kernel.dtype), (0, 0, 0)
+    columns = [lax.pad(kernel, zero, [row, column, still, still]) for row in shifts[0] for column in shifts[1]]
+    return jnp.stack(columns, axis=3).reshape(math.prod(window.large) * kernel.shape[2], -1)
 
 
 def _phases(window, axis):
@@ -185,6 +214,10 @@ def _product_then_add(window, y, kernel):
 
 def kernel_gradient_cpu(window, x, y):
     """As ``kernel_gradient_native``: a convolution of x with y, summed over images as if they were channels."""
+    if _covered(window):
+        kernel = jax.ShapeDtypeStruct((*window.kernel, x.shape[3], y.shape[3]), x.dtype)
+        matrix = x.reshape(x.shape[0], -1).T @ y.reshape(y.shape[0], -1)
+        return jax.linear_transpose(partial(_matrix, window), kernel)(matrix)[0]
     # XLA reads all of y for every few rows of the product: by blocks of images it stays in the cache.
     block = 2 ** int(math.log2(max(_BLOCK_BYTES / (4 * math.prod(y.shape[1:])), 1)))
     blocks = -(-x.shape[0] // block)
