@@ -145,6 +145,8 @@ def _phase(name, algorithm, config, network, keys, images, variables, over, fail
         runs = runs._replace(failed=jnp.where(lost, jnp.int32(0), runs.failed))
     else:
         runs, history, spent = found
+        if train.ended(runs, algorithm.schedule(config, len(images))).all():
+            return Phase(runs, history, **spent, finished=True)
 
     def clocks():
         compiling = train.compile_seconds() - compiled

@@ -27,8 +27,13 @@ def curves(path: Path, histories: dict[str, dict[str, np.ndarray]], seeds: Seque
         for lane, seed in enumerate(seeds):
             mine = columns["lane"] == lane
             window, values = columns["window"][mine] + 1, columns[name][mine]
-            axes.plot(window, np.where(values > 0, values, np.nan), label=f"seed {seed}", linewidth=1.2)
-        axes.set_yscale("log")
+            axes.plot(window, values, label=f"seed {seed}", linewidth=1.2)
+        # No label changes at the end of many runs: the scale has to show 0.
+        if name == "loss":
+            axes.set_yscale("log")
+        else:
+            axes.set_yscale("symlog", linthresh=1e-3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title({"pretrain": "pretraining", "cluster": "clustering"}.get(phase, phase), loc="left")
         axes.set_xlabel("epoch" if phase == "pretrain" else "update of the target")
         axes.set_ylabel({"loss": "loss", "changed": "fraction of labels changed"}[name])

@@ -1,0 +1,87 @@
+"""A whole run from Python, and its checkpoints."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxclust import checkpoint, fit, train
+from jaxclust.algorithms import METHODS, configured
+
+METHOD = METHODS["idec"]
+
+
+@pytest.fixture(scope="module")
+def settings():
+    config, pretraining = configured("idec", clusters=4)
+    config = dataclasses.replace(config, batch=64, update_interval=4, max_steps=8, restarts=2, tolerance=0.0)
+    return config, dataclasses.replace(pretraining, epochs=2, batch=64)
+
+
+def test_without_a_directory_nothing_is_written(settings, few_digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = fit.fit(METHOD, *settings, few_digits[0], (0, 1), over="map")
+    assert run.finished
+    assert (run.labels.shape, run.labels.dtype) == ((2, 300), np.int32)
+    assert list(run.phases) == ["pretrain", "cluster"]
+    assert all(phase.seconds >= 0 and phase.compile_seconds >= 0 for phase in run.phases.values())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_seed_gives_the_same_labels_whoever_runs_beside_it(settings, few_digits):
+    several = fit.fit(METHOD, *settings, few_digits[0], (0, 1, 7), over="shard")
+    alone = fit.fit(METHOD, *settings, few_digits[0], (7,), over="map")
+    np.testing.assert_array_equal(several.labels[2], alone.labels[0])
+
+
+def test_a_finished_directory_is_read_and_not_run_again(settings, few_digits, tmp_path):
+    first = fit.fit(METHOD, *settings, few_digits[0], (0, 1), over="map", directory=tmp_path)
+    events = []
+    again = fit.fit(
+        METHOD,
+        *settings,
+        few_digits[0],
+        (0, 1),
+        over="map",
+        directory=tmp_path,
+        progress=lambda phase, event: events.append(event),
+    )
+    assert events == [None, None]
+    np.testing.assert_array_equal(first.labels, again.labels)
+    for name in ("loss", "window", "lane"):
+        np.testing.assert_array_equal(first.phases["cluster"].history[name], again.phases["cluster"].history[name])
+    # What the run cost, not what reading it costs.
+    assert 0 < again.phases["pretrain"].seconds <= first.phases["pretrain"].seconds
+
+
+def test_a_checkpoint_of_other_arrays_is_refused(settings, few_digits, tmp_path):
+    fit.fit(METHOD, *settings, few_digits[0], (0, 1), over="map", directory=tmp_path)
+    with pytest.raises(ValueError, match="checkpoint: .* must hold this training's arrays, differs in"):
+        fit.fit(METHOD, *settings, few_digits[0], (0, 1, 2), over="map", directory=tmp_path)
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
+    keys = jax.vmap(jax.random.key)(np.arange(2))
+    state = {"a": {"b": np.float32([[1.5, np.pi], [np.e, 1e-40]])}, "c": np.int32([3, 4])}
+    runs = train.Run(keys, state, np.int32([2, 5]), np.array([False, True]), np.int32([-1, -1]))
+    history = {"lane": np.int32([0, 1]), "loss": np.float32([0.1, 0.2])}
+    checkpoint.save(tmp_path / "c", runs, history, {"seconds": 1.5})
+    back, columns, clocks = checkpoint.restore(tmp_path / "c", jax.tree.map(jax.numpy.asarray, runs))
+    assert jax.tree.structure(back) == jax.tree.structure(runs)
+    np.testing.assert_array_equal(jax.random.key_data(back.key), jax.random.key_data(keys))
+    np.testing.assert_array_equal(back.state["a"]["b"], state["a"]["b"])
+    np.testing.assert_array_equal(back.window, [2, 5])
+    np.testing.assert_array_equal(columns["loss"], history["loss"])
+    assert clocks == {"seconds": 1.5}
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["5"]
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert checkpoint.restore(tmp_path / "none", None) is None
+
+
+def test_differences_name_nested_fields():
+    old, new = {"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 5, "e": 4}}
+    assert checkpoint.differences(old, new) == ["b.c (2 -> 5)", "b.d (3 -> None)", "b.e (None -> 4)"]
+    assert checkpoint.differences(old, old) == []
