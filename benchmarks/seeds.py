@@ -39,11 +39,13 @@ def main() -> None:
         jax.config.update("jax_num_cpu_devices", os.cpu_count())
     if not as_json:
         print("seeds over    together s   apart s  ratio  compile s  solo compile")
-    _, solo_compile = measure((0,), "map")
+    _, solo_compile = measure((0,), "map")  # the process's first
     for count in COUNTS:
         seeds = tuple(range(count))
         for over in ("vmap", "map", "shard"):
+            jax.clear_caches()
             _, compiling = measure(seeds, over)
+            measure((0,), "map")  # compiled again before it is timed
             together, apart = [], []
             for _ in range(REPEATS):  # alternating, so that a slow minute hits both
                 together.append(measure(seeds, over)[0])

@@ -1,5 +1,6 @@
 """Checkpoints of a training, with Orbax: written aside and renamed into place, the last two kept."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,18 @@ from jaxclust.train import Run
 KEEP = 2
 
 
-def save(directory: str | os.PathLike, runs: Run, history: dict[str, np.ndarray], clocks: dict[str, float]) -> None:
+def save(
+    directory: str | os.PathLike,
+    about: dict[str, Any],
+    runs: Run,
+    history: dict[str, np.ndarray],
+    clocks: dict[str, float],
+) -> None:
     """Writes a checkpoint named by the number of windows done; nothing where that one exists.
 
     Args:
       directory: where a training's checkpoints live; made if missing.
+      about: what decides the training's numbers, as JSON can hold it.
       runs: all lanes.
       history: columns as in ``train.Event``.
       clocks: seconds spent so far, by name.
@@ -30,22 +38,25 @@ def save(directory: str | os.PathLike, runs: Run, history: dict[str, np.ndarray]
         manager.save(
             window,
             args=ocp.args.Composite(
-                runs=ocp.args.StandardSave(_named(runs)),
-                history=ocp.args.StandardSave({name: np.asarray(column) for name, column in history.items()}),
+                arrays=ocp.args.StandardSave({"runs": _named(runs), "history": history}),
                 clocks=ocp.args.JsonSave({name: float(seconds) for name, seconds in clocks.items()}),
+                about=ocp.args.JsonSave(about),
             ),
         )
 
 
-def restore(directory: str | os.PathLike, template: Run) -> tuple[Run, dict[str, np.ndarray], dict[str, float]] | None:
+def restore(
+    directory: str | os.PathLike, about: dict[str, Any], template: Run
+) -> tuple[Run, dict[str, np.ndarray], dict[str, float]] | None:
     """The last checkpoint's lanes, history and clocks; None where there is none.
 
     Args:
       directory: as given to ``save``.
+      about: as given to ``save``.
       template: lanes of the same training, arrays or ``jax.eval_shape``'s of them.
 
     Raises:
-      ValueError: the checkpoint cannot be read, or holds other arrays than the template.
+      ValueError: the checkpoint cannot be read, or is of another training.
     """
     import orbax.checkpoint as ocp
 
@@ -61,22 +72,27 @@ def restore(directory: str | os.PathLike, template: Run) -> tuple[Run, dict[str,
             found = manager.restore(
                 window,
                 args=ocp.args.Composite(
-                    runs=ocp.args.StandardRestore(),
-                    history=ocp.args.StandardRestore(),
+                    arrays=ocp.args.StandardRestore(),
                     clocks=ocp.args.JsonRestore(),
+                    about=ocp.args.JsonRestore(),
                 ),
             )
         except Exception as error:  # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
-            reason = str(error).split("\n")[0]
-            raise ValueError(f"checkpoint: {place} cannot be read ({type(error).__name__}: {reason})") from error
-    arrays = {name: np.asarray(leaf) for name, leaf in found.runs.items()}
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            earlier = [step for step in manager.all_steps() if step < window]
+            remedy = f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
+            raise ValueError(f"checkpoint: {place} cannot be read ({reason}){remedy}") from error
+    differing = differences(found.about, json.loads(json.dumps(about)))
+    if differing:
+        raise ValueError(f"checkpoint: {place} must be of the same training, differs in {'; '.join(differing)}")
+    arrays = {name: np.asarray(leaf) for name, leaf in found.arrays["runs"].items()}
     shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()}
     if shapes != expected:
         differing = sorted(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
         raise ValueError(f"checkpoint: {place} must hold this training's arrays, differs in {', '.join(differing[:5])}")
     runs = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in expected])
     runs = jax.tree.map(jax.numpy.asarray, runs._replace(key=jax.random.wrap_key_data(runs.key)))
-    return runs, {name: np.asarray(column) for name, column in found.history.items()}, found.clocks
+    return runs, {name: np.asarray(column) for name, column in found.arrays["history"].items()}, found.clocks
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> list[str]:

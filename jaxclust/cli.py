@@ -19,6 +19,7 @@ from tqdm import tqdm
 from jaxclust import datasets, fit, pretrain, record, train
 from jaxclust.algorithms import METHODS, configured
 
+MOST_SEEDS = 1000
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
        jaxclust fit METHOD --help                                  every option of a method
        jaxclust methods                                            what METHOD can be"""
@@ -129,8 +130,10 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise ValueError(rule)
     numbers = tuple(int(part) for part in parts)
     if "," not in text:
-        numbers = tuple(range(numbers[0]))
-    if not numbers or len(set(numbers)) < len(numbers) or max(numbers) >= 2**31:
+        if not 1 <= numbers[0] <= MOST_SEEDS:
+            raise ValueError(f"{rule}; a count is at most {MOST_SEEDS}, and {text}, with a comma is that one seed")
+        return tuple(range(numbers[0]))
+    if len(set(numbers)) < len(numbers) or max(numbers) >= 2**31:
         raise ValueError(rule)
     return numbers
 
@@ -149,9 +152,13 @@ def _fit(name: str, arguments: list[str]) -> int:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
         config = dataclasses.replace(config, clusters=max(dataset.classes, 2))
     datasets.check_clusters(dataset, config.clusters)
+    if method.config.max_steps == 0 and config.max_steps > 0:
+        raise ValueError(f"max-steps: must be 0 for {name}, which only runs k-means, got {config.max_steps}")
     over = _over(common.over, len(seeds))
     fit.build(method, config, dataset.images.shape[1:])
     wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining)
+    if common.pretrained is not None and common.pretrained.resolve() == common.out.resolve():
+        raise ValueError(f"pretrained: must be another folder than out, got {common.pretrained}")
     pretrained = None if common.pretrained is None else _pretrained(common.pretrained, wanted, method.network)
     record.open_run(common.out, wanted, common.resume, common.overwrite)
     results = common.out / "results.jsonl"
@@ -183,17 +190,15 @@ def _fit(name: str, arguments: list[str]) -> int:
         rows = record.rows(wanted, dataset, done, steps["cluster"])
         if common.baseline and name != "kmeans":
             record.write_rows(common.out / "baseline.jsonl", _baseline(dataset, config.clusters, seeds, over, bars))
+        # Rows before pictures: whatever becomes of those, the results are there.
+        record.write_rows(results, rows)
         if common.figures:
             _figures(common.out / "figures", method, config, dataset, done, seeds, bars)
-    record.write_rows(results, rows)
     _print_table(common.out)
     for row in rows:
         if row["largest_cluster"] is not None and row["largest_cluster"] > record.COLLAPSED:
-            share = f"{100 * row['largest_cluster']:.0f} %"
-            print(
-                f"jaxclust: warning: seed {row['seed']} collapsed, one cluster holds {share} of the images",
-                file=sys.stderr,
-            )
+            share = f"one cluster holds {100 * row['largest_cluster']:.0f} % of the images"
+            print(f"jaxclust: warning: seed {row['seed']} collapsed, {share}", file=sys.stderr)
     return 0
 
 
@@ -205,16 +210,14 @@ def _over(asked: str, seeds: int) -> train.Over:
     if asked in ("auto", "shard") and seeds > 1 and cores > 1 and "cuda" not in platforms and "tpu" not in platforms:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", min(cores, seeds))
-    if asked != "auto":
-        return asked
-    return "shard" if jax.default_backend() == "cpu" and jax.device_count() > 1 else "vmap"
+    return train.fastest(seeds) if asked == "auto" else asked
 
 
 def _pretrained(directory: Path, wanted: dict[str, Any], network: Callable) -> Path:
     """The checkpoints of another run, if its pretraining is the one wanted here."""
     found = record.read_settings(directory)
-    if not (directory / "results.jsonl").exists():
-        raise ValueError(f"pretrained: must be a finished run, {directory} has no results.jsonl")
+    if not (directory / "results.jsonl").exists() or not (directory / "checkpoint" / "pretrain").is_dir():
+        raise ValueError(f"pretrained: must be a finished run with a pretraining of its own, got {directory}")
     names = ("data", "seeds", "over", "pretraining")
     theirs, ours = ({name: one[name] for name in names} for one in (found, wanted))
     theirs["clusters"], ours["clusters"] = found["config"]["clusters"], wanted["config"]["clusters"]
@@ -239,7 +242,8 @@ def _baseline(
     """Rows of k-means on the pixels."""
     config, _ = configured("kmeans", clusters=clusters)
     wanted = record.settings("kmeans", "paper", dataset, seeds, over, config, None)
-    done = fit.fit(METHODS["kmeans"], config, None, dataset.images, seeds, over=over, progress=bars.show)
+    bars.stage("k-means on pixels")
+    done = fit.fit(METHODS["kmeans"], config, None, dataset.images, seeds, over=over)
     return record.rows(wanted, dataset, done, 1)
 
 

@@ -1,6 +1,8 @@
 """A whole run of a method for many seeds: pretraining, clustering, labels; resumable where it has a directory."""
 
+import dataclasses
 import functools
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -68,7 +70,7 @@ def fit(
     images: np.ndarray,
     seeds: tuple[int, ...],
     *,
-    over: train.Over = "vmap",
+    over: train.Over | None = None,
     directory: str | os.PathLike | None = None,
     pretrained: str | os.PathLike | None = None,
     max_seconds: float | None = None,
@@ -85,7 +87,7 @@ def fit(
       pretraining: the pretraining's, None where the method has none.
       images: uint8 or float32 in [0, 1], (n, h, w, c).
       seeds: distinct, at least one.
-      over: how lanes run, see ``train.train``.
+      over: how lanes run, see ``train.train``; None for the way that measured fastest on this kind of device.
       directory: where checkpoints are kept, one folder a phase, and looked for to go on from.
       pretrained: another ``directory`` for the pretraining, shared by methods with the same network, seeds, images and
         settings: used if it is finished there, done there otherwise.
@@ -97,16 +99,26 @@ def fit(
     """
     deadline = None if max_seconds is None else time.perf_counter() + max_seconds
     network = build(method, config, images.shape[1:])
+    over = train.fastest(len(seeds)) if over is None else over
     images = jnp.asarray(images)
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    about = {
+        "network": [method.network.__name__, *images.shape[1:], config.clusters],
+        "images": [len(images), hashlib.sha256(np.asarray(images).tobytes()).hexdigest()],
+        "seeds": list(seeds),
+        "over": over,
+    }
     phases: dict[str, Phase] = {}
     failed: list[tuple[str, int] | None] = [None] * len(seeds)
 
     def run(name, algorithm, settings, keys, variables, directory):
         place = None if directory is None else Path(directory) / name
+        mine = about | {"pretraining": dataclasses.asdict(pretraining) if pretraining else None}
+        if name == "cluster":
+            mine |= {"config": dataclasses.asdict(config)}
         phase = _phase(
-            name, algorithm, settings, network, keys, images, variables, over, failed, place, deadline, progress
+            name, algorithm, settings, network, keys, images, variables, over, failed, place, mine, deadline, progress
         )
         phases[name] = phase
         for lane, step in enumerate(np.asarray(phase.runs.failed)):
@@ -128,7 +140,9 @@ def fit(
     return Fit(phases, True, np.where(lost[:, None], np.int32(-1), np.asarray(labels)), failed)
 
 
-def _phase(name, algorithm, config, network, keys, images, variables, over, failed, place, deadline, progress) -> Phase:
+def _phase(
+    name, algorithm, config, network, keys, images, variables, over, failed, place, about, deadline, progress
+) -> Phase:
     """One training: from its checkpoint if there is one, from ``start`` otherwise."""
     clock, compiled = time.perf_counter(), train.compile_seconds()
     spent = {"seconds": 0.0, "compile_seconds": 0.0}
@@ -137,7 +151,7 @@ def _phase(name, algorithm, config, network, keys, images, variables, over, fail
         progress(name, None)
     if place is not None and place.is_dir():
         begin = functools.partial(train.start, algorithm, config, network, "map")
-        found = checkpoint.restore(place, jax.eval_shape(begin, (keys, variables), images))
+        found = checkpoint.restore(place, about, jax.eval_shape(begin, (keys, variables), images))
     if found is None:
         runs, history = train.start(algorithm, config, network, over, (keys, variables), images), {}
         # A seed lost in pretraining does not cluster.
@@ -157,15 +171,16 @@ def _phase(name, algorithm, config, network, keys, images, variables, over, fail
 
     def keep(event: train.Event) -> bool:
         nonlocal saved
-        late = deadline is not None and time.perf_counter() > deadline
-        if place is not None and (late or event.done.all() or time.perf_counter() - saved > CHECKPOINT_SECONDS):
-            checkpoint.save(place, event.runs, event.history, clocks())
+        if place is not None and time.perf_counter() - saved > CHECKPOINT_SECONDS:
+            checkpoint.save(place, about, event.runs, event.history, clocks())
             saved = time.perf_counter()
         if progress:
             progress(name, event)
-        return late
+        return deadline is not None and time.perf_counter() > deadline
 
     trained = train.train(
         algorithm, config, network, keys, images, over=over, runs=runs, history=history, callbacks=[keep]
     )
+    if place is not None:
+        checkpoint.save(place, about, trained.runs, trained.history, clocks())
     return Phase(trained.runs, trained.history, *clocks().values(), trained.finished)

@@ -40,6 +40,11 @@ def settings(
     }
 
 
+def digest(wanted: dict[str, Any]) -> str:
+    """A short hash of ``settings``, the same for the same numbers."""
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: bool) -> None:
     """Makes a run's folder, or finds it again, so that nothing in it is lost unasked.
 
@@ -66,11 +71,15 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
         return
     if resume and directory.exists() and any(directory.iterdir()):
         raise ValueError(f"resume: {directory} must hold a run, has no config.json")
-    if overwrite:
+    if overwrite and directory.exists() and any(directory.iterdir()):
+        read_settings(directory)  # Only a run's folder is touched.
         for name in FILES:
             (directory / name).unlink(missing_ok=True)
-        for name in FOLDERS:
-            shutil.rmtree(directory / name, ignore_errors=True)
+        for path in (directory / name for name in FOLDERS):
+            if path.is_symlink():
+                path.unlink()
+            elif path.exists():
+                shutil.rmtree(path)
     directory.mkdir(parents=True, exist_ok=True)
     write(found, json.dumps(wanted, indent=2) + "\n")
 
@@ -79,11 +88,14 @@ def read_settings(directory: Path) -> dict[str, Any]:
     """``config.json`` of a run's folder; ValueError if there is none or it is damaged."""
     path = directory / "config.json"
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f"run: {directory} must hold a run, has no config.json") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"run: {path} must be a run's settings, is damaged ({error})") from error
+    if not isinstance(found, dict) or not found.keys() >= {"method", "data", "seeds", "over", "config", "pretraining"}:
+        raise ValueError(f"run: {path} must be a run's settings, got something else")
+    return found
 
 
 def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_window: int) -> list[dict[str, Any]]:
@@ -97,7 +109,6 @@ def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_
     seconds = sum(phase.seconds for phase in fit.phases.values()) / len(seeds)
     compiling = sum(phase.compile_seconds for phase in fit.phases.values())
     cluster = fit.phases["cluster"].runs
-    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     result = []
     for lane, seed in enumerate(seeds):
         phase, failed = fit.failed[lane] or (None, None)
@@ -123,7 +134,7 @@ def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_
                 "largest_cluster": None if sizes is None else round(float(sizes.max() / sizes.sum()), 4),
                 "seeds": len(seeds),
                 "over": wanted["over"],
-                "config_hash": digest,
+                "config_hash": digest(wanted),
                 "versions": versions(),
                 "device": device(),
             }
@@ -210,8 +221,10 @@ def table(blocks: Sequence[list[dict[str, Any]]]) -> str:
             present = [value for value in values if value is not None]
             cells = ["-" if value is None else f"{value:.{digits}f}" for value in values]
             if present:
-                _, mean, sd, low, high = stats.summary(present)
-                cells += ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in (mean, sd, low, high)]
+                _, mean, *spread = stats.summary(present)
+                # One clock for the run: its seeds' equal shares have no spread to speak of.
+                spread = [np.nan] * 3 if name in ("seconds", "compile_seconds") else spread
+                cells += ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in (mean, *spread)]
             else:
                 cells += ["-"] * 4
             for line, cell in zip(grid[1:], [title, *cells], strict=True):

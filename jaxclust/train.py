@@ -98,7 +98,8 @@ def train(
       images: uint8 or float32 in [0, 1], (n, h, w, c), shared by all lanes.
       variables: the network's arrays with a leading lane axis (from pretraining), or None for fresh ones.
       over: how lanes run: "vmap" together; "map" one after the other, each bit for bit as on its own; "shard" as
-        "map" on each of the devices present, the lanes spread over them, with the same numbers as "map".
+        "map" with the windows spread over the devices present, and with its numbers (``start`` and ``apply``, short
+        beside the windows, run on the first device).
       windows_per_chunk: from 1 to CAPACITY; None adapts it to about CHUNK_SECONDS. It changes no number.
       runs: lanes to go on with, instead of new ones.
       history: their history, to go on with.
@@ -242,6 +243,13 @@ def _each(lane: Callable, over: Over) -> Callable:
     if over == "vmap":
         return lambda inputs, *shared: jax.vmap(lambda one: lane(one, *shared))(inputs)
     return lambda inputs, *shared: jax.lax.map(lambda one: lane(one, *shared), inputs)
+
+
+def fastest(lanes: int) -> Over:
+    """The way to run lanes that measured fastest here (``benchmarks/seeds.py``): never "vmap" on a CPU."""
+    if jax.default_backend() != "cpu":
+        return "vmap"
+    return "shard" if lanes > 1 and jax.local_device_count() > 1 else "map"
 
 
 def ended(runs: Run, schedule: Schedule) -> np.ndarray:

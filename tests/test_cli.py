@@ -13,7 +13,7 @@ from jaxclust import cli, record
 
 # Small enough for a test: a few epochs and windows of the real methods.
 SMALL = "--pretraining.epochs 3 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 20 --tolerance 0"
-FEW = f"{SMALL} --restarts 2 --over map"
+FEW = f"{SMALL} --restarts 2 --over shard"
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +195,10 @@ def test_a_folder_that_exists_is_left_alone(finished, data, tmp_path, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
 
 
-def test_overwrite_deletes_a_runs_files_and_nothing_else(data, tmp_path):
+def test_overwrite_deletes_a_runs_files_and_nothing_else(finished, data, tmp_path):
     out = tmp_path / "mine"
     out.mkdir()
+    (out / "config.json").write_text(json.dumps(record.read_settings(finished)))
     (out / "notes.txt").write_text("keep")
     (out / "results.jsonl").write_text("old\n")
     flags = "--overwrite --no-figures --no-baseline --max-seconds 0.001"
@@ -205,6 +206,28 @@ def test_overwrite_deletes_a_runs_files_and_nothing_else(data, tmp_path):
     assert (out / "notes.txt").read_text() == "keep"
     assert not (out / "results.jsonl").exists()
     assert json.loads((out / "config.json").read_text())["seeds"] == [0, 3]
+
+
+def test_overwrite_leaves_a_folder_that_is_no_run(data, tmp_path, capsys):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "thesis.pdf").write_text("keep")
+    assert "must hold a run, has no config.json" in error(capsys, command(data, tmp_path, "--overwrite"))
+    assert (tmp_path / "figures" / "thesis.pdf").read_text() == "keep"
+
+
+def test_pretraining_must_be_another_runs_own(finished, data, tmp_path, capsys):
+    assert "pretrained: must be another folder than out" in error(
+        capsys, command(data, finished, f"--overwrite --pretrained {finished}")
+    )
+    (tmp_path / "config.json").write_text(json.dumps(record.read_settings(finished)))
+    (tmp_path / "results.jsonl").write_text("")
+    line = error(capsys, command(data, tmp_path / "x", f"--pretrained {tmp_path}"))
+    assert "pretrained: must be a finished run with a pretraining of its own" in line
+
+
+def test_k_means_takes_no_steps(data, tmp_path, capsys):
+    line = error(capsys, f"fit kmeans --data {data} --out {tmp_path / 'x'} --max-steps 10".split())
+    assert "max-steps: must be 0 for kmeans, which only runs k-means, got 10" in line
 
 
 def test_unlabelled_images_have_null_scores(few_digits, tmp_path):
@@ -247,6 +270,7 @@ def test_seeds(text, seeds):
     [
         ("--seeds 0", "seeds: must be a count from 1 or a list such as 0,3,7 of distinct numbers from 0, got '0'"),
         ("--seeds 1,1", "got '1,1'"),
+        ("--seeds 20240501", "20240501, with a comma is that one seed"),
         ("--seeds=-3", "got '-3'"),
         ("--clusters 1", "clusters: must be at least 2, got 1"),
         ("--clusters 301", "clusters: must be at most the number of images, 300, got 301"),
@@ -292,6 +316,8 @@ def test_other_words_are_refused(capsys):
 def test_a_settings_file_that_is_damaged(data, tmp_path, capsys):
     (tmp_path / "config.json").write_text("{")
     assert "config.json must be a run's settings, is damaged" in error(capsys, command(data, tmp_path, "--resume"))
+    (tmp_path / "config.json").write_text("[]")
+    assert "config.json must be a run's settings, got something" in error(capsys, command(data, tmp_path, "--resume"))
 
 
 def test_a_checkpoint_that_is_damaged(finished, data, tmp_path, capsys):

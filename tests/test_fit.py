@@ -55,10 +55,28 @@ def test_a_finished_directory_is_read_and_not_run_again(settings, few_digits, tm
     assert 0 < again.phases["pretrain"].seconds <= first.phases["pretrain"].seconds
 
 
-def test_a_checkpoint_of_other_arrays_is_refused(settings, few_digits, tmp_path):
-    fit.fit(METHOD, *settings, few_digits[0], (0, 1), over="map", directory=tmp_path)
-    with pytest.raises(ValueError, match="checkpoint: .* must hold this training's arrays, differs in"):
-        fit.fit(METHOD, *settings, few_digits[0], (0, 1, 2), over="map", directory=tmp_path)
+def test_a_checkpoint_of_another_run_is_refused_with_the_fields(settings, few_digits, tmp_path):
+    config, pretraining = settings
+    images = few_digits[0]
+    fit.fit(METHOD, config, pretraining, images, (0, 1), over="map", directory=tmp_path)
+    others = {
+        "seeds": (config, pretraining, images, (0, 2), "map"),
+        "over": (config, pretraining, images, (0, 1), "vmap"),
+        "images": (config, pretraining, images[::-1], (0, 1), "map"),
+        "pretraining.epochs": (config, dataclasses.replace(pretraining, epochs=3), images, (0, 1), "map"),
+        "config.gamma": (dataclasses.replace(config, gamma=0.5), pretraining, images, (0, 1), "map"),
+    }
+    for field, (*arguments, over) in others.items():
+        with pytest.raises(ValueError, match=f"checkpoint: .* must be of the same training, differs in {field} "):
+            fit.fit(METHOD, *arguments, over=over, directory=tmp_path)
+
+
+def test_k_means_leaves_a_checkpoint_too(few_digits, tmp_path):
+    config, _ = configured("kmeans", clusters=4)
+    done = fit.fit(METHODS["kmeans"], config, None, few_digits[0], (0,), over="map", directory=tmp_path)
+    assert (tmp_path / "cluster" / "0").is_dir()
+    again = fit.fit(METHODS["kmeans"], config, None, few_digits[0], (0,), over="map", directory=tmp_path)
+    np.testing.assert_array_equal(done.labels, again.labels)
 
 
 def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
@@ -66,8 +84,8 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
     state = {"a": {"b": np.float32([[1.5, np.pi], [np.e, 1e-40]])}, "c": np.int32([3, 4])}
     runs = train.Run(keys, state, np.int32([2, 5]), np.array([False, True]), np.int32([-1, -1]))
     history = {"lane": np.int32([0, 1]), "loss": np.float32([0.1, 0.2])}
-    checkpoint.save(tmp_path / "c", runs, history, {"seconds": 1.5})
-    back, columns, clocks = checkpoint.restore(tmp_path / "c", jax.tree.map(jax.numpy.asarray, runs))
+    checkpoint.save(tmp_path / "c", {"a": (1, 2)}, runs, history, {"seconds": 1.5})
+    back, columns, clocks = checkpoint.restore(tmp_path / "c", {"a": (1, 2)}, jax.tree.map(jax.numpy.asarray, runs))
     assert jax.tree.structure(back) == jax.tree.structure(runs)
     np.testing.assert_array_equal(jax.random.key_data(back.key), jax.random.key_data(keys))
     np.testing.assert_array_equal(back.state["a"]["b"], state["a"]["b"])
@@ -78,7 +96,7 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
 
 
 def test_no_checkpoint_is_none(tmp_path):
-    assert checkpoint.restore(tmp_path / "none", None) is None
+    assert checkpoint.restore(tmp_path / "none", {}, None) is None
 
 
 def test_differences_name_nested_fields():

@@ -35,3 +35,9 @@ def test_embedding_of_few_points(tmp_path):
     features = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     plots.embedding(tmp_path / "e.png", features, np.array([0, 1, 0, 1, 2]), None, "five")
     assert (tmp_path / "e.png").stat().st_size > 0
+
+
+def test_equal_features_have_one_place(tmp_path):
+    features, clusters = np.ones((12, 3), np.float32), np.zeros(12, np.int32)
+    plots.embedding(tmp_path / "same.png", features, clusters, None, "collapsed")
+    assert (tmp_path / "same.png").stat().st_size > 0

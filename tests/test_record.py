@@ -37,6 +37,12 @@ def test_methods_stand_side_by_side():
     assert text.splitlines()[0].split() == ["dcec", "kmeans"]
 
 
+def test_a_clock_of_the_whole_run_has_no_spread():
+    lines = record.table([[row(0, 0.5), row(1, 0.7)]]).splitlines()
+    assert next(line for line in lines if line.startswith("sd")).split()[-2:] == ["-", "-"]
+    assert next(line for line in lines if line.startswith("mean")).split()[-2:] == ["2.0", "3.0"]
+
+
 def test_one_seed_has_no_interval():
     lines = record.table([[row(0, 0.5)]]).splitlines()
     assert next(line for line in lines if line.startswith("sd")).split()[1] == "-"

@@ -11,7 +11,7 @@ import pytest
 
 from jaxclust import train
 from jaxclust.algorithms import dcec
-from jaxclust.networks import sae
+from jaxclust.networks import cae, sae
 from jaxclust.types import Schedule
 
 CONFIG = dcec.Config(clusters=10, batch=64, update_interval=7, max_steps=28, tolerance=0.0, restarts=2)
@@ -76,6 +76,21 @@ def test_a_lane_is_its_solo_run(whole, few_digits, over):
 def test_two_devices_agree_with_one(whole):
     assert jax.device_count() == 2
     chex.assert_trees_all_equal(plain(whole["shard"].runs), plain(whole["map"].runs))
+
+
+def test_convolutions_are_as_exact(few_digits):
+    network = cae((8, 8, 1), 6, (2, 3, 4))
+
+    def run(seeds, over, **options):
+        images = jnp.asarray(few_digits[0][:130])
+        return train.train(dcec, CONFIG, network, keys(*seeds), images, over=over, **options)
+
+    whole = run((0, 1), "shard", windows_per_chunk=4)
+    half = run((0, 1), "shard", windows_per_chunk=2, callbacks=[lambda event: True])
+    rest = run((0, 1), "shard", windows_per_chunk=1, runs=half.runs)
+    solo = run((1,), "map")
+    chex.assert_trees_all_equal(plain(rest.runs), plain(whole.runs))
+    chex.assert_trees_all_equal(plain(lane(whole.runs, 1)), plain(lane(solo.runs, 0)))
 
 
 def test_a_vmapped_lane_is_its_solo_run_to_rounding(few_digits):
