@@ -3,84 +3,56 @@
     python -m benchmarks.step [--json] [--repeats 20] [--steps 2]
 
 The step is the paper's: 28x28x1 images, batch 256, the loss of reconstruction and of ten clusters, forward, backward
-and Adam; the batch is taken by its rows from bytes on the device. Ours is compiled with a ``lax.scan`` over the steps,
-for 1 seed and for 8, in three ways: under ``vmap``; one after the other (``map``); and laid over two forced host
-devices, one after the other on each (``devices``). PyTorch runs eagerly, on two threads. All of them take turns, and
-medians are printed: milliseconds per step and seed, and the ratio to PyTorch (below 1, ours is faster).
+and Adam; the batch is taken by its rows from bytes on the device. Ours is ``dcec.step`` in a compiled ``lax.scan``, for
+1 seed and for 8, in the driver's three ways: ``vmap``; one after the other (``map``); and one after the other on each
+of two devices, which share the CPU's cores (``shard``). PyTorch runs eagerly, on two threads. All of them take turns,
+and medians are printed: milliseconds per step and seed, and the ratio to PyTorch (below 1, ours is faster).
 """
 
 import argparse
 import json
 import time
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
+from jaxclust.algorithms import dcec
 from jaxclust.networks import cae
-from jaxclust.types import Variables
 
-SHAPE, BATCH, CLUSTERS, GAMMA, RATE = (28, 28, 1), 256, 10, 0.1, 1e-3
+SHAPE, BATCH, CLUSTERS, GAMMA, RATE = (28, 28, 1), 256, 10, 0.1, 1e-3  # dcec.Config's defaults, for PyTorch
 IMAGES, THREADS = 4096, 2
 
 
-def random_data(seed=0):
-    """Images uint8 (n, 28, 28, 1) and a target distribution float32 (n, k): speed does not depend on their values."""
-    rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, (IMAGES, *SHAPE), dtype=np.uint8)
-    return images, rng.dirichlet(np.ones(CLUSTERS), IMAGES).astype(np.float32)
+def jax_runs(seeds, over, images, rows):
+    """A function that runs all steps of all seeds, and waits for them; and the target they are pulled to."""
+    config, network = dcec.Config(clusters=CLUSTERS, restarts=1), cae(SHAPE, CLUSTERS)
+    keys = jax.random.split(jax.random.key(0), seeds)
+    states = jax.jit(jax.vmap(lambda key: dcec.init(config, network, key, None, images)))(keys)
 
+    def lane(state, images, rows):
+        def step(state, rows):
+            return dcec.step(config, network, None, state, images[rows], rows)
 
-def jax_start(network, optimizer, key):
-    """One seed's (parameters, optimizer state)."""
-    params = {"network": network.init(key).params, "centroids": jax.random.normal(key, (CLUSTERS, CLUSTERS))}
-    return params, optimizer.init(params)
+        return jax.lax.scan(step, state, rows)
 
-
-def jax_steps(network, optimizer, carry, images, target, rows):
-    """One seed's steps over rows, int32 (steps, batch): the new carry and the losses, (steps,)."""
-
-    def loss(params, batch, target):
-        reconstruction, features, _ = network.reconstruct(Variables(params["network"], {}), batch, True)
-        weight = 1 / (1 + jnp.sum((features[:, None] - params["centroids"]) ** 2, axis=2))
-        soft = weight / weight.sum(axis=1, keepdims=True)
-        squared = (reconstruction - batch.astype(jnp.float32) / 255) ** 2
-        return squared.mean() + GAMMA * jnp.sum(target * jnp.log(target / soft), axis=1).mean()
-
-    def step(carry, rows):
-        params, state = carry
-        value, gradient = jax.value_and_grad(loss)(params, images[rows], target[rows])
-        updates, state = optimizer.update(gradient, state, params)
-        return (optax.apply_updates(params, updates), state), value
-
-    return jax.lax.scan(step, carry, rows)
-
-
-def jax_runs(seeds, over, data, rows):
-    """A function that runs all steps of all seeds, and waits for them."""
-    network, optimizer = cae(SHAPE, CLUSTERS), optax.adam(RATE)
-    steps = partial(jax_steps, network, optimizer)
-
-    def in_turn(carry, *data):
-        return jax.lax.map(lambda c: steps(c, *data), carry)
-
-    carry = jax.jit(jax.vmap(partial(jax_start, network, optimizer)))(jax.random.split(jax.random.key(0), seeds))
-    devices = jax.devices()[: THREADS if over == "devices" else 1]
-    mesh = jax.sharding.Mesh(np.array(devices), ("seeds",))
-    lanes, same = jax.P("seeds"), jax.P()
-    carry = jax.device_put(carry, jax.NamedSharding(mesh, lanes))
-    data = jax.device_put((*data, rows), jax.NamedSharding(mesh, same))
     if over == "vmap":
-        run = jax.vmap(steps, in_axes=(0, None, None, None))
+        lanes = jax.jit(jax.vmap(lane, in_axes=(0, None, None)))
     else:
-        run = jax.shard_map(in_turn, mesh=mesh, in_specs=(lanes, same, same, same), out_specs=lanes, check_vma=False)
-    run = jax.jit(run).lower(carry, *data).compile()
-    return lambda: jax.block_until_ready(run(carry, *data))
+        lanes = jax.jit(lambda states, *data: jax.lax.map(lambda state: lane(state, *data), states))
+    # As the driver's over="shard": a share of the seeds and a program for each device.
+    devices = jax.devices()[: THREADS if over == "shard" else 1]
+    shares = np.array_split(np.arange(seeds), len(devices))
+    shares = [
+        jax.device_put((jax.tree.map(lambda leaf, share=share: leaf[share], states), images, rows), device)
+        for share, device in zip(shares, devices, strict=True)
+    ]
+    pool = ThreadPoolExecutor(len(devices))
+    return lambda: list(pool.map(lambda share: jax.block_until_ready(lanes(*share)), shares)), states.target[0]
 
 
-def torch_runs(data, rows):
+def torch_runs(images, target, rows):
     """A function that runs all steps of one seed in PyTorch."""
     import torch
     from torch import nn
@@ -103,8 +75,8 @@ def torch_runs(data, rows):
 
     model = Autoencoder()
     optimizer = torch.optim.Adam(model.parameters(), RATE)
-    images = torch.from_numpy(np.ascontiguousarray(data[0].transpose(0, 3, 1, 2)))
-    target = torch.from_numpy(data[1])
+    images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    target = torch.from_numpy(np.array(target))
     rows = torch.from_numpy(np.array(rows)).long()
 
     def run():
@@ -124,11 +96,14 @@ def torch_runs(data, rows):
 
 def measure(repeats, steps):
     """Yields one dict for each variant: network, seeds, over, ours_ms, torch_ms, ratio."""
-    data = random_data()
-    rows = np.random.default_rng(1).integers(0, IMAGES, (steps, BATCH)).astype(np.int32)
-    variants = [(1, "vmap"), (1, "map"), (8, "vmap"), (8, "map"), (8, "devices")]
-    ours = {variant: jax_runs(*variant, data, rows) for variant in variants}
-    torch_run = torch_runs(data, rows)
+    rng = np.random.default_rng(0)  # speed does not depend on the pixels
+    images = rng.integers(0, 256, (IMAGES, *SHAPE), dtype=np.uint8)
+    rows = rng.integers(0, IMAGES, (steps, BATCH), dtype=np.int32)
+    variants = [(1, "vmap"), (1, "map"), (8, "vmap"), (8, "map"), (8, "shard")]
+    ours = {}
+    for variant in variants:
+        ours[variant], target = jax_runs(*variant, jnp.asarray(images), jnp.asarray(rows))
+    torch_run = torch_runs(images, target, rows)
     times = {key: [] for key in ("torch", *variants)}
     for repeat in range(repeats + 2):
         for (seeds, over), run in ours.items():
