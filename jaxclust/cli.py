@@ -204,12 +204,10 @@ def _fit(name: str, arguments: list[str]) -> int:
 
 def _over(asked: str, seeds: int) -> train.Over:
     """The fastest way to run the seeds here, unless one is asked for; "shard" makes a device of each CPU core."""
-    cores = os.cpu_count() or 1
-    platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS") or ""
-    # Asking JAX for its backend would start it, and after that its number of CPU devices is fixed.
-    if asked in ("auto", "shard") and seeds > 1 and cores > 1 and "cuda" not in platforms and "tpu" not in platforms:
+    if asked in ("auto", "shard") and seeds > 1:
+        # A backend that has started, as in a notebook, keeps the devices it has.
         with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", min(cores, seeds))
+            jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, seeds))
     return train.fastest(seeds) if asked == "auto" else asked
 
 
