@@ -43,18 +43,13 @@ def main() -> None:
     _, solo_compile = measure((0,), "map")  # the process's first
     for count in COUNTS:
         seeds = tuple(range(count))
-        compiling = {}
+        compiling, together = {}, {}
         for over in WAYS:
             jax.clear_caches()
             compiling[over] = measure(seeds, over)[1]
-        for over in WAYS:  # compiled again before anything is timed
-            measure(seeds, over)
-        measure((0,), "map")
-        together, apart = {over: [] for over in WAYS}, []
-        for _ in range(REPEATS):  # in turn, so that a slow minute hits all
-            apart.append(sum(measure((seed,), "map")[0] for seed in seeds))
-            for over in WAYS:
-                together[over].append(measure(seeds, over)[0])
+            together[over] = [measure(seeds, over)[0] for _ in range(REPEATS)]
+        measure((0,), "map")  # compiled before it is timed
+        apart = [sum(measure((seed,), "map")[0] for seed in seeds) for _ in range(REPEATS)]
         for over in WAYS:
             row = {
                 "seeds": count,
