@@ -6,7 +6,6 @@ callback of ``train``, called between chunks.
 """
 
 import functools
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -159,7 +158,7 @@ def start(
 
 
 def _over_devices(jitted: Callable) -> Callable:
-    """Adds over="shard": each lane runs on the device that is free next, as "map" runs it, by the same program.
+    """Adds over="shard": each device runs its share of the lanes, as "map" does, by the same program.
 
     A program for each device, not one partitioned over all: partitioned programs are fused differently and round
     differently, and a seed's numbers would depend on how many devices there are.
@@ -169,35 +168,20 @@ def _over_devices(jitted: Callable) -> Callable:
     def call(algorithm, config, network, over, runs, images, windows):
         if over != "shard":
             return jitted(algorithm, config, network, over, runs, images, windows)
-        lanes = runs.window.shape[0]
-        devices = jax.local_devices()[:lanes]
-        free = queue.SimpleQueue()
-        for device in devices:
-            free.put(device)
+        lanes, devices = runs.window.shape[0], jax.local_devices()
+        shares = np.array_split(np.arange(lanes), min(lanes, len(devices)))
 
-        def run(lane):
-            device = free.get()
-            try:
-                part, pixels = jax.device_put((_part(runs, lane), images), device)
-                return jax.block_until_ready(jitted(algorithm, config, network, "map", part, pixels, windows))
-            finally:
-                free.put(device)
+        def run(share, device):
+            part = jax.tree.map(lambda leaf: leaf[share[0] : share[-1] + 1], runs)
+            part, pixels = jax.device_put((part, images), device)
+            return jax.block_until_ready(jitted(algorithm, config, network, "map", part, pixels, windows))
 
-        with ThreadPoolExecutor(len(devices)) as pool:
-            parts = list(pool.map(run, range(lanes)))
-        return _joined(jax.device_put(parts, devices[0]))
+        # Threads, so that the devices' programs compile at the same time.
+        with ThreadPoolExecutor(len(shares)) as pool:
+            parts = list(pool.map(run, shares, devices))
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *jax.device_put(parts, devices[0]))
 
     return call
-
-
-@jax.jit
-def _part(runs: Run, lane: jax.Array) -> Run:
-    return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, lane, 1), runs)
-
-
-@jax.jit
-def _joined(parts: list) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
 @_over_devices
