@@ -246,7 +246,7 @@ def _each(lane: Callable, over: Over) -> Callable:
 
 
 def fastest(lanes: int) -> Over:
-    """The way to run lanes that measured fastest here (``benchmarks/seeds.py``): never "vmap" on a CPU."""
+    """The way to run lanes that measured fastest in ``benchmarks/step.py``: never "vmap" on a CPU."""
     if jax.default_backend() != "cpu":
         return "vmap"
     return "shard" if lanes > 1 and jax.local_device_count() > 1 else "map"
