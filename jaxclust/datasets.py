@@ -228,12 +228,12 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if not path.is_file():
         raise ValueError(f"data: {path} must be a file, and is not there")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded as archive:
-            names = archive.files
-            arrays = {name: archive[name] for name in names if name in ("images", "labels")}
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded, None
+            names = loaded.files
+            arrays = {name: loaded[name] for name in names if name in ("images", "labels")}
     except _UNREADABLE as error:
         raise ValueError(f"data: {path} must be a readable {path.suffix} file of plain arrays ({error})") from error
     if "images" not in arrays:

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+import urllib.parse
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def read(name: str, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
       Images, uint8 (n, h, w, c), and labels, int64 (n,).
 
     Raises:
-      Unavailable: the set is not prepared, and cannot be for lack of packages or a connection.
+      Unavailable: the set is not prepared and cannot be, for lack of packages or a connection, or is there as TFRecords.
     """
     import tensorflow_datasets as tfds
 
@@ -38,7 +39,11 @@ def read(name: str, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     how = {"file_format": "array_record"}
     # What it prints as it goes belongs on stderr.
     with contextlib.redirect_stdout(sys.stderr):
-        builder = tfds.builder(name, **where, **how)
+        try:
+            builder = tfds.builder(name, **where, **how)
+        except ValueError as error:
+            # Prepared there before, as TFRecords, which only TensorFlow reads.
+            raise Unavailable(f"has {name} in another form: set TFDS_DATA_DIR to another folder ({error})") from error
         if not Path(builder.data_path).exists():
             _check_preparable(builder.URL)
         try:
@@ -58,7 +63,7 @@ def _check_preparable(address: str) -> None:
     try:
         # Any answer will do. tensorflow-datasets itself tries for more than three minutes where there is none.
         requests.head(address, timeout=CONNECT_SECONDS)
-    except requests.RequestException as error:
-        lacking.append(f"a connection ({error})")
+    except requests.RequestException:
+        lacking.append(f"a connection to {urllib.parse.urlsplit(address).hostname}")
     if lacking:
-        raise Unavailable(f"needs, to prepare it once, {' and '.join(lacking)}")
+        raise Unavailable(f"needs, to prepare it once: {'; '.join(lacking)}")

@@ -8,10 +8,12 @@
 - Files without an image's ending, and whatever begins with a dot, are passed over.
 """
 
+import contextlib
 import os
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,8 +137,8 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
     with _opened(path) as image:
         width, height = image.size
         mode = image.mode
-        # Orientations 5 to 8 lie on their side.
-        lying = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        # Orientations 5 to 8 lie on their side; of a TIFF Pillow gives the upright size already.
+        lying = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
     return ((width, height) if lying else (height, width)), mode
 
 
@@ -151,13 +153,17 @@ def _pixels(path: Path, height: int, width: int, channels: int) -> np.ndarray:
     return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels)
 
 
-def _opened(path: Path) -> "Image":
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator["Image"]:
     from PIL import Image
 
-    with warnings.catch_warnings():
+    # From an open file: by its path Pillow maps an uncompressed TIFF into memory, and then mixes up the pixels of one
+    # that lies on its side (seen in 13.0).
+    with warnings.catch_warnings(), path.open("rb") as file:
         # More pixels than Pillow deems safe are refused at its first limit already, where it only warns.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path)
+        with Image.open(file) as image:
+            yield image
 
 
 def _eight_bit(image: "Image", file_format: str | None) -> "Image":
