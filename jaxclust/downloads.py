@@ -31,7 +31,7 @@ def read(name: str, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
       Images, uint8 (n, h, w, c), and labels, int64 (n,).
 
     Raises:
-      Unavailable: the set is not prepared and cannot be, for lack of packages or a connection, or is there as TFRecords.
+      Unavailable: the set is not prepared and lacks packages or a connection to be, or is there as TFRecords.
     """
     import tensorflow_datasets as tfds
 
