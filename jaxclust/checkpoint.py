@@ -52,7 +52,7 @@ def restore(
 
     Args:
       directory: as given to ``save``.
-      about: as given to ``save``.
+      about: what must be as it was given to ``save``; the rest may be left out.
       template: lanes of the same training, arrays or ``jax.eval_shape``'s of them.
 
     Raises:
@@ -82,7 +82,7 @@ def restore(
             earlier = [step for step in manager.all_steps() if step < window]
             remedy = f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
             raise ValueError(f"checkpoint: {place} cannot be read ({reason}){remedy}") from error
-    differing = differences(found.about, json.loads(json.dumps(about)))
+    differing = differences({name: found.about.get(name) for name in about}, json.loads(json.dumps(about)))
     if differing:
         raise ValueError(f"checkpoint: {place} must be of the same training, differs in {'; '.join(differing)}")
     arrays = {name: np.asarray(leaf) for name, leaf in found.arrays["runs"].items()}

@@ -141,7 +141,7 @@ def same(one, other):
     """Two runs ended alike, bit for bit."""
     np.testing.assert_array_equal(*(np.load(run / "labels.npy", allow_pickle=False) for run in (one, other)))
     assert (one / "history.csv").read_text() == (other / "history.csv").read_text()
-    measured = {"seconds", "compile_seconds"}
+    measured = {"seconds", "compile_seconds", "peak_memory_mb"}
     ours, theirs = (
         [{name: row[name] for name in row.keys() - measured} for row in record.read_rows(run / "results.jsonl")]
         for run in (one, other)
@@ -308,7 +308,7 @@ def test_images_that_cannot_be_clustered_are_refused(images, message, tmp_path, 
 
 
 def test_other_words_are_refused(capsys):
-    assert "command: must be fit or methods, got 'train'" in error(capsys, ["train"])
+    assert "command: must be fit, methods or predict, got 'train'" in error(capsys, ["train"])
     assert "method: must be one of kmeans" in error(capsys, ["fit", "foo"])
     assert "--out" in error(capsys, ["fit", "dcec", "--data", "digits"])
 
