@@ -16,6 +16,7 @@ from jaxclust import stats
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = {"dcec": dcec}
+DIAMOND = {"color": "#d1495b", "fillstyle": "none", "markersize": 7, "markeredgewidth": 1.6}
 
 
 def intervals(
@@ -29,11 +30,18 @@ def intervals(
         for name, place in places.items():
             scores = [row["acc"] for row in common.cell(present, one, name) if row["acc"] is not None]
             if len(scores) > 1:
-                axes.plot(stats.prediction_interval(scores), [place] * 2, color="#9db7d5", linewidth=6, zorder=1)
+                axes.plot(
+                    stats.prediction_interval(scores),
+                    [place] * 2,
+                    color="#9db7d5",
+                    linewidth=6,
+                    solid_capstyle="butt",
+                    zorder=1,
+                )
             axes.plot(scores, [place] * len(scores), "o", color="#1f4e8c", markersize=4, alpha=0.8, zorder=2)
             published = paper.get(one, {}).get(name)
             if published:
-                axes.plot(published[0], place, "D", color="#d1495b", markersize=5, zorder=3)
+                axes.plot(published[0], place, "D", zorder=3, **DIAMOND)
         axes.set_title(one, loc="left")
         axes.set_xlabel("ACC")
         axes.set_yticks(list(places.values()), list(places))
@@ -45,7 +53,7 @@ def intervals(
         for style in (
             {"marker": "o", "color": "#1f4e8c", "linestyle": ""},
             {"color": "#9db7d5", "linewidth": 6},
-            {"marker": "D", "color": "#d1495b", "linestyle": ""},
+            {"marker": "D", "linestyle": "", **DIAMOND},
         )
     ]
     names = ["a seed", "where one more run falls with 95 %", "the paper"]

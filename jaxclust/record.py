@@ -56,7 +56,8 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
       overwrite: delete an earlier run's files there, and nothing else.
 
     Raises:
-      ValueError: the folder exists and neither flag is given, or both are, or it holds another run.
+      ValueError: the folder exists and neither flag is given, or both are, or it holds another run, or it cannot be
+        written to.
     """
     if resume and overwrite:
         raise ValueError("resume: must not be given together with overwrite")
@@ -69,9 +70,8 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
         differing = differences(read_settings(directory), wanted)
         if differing:
             raise ValueError(f"resume: {directory} must hold the same run, differs in {'; '.join(differing)}")
-        return
     # A kill may have left settings half written.
-    if resume and directory.exists() and any(path.name != ".config.json.part" for path in directory.iterdir()):
+    elif resume and directory.exists() and any(path.name != ".config.json.part" for path in directory.iterdir()):
         raise ValueError(f"resume: {directory} must hold a run, has no config.json")
     if overwrite and directory.exists() and any(directory.iterdir()):
         read_settings(directory)  # Only a run's folder is touched.
@@ -82,8 +82,12 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
                 path.unlink()
             elif path.exists():
                 shutil.rmtree(path)
-    directory.mkdir(parents=True, exist_ok=True)
-    write(found, json.dumps(wanted, indent=2) + "\n")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # Also where it is there already: that shows the folder to be writable before any long work.
+        write(found, json.dumps(wanted, indent=2) + "\n")
+    except OSError as error:
+        raise ValueError(f"out: must be a folder that can be written to, got {directory} ({error.strerror})") from error
 
 
 def read_settings(directory: Path) -> dict[str, Any]:

@@ -27,8 +27,8 @@ fit.CHECKPOINT_SECONDS, train.CHUNK_SECONDS = 0.0, 0.0
 sys.exit(cli.main(sys.argv[1:]))
 """
 FLAGS = (
-    "--seeds 2 --pretraining.epochs 20 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 100 "
-    "--tolerance 0 --restarts 2 --over shard --no-figures --no-baseline --resume"
+    "--clusters 10 --seeds 2 --pretraining.epochs 20 --pretraining.batch 64 --batch 64 --update-interval 5 "
+    "--max-steps 100 --tolerance 0 --restarts 2 --over shard --no-figures --no-baseline --resume"
 )
 
 
