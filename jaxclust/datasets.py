@@ -146,13 +146,12 @@ def load(name: str | os.PathLike, size: tuple[int, int] | None = None, channels:
             f"data: must be one of {', '.join(NAMES)}, a folder of images, "
             f"or a path to an .npz or .npy file, got {name!r}"
         )
-    height, width, depth = dataset.images.shape[1:]
-    if size not in (None, (height, width)):
+    shape = dataset.images.shape
+    wanted = (*(size or shape[1:3]), channels or shape[3])
+    if wanted != shape[1:]:
         raise ValueError(
-            f"size: only a folder's images are scaled, {name} is {height},{width}, got {size[0]},{size[1]}"
+            f"images: must be of shape (n, {', '.join(map(str, wanted))}), got {shape}; only a folder's images are scaled"
         )
-    if channels not in (None, depth):
-        raise ValueError(f"channels: must be those of {name}, {depth}, got {channels}")
     return dataset
 
 

@@ -117,6 +117,15 @@ def test_a_folder_is_clustered_and_scored_by_its_sub_folders(folder, tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["shape"] == [20, 6, 8, 1]
     rows = record.read_rows(tmp_path / "run" / "results.jsonl")
     assert [(row["data"], row["clusters"], row["acc"]) for row in rows] == [("images", 2, 1.0)]
+    # The folder again, one image of another size and in colour: scaled to the run's shape, and named in the table.
+    Image.new("RGB", (50, 60), (3, 3, 3)).save(folder / "dark" / "3.png")
+    arguments = ["predict", str(tmp_path / "run"), "--data", str(folder), "--out", str(tmp_path / "labels.csv")]
+    assert cli.main(arguments) == 0
+    with (tmp_path / "labels.csv").open() as file:
+        predicted = {row["image"]: int(row["cluster"]) for row in csv.DictReader(file)}
+    assert predicted.keys() == set(datasets.load(folder).files)
+    labels = np.load(tmp_path / "run" / "labels.npy", allow_pickle=False)[0]
+    assert list(predicted.values()) == labels.tolist()
 
 
 @pytest.mark.parametrize(("text", "size"), [(None, None), ("64", (64, 64)), ("48,42", (48, 42)), ("6, 8", (6, 8))])
@@ -160,7 +169,9 @@ def test_files_of_arrays_that_cannot_be_read_are_refused_in_one_line(tmp_path, c
     assert "must be a readable .npz file of plain arrays" in line(tmp_path / "x.npz")
     np.save(tmp_path / "x.npy", images)
     assert "clusters: must be given, since x has no labels" in line(tmp_path / "x.npy")
-    assert "size: only a folder's images are scaled, " in line(tmp_path / "x.npy", "--size 9")
+    assert f"images: must be of shape (n, 9, 9, 1), got ({N}, 8, 8, 1); only a folder's images are scaled" in line(
+        tmp_path / "x.npy", "--size 9"
+    )
     assert not (tmp_path / "run").exists()
 
 

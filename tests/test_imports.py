@@ -13,7 +13,7 @@ LAYERS = {
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("datasets", "downloads", "fit", "folders", "plots", "record"), 4),
+    **dict.fromkeys(("datasets", "downloads", "fit", "folders", "plots", "predict", "record"), 4),
     "cli": 5,
 }
 ASIDE = {"metrics", "stats"}
