@@ -150,7 +150,8 @@ def load(name: str | os.PathLike, size: tuple[int, int] | None = None, channels:
     wanted = (*(size or shape[1:3]), channels or shape[3])
     if wanted != shape[1:]:
         raise ValueError(
-            f"images: must be of shape (n, {', '.join(map(str, wanted))}), got {shape}; only a folder's images are scaled"
+            f"images: must be of shape (n, {', '.join(map(str, wanted))}), got {shape}; "
+            "only a folder's images are scaled"
         )
     return dataset
 
