@@ -244,7 +244,7 @@ def _predict(arguments: list[str]) -> int:
     if not options.out.parent.is_dir():
         raise ValueError(f"out: must be in a folder that exists, got {options.out}")
     height, width, channels = record.read_settings(options.directory)["data"]["shape"][1:]
-    dataset = datasets.load(options.data, (height, width), channels)
+    dataset = datasets.load(options.data, (height, width), channels, least=1)
     seed, predicted = predict(options.directory, dataset.images, options.seed)
     record.write(options.out, table(dataset.files or range(len(dataset.images)), predicted))
     print(f"{len(dataset.images):,} images into the clusters of seed {seed}: {options.out}")

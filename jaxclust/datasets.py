@@ -112,7 +112,9 @@ class Dataset(NamedTuple):
         return None if self.labels is None else len(np.unique(self.labels))
 
 
-def load(name: str | os.PathLike, size: tuple[int, int] | None = None, channels: int | None = None) -> Dataset:
+def load(
+    name: str | os.PathLike, size: tuple[int, int] | None = None, channels: int | None = None, least: int = 2
+) -> Dataset:
     """A set by name, or from a path.
 
     A path is an .npz file with ``images`` and, if known, ``labels``; an .npy file of images; or a folder of image
@@ -126,6 +128,7 @@ def load(name: str | os.PathLike, size: tuple[int, int] | None = None, channels:
       name: one of ``NAMES`` or a path.
       size: (height, width) that the images must have. Those of a folder are scaled and cropped to it.
       channels: colour channels that the images must have. Those of a folder are turned to grey (1) or RGB (3).
+      least: how many images of a path there must be; fewer than 2 cannot be clustered, but predicted.
 
     Raises:
       ValueError: an unknown name, a missing or unreadable file, a named set that is not the one known under this name,
@@ -136,11 +139,11 @@ def load(name: str | os.PathLike, size: tuple[int, int] | None = None, channels:
     path = Path(name)
     if name not in SETS and path.is_dir():
         images, labels, files = folders.read(path, size, channels)
-        return checked(path.resolve().name, images, labels)._replace(files=files)
+        return checked(path.resolve().name, images, labels, least)._replace(files=files)
     if name in SETS:
         dataset = _named(name)
     elif path.suffix in _ARRAYS:
-        dataset = checked(path.stem, *_read(path))
+        dataset = checked(path.stem, *_read(path), least)
     else:
         raise ValueError(
             f"data: must be one of {', '.join(NAMES)}, a folder of images, "
@@ -241,13 +244,14 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     return arrays["images"], arrays.get("labels")
 
 
-def checked(name: str, images: np.ndarray, labels: np.ndarray | None = None) -> Dataset:
+def checked(name: str, images: np.ndarray, labels: np.ndarray | None = None, least: int = 2) -> Dataset:
     """A set of arrays that can be clustered.
 
     Args:
       name: how results call it.
       images: uint8 in 0..255 or float in [0, 1]; (n, h, w) or (n, h, w, c).
       labels: integers (n,), any values; renumbered from 0 in sorted order. Or None.
+      least: how many images there must be.
 
     Raises:
       ValueError: images or labels break their rule.
@@ -258,8 +262,8 @@ def checked(name: str, images: np.ndarray, labels: np.ndarray | None = None) -> 
         raise ValueError(f"images: must be of rank 3 (n, h, w) or 4 (n, h, w, c), got shape {images.shape}")
     if 0 in images.shape:
         raise ValueError(f"images: must not be empty, got shape {images.shape}")
-    if len(images) < 2:
-        raise ValueError(f"images: must be at least 2, got {len(images)}")
+    if len(images) < least:
+        raise ValueError(f"images: must be at least {least}, got {len(images)}")
     if images.dtype != np.uint8:
         if not np.issubdtype(images.dtype, np.floating):
             raise ValueError(f"images: must be uint8 in 0..255 or float in [0, 1], got dtype {images.dtype}")
