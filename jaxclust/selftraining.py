@@ -10,7 +10,7 @@ import optax
 from jaxclust.assignment import fraction_changed, hard_assignment, squared_distances
 from jaxclust.images import in_blocks
 from jaxclust.kmeans import kmeans
-from jaxclust.types import Key, Network, Variables
+from jaxclust.types import Key, Network, Prediction, Variables
 
 Soften = Callable[[jax.Array, jax.Array], jax.Array]
 """Soft assignments (n, k) of features (n, d) to centroids (k, d)."""
@@ -99,9 +99,12 @@ def embed(network: Network, variables: Variables, images: jax.Array) -> jax.Arra
     return in_blocks(lambda block: network.encode(variables, block, False)[0], images)
 
 
-def predict(network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The nearest centroid in the embedding, which is argmax of the soft assignments; int32 (n,)."""
-    return _labels(embed(network, state.variables, images), state.centroids)
+def predict(network: Network, state: State, images: jax.Array, soften: Soften) -> Prediction:
+    """The nearest centroid in the embedding, which is argmax of the soft assignments, with its soft assignment."""
+    features = embed(network, state.variables, images)
+    distances = squared_distances(features, state.centroids)
+    soft = soften(features, state.centroids)
+    return Prediction(hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1)))
 
 
 def _labels(features, centroids):

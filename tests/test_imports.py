@@ -13,7 +13,7 @@ LAYERS = {
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("pretrain", "selftraining", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("datasets", "fit", "plots", "record"), 4),
+    **dict.fromkeys(("datasets", "fit", "plots", "predict", "record"), 4),
     "cli": 5,
 }
 ASIDE = {"metrics", "stats"}

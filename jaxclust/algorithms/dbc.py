@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxclust import losses, optimizers, selftraining
 from jaxclust.assignment import sharpened_target, soft_assignment
 from jaxclust.selftraining import State
-from jaxclust.types import Key, Network, Schedule, Variables
+from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
 SURE, EXCLUDED = 0.8, 0.02
 """Scores above and below which an image is said to belong, or not to belong, to a cluster (section 4.2.2)."""
@@ -170,10 +170,9 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
     return selftraining.embed(network, state.variables, images)
 
 
-def predict(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The cluster of the highest score, int32 (n,)."""
-    del config
-    return selftraining.predict(network, state, images)
+def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
+    """The cluster of the highest score, and that score."""
+    return selftraining.predict(network, state, images, partial(scores, config))
 
 
 def _optimizer(config: Config):

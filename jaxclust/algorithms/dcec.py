@@ -23,7 +23,7 @@ from jaxclust import losses, optimizers, selftraining
 from jaxclust.assignment import sharpened_target, soft_assignment
 from jaxclust.images import scaled
 from jaxclust.selftraining import RefreshInfo, State
-from jaxclust.types import Key, Network, Schedule, Variables
+from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,7 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
     return selftraining.embed(network, state.variables, images)
 
 
-def predict(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The nearest centroid in the embedding, which is argmax of q (eq. 6); int32 (n,)."""
+def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
+    """The nearest centroid in the embedding, which is argmax of q (eq. 6), with its q."""
     del config
-    return selftraining.predict(network, state, images)
+    return selftraining.predict(network, state, images, soft_assignment)
