@@ -185,7 +185,7 @@ def _fit(name: str, arguments: list[str]) -> int:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
         config = dataclasses.replace(config, clusters=max(dataset.classes, 2))
     datasets.check_clusters(dataset, config.clusters)
-    if method.config.max_steps == 0 and config.max_steps > 0:
+    if getattr(method.config, "max_steps", None) == 0 and config.max_steps > 0:
         raise ValueError(f"max-steps: must be 0 for {name}, which only runs k-means, got {config.max_steps}")
     over = _over(common.over, len(seeds))
     fit.build(method, config, dataset.images.shape[1:])
