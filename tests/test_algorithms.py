@@ -14,6 +14,7 @@ from jaxclust.networks import pixels, sae
 
 NETWORK = sae((8, 8, 1), 5, (16,))
 CONFIG = dcec.Config(clusters=4, batch=32, restarts=2)
+SMALL = {"batch": 32, "restarts": 2, "reliable": 16}
 KEY = jax.random.key(0)
 
 
@@ -36,7 +37,9 @@ def small(name):
     config, _ = configured(name, clusters=4)
     factory = METHODS[name].network
     network = pixels((8, 8, 1)) if factory is pixels else NETWORK
-    return METHODS[name].algorithm, dataclasses.replace(config, batch=32, restarts=2), network
+    known = {field.name for field in dataclasses.fields(config)}
+    changes = {field: value for field, value in SMALL.items() if field in known}
+    return METHODS[name].algorithm, dataclasses.replace(config, **changes), network
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -44,8 +47,9 @@ def test_state_keeps_its_tree_shapes_and_dtypes(name, images):
     algorithm, config, network = small(name)
     before = jax.eval_shape(lambda: algorithm.init(config, network, KEY, None, images))
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(before))
-    rows = jnp.arange(32, dtype=jnp.int32)
-    if algorithm.schedule(config, len(images)).max_windows:
+    schedule = algorithm.schedule(config, len(images))
+    rows = jnp.arange(schedule.batch, dtype=jnp.int32)
+    if schedule.max_windows:
         after, info = jax.eval_shape(lambda s: algorithm.step(config, network, KEY, s, images[rows], rows), before)
         chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
         assert all(leaf.shape == () for leaf in info)

@@ -14,6 +14,7 @@ LAYERS = {
     **dict.fromkeys(("pretrain", "selftraining", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("datasets", "downloads", "fit", "folders", "plots", "predict", "record"), 4),
+    **dict.fromkeys(("weights",), 4),
     "cli": 5,
 }
 ASIDE = {"metrics", "stats"}

@@ -6,11 +6,12 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jaxclust import pretrain
-from jaxclust.algorithms import dbc, dcec
-from jaxclust.networks import cae, fcae, pixels, sae
+from jaxclust.algorithms import ccnn, dbc, dcec
+from jaxclust.networks import cae, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18, fcae, pixels, sae
+from jaxclust.networks import ccnn as ccnn_network
 from jaxclust.types import Network
 
-ALGORITHMS: dict[str, ModuleType] = {"dbc": dbc, "dcec": dcec}
+ALGORITHMS: dict[str, ModuleType] = {"ccnn": ccnn, "dbc": dbc, "dcec": dcec}
 
 
 class Method(NamedTuple):
@@ -42,6 +43,10 @@ _SAE_STEP = {"optimizer": "sgd", "learning_rate": 0.01}
 _FCAE = pretrain.Config(epochs=100)
 _QUICK_CAE = {"paper": {}, "quick": {"pretraining.epochs": 100}}
 _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
+# Reconstruction stands where CCNN's paper has ImageNet; preset random leaves it out.
+_CCNN = pretrain.Config(epochs=30)
+_QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"pretraining.epochs": 0}}
+_NO_PRETRAINING = {"paper": {}, "quick": {}}
 _QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 30}}
 _KMEANS = {"max_steps": 0}
 _DEC = {"reconstruction_weight": 0.0, "gamma": 1.0}
@@ -73,6 +78,58 @@ METHODS: dict[str, Method] = {
         _QUICK_FCAE,
     ),
     "dbc": Method("Discriminatively Boosted Clustering (Li et al. 2017)", dbc, fcae, dbc.Config(), _FCAE, _QUICK_FCAE),
+    "ccnn": Method(
+        "Clustering CNN, drift-compensated (Hsu and Lin 2018)", ccnn, ccnn_network, ccnn.Config(), _CCNN, _QUICK_CCNN
+    ),
+    "ccnn-i": Method(
+        "CCNN without drift compensation, its Baseline I",
+        ccnn,
+        ccnn_network,
+        ccnn.Config(compensation="none"),
+        _CCNN,
+        _QUICK_CCNN,
+    ),
+    "ccnn-ii": Method(
+        "mini-batch k-means on CCNN's first features, its Baseline II",
+        ccnn,
+        ccnn_network,
+        ccnn.Config(trainable="nothing", reliable=50),
+        _CCNN,
+        _QUICK_CCNN,
+    ),
+    "ccnn-iii": Method(
+        "k-means on CCNN's first features, its Baseline III",
+        ccnn,
+        ccnn_network,
+        ccnn.Config(trainable="nothing", start="kmeans", epochs=0),
+        _CCNN,
+        _QUICK_CCNN,
+    ),
+    "ccnn-norm": Method("CCNN with batch normalisation", ccnn, ccnn_norm, ccnn.Config(), _CCNN, _QUICK_CCNN),
+    "ccnn-alexnet": Method(
+        "CCNN on AlexNet, for images of 63 pixels or more",
+        ccnn,
+        ccnn_alexnet,
+        ccnn.Config(epochs=10),
+        None,
+        _NO_PRETRAINING,
+    ),
+    "ccnn-alexnet-plain": Method(
+        "CCNN on AlexNet without adaptation layers",
+        ccnn,
+        ccnn_alexnet_plain,
+        ccnn.Config(epochs=10),
+        None,
+        _NO_PRETRAINING,
+    ),
+    "ccnn-resnet18": Method(
+        "CCNN on ResNet-18, for images of 32 pixels or more",
+        ccnn,
+        ccnn_resnet18,
+        ccnn.Config(epochs=10),
+        None,
+        _NO_PRETRAINING,
+    ),
 }
 
 

@@ -1,6 +1,17 @@
 """Networks as pairs of pure functions; factories are cached, so equal arguments give the identical network."""
 
 from jaxclust.networks.autoencoders import cae, pixels, sae
+from jaxclust.networks.ccnn import ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
 from jaxclust.networks.fcae import fcae
 
-__all__ = ["cae", "fcae", "pixels", "sae"]
+__all__ = [
+    "cae",
+    "ccnn",
+    "ccnn_alexnet",
+    "ccnn_alexnet_plain",
+    "ccnn_norm",
+    "ccnn_resnet18",
+    "fcae",
+    "pixels",
+    "sae",
+]
