@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from jaxclust import datasets, fit, pretrain, record, train
+from jaxclust import datasets, fit, pretrain, record, train, weights
 from jaxclust.algorithms import METHODS, configured
 
 MOST_SEEDS = 1000
@@ -24,7 +24,8 @@ USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]   
        jaxclust fit METHOD --help                                  every option of a method
        jaxclust methods                                            what METHOD can be
        jaxclust datasets                                           what NAME can be, and which are here
-       jaxclust predict DIR --data NAME_OR_PATH --out LABELS.csv   new images into a run's clusters"""
+       jaxclust predict DIR --data NAME_OR_PATH --out LABELS.csv   new images into a run's clusters
+       jaxclust weights METHOD --data LABELLED --out W.safetensors  first layers trained on another set's labels"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,8 @@ class _Common:
     """Stop after this long with a checkpoint, to go on with --resume."""
     pretrained: Path | None = None
     """Folder of a run whose finished pretraining (same data, seeds, settings) is used instead of a new one."""
+    weights: Path | None = None
+    """A .safetensors file with the network's first layers: torchvision's, or one of jaxclust weights."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run in the folder."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -86,8 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if command == "predict":
             return _predict(rest)
+        if command == "weights":
+            from jaxclust import transfer
+
+            return transfer.command(rest)
         if command != "fit":
-            raise ValueError(f"command: must be fit, methods, datasets or predict, got {command!r}")
+            raise ValueError(f"command: must be fit, methods, datasets, predict or weights, got {command!r}")
         if not rest or rest[0] in ("-h", "--help"):
             print(USAGE)
             return 0 if rest else 2
@@ -188,8 +195,11 @@ def _fit(name: str, arguments: list[str]) -> int:
     if getattr(method.config, "max_steps", None) == 0 and config.max_steps > 0:
         raise ValueError(f"max-steps: must be 0 for {name}, which only runs k-means, got {config.max_steps}")
     over = _over(common.over, len(seeds))
-    fit.build(method, config, dataset.images.shape[1:])
+    network = fit.build(method, config, dataset.images.shape[1:])
     wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining)
+    first = None if common.weights is None else weights.read(common.weights, method.network, network)
+    if first is not None:
+        wanted["weights"] = first.digest
     if common.pretrained is not None and common.pretrained.resolve() == common.out.resolve():
         raise ValueError(f"pretrained: must be another folder than out, got {common.pretrained}")
     pretrained = None if common.pretrained is None else _pretrained(common.pretrained, wanted, method.network)
@@ -210,6 +220,7 @@ def _fit(name: str, arguments: list[str]) -> int:
             over=over,
             directory=common.out / "checkpoint",
             pretrained=pretrained,
+            weights=first,
             max_seconds=common.max_seconds,
             progress=bars.show,
         )
@@ -265,8 +276,8 @@ def _pretrained(directory: Path, wanted: dict[str, Any], network: Callable) -> P
     found = record.read_settings(directory)
     if not (directory / "results.jsonl").exists() or not (directory / "checkpoint" / "pretrain").is_dir():
         raise ValueError(f"pretrained: must be a finished run with a pretraining of its own, got {directory}")
-    names = ("data", "seeds", "over", "pretraining")
-    theirs, ours = ({name: one[name] for name in names} for one in (found, wanted))
+    names = ("data", "seeds", "over", "pretraining", "weights")
+    theirs, ours = ({name: one.get(name) for name in names} for one in (found, wanted))
     theirs["clusters"], ours["clusters"] = found["config"]["clusters"], wanted["config"]["clusters"]
     theirs["network"], ours["network"] = METHODS[found["method"]].network.__name__, network.__name__
     differing = record.differences(theirs, ours)

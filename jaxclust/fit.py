@@ -15,7 +15,8 @@ import numpy as np
 
 from jaxclust import checkpoint, pretrain, train
 from jaxclust.algorithms import Method
-from jaxclust.types import Network
+from jaxclust.types import Key, Network, Variables
+from jaxclust.weights import Weights, placed
 
 CHECKPOINT_SECONDS = 60.0
 """Between two checkpoints of a run that goes on; a phase's end and an early stop always write one."""
@@ -73,6 +74,7 @@ def fit(
     over: train.Over | None = None,
     directory: str | os.PathLike | None = None,
     pretrained: str | os.PathLike | None = None,
+    weights: Weights | None = None,
     max_seconds: float | None = None,
     progress: Progress | None = None,
 ) -> Fit:
@@ -91,11 +93,13 @@ def fit(
       directory: where checkpoints are kept, one folder a phase, and looked for to go on from.
       pretrained: another ``directory`` for the pretraining, shared by methods with the same network, seeds, images and
         settings: used if it is finished there, done there otherwise.
+      weights: of the network's first layers, the same for all seeds; the rest starts afresh.
       max_seconds: stop after the chunk in which this is passed, with a checkpoint.
       progress: called as the run goes.
 
     Raises:
-      ValueError: an argument breaks its rule, or a checkpoint cannot be used.
+      ValueError: an argument breaks its rule, a checkpoint cannot be used, or the weights were trained on the labels of
+        these very images.
     """
     deadline = None if max_seconds is None else time.perf_counter() + max_seconds
     network = build(method, config, images.shape[1:])
@@ -105,6 +109,11 @@ def fit(
     pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     about = _about(method, config, pretraining, images.shape[1:], seeds)
     about |= {"images": [len(images), hashlib.sha256(np.asarray(images).tobytes()).hexdigest()], "over": over}
+    variables = None
+    if weights is not None:
+        check_weights(weights, about["images"][1])
+        about["weights"] = weights.digest
+        variables = weighted(network, pretrain_keys, weights)
     phases: dict[str, Phase] = {}
     failed: list[tuple[str, int] | None] = [None] * len(seeds)
 
@@ -120,9 +129,8 @@ def fit(
                 failed[lane] = (name, int(step))
         return phase
 
-    variables = None
     if pretraining is not None:
-        phase = run("pretrain", pretrain, pretraining, pretrain_keys, None, pretrained or directory)
+        phase = run("pretrain", pretrain, pretraining, pretrain_keys, variables, pretrained or directory)
         if not phase.finished:
             return Fit(phases, False, None, failed)
         variables = phase.runs.state.variables
@@ -132,6 +140,17 @@ def fit(
     labels = train.apply(method.algorithm, config, network, over, phase.runs.state, images, "predict").cluster
     lost = np.array([place is not None for place in failed])
     return Fit(phases, True, np.where(lost[:, None], np.int32(-1), np.asarray(labels)), failed)
+
+
+def check_weights(weights: Weights, images: str) -> None:
+    """Refuses weights that the labels of the images with this SHA-256 have trained: ValueError."""
+    if weights.trained_on == images:
+        raise ValueError("weights: must not have been trained on the labels of the images to cluster")
+
+
+def weighted(network: Network, keys: Key, weights: Weights) -> Variables:
+    """Fresh arrays for each lane's key, the same first layers in all."""
+    return placed(jax.jit(jax.vmap(network.init))(keys), weights)
 
 
 def _about(

@@ -1,5 +1,6 @@
 """Weights of a network's first layers from a .safetensors file in PyTorch's layout, and the other way round."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from jaxclust.types import Network, Variables
 
 TRAINED_ON = "jaxclust.trained_on"
 """In a file's metadata: SHA-256 of the images whose labels trained it."""
-NAMED = 10
+LISTED = 10
 """Layers that an error names."""
 
 
@@ -22,10 +23,12 @@ class Weights(NamedTuple):
 
     Attributes:
       arrays: float32, by the path in ``Variables``, ("params" or "stats", module, ..., array).
+      digest: SHA-256 of the arrays.
       trained_on: SHA-256 of the images whose labels trained them, None where the file does not say.
     """
 
     arrays: dict[tuple[str, ...], np.ndarray]
+    digest: str
     trained_on: str | None
 
 
@@ -81,7 +84,8 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
     if unsound:
         raise ValueError(f"weights: {path} must hold finite floats, has others in {_listed(unsound)}")
     ours = {wanted[name]: _from_torch(array).astype(np.float32) for name, array in arrays.items()}
-    return Weights(ours, metadata.get(TRAINED_ON))
+    digest = hashlib.sha256(b"".join(repr(place).encode() + ours[place].tobytes() for place in sorted(ours)))
+    return Weights(ours, digest.hexdigest(), metadata.get(TRAINED_ON))
 
 
 def write(
@@ -139,5 +143,5 @@ def _to_torch(array: np.ndarray) -> np.ndarray:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

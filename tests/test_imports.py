@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parents[1] / "jaxclust"
 LAYERS = {
     "types": 0,
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
-    **dict.fromkeys(("pretrain", "selftraining", "algorithms"), 2),
+    **dict.fromkeys(("pretrain", "selftraining", "supervised", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("datasets", "downloads", "fit", "folders", "plots", "predict", "record"), 4),
-    **dict.fromkeys(("weights",), 4),
+    **dict.fromkeys(("transfer", "weights"), 4),
     "cli": 5,
 }
 ASIDE = {"metrics", "stats"}

@@ -108,6 +108,17 @@ def ccnn_resnet18(
     return _on(backbones.ResNet18, shape, filters, (*adaptation, embedding))
 
 
+_TORCH_NAMES = {
+    "ccnn": backbones.Small.torch_names(2, False),
+    "ccnn_norm": backbones.Small.torch_names(2, True),
+    "ccnn_alexnet": backbones.AlexNet.torch_names(),
+    "ccnn_alexnet_plain": backbones.AlexNet.torch_names(),
+    "ccnn_resnet18": backbones.ResNet18.torch_names(),
+}
+TRANSFERABLE = tuple(_TORCH_NAMES)
+"""Networks whose layers a weights file can hold."""
+
+
 def torch_names(factory: Callable[..., Network]) -> tuple[backbones.Names, backbones.Names]:
     """What a weights file may hold for a network, by its name there, with the path of our array.
 
@@ -120,16 +131,9 @@ def torch_names(factory: Callable[..., Network]) -> tuple[backbones.Names, backb
     Raises:
       ValueError: not a factory of this module.
     """
-    names = {
-        "ccnn": backbones.Small.torch_names(2, False),
-        "ccnn_norm": backbones.Small.torch_names(2, True),
-        "ccnn_alexnet": backbones.AlexNet.torch_names(),
-        "ccnn_alexnet_plain": backbones.AlexNet.torch_names(),
-        "ccnn_resnet18": backbones.ResNet18.torch_names(),
-    }
-    if factory.__name__ not in names:
-        raise ValueError(f"weights: must be for a network of {', '.join(names)}, got {factory.__name__}")
-    found = names[factory.__name__]
+    if factory.__name__ not in _TORCH_NAMES:
+        raise ValueError(f"weights: must be for a network of {', '.join(_TORCH_NAMES)}, got {factory.__name__}")
+    found = _TORCH_NAMES[factory.__name__]
     backbone = {name: (kind, "backbone", *path) for name, (kind, *path) in found.items()}
     layers = () if factory.__name__ == "ccnn_alexnet_plain" else (6, 7, 8)
     arrays = (("weight", "kernel"), ("bias", "bias"))
