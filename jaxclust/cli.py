@@ -48,6 +48,8 @@ class _Common:
     """Folder of a run whose finished pretraining (same data, seeds, settings) is used instead of a new one."""
     weights: Path | None = None
     """A .safetensors file with the network's first layers: torchvision's, or one of jaxclust weights."""
+    stream: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Read the images block by block: an .npy file, a folder or tfds:NAME larger than memory (CCNN's methods)."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run in the folder."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -186,8 +188,13 @@ def _fit(name: str, arguments: list[str]) -> int:
     seeds = _seeds(common.seeds)
     if common.max_seconds is not None and not common.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {common.max_seconds}")
+    clusters_given = any(argument.split("=")[0] == "--clusters" for argument in arguments)
+    if common.stream:
+        from jaxclust import stream
+
+        return stream.command(name, common, config, pretraining, clusters_given)
     dataset = datasets.load(common.data, _size(common.size))
-    if not any(argument.split("=")[0] == "--clusters" for argument in arguments):
+    if not clusters_given:
         if dataset.classes is None:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
         config = dataclasses.replace(config, clusters=max(dataset.classes, 2))

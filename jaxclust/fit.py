@@ -5,7 +5,7 @@ import functools
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,7 +120,7 @@ def fit(
     def run(name, algorithm, settings, keys, variables, directory):
         place = None if directory is None else Path(directory) / name
         mine = about | ({"config": dataclasses.asdict(config)} if name == "cluster" else {})
-        phase = _phase(
+        phase = run_phase(
             name, algorithm, settings, network, keys, images, variables, over, failed, place, mine, deadline, progress
         )
         phases[name] = phase
@@ -201,10 +201,27 @@ def restored(
     return found[0]
 
 
-def _phase(
-    name, algorithm, config, network, keys, images, variables, over, failed, place, about, deadline, progress
+def run_phase(
+    name: str,
+    algorithm: Any,
+    config: Any,
+    network: Network,
+    keys: Key,
+    images: Any,
+    variables: Variables | None,
+    over: train.Over,
+    failed: list[tuple[str, int] | None],
+    place: Path | None,
+    about: dict[str, Any],
+    deadline: float | None,
+    progress: Progress | None,
+    blocks: Callable[[int], Iterator[Any]] | None = None,
 ) -> Phase:
-    """One training: from its checkpoint if there is one, from ``start`` otherwise."""
+    """One training: from its checkpoint in ``place`` if there is one, from ``start`` otherwise.
+
+    ``blocks`` gives the images of each window from the given one on, where they are read block by block; ``images`` are
+    then the first block.
+    """
     clock, compiled = time.perf_counter(), train.compile_seconds()
     spent = {"seconds": 0.0, "compile_seconds": 0.0}
     found = None
@@ -240,7 +257,16 @@ def _phase(
         return deadline is not None and time.perf_counter() > deadline
 
     trained = train.train(
-        algorithm, config, network, keys, images, over=over, runs=runs, history=history, callbacks=[keep]
+        algorithm,
+        config,
+        network,
+        keys,
+        images,
+        over=over,
+        runs=runs,
+        history=history,
+        callbacks=[keep],
+        blocks=None if blocks is None else blocks(int(np.max(np.asarray(runs.window)))),
     )
     if place is not None:
         checkpoint.save(place, about, trained.runs, trained.history, clocks())

@@ -20,20 +20,27 @@ from jaxclust.checkpoint import differences
 from jaxclust.fit import Fit
 
 SCORES = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
-FILES = ("config.json", "results.jsonl", "baseline.jsonl", "labels.npy", "history.csv")
+FILES = ("config.json", "results.jsonl", "baseline.jsonl", "labels.npy", "history.csv", "unreadable.csv")
 FOLDERS = ("checkpoint", "figures")
 COLLAPSED = 0.9
 """A run whose largest cluster holds more than this share of the images has collapsed."""
 
 
 def settings(
-    method: str, preset: str, dataset: datasets.Dataset, seeds: Sequence[int], over: str, config: Any, pretraining: Any
+    method: str,
+    preset: str,
+    dataset: datasets.Dataset,
+    seeds: Sequence[int],
+    over: str,
+    config: Any,
+    pretraining: Any,
+    fingerprint: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that decides a run's numbers, for ``config.json``."""
+    """Everything that decides a run's numbers, for ``config.json``; ``fingerprint`` is the set's, where it is known."""
     return {
         "method": method,
         "preset": preset,
-        "data": datasets.fingerprint(dataset),
+        "data": datasets.fingerprint(dataset) if fingerprint is None else fingerprint,
         "seeds": list(seeds),
         "over": over,
         "config": dataclasses.asdict(config),

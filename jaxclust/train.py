@@ -8,7 +8,7 @@ callback of ``train``, called between chunks.
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
@@ -87,6 +87,7 @@ def train(
     runs: Run | None = None,
     history: dict[str, np.ndarray] | None = None,
     callbacks: Sequence[Callback] = (),
+    blocks: Iterator[jax.Array] | None = None,
 ) -> Trained:
     """Runs one lane for each key, chunk after chunk, until all have ended or a callback says stop.
 
@@ -104,6 +105,8 @@ def train(
       runs: lanes to go on with, instead of new ones.
       history: their history, to go on with.
       callbacks: called in order after each chunk.
+      blocks: what ``images`` are in each window, all of its shape: sets larger than memory, block by block. A window is
+        then a chunk.
 
     Raises:
       ValueError: an argument breaks its rule.
@@ -116,9 +119,12 @@ def train(
     if runs is None:
         runs = start(algorithm, config, network, over, (keys, variables), images)
     history = history or {}
+    if blocks is not None:
+        windows_per_chunk = 1
     windows = windows_per_chunk or 1
     done = ended(runs, schedule)
     while not done.all():
+        images = images if blocks is None else next(blocks)
         before, compiled, clock = np.asarray(runs.window), compile_seconds(), time.perf_counter()
         runs, infos = chunk(algorithm, config, network, over, runs, images, jnp.int32(windows))
         columns = _columns(infos, before, np.asarray(runs.window))

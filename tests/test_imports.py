@@ -14,8 +14,8 @@ LAYERS = {
     **dict.fromkeys(("pretrain", "selftraining", "supervised", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("datasets", "downloads", "fit", "folders", "plots", "predict", "record"), 4),
-    **dict.fromkeys(("transfer", "weights"), 4),
-    "cli": 5,
+    **dict.fromkeys(("sources", "streaming", "transfer", "weights"), 4),
+    **dict.fromkeys(("cli", "stream"), 5),
 }
 ASIDE = {"metrics", "stats"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

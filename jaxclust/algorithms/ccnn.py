@@ -28,6 +28,8 @@ from jaxclust.images import in_blocks
 from jaxclust.kmeans import kmeans, kmeans_plus_plus, running_means
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
+STREAMS = True
+"""The state does not grow with the images, and refresh looks at none: they may come block by block."""
 Head = dict[str, dict[str, jax.Array]]
 """FC9 and softmax: {"fc9": {"kernel" (d, k), "bias" (k,)}, "softmax": {"kernel" (k, k), "bias" (k,)}}, float32."""
 
