@@ -40,8 +40,9 @@ class _Common:
     """Height,width to which a folder's images are scaled and cropped, or one number for both."""
     preset: str = "paper"
     """paper: the published settings; quick: fewer pretraining epochs, nothing else."""
-    over: Literal["auto", "vmap", "map", "shard"] = "auto"
-    """How seeds run: together, one after the other, or spread over devices (on a CPU: over its cores)."""
+    over: Literal["auto", "vmap", "map", "shard", "data"] = "auto"
+    """How seeds run: together, one after the other, spread over devices (on a CPU: over its cores), or one after the
+    other with each batch spread over them."""
     max_seconds: float | None = None
     """Stop after this long with a checkpoint, to go on with --resume."""
     pretrained: Path | None = None
@@ -271,10 +272,11 @@ def _predict(arguments: list[str]) -> int:
 
 def _over(asked: str, seeds: int) -> train.Over:
     """The fastest way to run the seeds here, unless one is asked for; "shard" makes a device of each CPU core."""
-    if asked in ("auto", "shard") and seeds > 1:
+    cores = os.cpu_count() or 1
+    if asked == "data" or (asked in ("auto", "shard") and seeds > 1):
         # A backend that has started, as in a notebook, keeps the devices it has.
         with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, seeds))
+            jax.config.update("jax_num_cpu_devices", cores if asked == "data" else min(cores, seeds))
     return train.fastest(seeds) if asked == "auto" else asked
 
 

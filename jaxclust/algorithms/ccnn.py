@@ -44,6 +44,9 @@ class Config:
     """Images in a mini-batch, N_m (section IV.B)."""
     reliable: int = 10
     """Images of a mini-batch that fine-tune the network, those nearest to their centroids: k_m (section III.E)."""
+    select: Literal["nearest", "balanced"] = "nearest"
+    """Which k_m: the nearest of the mini-batch (section III.E); or each cluster's nearest before any cluster's second
+    nearest (ours), so that one cluster cannot fill the buffer."""
     epochs: int = 30
     """Passes over the images: 10 from pretrained, 30 from random weights (section IV.C)."""
     trainable: Literal["all", "head", "nothing"] = "all"
@@ -89,6 +92,7 @@ class Config:
             ("update_with", ("last", "reliable", "all")),
             ("gradient", ("exact", "printed")),
             ("start", ("seeds", "kmeans")),
+            ("select", ("nearest", "balanced")),
             ("fc9", ("glorot", "identity")),
         ):
             if getattr(self, name) not in known:
@@ -214,10 +218,7 @@ def step(
     distances = squared_distances(h, state.centroids)
     labels, nearest = hard_assignment(distances), jnp.min(distances, axis=1)
 
-    # The k_m nearest of each mini-batch, M' in table I; together they are N_m.
-    minibatches = nearest.reshape(-1, config.batch)
-    sure = jax.lax.top_k(-minibatches, config.reliable)[1].astype(jnp.int32)
-    sure = (sure + config.batch * jnp.arange(len(minibatches), dtype=jnp.int32)[:, None]).reshape(-1)
+    sure = _surest(config, labels, nearest)
     tuned, loss = _fine_tuned(config, network, state, batch[sure], x[sure], labels[sure])
 
     moving = {
@@ -297,6 +298,17 @@ def _trained(config: Config, head: Head, params: dict[str, Any]) -> dict[str, An
 
 def _encoded(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
     return in_blocks(lambda block: network.encode(variables, block, False)[0], images)
+
+
+def _surest(config: Config, labels: jax.Array, distances: jax.Array) -> jax.Array:
+    """M' of table I: rows of the k_m surest images of each mini-batch, together N_m; int32."""
+    labels, distances = labels.reshape(-1, config.batch), distances.reshape(-1, config.batch)
+    if config.select == "balanced":
+        nearer = (labels[:, :, None] == labels[:, None]) & (distances[:, None] < distances[:, :, None])
+        # The rank within the cluster decides, among equals the distance, which is brought below 1.
+        distances = jnp.sum(nearer, axis=2).astype(jnp.float32) + distances / (1 + distances)
+    sure = jax.lax.top_k(-distances, config.reliable)[1].astype(jnp.int32)
+    return (sure + config.batch * jnp.arange(len(distances), dtype=jnp.int32)[:, None]).reshape(-1)
 
 
 def _fine_tuned(
