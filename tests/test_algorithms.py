@@ -14,7 +14,7 @@ from jaxclust.networks import pixels, sae
 
 NETWORK = sae((8, 8, 1), 5, (16,))
 CONFIG = dcec.Config(clusters=4, batch=32, restarts=2)
-SMALL = {"batch": 32, "restarts": 2, "reliable": 16}
+SMALL = {"batch": 32, "restarts": 2, "reliable": 16, "fc9": "glorot"}
 KEY = jax.random.key(0)
 
 

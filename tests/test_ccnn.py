@@ -14,7 +14,9 @@ from jaxclust.kmeans import minibatch_update, running_means
 from jaxclust.networks import ccnn as network_of
 from jaxclust.types import Network, Variables
 
-CONFIG = ccnn.Config(clusters=4, batch=12, reliable=4, sample=60, epochs=2)
+CONFIG = ccnn.Config(
+    clusters=4, batch=12, reliable=4, sample=60, epochs=2, trainable="all", fc9="glorot", learning_rate=0.1
+)
 CYCLE = 36
 INIT, STEP, EMBED = (jax.jit(f, static_argnums=(0, 1)) for f in (ccnn.init, ccnn.step, ccnn.embed))
 KEY = jax.random.key(0)
@@ -339,7 +341,7 @@ def test_more_clusters_than_images_are_refused(images):
         ({"reliable": 7}, "reliable: must divide batch, 50, got 7"),
         ({"sample": 9}, "sample: must be at least clusters, 10, got 9"),
         ({"trainable": "some"}, "trainable: must be one of all, head, nothing, got 'some'"),
-        ({"gradient": "printed"}, "trainable: must be head with gradient printed, got 'all'"),
+        ({"gradient": "printed", "trainable": "all"}, "trainable: must be head with gradient printed, got 'all'"),
         ({"backtrack": "previous", "compensation": "all"}, "compensation: must be fc9 with backtrack previous"),
         ({"tolerance": float("nan")}, "tolerance: must be at least 0, got nan"),
         ({"start_count": -1}, "start_count: must be at least 0, got -1"),

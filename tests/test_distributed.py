@@ -15,7 +15,9 @@ from jaxclust import train
 from jaxclust.algorithms import ccnn
 from jaxclust.types import Network, Variables
 
-CONFIG = ccnn.Config(clusters=4, batch=12, reliable=4, sample=60, epochs=2, learning_rate=0.05, select="balanced")
+CONFIG = ccnn.Config(
+    clusters=4, batch=12, reliable=4, sample=60, epochs=2, trainable="all", fc9="glorot", select="balanced"
+)
 # A trunk that compiles quickly.
 NETWORK = Network(
     lambda key: Variables({"kernel": jax.random.normal(key, (64, 5), jnp.float32) / 8}, {}),
@@ -59,7 +61,7 @@ def test_each_device_computes_its_part_of_a_batch(few_digits):
 
 
 def test_devices_that_do_not_divide_a_batch_are_refused(few_digits):
-    config = ccnn.Config(clusters=4, batch=15, reliable=15, sample=60)
+    config = ccnn.Config(clusters=4, batch=15, reliable=15, sample=60, fc9="glorot")
     keys = jnp.stack([jax.random.key(0)])
     with pytest.raises(ValueError, match="over: data must have devices that divide a step's images, 15, got 2"):
         train.train(ccnn, config, NETWORK, keys, jnp.asarray(few_digits[0]), over="data")

@@ -45,7 +45,7 @@ _QUICK_CAE = {"paper": {}, "quick": {"pretraining.epochs": 100}}
 _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
 # Reconstruction stands where CCNN's paper has ImageNet; preset random leaves it out.
 _CCNN = pretrain.Config(epochs=30)
-_QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"pretraining.epochs": 0}}
+_QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"epochs": 30, "pretraining.epochs": 0}}
 _NO_PRETRAINING = {"paper": {}, "quick": {}}
 _QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 30}}
 _KMEANS = {"max_steps": 0}
@@ -103,14 +103,14 @@ METHODS: dict[str, Method] = {
         ccnn_network,
         ccnn.Config(trainable="nothing", start="kmeans", epochs=0),
         _CCNN,
-        _QUICK_CCNN,
+        {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"pretraining.epochs": 0}},
     ),
     "ccnn-norm": Method("CCNN with batch normalisation", ccnn, ccnn_norm, ccnn.Config(), _CCNN, _QUICK_CCNN),
     "ccnn-alexnet": Method(
         "CCNN on AlexNet, for images of 63 pixels or more",
         ccnn,
         ccnn_alexnet,
-        ccnn.Config(epochs=10),
+        ccnn.Config(),
         None,
         _NO_PRETRAINING,
     ),
@@ -118,7 +118,7 @@ METHODS: dict[str, Method] = {
         "CCNN on AlexNet without adaptation layers",
         ccnn,
         ccnn_alexnet_plain,
-        ccnn.Config(epochs=10),
+        ccnn.Config(fc9="glorot"),
         None,
         _NO_PRETRAINING,
     ),
@@ -126,7 +126,7 @@ METHODS: dict[str, Method] = {
         "CCNN on ResNet-18, for images of 32 pixels or more",
         ccnn,
         ccnn_resnet18,
-        ccnn.Config(epochs=10),
+        ccnn.Config(),
         None,
         _NO_PRETRAINING,
     ),

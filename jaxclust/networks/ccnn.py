@@ -56,14 +56,22 @@ def ccnn(
         raise ValueError("filters: must name at least one convolution's channels, got ()")
     step = 2 ** len(filters)
     size = tuple(-(-side // step) * step for side in shape[:2])
-    build = partial(_Small, shape, size, filters, norm, (*adaptation, embedding))
-    return as_network(build)
+    return as_network(partial(_Small, shape, size, filters, norm, (*adaptation, embedding)))
 
 
 @lru_cache
 def ccnn_norm(shape: Shape, embedding: int) -> Network:
     """``ccnn`` with batch normalisation in conv1 and conv2."""
     return ccnn(shape, embedding, norm=True)
+
+
+@lru_cache
+def ccnn_plain(shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64)) -> Network:
+    """``ccnn`` without the adaptation layers (table V): the global maxima of the last map, (n, filters[-1])."""
+    check(shape, embedding, filters)
+    step = 2 ** len(filters)
+    size = tuple(-(-side // step) * step for side in shape[:2])
+    return as_network(partial(_Small, shape, size, filters, False, ()))
 
 
 @lru_cache
@@ -111,6 +119,7 @@ def ccnn_resnet18(
 _TORCH_NAMES = {
     "ccnn": backbones.Small.torch_names(2, False),
     "ccnn_norm": backbones.Small.torch_names(2, True),
+    "ccnn_plain": backbones.Small.torch_names(2, False),
     "ccnn_alexnet": backbones.AlexNet.torch_names(),
     "ccnn_alexnet_plain": backbones.AlexNet.torch_names(),
     "ccnn_resnet18": backbones.ResNet18.torch_names(),
@@ -135,7 +144,7 @@ def torch_names(factory: Callable[..., Network]) -> tuple[backbones.Names, backb
         raise ValueError(f"weights: must be for a network of {', '.join(_TORCH_NAMES)}, got {factory.__name__}")
     found = _TORCH_NAMES[factory.__name__]
     backbone = {name: (kind, "backbone", *path) for name, (kind, *path) in found.items()}
-    layers = () if factory.__name__ == "ccnn_alexnet_plain" else (6, 7, 8)
+    layers = () if factory.__name__.endswith("plain") else (6, 7, 8)
     arrays = (("weight", "kernel"), ("bias", "bias"))
     return backbone, {f"conv{i}.{theirs}": ("params", f"conv{i}", ours) for i in layers for theirs, ours in arrays}
 
@@ -179,7 +188,7 @@ class _Small(_Trunk):
         super().__init__(partial(backbones.Small, shape, filters, norm), widths, rngs=rngs)
         self.shape, self.size, self.depth = shape, size, len(filters)
         self.inner = (*(side // 2**self.depth for side in size), filters[-1])
-        self.dense = Dense(widths[-1], self.inner[0] * self.inner[1] * self.inner[2], rngs=rngs)
+        self.dense = Dense((*filters, *widths)[-1], self.inner[0] * self.inner[1] * self.inner[2], rngs=rngs)
         channels = (shape[2], *filters)
         for i in range(1, self.depth + 1):
             setattr(self, f"deconv{i}", ConvTranspose(channels[i], channels[i - 1], 5, stride=2, rngs=rngs))
