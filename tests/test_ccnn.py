@@ -109,8 +109,12 @@ class Slow:
         distance = [np.sqrt(np.sum((h - centroids[y]) ** 2)) for h, y in zip(before, labels, strict=True)]
         kept = []  # M' of table I
         for start in range(0, n, config.batch):
-            members = sorted(range(start, start + config.batch), key=lambda i: distance[i])
-            kept += members[: config.reliable]
+            members = range(start, start + config.batch)
+            rank = dict.fromkeys(members, 0)
+            if config.select == "balanced":
+                for i in members:
+                    rank[i] = sum(labels[j] == labels[i] and distance[j] < distance[i] for j in members)
+            kept += sorted(members, key=lambda i: (rank[i], distance[i]))[: config.reliable]
         heads, kernel, loss = [], np.zeros_like(self.kernel), 0.0
         for i in kept:
             head, dx, value = self.gradient(self.trunk(i), labels[i])
@@ -151,6 +155,7 @@ class Slow:
         {"compensation": "none"},
         {"compensation": "all"},
         {"backtrack": "previous"},
+        {"select": "balanced"},
         {"trainable": "head", "learning_rate": 1.0},
         {"trainable": "head", "learning_rate": 1.0, "backtrack": "previous"},
         {"trainable": "head", "gradient": "printed", "update_with": "all"},
