@@ -71,11 +71,16 @@ class Slow:
     def __init__(self, config, state, batch):
         self.config, self.state = config, state
         self.kernel = np.asarray(state.variables.params["kernel"], np.float64)
+        self.scale = float(state.scale)
         self.head = jax.tree.map(lambda a: np.asarray(a, np.float64), state.head)
         self.pixels = (np.asarray(batch, np.float64) / 255).reshape(len(batch), -1)
 
     def trunk(self, i):
-        return np.tanh(self.pixels[i] @ self.kernel)
+        return self.scale * np.tanh(self.pixels[i] @ self.kernel)
+
+    def slope(self, i):
+        """Of the trunk in its products with the pixels."""
+        return self.scale * (1 - np.tanh(self.pixels[i] @ self.kernel) ** 2)
 
     def h(self, x, fc9):
         return relu(x @ fc9["kernel"] + fc9["bias"])
@@ -119,7 +124,7 @@ class Slow:
         for i in kept:
             head, dx, value = self.gradient(self.trunk(i), labels[i])
             heads.append(head)
-            kernel += np.outer(self.pixels[i], dx * (1 - self.trunk(i) ** 2)) / len(kept)
+            kernel += np.outer(self.pixels[i], dx * self.slope(i)) / len(kept)
             loss += value / len(kept)
         old = self.head
         if config.trainable != "nothing":
@@ -306,6 +311,16 @@ def test_starting_counts_weigh_the_seed(images):
     m = np.asarray(zero.counts)[:, None].astype(np.float32)
     expected = np.where(m > 0, (begin.centroids + m * zero.centroids) / (m + 1), begin.centroids)
     np.testing.assert_allclose(weighed.centroids, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("brightness", [1.0, 1e-3, 0.0])
+def test_features_begin_at_one_scale_whatever_the_networks(images, brightness):
+    trunk = NETWORK._replace(encode=lambda *a: (brightness * jnp.abs(NETWORK.encode(*a)[0][:, :4]), {}))
+    config = dataclasses.replace(CONFIG, fc9="identity", sample=120)
+    state = INIT(config, trunk, KEY, None, images)
+    square = float(jnp.mean(EMBED(config, trunk, state, images) ** 2))
+    np.testing.assert_allclose(square, 1.0 if brightness else 0.0, rtol=1e-5)
+    np.testing.assert_array_equal(state.head["fc9"]["kernel"], np.eye(4, dtype=np.float32))
 
 
 def test_permuting_centroids_permutes_the_labels(state, images):

@@ -4,7 +4,7 @@ Hsu, Lin: CNN-Based Joint Clustering and Representation Learning with Feature Dr
 Data, IEEE Transactions on Multimedia 2018. One step is one cycle of table I: N_m / k_m mini-batches are assigned
 to their nearest centroids, the k_m surest of each fine-tune the network, and the centroids move. The features are
 
-  h = ReLU(W_FC9 x + b),  y = softmax(W_SMax h + b'),  x the network's features                          (figure 3)
+  h = ReLU(W_FC9 x + b),  y = softmax(W_SMax h + b'),  x the network's features, scaled                  (figure 3)
 
 The baselines are settings:
 
@@ -114,6 +114,7 @@ class State(NamedTuple):
 
     Attributes:
       variables: the network's arrays.
+      scale: factor between the network's features and FC9's inputs x, fixed from the start; float32, ().
       head: FC9 and softmax.
       fc9_step: what the last fine-tuning added to FC9, -eta * Delta W of eq. 10, as ``head["fc9"]``.
       centroids: float32, (k, k).
@@ -123,6 +124,7 @@ class State(NamedTuple):
     """
 
     variables: Variables
+    scale: jax.Array
     head: Head
     fc9_step: dict[str, jax.Array]
     centroids: jax.Array
@@ -178,9 +180,9 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     variables = network.init(network_key) if variables is None else variables
     if config.start == "seeds" and config.sample < n:
         images = images[jax.random.permutation(sample_key, jnp.arange(n, dtype=jnp.int32))[: config.sample]]
-    x = _encoded(network, variables, images)
-    head = _head(config, head_key, x.shape[1])
-    h = fc9(head["fc9"], x)
+    x = _encoded(network, variables, jnp.float32(1), images)
+    head, scale = _head(config, head_key, x)
+    h = fc9(head["fc9"], scale * x)
     if config.start == "kmeans":
         centroids = kmeans(seeds_key, h, config.clusters).centroids
     else:
@@ -188,6 +190,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     trained = _trained(config, head, variables.params)
     return State(
         variables,
+        scale,
         head,
         jax.tree.map(jnp.zeros_like, head["fc9"]),
         centroids,
@@ -213,7 +216,7 @@ def step(
 ) -> tuple[State, Info]:
     """One cycle of table I (lines 5 to 20) on its N_m / k_m mini-batches."""
     del key, rows
-    x = _encoded(network, state.variables, batch)
+    x = _encoded(network, state.variables, state.scale, batch)
     h = fc9(state.head["fc9"], x)
     distances = squared_distances(h, state.centroids)
     labels, nearest = hard_assignment(distances), jnp.min(distances, axis=1)
@@ -228,7 +231,7 @@ def step(
     }[config.update_with]
     before = h[moving]
     # The head alone moves the features of x, which are there; a network that moved has to see the images again.
-    x = _encoded(network, tuned.variables, batch[moving]) if config.trainable == "all" else x[moving]
+    x = _encoded(network, tuned.variables, state.scale, batch[moving]) if config.trainable == "all" else x[moving]
     after = fc9(tuned.head["fc9"], x)
     if config.compensation == "none":
         features = after
@@ -251,7 +254,7 @@ def step(
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """FC9's features h, float32 (n, k)."""
     del config
-    return fc9(state.head["fc9"], _encoded(network, state.variables, images))
+    return fc9(state.head["fc9"], _encoded(network, state.variables, state.scale, images))
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
@@ -278,17 +281,24 @@ def _tracked_back(weights, step):
     return jax.tree.map(jnp.subtract, weights, step)
 
 
-def _head(config: Config, key: Key, width: int) -> Head:
-    if config.fc9 == "identity" and width != config.clusters:
-        raise ValueError(f"fc9: must be glorot for {width} features and {config.clusters} clusters, got 'identity'")
+def _head(config: Config, key: Key, x: jax.Array) -> tuple[Head, jax.Array]:
+    """Fresh FC9 and softmax, and the factor that brings the mean square of FC9's features of x, (n, d), to 1.
+
+    How long features are differs by orders of magnitude between networks and pretrainings. Long ones saturate the
+    softmax and stop the learning, short ones are carried away by FC9's biases.
+    """
+    k, width = config.clusters, x.shape[1]
+    if config.fc9 == "identity" and width != k:
+        raise ValueError(f"fc9: must be glorot for {width} features and {k} clusters, got 'identity'")
     fc9_key, softmax_key = jax.random.split(key)
     glorot = jax.nn.initializers.glorot_uniform()
-    k = config.clusters
     first = glorot(fc9_key, (width, k), jnp.float32) if config.fc9 == "glorot" else jnp.eye(k, dtype=jnp.float32)
-    return {
+    square = jnp.mean(jax.nn.relu(x @ first) ** 2)
+    head = {
         "fc9": {"kernel": first, "bias": jnp.zeros(k, jnp.float32)},
         "softmax": {"kernel": glorot(softmax_key, (k, k), jnp.float32), "bias": jnp.zeros(k, jnp.float32)},
     }
+    return head, jnp.where(square > 0, jax.lax.rsqrt(square), jnp.float32(1))
 
 
 def _trained(config: Config, head: Head, params: dict[str, Any]) -> dict[str, Any]:
@@ -296,8 +306,9 @@ def _trained(config: Config, head: Head, params: dict[str, Any]) -> dict[str, An
     return {"all": {"head": head, "network": params}, "head": {"head": head}, "nothing": {}}[config.trainable]
 
 
-def _encoded(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
-    return in_blocks(lambda block: network.encode(variables, block, False)[0], images)
+def _encoded(network: Network, variables: Variables, scale: jax.Array, images: jax.Array) -> jax.Array:
+    """FC9's inputs x, float32 (n, d)."""
+    return scale * in_blocks(lambda block: network.encode(variables, block, False)[0], images)
 
 
 def _surest(config: Config, labels: jax.Array, distances: jax.Array) -> jax.Array:
@@ -322,6 +333,7 @@ def _fine_tuned(
         if "network" in trained:
             variables = Variables(trained["network"], stats)
             features, new = network.encode(variables, images, config.batch_statistics)
+            features = state.scale * features
             stats = new if config.batch_statistics else stats
         y = jax.nn.softmax(_dense(head["softmax"], fc9(head["fc9"], features)))
         return config.clusters / 2 * jnp.mean(losses.squared_error(y, target)), stats
