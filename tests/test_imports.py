@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxclust"
 LAYERS = {
     "types": 0,
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
+    **dict.fromkeys(("agglomerative", "graph", "merging"), 1),
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("datasets", "fit", "plots", "record"), 4),
