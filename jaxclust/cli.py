@@ -22,7 +22,8 @@ from jaxclust.algorithms import METHODS, configured
 MOST_SEEDS = 1000
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
        jaxclust fit METHOD --help                                  every option of a method
-       jaxclust methods                                            what METHOD can be"""
+       jaxclust methods                                            what METHOD can be
+       jaxclust predict DIR --data NAME_OR_PATH --out LABELS.csv   new images into a run's clusters"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,20 @@ class _Common:
     """Draw curves, embedding and contact sheets."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Predict:
+    directory: tyro.conf.Positional[Path]
+    """A finished run's folder."""
+    data: str
+    """Images of the run's height, width and channels: a named set or a path."""
+    out: Path
+    """The .csv file to write: image, cluster, probability, distance (Euclidean, to the centroid in the embedding)."""
+    seed: int | None = None
+    """Whose clusters; the run's first seed that did not fail, unless given."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Replace the file where it exists."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status: 0, or 2 with one line on stderr for what cannot be done."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -63,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, method in METHODS.items():
                 print(f"{name:12} {method.about} (presets: {', '.join(method.presets)})")
             return 0
+        if command == "predict":
+            return _predict(rest)
         if command != "fit":
-            raise ValueError(f"command: must be fit or methods, got {command!r}")
+            raise ValueError(f"command: must be fit, methods or predict, got {command!r}")
         if not rest or rest[0] in ("-h", "--help"):
             print(USAGE)
             return 0 if rest else 2
@@ -199,6 +216,21 @@ def _fit(name: str, arguments: list[str]) -> int:
         if row["largest_cluster"] is not None and row["largest_cluster"] > record.COLLAPSED:
             share = f"one cluster holds {100 * row['largest_cluster']:.0f} % of the images"
             print(f"jaxclust: warning: seed {row['seed']} collapsed, {share}", file=sys.stderr)
+    return 0
+
+
+def _predict(arguments: list[str]) -> int:
+    from jaxclust.predict import predict, table
+
+    options = _tyro(_Predict, arguments, prog="jaxclust predict", description="New images into a run's clusters.")
+    if options.out.is_dir() or (options.out.exists() and not options.overwrite):
+        raise ValueError(f"out: must not exist without --overwrite, nor be a folder, got {options.out}")
+    if not options.out.parent.is_dir():
+        raise ValueError(f"out: must be in a folder that exists, got {options.out}")
+    dataset = datasets.load(options.data)
+    seed, predicted = predict(options.directory, dataset.images, options.seed)
+    record.write(options.out, table(range(len(dataset.images)), predicted))
+    print(f"{len(dataset.images):,} images into the clusters of seed {seed}: {options.out}")
     return 0
 
 

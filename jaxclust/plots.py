@@ -52,15 +52,7 @@ def embedding(path: Path, features: np.ndarray, clusters: np.ndarray, labels: np
       labels: true classes, int32 (n,), or None.
       title: of the picture.
     """
-    from sklearn.manifold import TSNE
-
-    if np.ptp(features, axis=0).max() == 0:
-        # scikit-learn's t-SNE divides by the spread, and crashes; equal points have one place.
-        places = np.zeros((len(features), 2))
-    else:
-        # Perplexity 30 is scikit-learn's default; it must stay below the number of points.
-        perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
-        places = TSNE(perplexity=perplexity, init="random", random_state=0).fit_transform(features)
+    places = in_two_dimensions(features)
     panels = [("cluster", clusters)] + ([] if labels is None else [("true class", labels)])
     figure = Figure(figsize=(4.6 * len(panels), 4.6), layout="constrained")
     for axes, (name, colors) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -70,6 +62,18 @@ def embedding(path: Path, features: np.ndarray, clusters: np.ndarray, labels: np
         axes.set_yticks([])
     figure.suptitle(title)
     figure.savefig(path, dpi=130)
+
+
+def in_two_dimensions(features: np.ndarray) -> np.ndarray:
+    """t-SNE of features (n, d): places (n, 2), the same ones each time."""
+    from sklearn.manifold import TSNE
+
+    if np.ptp(features, axis=0).max() == 0:
+        # scikit-learn's t-SNE divides by the spread, and crashes; equal points have one place.
+        return np.zeros((len(features), 2))
+    # Perplexity 30 is scikit-learn's default; it must stay below the number of points.
+    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
+    return TSNE(perplexity=perplexity, init="random", random_state=0).fit_transform(features)
 
 
 def contact_sheet(path: Path, images: np.ndarray, columns: int = 10) -> None:

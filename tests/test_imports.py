@@ -14,7 +14,7 @@ LAYERS = {
     **dict.fromkeys(("agglomerative", "graph", "merging"), 1),
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("datasets", "fit", "plots", "record"), 4),
+    **dict.fromkeys(("datasets", "fit", "plots", "predict", "record"), 4),
     "cli": 5,
 }
 ASIDE = {"metrics", "stats"}
