@@ -169,7 +169,7 @@ def _fit(name: str, arguments: list[str]) -> int:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
         config = dataclasses.replace(config, clusters=max(dataset.classes, 2))
     datasets.check_clusters(dataset, config.clusters)
-    if method.config.max_steps == 0 and config.max_steps > 0:
+    if getattr(method.config, "max_steps", None) == 0 and config.max_steps > 0:
         raise ValueError(f"max-steps: must be 0 for {name}, which only runs k-means, got {config.max_steps}")
     over = _over(common.over, len(seeds))
     fit.build(method, config, dataset.images.shape[1:])
@@ -203,7 +203,8 @@ def _fit(name: str, arguments: list[str]) -> int:
             bars.close()
             print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
             return 0
-        record.write_labels(common.out / "labels.npy", done.labels)
+        for labeling, labels in zip(["", *list(done.labelings)[1:]], done.labelings.values(), strict=True):
+            record.write_labels(common.out / f"{record.row_name('labels', labeling)}.npy", labels)
         rows = record.rows(wanted, dataset, done, steps["cluster"])
         if common.baseline and name != "kmeans":
             record.write_rows(common.out / "baseline.jsonl", _baseline(dataset, config.clusters, seeds, over, bars))
@@ -322,8 +323,13 @@ def _print_table(directory: Path) -> None:
     baseline = directory / "baseline.jsonl"
     first = rows[0]
     run = f"{first['n']:,} images, {first['clusters']} clusters, preset {first['preset']}"
-    print(f"{first['method']} on {first['data']}: {run}")
-    print(record.table([rows, record.read_rows(baseline)] if baseline.exists() else [rows]))
+    print(f"{record.read_settings(directory)['method']} on {first['data']}: {run}")
+    rows += record.read_rows(baseline) if baseline.exists() else []
+    print(
+        record.table(
+            [[row for row in rows if row["method"] == name] for name in dict.fromkeys(r["method"] for r in rows)]
+        )
+    )
     print("seconds: the run's wall-clock time without compilation, divided by its seeds; compile s: the whole run's")
     print(f"files: {directory}")
 

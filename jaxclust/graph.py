@@ -146,3 +146,8 @@ def initial_clusters(graph: Graph) -> jax.Array:
       int32, (n,), in 0..clusters-1, numbered by their first samples.
     """
     return components(graph.neighbors[:, 0])
+
+
+def unit(x: jax.Array) -> jax.Array:
+    """Rows (n, d) scaled to unit length; those of zeros stay."""
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), jnp.finfo(jnp.float32).tiny)

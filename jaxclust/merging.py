@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import sequential_vmap
 
-from jaxclust.graph import Graph
+from jaxclust.graph import Graph, components
 
 Affinity = Literal["exact", "fast"]
 
@@ -44,6 +44,55 @@ class History(NamedTuple):
 def no_merges(n: int) -> History:
     """An empty history for n samples; their first clusters hold at least two each."""
     return History(jnp.full((n // 2, 2), -1, jnp.int32), jnp.int32(0))
+
+
+def join_isolated(
+    graph: Graph, features: jax.Array, labels: jax.Array, n_clusters: jax.Array, history: History
+) -> tuple[jax.Array, History]:
+    """Joins each cluster without affinity to any other to the cluster of the nearest mean (JULE, authors' code).
+
+    All at once: where several clusters point to each other, they become one. In the order of their numbers, as many
+    as ``n_clusters`` allows.
+
+    Args:
+      graph: of n samples.
+      features: float32, (n, d).
+      labels: as for ``merge``.
+      n_clusters: how many clusters are to be left at the least, int32.
+      history: is continued.
+
+    Returns:
+      labels, int32 (n,), and the history.
+    """
+    c = history.pairs.shape[0]
+    padded = jnp.append(labels, jnp.int32(c))
+    edges = _edges(graph)
+    flows = _flows(edges, padded)[:-1]
+    tail, head = labels[:, None], labels[graph.neighbors]
+    tied = ((flows > 0) & (tail != head)).astype(jnp.int32)
+    ties = jnp.zeros(c, jnp.int32).at[tail].max(jnp.max(tied, axis=1, keepdims=True)).at[head].max(tied)
+    size = jnp.zeros(c, jnp.float32).at[labels].add(1)
+    means = jnp.zeros((c, features.shape[1]), jnp.float32).at[labels].add(features) / jnp.maximum(size, 1)[:, None]
+    numbers = jnp.arange(c, dtype=jnp.int32)
+    isolated = (size > 0) & (ties == 0)
+
+    def point(state):
+        target, left = state
+        cluster = jnp.argmax(left).astype(jnp.int32)
+        distances = jnp.sum((means - means[cluster]) ** 2, axis=1)
+        distances = jnp.where((size > 0) & (numbers != cluster), distances, jnp.inf)
+        return target.at[cluster].set(jnp.argmin(distances).astype(jnp.int32)), left.at[cluster].set(False)
+
+    target, _ = lax.while_loop(lambda state: jnp.any(state[1]), point, (numbers, isolated))
+    # Components of the pointers; each is named by its least cluster.
+    component = components(target)
+    least = jnp.full(c, c, jnp.int32).at[component].min(numbers)[component]
+    joins = least != numbers
+    joins &= jnp.cumsum(joins) <= jnp.sum(size > 0) - n_clusters
+    into = jnp.where(joins, least, numbers)
+    places = jnp.where(joins, history.count + jnp.cumsum(joins, dtype=jnp.int32) - 1, c)
+    pairs = history.pairs.at[places].set(jnp.stack([into, numbers], axis=1), mode="drop")
+    return into[labels], History(pairs, history.count + jnp.sum(joins, dtype=jnp.int32))
 
 
 class _Edges(NamedTuple):

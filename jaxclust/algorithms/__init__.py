@@ -6,11 +6,12 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jaxclust import pretrain
-from jaxclust.algorithms import dcec
+from jaxclust.algorithms import dcec, jule, linkage
 from jaxclust.networks import cae, pixels, sae
+from jaxclust.networks import jule as jule_network
 from jaxclust.types import Network
 
-ALGORITHMS: dict[str, ModuleType] = {"dcec": dcec}
+ALGORITHMS: dict[str, ModuleType] = {"dcec": dcec, "jule": jule, "linkage": linkage}
 
 
 class Method(NamedTuple):
@@ -60,6 +61,23 @@ METHODS: dict[str, Method] = {
     "dec-conv": Method("DEC on the convolutional autoencoder", dcec, cae, dcec.Config(**_DEC), _CAE, _QUICK_CAE),
     "dcec": Method(
         "Deep Convolutional Embedded Clustering (Guo et al. 2017)", dcec, cae, dcec.Config(), _CAE, _QUICK_CAE
+    ),
+    **{
+        name: Method(about, linkage, pixels, linkage.Config(linkage=kind), None, {"paper": {}, "quick": {}})
+        for name, about, kind in (
+            ("ac-link", "average linkage on pixels", "average"),
+            ("ac-gdl", "graph degree linkage on pixels (Zhang et al. 2012)", "gdl"),
+            ("ac-pic", "linkage by path integral on pixels (Zhang et al. 2013)", "path"),
+            ("ac-zell", "linkage by zeta function on pixels (Zhao and Tang 2008)", "zeta"),
+        )
+    },
+    "jule": Method(
+        "Joint Unsupervised Learning (Yang et al. 2016)",
+        jule,
+        jule_network,
+        jule.Config(),
+        None,
+        {"paper": {}, "quick": {"epochs": 5}},
     ),
 }
 

@@ -1,5 +1,6 @@
 """Networks as pairs of pure functions; factories are cached, so equal arguments give the identical network."""
 
 from jaxclust.networks.autoencoders import cae, pixels, sae
+from jaxclust.networks.jule import jule
 
-__all__ = ["cae", "pixels", "sae"]
+__all__ = ["cae", "jule", "pixels", "sae"]
