@@ -22,6 +22,8 @@ MOST_PAIRS = 20_000
 """Samples that average linkage takes: it holds a distance for each pair, 1.6 GB of them for so many."""
 # Of the series in z P, beyond the first.
 _PATH_TERMS = 8
+# Gains that rounding makes.
+_NOTHING = 1e-14
 
 
 def graph_degree_linkage(
@@ -194,7 +196,8 @@ def merge_paths(
     most. G is its series in z P: 8 terms of the path integral, 4 of the zeta function, of which the next
     is below 1e-16 and 1e-10.
 
-    Ties as in ``graph_degree_linkage``. A pair without edges in both directions has nothing to gain.
+    Ties as in ``graph_degree_linkage``. A pair without edges in both directions has nothing to gain; gains
+    below 1e-14 are rounding.
 
     Args:
       neighbors: int32, (n, K).
@@ -225,7 +228,7 @@ def merge_paths(
             i, j = min(cluster, other), max(cluster, other)
             rows = np.concatenate([members[i], members[j]])
             gain = sum(describe(z * p[rows][:, rows], len(members[i]))) - own[i] - own[j]
-            if gain > 0:
+            if gain > _NOTHING:
                 heapq.heappush(heap, (-gain, i, j, age[i], age[j]))
 
     def tied(cluster):

@@ -215,3 +215,91 @@ def test_features_that_are_not_finite_are_refused():
 def test_replay_at_a_number_that_was_not_reached():
     with pytest.raises(ValueError, match="n_clusters: must be from 2 to 3, got 1"):
         agglomerative.replay(np.array([[0, 2]]), 3, 1)
+
+
+def dense_paths(found, labels, n_clusters, descriptor, z=0.01):
+    """Merges by the gain in the descriptor, each from a dense solve of the whole."""
+    w = dense(found) + np.eye(len(labels))
+    p = w / w.sum(axis=1, keepdims=True)
+
+    def parts(i, j):
+        rows = np.concatenate([i, j])
+        inverse = np.linalg.inv(np.eye(len(rows)) - z * p[np.ix_(rows, rows)])
+        here, there = slice(0, len(i)), slice(len(i), None)
+        if descriptor == "path":
+            return inverse[here, here].sum() / len(i) ** 2 + inverse[there, there].sum() / max(len(j), 1) ** 2
+        logs = np.log(np.diag(inverse))
+        return logs[here].sum() / len(i) + logs[there].sum() / max(len(j), 1)
+
+    clusters = {c: np.flatnonzero(labels == c) for c in np.unique(labels)}
+    nothing = np.array([], int)
+    while len(clusters) > n_clusters:
+        names = sorted(clusters)
+        gains = {
+            (i, j): parts(clusters[i], clusters[j]) - parts(clusters[i], nothing) - parts(clusters[j], nothing)
+            for i in names
+            for j in names
+            if i < j
+        }
+        i, j = max(gains, key=lambda pair: gains[pair] * (gains[pair] > 1e-14))
+        clusters[i] = np.concatenate([clusters[i], clusters.pop(j)])
+    for number, c in enumerate(sorted(clusters, key=lambda c: clusters[c].min())):
+        labels = np.where(np.isin(np.arange(len(labels)), clusters[c]), 1000 + number, labels)
+    return labels - 1000
+
+
+@pytest.mark.parametrize("descriptor", ["path", "zeta"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_path_linkage_is_that_of_a_dense_solve(seed, descriptor):
+    x = points(seed)
+    found = digraph(x, 6)
+    labels = np.asarray(graph.initial_clusters(found))
+    for n_clusters in (2, 5, 9):
+        np.testing.assert_array_equal(
+            agglomerative.path_linkage(x, n_clusters, descriptor, n_neighbors=6),
+            dense_paths(found, labels, n_clusters, descriptor),
+        )
+
+
+def test_average_linkage_is_scikit_learns():
+    from sklearn.cluster import AgglomerativeClustering
+
+    x = points(1)
+    expected = AgglomerativeClustering(5, linkage="average").fit_predict(x)
+    assert metrics.ari(expected, agglomerative.average_linkage(x, 5)) == 1
+
+
+def test_other_linkages_refuse_what_cannot_work():
+    x = points(0)
+    with pytest.raises(ValueError, match="descriptor: must be path or zeta, got 'flow'"):
+        agglomerative.path_linkage(x, 2, "flow")
+    with pytest.raises(ValueError, match="features: must be at most 20000 samples for average linkage, got 20001"):
+        agglomerative.average_linkage(np.zeros((20_001, 1)), 2)
+    with pytest.raises(ValueError, match="n_clusters: must be from 1 to 80, got 81"):
+        agglomerative.average_linkage(x, 81)
+
+
+def test_isolated_clusters_join_the_nearest_mean():
+    """Two far blobs, and two pairs to which no edge leads, each nearer to one of the blobs."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.standard_normal((30, 2)), rng.standard_normal((30, 2)) + 50, [[9, -9], [9, -8], [90, 40]]])
+    x = np.concatenate([x, [[90, 41]]]).astype(np.float32)
+    found = digraph(x, 5)
+    labels = graph.initial_clusters(found)
+    initial = int(labels.max()) + 1
+    joined, history = jax.jit(merging.join_isolated)(found, x, labels, 2, merging.no_merges(64))
+    assert int(history.count) == 2
+    assert len(np.unique(joined)) == initial - 2
+    joined = np.asarray(joined)
+    assert set(joined[:30]) >= set(joined[60:62])
+    assert set(joined[30:60]) >= set(joined[62:])
+    # The history leads from the first clusters to these.
+    replayed = np.asarray(labels)
+    for keep, gone in np.asarray(history.pairs)[:2]:
+        replayed = np.where(replayed == gone, keep, replayed)
+    np.testing.assert_array_equal(replayed, joined)
+    final, _ = run(found, joined, 2, history, 0.0, 5)
+    np.testing.assert_array_equal(graph.first_numbered(final), np.repeat([0, 1, 0, 1], [30, 30, 2, 2]))
+    # Not more than the number of clusters allows.
+    fewer, history = jax.jit(merging.join_isolated)(found, x, labels, initial - 1, merging.no_merges(64))
+    assert (int(history.count), len(np.unique(fewer))) == (1, initial - 1)
