@@ -60,8 +60,9 @@ def test_state_keeps_its_tree_shapes_and_dtypes(name, images):
         found = jax.eval_shape(lambda s: algorithm.finish(config, network, KEY, s, images), before)
         assert set(found) == set(fit.labeling_names(METHODS[name]))
         assert all((one.shape, one.dtype) == ((len(images),), jnp.int32) for one in found.values())
-    labels = jax.eval_shape(lambda s: algorithm.predict(config, network, s, images), before)
-    assert (labels.shape, labels.dtype) == ((len(images),), jnp.int32)
+    predicted = jax.eval_shape(lambda s: algorithm.predict(config, network, s, images), before)
+    assert [leaf.shape for leaf in predicted] == [(len(images),)] * 3
+    assert [leaf.dtype for leaf in predicted] == [jnp.int32, jnp.float32, jnp.float32]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -133,7 +134,7 @@ def test_without_reconstruction_the_decoder_stands_still(state, images):
 
 def test_target_rows_sum_to_one_and_labels_are_the_nearest_centroid(state, images):
     np.testing.assert_allclose(state.target.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(state.labels, dcec.predict(CONFIG, NETWORK, state, images))
+    np.testing.assert_array_equal(state.labels, dcec.predict(CONFIG, NETWORK, state, images).cluster)
 
 
 def test_permuting_centroids_permutes_the_target(state, images):

@@ -150,7 +150,7 @@ def test_a_step_is_sgds_with_decay_dampening_and_a_falling_rate(images):
         for i in range(len(rows)):
             d = jnp.sum((x - x[i]) ** 2, axis=1)
             others = np.flatnonzero(labels[rows] != labels[rows[i]])
-            near = others[np.argsort(np.asarray(d)[others], kind="stable")[:5]]
+            near = jnp.asarray(others)[jnp.argsort(d[others])[:5]]
             for j in np.flatnonzero(labels[rows] == labels[rows[i]]):
                 if j != i:
                     total += jnp.sum(config.gamma * d[j] - d[near])
