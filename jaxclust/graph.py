@@ -50,19 +50,17 @@ def nearest_neighbors(x: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     n = x.shape[0]
     if not 1 <= k < n:
         raise ValueError(f"n_neighbors: must be from 1 to {n - 1} for {n} samples, got {k}")
-    x = x.astype(jnp.float32)
-    x = x - jnp.mean(x, axis=0)
     groups = -(-n // _GROUP)
     chosen = min(k + _SPARE, n - 1)
-    # Filled up with rows that are infinitely far.
-    padded = jnp.pad(x, ((0, groups * _GROUP - n), (0, 0)))
-    norms = jnp.pad(jnp.sum(x**2, axis=1), (0, groups * _GROUP - n), constant_values=jnp.inf)
+    # Filled up with rows that are infinitely far; the only copy of x that is made.
+    x = jnp.pad(x.astype(jnp.float32) - jnp.mean(x, axis=0), ((0, groups * _GROUP - n), (0, 0)))
+    norms = jnp.where(jnp.arange(groups * _GROUP) < n, jnp.sum(x**2, axis=1), jnp.inf)
     columns = jnp.arange(groups * _GROUP, dtype=jnp.int32)
     block = min(BLOCK, n)
 
     def search(rows):
         points = x[rows]
-        near = norms - 2 * jnp.matmul(points, padded.T, precision=lax.Precision.HIGHEST)
+        near = norms - 2 * jnp.matmul(points, x.T, precision=lax.Precision.HIGHEST)
         near = jnp.where(columns == rows[:, None], jnp.inf, near).reshape(block, groups, _GROUP)
         # The best lie in the groups of least minimum: a full sort of the row would take three times as long.
         _, best = lax.top_k(-jnp.min(near, axis=2), min(chosen, groups))

@@ -255,7 +255,7 @@ def test_a_seed_that_fails_is_a_row(data, tmp_path, capsys):
 def test_methods_are_listed(capsys):
     assert cli.main(["methods"]) == 0
     out = capsys.readouterr().out
-    for name in ("kmeans", "sae-kmeans", "dec", "idec", "cae-kmeans", "dec-conv", "dcec"):
+    for name in ("kmeans", "sae-kmeans", "dec", "idec", "cae-kmeans", "dec-conv", "dcec", "ac-gdl", "jule"):
         assert re.search(rf"^{name} ", out, re.MULTILINE)
 
 
@@ -354,3 +354,18 @@ def test_a_checkpoint_that_is_damaged(finished, data, tmp_path, capsys):
     err = capsys.readouterr().err
     assert "checkpoint: " in err.splitlines()[-1]
     assert "cannot be read" in err.splitlines()[-1]
+
+
+def test_a_method_with_two_labelings_has_a_row_for_each(data, tmp_path, capsys):
+    out = tmp_path / "jule"
+    flags = "--epochs 1 --batch 64 --clusters 6 --seeds 2, --no-figures --over map"
+    assert cli.main(f"fit jule --data {data} --out {out} {flags}".split()) == 0
+    assert [row["method"] for row in record.read_rows(out / "results.jsonl")] == ["jule-rc", "jule-sf"]
+    rc, sf = (np.load(out / name, allow_pickle=False) for name in ("labels.npy", "labels-sf.npy"))
+    assert rc.shape == sf.shape == (1, 300)
+    assert set(rc[0]) == set(sf[0]) == set(range(6))
+    table = capsys.readouterr().out
+    assert re.search("jule-rc +jule-sf +kmeans", table)
+    # Writing over it takes both away.
+    assert cli.main(f"fit kmeans --data {data} --out {out} --overwrite --seeds 1 --no-figures".split()) == 0
+    assert not (out / "labels-sf.npy").exists()
