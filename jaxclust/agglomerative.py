@@ -22,6 +22,8 @@ MOST_PAIRS = 20_000
 """Samples that average linkage takes: it holds a distance for each pair, 1.6 GB of them for so many."""
 # Of the series in z P, beyond the first.
 _PATH_TERMS = 8
+# Samples up to which a dense product is the faster one.
+_DENSE = 256
 # Gains that rounding makes.
 _NOTHING = 1e-14
 
@@ -266,9 +268,10 @@ def _path_integrals(zp, first: int) -> tuple[float, float]:
 def _zeta_functions(zp, first: int) -> tuple[float, float]:
     """``sum log G_ii / size`` of the ``first`` samples and of the rest, G over all of them."""
     rest = zp.shape[0] - first
-    twice, back = zp @ zp, zp.T
-    # (P^3)_ii and (P^4)_ii are sums over P^2 by entries, which is as full as the products get.
-    diagonal = 1 + zp.diagonal() + twice.diagonal()
-    diagonal = diagonal + twice.multiply(back).sum(axis=1) + twice.multiply(twice.T).sum(axis=1)
+    if zp.shape[0] <= _DENSE:
+        zp = zp.toarray()
+    twice = zp @ zp
+    # (P^3)_ii and (P^4)_ii are sums over entries of P^2, which is as full as the products get.
+    diagonal = 1 + zp.diagonal() + twice.diagonal() + (twice * zp.T).sum(axis=1) + (twice * twice.T).sum(axis=1)
     logs = np.log(diagonal)
     return logs[:first].sum() / first, logs[first:].sum() / max(rest, 1)

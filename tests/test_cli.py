@@ -366,6 +366,9 @@ def test_a_method_with_two_labelings_has_a_row_for_each(data, tmp_path, capsys):
     assert set(rc[0]) == set(sf[0]) == set(range(6))
     table = capsys.readouterr().out
     assert re.search("jule-rc +jule-sf +kmeans", table)
+    assert cli.main(f"predict {out} --data {data} --out {tmp_path / 'predicted.csv'}".split()) == 0
+    predicted = [int(line.split(",")[1]) for line in (tmp_path / "predicted.csv").read_text().splitlines()[1:]]
+    assert np.mean(predicted == rc[0]) > 0.5  # The nearest mean need not be an image's own.
     # Writing over it takes both away.
     assert cli.main(f"fit kmeans --data {data} --out {out} --overwrite --seeds 1 --no-figures".split()) == 0
     assert not (out / "labels-sf.npy").exists()
