@@ -22,7 +22,8 @@ from jaxclust.algorithms import METHODS, configured
 MOST_SEEDS = 1000
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
        jaxclust fit METHOD --help                                  every option of a method
-       jaxclust methods                                            what METHOD can be"""
+       jaxclust methods                                            what METHOD can be
+       jaxclust compare RUN... [options]                           which differences the seeds can carry"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, method in METHODS.items():
                 print(f"{name:12} {method.about} (presets: {', '.join(method.presets)})")
             return 0
+        if command == "compare":
+            from jaxclust import compare
+
+            return compare.command(rest)
         if command != "fit":
-            raise ValueError(f"command: must be fit or methods, got {command!r}")
+            raise ValueError(f"command: must be fit, compare or methods, got {command!r}")
         if not rest or rest[0] in ("-h", "--help"):
             print(USAGE)
             return 0 if rest else 2

@@ -13,7 +13,7 @@ LAYERS = {
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("datasets", "fit", "plots", "record"), 4),
+    **dict.fromkeys(("cells", "compare", "datasets", "fit", "plots", "record", "tables"), 4),
     "cli": 5,
 }
 ASIDE = {"comparisons", "metrics", "ranking", "stats"}
