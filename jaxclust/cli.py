@@ -22,6 +22,7 @@ from jaxclust.algorithms import METHODS, configured
 MOST_SEEDS = 1000
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
        jaxclust fit METHOD --help                                  every option of a method
+       jaxclust fit --methods A,B --data X,Y --out DIR [options]   every method on every data set
        jaxclust methods                                            what METHOD can be
        jaxclust compare RUN... [options]                           which differences the seeds can carry"""
 
@@ -73,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not rest or rest[0] in ("-h", "--help"):
             print(USAGE)
             return 0 if rest else 2
+        if any(argument.split("=")[0] == "--methods" for argument in rest):
+            from jaxclust import sweep
+
+            return sweep.command(rest)
         return _fit(rest[0], rest[1:])
     except (ValueError, OSError) as error:
         # A ValueError from elsewhere is a fault of this program, and its traceback is wanted.

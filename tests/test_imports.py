@@ -14,7 +14,7 @@ LAYERS = {
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("cells", "compare", "datasets", "fit", "plots", "record", "tables"), 4),
-    "cli": 5,
+    **dict.fromkeys(("cli", "sweep"), 5),
 }
 ASIDE = {"comparisons", "metrics", "ranking", "stats"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
