@@ -66,7 +66,7 @@ def curves(windows: Sequence[np.ndarray], values: Sequence[np.ndarray], logarith
     low, high = float(curved(floor)), float(curved(every.max()))
     margin = 0.05 * (high - low) or 0.1
     last = max(int(one.max()) for one in windows)
-    across, up = _Scale(1, max(last, 2), 52, WIDTH - 10), _Scale(low - margin, high + margin, 190, 10)
+    across, up = _Scale(1, max(last, 2), 52, WIDTH - 16), _Scale(low - margin, high + margin, 190, 10)
     parts = [_grid_x(across, 10, 190, whole=True), _grid_y(up, 52, WIDTH - 10, logarithmic)]
     at = np.unique(np.linspace(1, last, min(last, 200)).astype(int))
     # Past its end a seed keeps its last value: it stands still there.

@@ -24,7 +24,8 @@ USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]   
        jaxclust fit METHOD --help                                  every option of a method
        jaxclust fit --methods A,B --data X,Y --out DIR [options]   every method on every data set
        jaxclust methods                                            what METHOD can be
-       jaxclust compare RUN... [options]                           which differences the seeds can carry"""
+       jaxclust compare RUN... [options]                           which differences the seeds can carry
+       jaxclust report RUN... --out FILE.html                      the same and a look into each run, as a page"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jaxclust import compare
 
             return compare.command(rest)
+        if command == "report":
+            from jaxclust import report
+
+            return report.command(rest)
         if command != "fit":
-            raise ValueError(f"command: must be fit, compare or methods, got {command!r}")
+            raise ValueError(f"command: must be fit, compare, report or methods, got {command!r}")
         if not rest or rest[0] in ("-h", "--help"):
             print(USAGE)
             return 0 if rest else 2

@@ -54,6 +54,5 @@ def features(folder: Path, settings: dict[str, Any], images: np.ndarray, rows: n
     if found is None:
         raise ValueError(f"run: {folder} must have a checkpoint to embed images, has none")
     states = found[0].state
-    embed = jax.jit(method.algorithm.embed, static_argnums=(0, 1))
-    some = images[rows]
-    return [np.asarray(embed(config, network, jax.tree.map(lambda leaf: leaf[lane], states), some)) for lane in lanes]
+    states = jax.tree.map(lambda leaf: leaf[jnp.array(lanes)], states)
+    return list(np.asarray(train.apply(method.algorithm, config, network, "map", states, images[rows], "embed")))

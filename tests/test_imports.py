@@ -13,10 +13,11 @@ LAYERS = {
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("cells", "compare", "datasets", "fit", "plots", "record", "tables"), 4),
+    **dict.fromkeys(("cells", "charts", "compare", "datasets", "fit", "page", "pagestyle", "plots", "record"), 4),
+    **dict.fromkeys(("report", "restored", "sheets", "tables"), 4),
     **dict.fromkeys(("cli", "sweep"), 5),
 }
-ASIDE = {"comparisons", "metrics", "ranking", "stats"}
+ASIDE = {"comparisons", "metrics", "ranking", "selection", "stats"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

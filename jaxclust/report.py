@@ -1,0 +1,238 @@
+"""``jaxclust report RUN... --out report.html``: one page with the comparison and a look into each run."""
+
+import csv
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxclust import cells, compare, datasets, metrics, page, record, restored, selection
+from jaxclust.algorithms import METHODS, configured
+from jaxclust.cells import Cell
+
+POINTS = 1_000
+"""At most this many images are embedded in two dimensions, with a thumbnail each."""
+RANKED = 10_000
+"""At most this many images are ranked by certainty."""
+
+
+class Look(NamedTuple):
+    """What the page shows of a cell.
+
+    Attributes:
+      cell: its rows and folders.
+      seeds: that did not fail, int.
+      labels: their clusters, int32 (seeds, n).
+      history: a phase's columns, "seed" among them.
+      agreement: float64 (seeds, seeds).
+      medoid: place of the seed that agrees best; its images are shown.
+      losses: each seed's last, by place.
+      silhouettes: each seed's, on the embedded sample; None without features.
+      consensus: clusters int32 (n,), the share of votes float64 (n,), and their scores or None.
+      data: the images and true labels; None where they could not be had.
+      sample: rows of the embedded images, int (m,).
+      places: the sample in two dimensions, float (m, 2), or None.
+      ranked: rows from the most to the least certain, of at most RANKED, or None.
+      command: that repeats the runs, a line a folder.
+      settings: each folder's.
+      notes: what is missing, and why.
+    """
+
+    cell: Cell
+    seeds: list[int]
+    labels: np.ndarray
+    history: dict[str, dict[str, np.ndarray]]
+    agreement: np.ndarray
+    medoid: int
+    losses: list[float]
+    silhouettes: list[float] | None
+    consensus: tuple[np.ndarray, np.ndarray, dict[str, float] | None]
+    data: datasets.Dataset | None
+    sample: np.ndarray
+    places: np.ndarray | None
+    ranked: np.ndarray | None
+    command: list[str]
+    settings: list[dict[str, Any]]
+    notes: list[str]
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Writes the page and returns the exit status; ValueError for what cannot be reported."""
+    parser = compare.Parser(prog="jaxclust report", description=__doc__.split("``: ")[1])
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder or a folder of runs; or NAME=RUN")
+    parser.add_argument("--out", required=True, type=Path, help="the .html file; must not exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier page")
+    parser.add_argument(
+        "--data", action="append", default=[], metavar="PATH", help="where a run's images are, if they have no name"
+    )
+    compare.add_options(parser)
+    options = parser.parse_args(arguments, namespace=compare.Options())
+    compare.check(options)
+    if options.out.suffix != ".html":
+        raise ValueError(f"out: must end in .html, got {options.out}")
+    if options.out.exists() and not options.overwrite:
+        raise ValueError(f"out: must not exist without --overwrite, got {options.out}")
+    if not options.out.resolve().parent.is_dir():
+        raise ValueError(f"out: must be in a folder that exists, got {options.out}")
+    found, notes = cells.read(options.runs)
+    own = [datasets.load(path) for path in options.data]
+    scored = [cell for cell in found if any(row[options.metric] is not None for row in cell.rows.values())]
+    unscored = [cell for cell in found if cell not in scored and not cell.failed]
+    if unscored:
+        names = ", ".join(f"{cell.method} on {cell.data}" for cell in unscored)
+        notes.append(f"without true labels there are no scores to compare: {names}")
+    table = compare.comparison(scored, options, notes) if scored else None
+    looks = [look(cell, own) for cell in found if cell.folders]
+    record.write(options.out, page.render(table, looks, [] if table else notes))
+    print(f"wrote {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def look(cell: Cell, own: Sequence[datasets.Dataset] = ()) -> Look:
+    """Reads a cell's folders, and embeds a sample of its images where they and a checkpoint are there."""
+    notes: list[str] = []
+    settings = [record.read_settings(folder) for folder in cell.folders]
+    labels, lanes = _labels(cell, settings)
+    seeds = list(labels)
+    stacked = np.array(list(labels.values()), np.int32).reshape(len(seeds), settings[0]["data"]["shape"][0])
+    history = _history(cell)
+    clusters = settings[0]["config"]["clusters"]
+    empty = np.zeros(0, np.int32)
+    bare = Look(
+        cell, seeds, stacked, history, np.eye(len(seeds)), 0, [], None, (empty, np.zeros(0), None), None, empty, None,
+        None, [repeat(one) for one in settings], settings, notes,
+    )  # fmt: skip
+    if not seeds:
+        notes.append("every seed failed: there is nothing to show")
+        return bare
+    agreement = selection.agreement(stacked)
+    middle = selection.medoid(agreement)
+    data = _data(settings[0]["data"], own, notes)
+    voted, share = selection.consensus(stacked, clusters)
+    known = data is not None and data.labels is not None
+    scores = metrics.scores(data.labels, voted) if known else None
+    bare = bare._replace(
+        agreement=agreement,
+        medoid=middle,
+        losses=selection.final_losses(seeds, history.get("cluster", {})),
+        consensus=(voted, share, scores),
+        data=data,
+    )
+    if data is None:
+        return bare
+    order = np.random.default_rng(0).permutation(stacked.shape[1])
+    sample, ranked = np.sort(order[:POINTS]), np.sort(order[:RANKED])
+    try:
+        places, silhouettes, certain = _embedded(cell, settings, lanes, seeds, stacked, data, sample, ranked, middle)
+    except ValueError as error:
+        notes.append(f"no embedding: {error}")
+        return bare._replace(sample=sample)
+    return bare._replace(sample=sample, places=places, silhouettes=silhouettes, ranked=ranked[np.argsort(-certain)])
+
+
+def _labels(cell: Cell, settings: list[dict[str, Any]]) -> tuple[dict[int, np.ndarray], dict[int, tuple[int, int]]]:
+    """Of each seed that did not fail its clusters, and its folder's and its own place."""
+    labels, lanes = {}, {}
+    for number, (folder, one) in enumerate(zip(cell.folders, settings, strict=True)):
+        path = folder / "labels.npy"
+        try:
+            found = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"run: {path} must hold the run's labels ({error})") from error
+        if found.shape != (len(one["seeds"]), one["data"]["shape"][0]):
+            raise ValueError(f"run: {path} must be of shape (seeds, n), got {found.shape}")
+        for lane, seed in enumerate(one["seeds"]):
+            if seed in cell.rows and cell.rows[seed]["failed"] is None:
+                labels[seed], lanes[seed] = found[lane], (number, lane)
+    return labels, lanes
+
+
+def _history(cell: Cell) -> dict[str, dict[str, np.ndarray]]:
+    """``history.csv`` of all folders, by phase, as columns of floats (nan where a phase lacks one)."""
+    lines: dict[str, list[dict[str, str]]] = {}
+    for folder in cell.folders:
+        path = folder / "history.csv"
+        if path.exists():
+            with path.open(newline="") as file:
+                for line in csv.DictReader(file):
+                    lines.setdefault(line.pop("phase"), []).append(line)
+    return {
+        phase: {name: np.array([float(line[name] or "nan") for line in found]) for name in found[0]}
+        for phase, found in lines.items()
+    }
+
+
+def _data(wanted: dict[str, Any], own: Sequence[datasets.Dataset], notes: list[str]) -> datasets.Dataset | None:
+    """The run's images, if they are those of its checksum."""
+    for one in own:
+        if datasets.fingerprint(one)["sha256"] == wanted["sha256"]:
+            return one
+    if wanted["name"] not in datasets.NAMES:
+        notes.append(f"no pictures: --data PATH must say where the images of {wanted['name']} are")
+        return None
+    try:
+        found = datasets.load(wanted["name"])
+    except ValueError as error:
+        notes.append(f"no pictures: {error}")
+        return None
+    if datasets.fingerprint(found)["sha256"] != wanted["sha256"]:
+        notes.append(f"no pictures: {wanted['name']} is not the run's any more, its checksum differs")
+        return None
+    return found
+
+
+def _embedded(
+    cell: Cell,
+    settings: list[dict[str, Any]],
+    lanes: dict[int, tuple[int, int]],
+    seeds: list[int],
+    labels: np.ndarray,
+    data: datasets.Dataset,
+    sample: np.ndarray,
+    ranked: np.ndarray,
+    middle: int,
+) -> tuple[np.ndarray, list[float], np.ndarray]:
+    """The shown seed's sample in two dimensions, each seed's silhouette, and certainties of the ranked images."""
+    silhouettes: dict[int, float] = {}
+    for number, folder in enumerate(cell.folders):
+        here = [seed for seed in seeds if lanes[seed][0] == number]
+        if not here:
+            continue
+        every = restored.features(folder, settings[number], data.images, sample, [lanes[seed][1] for seed in here])
+        for seed, features in zip(here, every, strict=True):
+            silhouettes[seed] = selection.silhouette(features, labels[seeds.index(seed)][sample])
+            if seed == seeds[middle]:
+                places = flat(features)
+                (more,) = restored.features(folder, settings[number], data.images, ranked, [lanes[seed][1]])
+                certain = selection.certainty(more, labels[middle][ranked])
+    return places, [silhouettes[seed] for seed in seeds], certain
+
+
+def flat(features: np.ndarray) -> np.ndarray:
+    """t-SNE of float (m, d) features, as in the run's own figures: float (m, 2)."""
+    from sklearn.manifold import TSNE
+
+    if len(features) < 3 or np.ptp(features, axis=0).max() == 0:
+        return np.zeros((len(features), 2))  # scikit-learn's t-SNE divides by the spread.
+    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
+    return TSNE(perplexity=perplexity, init="random", random_state=0).fit_transform(features.astype(np.float64))
+
+
+def repeat(settings: dict[str, Any]) -> str:
+    """The command that makes a run again."""
+    seeds = settings["seeds"]
+    words = ["jaxclust", "fit", settings["method"], "--data", settings["data"]["name"]]
+    words += ["--seeds", ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")]
+    preset = settings.get("preset", "paper")
+    words += ["--preset", preset, "--over", settings["over"], "--clusters", str(settings["config"]["clusters"])]
+    if settings["method"] in METHODS:
+        config, pretraining = configured(settings["method"], preset)
+        for prefix, mine, usual in (("", "config", config), ("pretraining.", "pretraining", pretraining)):
+            usual = {} if usual is None else dataclasses.asdict(usual)
+            for name, value in (settings[mine] or {}).items():
+                if name != "clusters" and usual.get(name) != value:
+                    words += [f"--{prefix}{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", "DIR"])
