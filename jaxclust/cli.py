@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from jaxclust import datasets, fit, pretrain, record, train
+from jaxclust import datasets, events, fit, pretrain, record, train
 from jaxclust.algorithms import METHODS, configured
 
 MOST_SEEDS = 1000
@@ -52,6 +52,8 @@ class _Common:
     """Run k-means on the same pixels with the same seeds, for comparison."""
     figures: bool = True
     """Draw curves, embedding and contact sheets."""
+    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write the history as TensorBoard event files too, a folder a seed, when the command ends or stops."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -197,6 +199,8 @@ def _fit(name: str, arguments: list[str]) -> int:
         )
         steps = _steps(method, config, pretraining, len(dataset.images))
         record.write(common.out / "history.csv", record.history_csv(done, seeds, steps))
+        if common.tensorboard:
+            events.write(common.out / "tensorboard", done, seeds, steps)
         if not done.finished:
             bars.close()
             print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")

@@ -14,7 +14,7 @@ LAYERS = {
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("cells", "charts", "compare", "datasets", "fit", "page", "pagestyle", "plots", "record"), 4),
-    **dict.fromkeys(("report", "restored", "sheets", "tables"), 4),
+    **dict.fromkeys(("estimators", "events", "report", "restored", "sheets", "tables"), 4),
     **dict.fromkeys(("cli", "sweep"), 5),
 }
 ASIDE = {"comparisons", "metrics", "ranking", "selection", "stats"}
