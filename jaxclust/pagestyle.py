@@ -42,7 +42,7 @@ thead th{color:var(--soft);font-weight:600}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr));gap:16px;align-items:start}
 figure{margin:0}
 .figures figure,.embedding{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px}
-svg{display:block;width:100%;max-width:560px;height:auto;font:13px system-ui,sans-serif}
+svg{display:block;width:100%;max-width:560px;height:auto;font:14px system-ui,sans-serif}
 svg text{fill:var(--soft)}
 svg .strong{fill:var(--ink);font-weight:600}
 svg .middle{text-anchor:middle}
@@ -88,6 +88,7 @@ for (const figure of document.querySelectorAll(".embedding")) {
   thumb.style.width = width + "px";
   thumb.style.height = height + "px";
   const zoom = Math.max(1, Math.round(72 / Math.max(width, height)));
+  thumb.style.outlineWidth = 2 / zoom + "px";
   thumb.style.transform = `scale(${zoom})`;
   let current = -1;
   const show = i => {

@@ -1,0 +1,56 @@
+"""The example: its images move as it says, and it trains."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from examples import compose
+from jaxclust import fit, pretrain
+from jaxclust.algorithms import METHODS, configured, dcec
+from jaxclust.images import scaled
+
+
+def test_images_are_moved_within_bounds():
+    image = np.zeros((1, 20, 20, 1), np.float32)
+    image[0, 9:11, 9:11] = 1
+    moved = np.asarray(compose.moved(jax.random.key(0), np.repeat(image, 50, axis=0)))
+    assert (moved.shape, moved.dtype) == ((50, 20, 20, 1), np.float32)
+    np.testing.assert_allclose(moved.sum(axis=(1, 2, 3)), 4, atol=0.2)
+    rows = (moved[..., 0].sum(axis=2) * np.arange(20)).sum(axis=1) / moved.sum(axis=(1, 2, 3)) - 9.5
+    assert 1.2 < np.abs(rows).max() <= 2.1  # A tenth of 20, to bilinear rounding.
+    assert abs(rows.mean()) < 0.6
+
+
+def test_without_a_move_nothing_changes(monkeypatch):
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape, dtype, low, high: jnp.zeros(shape, dtype))
+    images = np.random.default_rng(0).integers(0, 256, (3, 7, 8, 3), dtype=np.uint8)
+    np.testing.assert_allclose(compose.moved(jax.random.key(0), images), images / np.float32(255), atol=1e-6)
+
+
+def small():
+    config, pretraining = configured("dcec", clusters=4)
+    config = dataclasses.replace(config, batch=64, update_interval=2, max_steps=4, restarts=1, tolerance=0.0)
+    return config, dataclasses.replace(pretraining, epochs=2, batch=64)
+
+
+def test_it_trains(few_digits):
+    run = fit.fit(compose.METHOD, *small(), few_digits[0], (0,), over="map")
+    assert run.failed == [None]
+    loss = run.phases["pretrain"].history["loss"]
+    assert loss[1] < loss[0]
+
+
+def test_without_a_move_it_is_dcec(few_digits, monkeypatch):
+    monkeypatch.setattr(compose, "moved", lambda key, images: scaled(images))
+    # Other functions than those that may be compiled already.
+    pretraining = compose.changed(pretrain, step=lambda *a: compose.pretrain_step(*a))
+    algorithm = compose.changed(dcec, step=lambda *a: compose.step(*a), pretraining=pretraining)
+    still = METHODS["dcec"]._replace(algorithm=algorithm)
+    runs = [fit.fit(method, *small(), few_digits[0], (0,), over="map") for method in (still, METHODS["dcec"])]
+    for phase in ("pretrain", "cluster"):
+        mine, theirs = (run.phases[phase].history["loss"] for run in runs)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4)
+    print([np.bincount(run.labels[0], minlength=4) for run in runs])
+    np.testing.assert_array_equal(runs[0].labels, runs[1].labels)
