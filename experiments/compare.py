@@ -37,7 +37,9 @@ def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
     left = deadline - time.monotonic()
     if not wanted or left <= 0:
         return
-    arguments = ["--methods", ",".join(wanted), "--data", data, "--seeds", str(SEEDS[data]), "--out", str(folder)]
+    # Finished cells are skipped there, and share their pretraining.
+    listed = [name for name in methods if name in wanted or (folder / data / name / "results.jsonl").exists()]
+    arguments = ["--methods", ",".join(listed), "--data", data, "--seeds", str(SEEDS[data]), "--out", str(folder)]
     if left != float("inf"):
         arguments += ["--max-seconds", f"{left:.0f}"]
     if folder.exists():

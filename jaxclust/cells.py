@@ -10,6 +10,8 @@ from jaxclust.checkpoint import differences
 
 SWEEP = "cells.jsonl"
 """In a folder of several runs: a row for each method and data set, with its folder and how it ended."""
+CLUSTERS = "clusters.json"
+"""In a folder of one run for each number of clusters: how stable each was, and which was chosen."""
 DETERMINISTIC = "ac-"
 """Methods of this prefix (agglomerative clustering) draw no random number: one run is all there is to see."""
 
@@ -100,6 +102,12 @@ def _named(run: str) -> tuple[str | None, Path]:
 def _folders(path: Path, notes: list[str]) -> list[Path]:
     if not path.is_dir():
         raise ValueError(f"runs: must be a run's folder or a .jsonl file of rows, got {path}")
+    chosen = read_clusters(path)
+    if chosen is not None:
+        if chosen["chosen"] is None:
+            notes.append(f"{path} has no number of clusters chosen yet, and is left out")
+            return []
+        return [path / f"k-{chosen['chosen']}"]
     if (path / "config.json").exists() or not (path / SWEEP).exists():
         return [path]
     folders = []
@@ -109,6 +117,20 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
         else:
             folders.append(path / row["folder"])
     return folders
+
+
+def read_clusters(path: Path) -> dict[str, Any] | None:
+    """``clusters.json`` of a folder: "chosen" and "rows"; None where there is none, ValueError if it is damaged."""
+    path = path / CLUSTERS
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"run: {path} must be JSON, is damaged ({error})") from error
+    if not isinstance(found, dict) or not found.keys() >= {"chosen", "rows"}:
+        raise ValueError(f"run: {path} must hold the stability of numbers of clusters, got something else")
+    return found
 
 
 def _from_folder(folder: Path, name: str | None, notes: list[str]) -> Cell | None:

@@ -85,6 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jaxclust import sweep
 
             return sweep.command(rest)
+        if "auto" in rest or "--clusters=auto" in rest:
+            from jaxclust import auto
+
+            if auto.asked(rest):
+                return auto.command(rest[0], rest[1:])
         return _fit(rest[0], rest[1:])
     except (ValueError, OSError) as error:
         # A ValueError from elsewhere is a fault of this program, and its traceback is wanted.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxclust import charts, metrics, sheets, tables
+from jaxclust import charts, metrics, selection, sheets, tables
 from jaxclust.pagestyle import SCRIPT, STYLE
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _comparison(comparison: dict[str, Any]) -> str:
 def _look(number: int, name: str, look: "Look") -> str:
     parts = [f'<section id="run-{number}"><h2>{_text(name)}</h2>', _notes(look.notes)]
     if look.seeds:
-        parts += [_lead(look), _seeds(look), _curves(name, look), _matrices(look)]
+        parts += [_lead(look), _seeds(look), _clusters(look), _curves(name, look), _matrices(look)]
         if look.places is not None:
             parts.append(_embedding(number, look))
         if look.data is not None:
@@ -141,10 +141,41 @@ def _seeds(look: "Look") -> str:
             ]
         )
     table = _table(tables.Table("Seeds; from agreement on without labels", header, rows))
-    return table + (
-        '<p class="small">Agreement: mean ARI with the other seeds; it also rewards erring the same way each time. '
-        "Silhouette: of a sample's embedding; it rewards collapse, as training pulls clusters together. Final loss: "
-        "compares seeds of one method, number of clusters and preset, nothing else.</p>"
+    return (
+        table
+        + _told(look, agree)
+        + (
+            '<p class="small">Agreement: mean ARI with the other seeds; it also rewards erring the same way each time. '
+            "Silhouette: of a sample's embedding; it rewards collapse, as training pulls clusters together. Final "
+            "loss: compares seeds of one method, number of clusters and preset, nothing else.</p>"
+        )
+    )
+
+
+def _told(look: "Look", agree: np.ndarray) -> str:
+    """Where labels are known: whether what needs none would have told good seeds from bad."""
+    acc = [look.cell.rows[seed]["acc"] for seed in look.seeds]
+    if len(acc) < selection.LEAST_SEEDS or None in acc:
+        return ""
+    measures = {"agreement": agree, "silhouette": look.silhouettes, "lower final loss": -np.array(look.losses)}
+    found = {name: selection.rank_correlation(values, acc) for name, values in measures.items() if values is not None}
+    told = ", ".join(f"{name} {value:+.2f}" for name, value in found.items() if np.isfinite(value))
+    return f"<p>Rank correlation with ACC over these {len(acc)} seeds: {told}.</p>" if told else ""
+
+
+def _clusters(look: "Look") -> str:
+    """How the number of clusters was chosen."""
+    if not look.clusters:
+        return ""
+    chosen = look.settings[0]["config"]["clusters"]
+    each = ", ".join(f"{k} {value:.3f}" for k, value in look.clusters.items())
+    chart = charts.line(
+        list(look.clusters), list(look.clusters.values()), chosen, ("clusters", f"Agreement by clusters: {each}")
+    )
+    caption = f"Mean ARI between seeds by number of clusters; {chosen} is the largest within 0.01 of the best."
+    return (
+        f'<h3>Number of clusters</h3><div class="figures"><figure>{chart}<figcaption>{caption}</figcaption></figure>'
+        "</div>"
     )
 
 

@@ -36,6 +36,7 @@ class Look(NamedTuple):
       sample: rows of the embedded images, int (m,).
       places: the sample in two dimensions, float (m, 2), or None.
       ranked: rows from the most to the least certain, of at most RANKED, or None.
+      clusters: by number of clusters the agreement between seeds, where it was chosen so; else None.
       command: that repeats the runs, a line a folder.
       settings: each folder's.
       notes: what is missing, and why.
@@ -54,6 +55,7 @@ class Look(NamedTuple):
     sample: np.ndarray
     places: np.ndarray | None
     ranked: np.ndarray | None
+    clusters: dict[int, float] | None
     command: list[str]
     settings: list[dict[str, Any]]
     notes: list[str]
@@ -103,7 +105,7 @@ def look(cell: Cell, own: Sequence[datasets.Dataset] = ()) -> Look:
     empty = np.zeros(0, np.int32)
     bare = Look(
         cell, seeds, stacked, history, np.eye(len(seeds)), 0, [], None, (empty, np.zeros(0), None), None, empty, None,
-        None, [repeat(one) for one in settings], settings, notes,
+        None, _stabilities(cell), [repeat(one) for one in settings], settings, notes,
     )  # fmt: skip
     if not seeds:
         notes.append("every seed failed: there is nothing to show")
@@ -131,6 +133,13 @@ def look(cell: Cell, own: Sequence[datasets.Dataset] = ()) -> Look:
         notes.append(f"no embedding: {error}")
         return bare._replace(sample=sample)
     return bare._replace(sample=sample, places=places, silhouettes=silhouettes, ranked=ranked[np.argsort(-certain)])
+
+
+def _stabilities(cell: Cell) -> dict[int, float] | None:
+    found = cells.read_clusters(cell.folders[0].parent)
+    if found is None:
+        return None
+    return {row["clusters"]: row["stability"] for row in found["rows"] if row["stability"] is not None}
 
 
 def _labels(cell: Cell, settings: list[dict[str, Any]]) -> tuple[dict[int, np.ndarray], dict[int, tuple[int, int]]]:

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import rankdata
 
 from jaxclust import metrics
+
+LEAST_SEEDS = 5
+"""Below this many a rank correlation is not worth printing."""
 
 
 def agreement(labels: np.ndarray) -> np.ndarray:
@@ -127,3 +131,11 @@ def final_losses(seeds: Sequence[int], columns: dict[str, np.ndarray]) -> list[f
         mine = columns["loss"][columns["seed"] == seed] if "loss" in columns else np.array([])
         found.append(float(mine[-1]) if mine.size else float("nan"))
     return found
+
+
+def rank_correlation(values: Sequence[float], scores: Sequence[float]) -> float:
+    """Spearman's, of a measure without labels with a score that needs them; nan where either does not vary."""
+    values, scores = np.asarray(values, float), np.asarray(scores, float)
+    if not np.isfinite(values).all() or np.ptp(values) == 0 or np.ptp(scores) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(values), rankdata(scores))[0, 1])

@@ -151,7 +151,7 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
                 more += ["--max-seconds", f"{max(deadline - time.monotonic(), 1e-3):.3f}"]
             if row["shares"] and shared in pretrained:
                 more += ["--pretrained", str(pretrained[shared])]
-            _cell(row, more)
+            run_cell(row, more)
             if row["status"] == "finished" and not (folder / "results.jsonl").exists():
                 row["status"] = "stopped"
         if row["status"] == "finished" and (folder / "checkpoint" / "pretrain").is_dir():
@@ -159,8 +159,16 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
         record.write_rows(path, others + plan)
 
 
-def _cell(row: dict[str, Any], more: list[str]) -> None:
-    """Runs a cell's process, shows what it shows, and notes how it ended."""
+def run_cell(row: dict[str, Any], more: list[str]) -> None:
+    """Runs a cell's process, shows what it shows, and notes how it ended.
+
+    Args:
+      row: its "method", "data" (for the eye) and "arguments"; "status", "reason", "seconds" and "log" are set.
+      more: arguments of this start alone.
+
+    Raises:
+      KeyboardInterrupt: the process was interrupted.
+    """
     print(f"{row['method']} on {row['data']}", file=sys.stderr, flush=True)
     began, tail = time.monotonic(), b""
     process = subprocess.Popen(

@@ -15,7 +15,7 @@ LAYERS = {
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("cells", "charts", "compare", "datasets", "fit", "page", "pagestyle", "plots", "record"), 4),
     **dict.fromkeys(("estimators", "events", "report", "restored", "sheets", "tables"), 4),
-    **dict.fromkeys(("cli", "sweep"), 5),
+    **dict.fromkeys(("auto", "cli", "sweep"), 5),
 }
 ASIDE = {"comparisons", "metrics", "ranking", "selection", "stats"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_rand_score
 
 from jaxclust import selection
@@ -66,3 +67,11 @@ def test_final_losses_are_the_last_of_each_seed():
 
 def test_among_equals_the_most_clusters():
     assert selection.best_clusters({2: 0.95, 3: 0.6, 5: 0.945, 8: 0.9}) == 5
+
+
+@pytest.mark.parametrize("digits", [1, 8])
+def test_rank_correlation_is_scipys(digits):
+    a, b = np.round(np.random.default_rng(digits).normal(size=(2, 9)), digits)
+    assert selection.rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    assert np.isnan(selection.rank_correlation(a, np.ones(9)))
+    assert np.isnan(selection.rank_correlation([np.nan] * 9, b))

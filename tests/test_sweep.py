@@ -72,7 +72,7 @@ def test_the_folder_can_be_compared(swept, capsys):
 
 def test_finished_cells_are_skipped_and_others_go_on(swept, data, capsys, monkeypatch):
     began = []
-    monkeypatch.setattr(sweep, "_cell", lambda row, more: began.append((row["data"], row["method"], more)))
+    monkeypatch.setattr(sweep, "run_cell", lambda row, more: began.append((row["data"], row["method"], more)))
     cli.main([*command(data, swept, "sae-kmeans,idec", "few,plain", "--max-steps 0"), "--resume"])
     assert [cell[:2] for cell in began] == [("plain", "sae-kmeans"), ("plain", "idec")]
     # A changed setting is no finished cell; the cell itself then names what differs.
@@ -90,7 +90,7 @@ def test_a_cell_that_is_killed(tmp_path, data, monkeypatch, capfd):
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{kill}"\n')
     script.chmod(0o755)
     monkeypatch.setattr(sweep.sys, "executable", str(script))
-    sweep._cell(row, [])
+    sweep.run_cell(row, [])
     assert (row["status"], row["reason"], row["log"]) == ("failed", "killed by SIGKILL", "last words")
     assert "last words" in capfd.readouterr().err
 
@@ -103,7 +103,7 @@ def test_when_time_is_out_the_rest_waits(data, tmp_path, capsys, monkeypatch):
         time.sleep(0.3)
         row["status"] = "finished"
 
-    monkeypatch.setattr(sweep, "_cell", pause)
+    monkeypatch.setattr(sweep, "run_cell", pause)
     assert cli.main([*command(data, out, "sae-kmeans,idec", "few"), "--max-seconds", "0.2"]) == 0
     assert "out of time; the same command with --resume goes on" in capsys.readouterr().out
     assert [row["status"] for row in rows(out).values()] == ["stopped", "waiting"]
