@@ -26,6 +26,7 @@ class Cell(NamedTuple):
       missing: seeds that were asked for and have no row.
       folders: of the runs; none where rows came from a file.
       settings: what decides the numbers, as in ``record.settings`` without seeds; None where rows came from a file.
+      labels: the file of the clusters in each folder.
     """
 
     data: str
@@ -34,6 +35,7 @@ class Cell(NamedTuple):
     missing: tuple[int, ...]
     folders: tuple[Path, ...]
     settings: dict[str, Any] | None
+    labels: str = "labels.npy"
 
     @property
     def constant(self) -> bool:
@@ -71,10 +73,10 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
             found += _from_file(path, name, notes)
             continue
         for folder in _folders(path, notes):
-            cell = _from_folder(folder, name, notes)
-            if cell is not None:
-                found.append(cell)
-                baselines += _baseline(folder, cell, notes)
+            mine = _from_folder(folder, name, notes)
+            found += mine
+            if mine:
+                baselines += _baseline(folder, mine[0], notes)
     given = {(cell.data, cell.method) for cell in found}
     for cell in baselines:  # The first of each data set.
         if (cell.data, cell.method) not in given:
@@ -133,20 +135,29 @@ def read_clusters(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _from_folder(folder: Path, name: str | None, notes: list[str]) -> Cell | None:
+def _from_folder(folder: Path, name: str | None, notes: list[str]) -> list[Cell]:
+    """A run's cell; several where its method gives several labelings, each named in its rows."""
     settings = record.read_settings(folder)
     path = folder / "results.jsonl"
     if not path.exists():
         notes.append(f"{folder} is still going or was stopped: it has no results yet and is left out")
-        return None
-    rows = {row["seed"]: row for row in _whole(path, {"method", "data", "seed", "failed", *record.SCORES}, notes)}
-    missing = tuple(seed for seed in settings["seeds"] if seed not in rows)
-    if missing:
-        notes.append(f"{path} lacks seeds {', '.join(map(str, missing))}, which are left out")
-    if not rows:
-        return None
+        return []
     kept = {key: settings[key] for key in ("method", "data", "config", "pretraining")}
-    return Cell(settings["data"]["name"], name or settings["method"], rows, missing, (folder,), kept)
+    found: dict[str, Cell] = {}
+    for row in _whole(path, {"method", "data", "seed", "failed", *record.SCORES}, notes):
+        labeling = row["method"].removeprefix(settings["method"])
+        mine = (name or settings["method"]) + labeling
+        # The first labeling is the run's own.
+        labels = f"labels{labeling}.npy" if found else "labels.npy"
+        cell = Cell(settings["data"]["name"], mine, {}, (), (folder,), kept, labels)
+        found.setdefault(mine, cell).rows[row["seed"]] = row
+    cells = []
+    for cell in found.values():
+        missing = tuple(seed for seed in settings["seeds"] if seed not in cell.rows)
+        if missing:
+            notes.append(f"{path} lacks seeds {', '.join(map(str, missing))} of {cell.method}, which are left out")
+        cells.append(cell._replace(missing=missing))
+    return cells
 
 
 def _baseline(folder: Path, cell: Cell, notes: list[str]) -> list[Cell]:

@@ -28,6 +28,9 @@ def save(
       runs: all lanes.
       history: columns as in ``train.Event``.
       clocks: seconds spent so far, by name.
+
+    Raises:
+      ValueError: it cannot be written, as on a full disk; earlier ones stay.
     """
     import orbax.checkpoint as ocp
 
@@ -35,14 +38,15 @@ def save(
     with _manager(directory) as manager:
         if window in manager.all_steps():
             return
-        manager.save(
-            window,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardSave({"runs": _named(runs), "history": history}),
-                clocks=ocp.args.JsonSave({name: float(seconds) for name, seconds in clocks.items()}),
-                about=ocp.args.JsonSave(about),
-            ),
+        arguments = ocp.args.Composite(
+            arrays=ocp.args.StandardSave({"runs": _named(runs), "history": history}),
+            clocks=ocp.args.JsonSave({name: float(seconds) for name, seconds in clocks.items()}),
+            about=ocp.args.JsonSave(about),
         )
+        try:
+            manager.save(window, args=arguments)
+        except Exception as error:  # As many types as for reading.
+            raise ValueError(f"checkpoint: {directory} must be writable, got {_reason(error)}") from error
 
 
 def restore(
@@ -52,7 +56,7 @@ def restore(
 
     Args:
       directory: as given to ``save``.
-      about: as given to ``save``.
+      about: what must be as it was given to ``save``; the rest may be left out.
       template: lanes of the same training, arrays or ``jax.eval_shape``'s of them.
 
     Raises:
@@ -78,11 +82,10 @@ def restore(
                 ),
             )
         except Exception as error:  # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             earlier = [step for step in manager.all_steps() if step < window]
             remedy = f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
-            raise ValueError(f"checkpoint: {place} cannot be read ({reason}){remedy}") from error
-    differing = differences(found.about, json.loads(json.dumps(about)))
+            raise ValueError(f"checkpoint: {place} cannot be read ({_reason(error)}){remedy}") from error
+    differing = differences({name: found.about.get(name) for name in about}, json.loads(json.dumps(about)))
     if differing:
         raise ValueError(f"checkpoint: {place} must be of the same training, differs in {'; '.join(differing)}")
     arrays = {name: np.asarray(leaf) for name, leaf in found.arrays["runs"].items()}
@@ -93,6 +96,10 @@ def restore(
     runs = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in expected])
     runs = jax.tree.map(jax.numpy.asarray, runs._replace(key=jax.random.wrap_key_data(runs.key)))
     return runs, {name: np.asarray(column) for name, column in found.arrays["history"].items()}, found.clocks
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> list[str]:

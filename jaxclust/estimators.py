@@ -88,13 +88,13 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Clusters of images, int32 (n,), under the chosen seed's network; X as for ``fit``."""
-        return self._apply(X, "predict")
+        return self._apply(X, "predict").cluster
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """The embedding, float32 (n, d), under the chosen seed's network; X as for ``fit``."""
         return self._apply(X, "embed")
 
-    def _apply(self, X: np.ndarray, what: str) -> np.ndarray:
+    def _apply(self, X: np.ndarray, what: str) -> Any:
         check_is_fitted(self, "labels_")
         # One image may be asked for, of which ``checked`` would not make a set.
         images = self._images(X)
@@ -106,7 +106,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         states = self.fit_.phases["cluster"].runs.state
         one = jax.tree.map(lambda leaf: leaf[self._lane : self._lane + 1], states)
         found = train.apply(method.algorithm, self._config, network, "map", one, images, what)
-        return np.asarray(found)[0][: len(X)]
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[0][: len(X)], found)
 
     def _images(self, X: np.ndarray) -> np.ndarray:
         X = np.asarray(X)

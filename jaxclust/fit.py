@@ -103,20 +103,14 @@ def fit(
     images = jnp.asarray(images)
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    about = {
-        "network": [method.network.__name__, *images.shape[1:], config.clusters],
-        "images": [len(images), hashlib.sha256(np.asarray(images).tobytes()).hexdigest()],
-        "seeds": list(seeds),
-        "over": over,
-    }
+    about = _about(method, config, pretraining, images.shape[1:], seeds)
+    about |= {"images": [len(images), hashlib.sha256(np.asarray(images).tobytes()).hexdigest()], "over": over}
     phases: dict[str, Phase] = {}
     failed: list[tuple[str, int] | None] = [None] * len(seeds)
 
     def run(name, algorithm, settings, keys, variables, directory):
         place = None if directory is None else Path(directory) / name
-        mine = about | {"pretraining": dataclasses.asdict(pretraining) if pretraining else None}
-        if name == "cluster":
-            mine |= {"config": dataclasses.asdict(config)}
+        mine = about | ({"config": dataclasses.asdict(config)} if name == "cluster" else {})
         phase = _phase(
             name, algorithm, settings, network, keys, images, variables, over, failed, place, mine, deadline, progress
         )
@@ -136,9 +130,57 @@ def fit(
     phase = run("cluster", method.algorithm, config, cluster_keys, variables, directory)
     if not phase.finished:
         return Fit(phases, False, None, failed)
-    labels = train.apply(method.algorithm, config, network, over, phase.runs.state, images, "predict")
+    labels = train.apply(method.algorithm, config, network, over, phase.runs.state, images, "predict").cluster
     lost = np.array([place is not None for place in failed])
     return Fit(phases, True, np.where(lost[:, None], np.int32(-1), np.asarray(labels)), failed)
+
+
+def _about(
+    method: Method, config: Any, pretraining: pretrain.Config | None, shape: tuple[int, ...], seeds: tuple[int, ...]
+) -> dict[str, Any]:
+    """What a checkpoint must agree in with the run that goes on from it."""
+    return {
+        "network": [method.network.__name__, *shape, config.clusters],
+        "pretraining": None if pretraining is None else dataclasses.asdict(pretraining),
+        "seeds": list(seeds),
+    }
+
+
+def restored(
+    method: Method,
+    config: Any,
+    pretraining: pretrain.Config | None,
+    shape: tuple[int, int, int, int],
+    seeds: tuple[int, ...],
+    directory: str | os.PathLike,
+) -> train.Run:
+    """The lanes with which a finished ``fit`` ended, from its checkpoint.
+
+    Args:
+      method: as given to ``fit``, as are ``config``, ``pretraining``, ``seeds`` and ``directory``.
+      config: of the clustering.
+      pretraining: its settings, or None.
+      shape: of the images it was fitted on, (n, h, w, c).
+      seeds: of the lanes.
+      directory: of the checkpoints.
+
+    Raises:
+      ValueError: there is no checkpoint, it cannot be read, it is of another run, or of one that has not ended.
+    """
+    network, place = build(method, config, shape[1:]), Path(directory) / "cluster"
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    lanes = (jnp.stack([jax.random.key(seed) for seed in seeds]), None)
+    if pretraining is not None:
+        begin = functools.partial(train.start, pretrain, pretraining, network, "map")
+        lanes = (lanes[0], jax.eval_shape(begin, lanes, images).state.variables)
+    template = jax.eval_shape(functools.partial(train.start, method.algorithm, config, network, "map"), lanes, images)
+    about = _about(method, config, pretraining, shape[1:], seeds) | {"config": dataclasses.asdict(config)}
+    found = checkpoint.restore(place, about, template)
+    if found is None:
+        raise ValueError(f"checkpoint: must be in {place}, and is not there")
+    if not train.ended(found[0], method.algorithm.schedule(config, shape[0])).all():
+        raise ValueError(f"checkpoint: must be of a run that has ended, got one under way in {place}")
+    return found[0]
 
 
 def _phase(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxclust.sheets import grid
+from jaxclust.sheets import grid, in_two_dimensions
 
 POINTS = 1000
 """At most this many images are embedded in two dimensions."""
@@ -54,15 +54,7 @@ def embedding(path: Path, features: np.ndarray, clusters: np.ndarray, labels: np
       labels: true classes, int32 (n,), or None.
       title: of the picture.
     """
-    from sklearn.manifold import TSNE
-
-    if np.ptp(features, axis=0).max() == 0:
-        # scikit-learn's t-SNE divides by the spread, and crashes; equal points have one place.
-        places = np.zeros((len(features), 2))
-    else:
-        # Perplexity 30 is scikit-learn's default; it must stay below the number of points.
-        perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
-        places = TSNE(perplexity=perplexity, init="random", random_state=0).fit_transform(features)
+    places = in_two_dimensions(features)
     panels = [("cluster", clusters)] + ([] if labels is None else [("true class", labels)])
     figure = Figure(figsize=(4.6 * len(panels), 4.6), layout="constrained")
     for axes, (name, colors) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):

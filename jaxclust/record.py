@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
       overwrite: delete an earlier run's files there, and nothing else.
 
     Raises:
-      ValueError: the folder exists and neither flag is given, or both are, or it holds another run.
+      ValueError: the folder exists and neither flag is given, or both are, or it holds another run, or it cannot be
+        written to.
     """
     if resume and overwrite:
         raise ValueError("resume: must not be given together with overwrite")
@@ -68,8 +70,8 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
         differing = differences(read_settings(directory), wanted)
         if differing:
             raise ValueError(f"resume: {directory} must hold the same run, differs in {'; '.join(differing)}")
-        return
-    if resume and directory.exists() and any(directory.iterdir()):
+    # A kill may have left settings half written.
+    elif resume and directory.exists() and any(path.name != ".config.json.part" for path in directory.iterdir()):
         raise ValueError(f"resume: {directory} must hold a run, has no config.json")
     if overwrite and directory.exists() and any(directory.iterdir()):
         read_settings(directory)  # Only a run's folder is touched.
@@ -80,8 +82,12 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
                 path.unlink()
             elif path.exists():
                 shutil.rmtree(path)
-    directory.mkdir(parents=True, exist_ok=True)
-    write(found, json.dumps(wanted, indent=2) + "\n")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # Also where it is there already: that shows the folder to be writable before any long work.
+        write(found, json.dumps(wanted, indent=2) + "\n")
+    except OSError as error:
+        raise ValueError(f"out: must be a folder that can be written to, got {directory} ({error.strerror})") from error
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
@@ -102,8 +108,9 @@ def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_
     """A row of results for each seed.
 
     ``seconds`` is the run's wall-clock time divided by its seeds, which run together; ``compile_seconds`` is the whole
-    run's. ``steps`` are those of the clustering phase. Without labels the scores are None, as they are for a
-    seed that failed; ``failed`` is then the step of the phase in ``failed_phase``.
+    run's. ``steps`` are those of the clustering phase, ``changed`` the fraction of labels that its last update
+    changed, ``peak_memory_mb`` the process's largest resident memory until now. Without labels the scores are None,
+    as they are for a seed that failed; ``failed`` is then the step of the phase in ``failed_phase``.
     """
     seeds, clusters = wanted["seeds"], wanted["config"]["clusters"]
     seconds = sum(phase.seconds for phase in fit.phases.values()) / len(seeds)
@@ -132,14 +139,34 @@ def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_
                 "failed_phase": phase,
                 "empty_clusters": None if sizes is None else int((sizes == 0).sum()),
                 "largest_cluster": None if sizes is None else round(float(sizes.max() / sizes.sum()), 4),
+                "changed": _last(fit.phases["cluster"].history, "changed", lane),
                 "seeds": len(seeds),
                 "over": wanted["over"],
                 "config_hash": digest(wanted),
+                "peak_memory_mb": peak_memory_mb(),
                 "versions": versions(),
                 "device": device(),
             }
         )
     return result
+
+
+def _last(history: dict[str, np.ndarray], name: str, lane: int) -> float | None:
+    """An info of a lane's last window; None where it has none."""
+    if name not in history:
+        return None
+    values = history[name][history["lane"] == lane]
+    return round(float(values[-1]), 6) if values.size else None
+
+
+def peak_memory_mb() -> int | None:
+    """Largest resident memory of this process so far, MB of 10^6 bytes; None on Windows, which has no such count."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 def versions() -> dict[str, str]:

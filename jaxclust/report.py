@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import cells, compare, datasets, metrics, page, record, restored, selection
+from jaxclust import cells, compare, datasets, fit, metrics, page, predict, record, selection, sheets, train
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.cells import Cell
 
@@ -146,7 +148,7 @@ def _labels(cell: Cell, settings: list[dict[str, Any]]) -> tuple[dict[int, np.nd
     """Of each seed that did not fail its clusters, and its folder's and its own place."""
     labels, lanes = {}, {}
     for number, (folder, one) in enumerate(zip(cell.folders, settings, strict=True)):
-        path = folder / "labels.npy"
+        path = folder / cell.labels
         try:
             found = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -210,24 +212,28 @@ def _embedded(
         here = [seed for seed in seeds if lanes[seed][0] == number]
         if not here:
             continue
-        every = restored.features(folder, settings[number], data.images, sample, [lanes[seed][1] for seed in here])
-        for seed, features in zip(here, every, strict=True):
-            silhouettes[seed] = selection.silhouette(features, labels[seeds.index(seed)][sample])
+        every = features(folder, settings[number], data.images[sample], [lanes[seed][1] for seed in here])
+        for seed, some in zip(here, every, strict=True):
+            silhouettes[seed] = selection.silhouette(some, labels[seeds.index(seed)][sample])
             if seed == seeds[middle]:
-                places = flat(features)
-                (more,) = restored.features(folder, settings[number], data.images, ranked, [lanes[seed][1]])
+                places = sheets.in_two_dimensions(some)
+                (more,) = features(folder, settings[number], data.images[ranked], [lanes[seed][1]])
                 certain = selection.certainty(more, labels[middle][ranked])
     return places, [silhouettes[seed] for seed in seeds], certain
 
 
-def flat(features: np.ndarray) -> np.ndarray:
-    """t-SNE of float (m, d) features, as in the run's own figures: float (m, 2)."""
-    from sklearn.manifold import TSNE
+def features(folder: Path, settings: dict[str, Any], images: np.ndarray, lanes: list[int]) -> np.ndarray:
+    """The embedding of images (m, h, w, c) under some lanes of a finished run, float32 (lanes, m, d).
 
-    if len(features) < 3 or np.ptp(features, axis=0).max() == 0:
-        return np.zeros((len(features), 2))  # scikit-learn's t-SNE divides by the spread.
-    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
-    return TSNE(perplexity=perplexity, init="random", random_state=0).fit_transform(features.astype(np.float64))
+    Raises:
+      ValueError: the run has no checkpoint that can be used.
+    """
+    method, config, pretraining = predict.configuration(settings, folder)
+    shape = tuple(settings["data"]["shape"])
+    runs = fit.restored(method, config, pretraining, shape, tuple(settings["seeds"]), folder / "checkpoint")
+    states = jax.tree.map(lambda leaf: leaf[jnp.array(lanes)], runs.state)
+    network = fit.build(method, config, shape[1:])
+    return np.asarray(train.apply(method.algorithm, config, network, "map", states, images, "embed"))
 
 
 def repeat(settings: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Images in a grid, and PNG files of arrays without an imaging library."""
+"""What pictures are made of: images in a grid, PNG files of arrays, features in two dimensions."""
 
 import struct
 import zlib
@@ -51,3 +51,15 @@ def png(pixels: np.ndarray) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 0 if grey else 2, 0, 0, 0)
     parts = part(b"IHDR", header) + part(b"IDAT", zlib.compress(lines.tobytes(), 9)) + part(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def in_two_dimensions(features: np.ndarray) -> np.ndarray:
+    """t-SNE of features (n, d): places (n, 2), the same ones each time."""
+    from sklearn.manifold import TSNE
+
+    if np.ptp(features, axis=0).max() == 0:
+        # scikit-learn's t-SNE divides by the spread, and crashes; equal points have one place.
+        return np.zeros((len(features), 2))
+    # Perplexity 30 is scikit-learn's default; it must stay below the number of points.
+    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
+    return TSNE(perplexity=perplexity, init="random", random_state=0).fit_transform(features)

@@ -232,8 +232,8 @@ def apply(
     states: Any,
     images: jax.Array,
     name: Literal["embed", "predict"],
-) -> jax.Array:
-    """``algorithm.embed`` or ``algorithm.predict`` of each lane's state: (lanes, n, d) or (lanes, n)."""
+) -> Any:
+    """``algorithm.embed`` or ``algorithm.predict`` of each lane's state, with a leading lane axis."""
     function = getattr(algorithm, name)
     return _each(lambda state, images: function(config, network, state, images), over)(states, images)
 

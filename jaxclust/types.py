@@ -61,6 +61,20 @@ class Schedule(NamedTuple):
     order: Order
 
 
+class Prediction(NamedTuple):
+    """Clusters of images.
+
+    Attributes:
+      cluster: int32, (n,), in 0..k-1.
+      probability: that of the cluster, as the method assigns softly; float32, (n,), in [0, 1].
+      distance: Euclidean, in the embedding, to the cluster's centroid; float32, (n,).
+    """
+
+    cluster: jax.Array
+    probability: jax.Array
+    distance: jax.Array
+
+
 class Algorithm(Protocol):
     """What a module in ``jaxclust.algorithms`` offers.
 
@@ -85,4 +99,4 @@ class Algorithm(Protocol):
 
     def embed(self, config: Any, network: Network, state: Any, images: jax.Array) -> jax.Array: ...
 
-    def predict(self, config: Any, network: Network, state: Any, images: jax.Array) -> jax.Array: ...
+    def predict(self, config: Any, network: Network, state: Any, images: jax.Array) -> Prediction: ...

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def same(one, other):
     """Two runs ended alike, bit for bit."""
     np.testing.assert_array_equal(*(np.load(run / "labels.npy", allow_pickle=False) for run in (one, other)))
     assert (one / "history.csv").read_text() == (other / "history.csv").read_text()
-    measured = {"seconds", "compile_seconds"}
+    measured = {"seconds", "compile_seconds", "peak_memory_mb"}
     ours, theirs = (
         [{name: row[name] for name in row.keys() - measured} for row in record.read_rows(run / "results.jsonl")]
         for run in (one, other)
@@ -308,9 +309,29 @@ def test_images_that_cannot_be_clustered_are_refused(images, message, tmp_path, 
 
 
 def test_other_words_are_refused(capsys):
-    assert "command: must be fit, compare, report or methods, got 'train'" in error(capsys, ["train"])
+    message = "command: must be fit, methods, datasets, predict, compare or report, got 'train'"
+    assert message in error(capsys, ["train"])
     assert "method: must be one of kmeans" in error(capsys, ["fit", "foo"])
     assert "--out" in error(capsys, ["fit", "dcec", "--data", "digits"])
+
+
+def test_a_folder_that_cannot_be_written_to(data, capsys):
+    assert "out: must be a folder that can be written to, got /proc/" in error(capsys, command(data, "/proc/jaxclust"))
+
+
+# Orbax leaves the writes that it did not wait for, and their errors, behind.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_full_disk_loses_nothing(finished, data, tmp_path, capsys):
+    out, arguments = tmp_path / "full", "--no-figures --no-baseline"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        assert cli.main(command(data, out, arguments)) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "must be writable, got ValueError: " in capsys.readouterr().err.splitlines()[-1]
+    assert cli.main(command(data, out, f"{arguments} --resume")) == 0
+    same(out, finished)
 
 
 def test_a_settings_file_that_is_damaged(data, tmp_path, capsys):

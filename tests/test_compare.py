@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from runs import make, rows
 
-from jaxclust import cli, comparisons, record, stats
+from jaxclust import cells, cli, comparisons, record, stats
 
 GOOD = [0.80, 0.81, 0.79, 0.82, 0.80, 0.83, 0.81, 0.78]
 BAD = [0.70, 0.72, 0.69, 0.71, 0.73, 0.70, 0.72, 0.68]
@@ -189,7 +189,7 @@ def test_a_truncated_file_gives_its_whole_rows(tmp_path, capsys):
     assert found["data"][0]["methods"][0]["n"] == 7
     assert found["notes"] == [
         f"{path} line 8 is cut off or no row, and is left out",
-        f"{path} lacks seeds 7, which are left out",
+        f"{path} lacks seeds 7 of dcec, which are left out",
     ]
 
 
@@ -197,6 +197,16 @@ def test_the_k_means_beside_a_run_is_a_method(tmp_path, capsys):
     folder = make(tmp_path / "a", "dcec", GOOD)
     record.write_rows(folder / "baseline.jsonl", rows("kmeans", "usps", dict(enumerate(BAD))))
     assert [row["method"] for row in compare(capsys, folder)["data"][0]["methods"]] == ["dcec", "kmeans"]
+
+
+def test_labelings_of_one_run_are_methods(tmp_path, capsys):
+    folder = make(tmp_path / "a", "jule", GOOD)
+    both = rows("jule-rc", "usps", dict(enumerate(GOOD))) + rows("jule-sf", "usps", dict(enumerate(BAD)))
+    record.write_rows(folder / "results.jsonl", both)
+    assert [row["method"] for row in compare(capsys, folder)["data"][0]["methods"]] == ["jule-rc", "jule-sf"]
+    assert [row["method"] for row in compare(capsys, f"mine={folder}")["data"][0]["methods"]] == ["mine-rc", "mine-sf"]
+    found, _ = cells.read([str(folder)])
+    assert [cell.labels for cell in found] == ["labels.npy", "labels-sf.npy"]
 
 
 def test_rows_from_a_file(tmp_path, capsys):

@@ -13,8 +13,8 @@ LAYERS = {
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("cells", "charts", "compare", "datasets", "fit", "page", "pagestyle", "plots", "record"), 4),
-    **dict.fromkeys(("estimators", "events", "report", "restored", "sheets", "tables"), 4),
+    **dict.fromkeys(("cells", "charts", "compare", "datasets", "downloads", "estimators", "events", "fit"), 4),
+    **dict.fromkeys(("folders", "page", "pagestyle", "plots", "predict", "record", "report", "sheets", "tables"), 4),
     **dict.fromkeys(("auto", "cli", "sweep"), 5),
 }
 ASIDE = {"comparisons", "metrics", "ranking", "selection", "stats"}
@@ -67,7 +67,7 @@ def test_only_networks_import_flax(path):
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():
-    heavy = ("matplotlib", "orbax", "sklearn", "tensorflow", "tensorflow_datasets", "torch")
+    heavy = ("PIL", "matplotlib", "orbax", "requests", "sklearn", "tensorflow", "tensorflow_datasets", "torch")
     code = f"import sys, jaxclust.cli; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -23,7 +23,7 @@ from jaxclust import losses, optimizers
 from jaxclust.assignment import fraction_changed, hard_assignment, sharpened_target, soft_assignment, squared_distances
 from jaxclust.images import in_blocks, scaled
 from jaxclust.kmeans import kmeans
-from jaxclust.types import Key, Network, Schedule, Variables
+from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,9 +185,12 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
     return _features(network, state.variables, images)
 
 
-def predict(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The nearest centroid in the embedding, which is argmax of q (eq. 6); int32 (n,)."""
-    return hard_assignment(squared_distances(embed(config, network, state, images), state.centroids))
+def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
+    """The nearest centroid in the embedding, which is argmax of q (eq. 6), with its q."""
+    features = embed(config, network, state, images)
+    distances = squared_distances(features, state.centroids)
+    soft = soft_assignment(features, state.centroids)
+    return Prediction(hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1)))
 
 
 def _features(network: Network, variables: Variables, images: jax.Array) -> jax.Array:

@@ -1,0 +1,154 @@
+"""What the papers' experiments share: cells that run once, rows that stay, tables beside the paper's numbers."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxclust import datasets, fit, record, stats
+from jaxclust.algorithms import METHODS, configured
+
+Paper = Mapping[str, Mapping[str, Sequence[float]]]
+"""Published scores, by data set and method."""
+
+
+def parser(description: str, data: Sequence[str], methods: Sequence[str], folder: str) -> argparse.ArgumentParser:
+    """The flags that all experiments have."""
+    flags = argparse.ArgumentParser(description=description)
+    flags.add_argument("--data", default=",".join(data), help="data sets, by comma (default: %(default)s)")
+    flags.add_argument("--methods", default=",".join(methods), help="methods, by comma (default: %(default)s)")
+    flags.add_argument("--over", default="shard", choices=("vmap", "map", "shard"), help="how seeds run")
+    flags.add_argument("--folder", type=Path, default=Path(folder), help="of checkpoints (default: %(default)s)")
+    flags.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
+    flags.add_argument("--table", action="store_true", help="only print the table")
+    return flags
+
+
+def command(main: Callable[[], None]) -> None:
+    """Runs an experiment; what cannot be done is one line on stderr and exit status 2."""
+    try:
+        main()
+    except ValueError as error:
+        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def run_cells(results: Path, seeds: Mapping[str, Sequence[int]], options: argparse.Namespace) -> None:
+    """Runs each method on each data set of the options, until time runs out.
+
+    A cell, a method on a data set for all its seeds, adds its rows to ``results`` as it ends; one whose rows are
+    there is skipped, and one that was stopped goes on from its checkpoint.
+
+    Raises:
+      ValueError: a name is not known, or the rows that are there were made with other settings.
+    """
+    cells = [(data, name) for data in options.data.split(",") for name in options.methods.split(",")]
+    for data, name in cells:
+        if data not in seeds:
+            raise ValueError(f"data: must be of {', '.join(seeds)}, got {data!r}")
+        configured(name)
+    if options.over == "shard":
+        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    deadline = time.monotonic() + options.max_seconds
+    for data, name in cells:
+        if not _run_cell(results, data, name, tuple(seeds[data]), options.over, options.folder, deadline):
+            print("out of time; the same command goes on", file=sys.stderr)
+            return
+
+
+def _run_cell(
+    results: Path, data: str, name: str, seeds: tuple[int, ...], over: str, folder: Path, deadline: float
+) -> bool:
+    """Runs a cell and adds its rows, unless they are there; False if time ran out."""
+    dataset = datasets.load(data)
+    method = METHODS[name]
+    config, pretraining = configured(name, clusters=dataset.classes)
+    wanted = record.settings(name, "paper", dataset, seeds, over, config, pretraining)
+    present = cell(rows(results), data, name)
+    if present:
+        if {row["config_hash"] for row in present} != {record.digest(wanted)}:
+            raise ValueError(f"rows: {results} has {name} on {data} with other settings; remove them to run it again")
+        return True
+
+    def show(phase, event):
+        if event is not None:
+            window, loss = int(np.max(event.runs.window)), event.history["loss"][-1]
+            line = f"{data} {name}: {phase} {window} of {event.schedule.max_windows}, loss {loss:.4g}"
+            print(line, file=sys.stderr, flush=True)
+
+    done = fit.fit(
+        method,
+        config,
+        pretraining,
+        dataset.images,
+        seeds,
+        over=over,
+        directory=folder / data / name,
+        # Methods of one network share one pretraining a seed, as in the papers.
+        pretrained=folder / data / method.network.__name__,
+        max_seconds=max(deadline - time.monotonic(), 1e-3),
+        progress=show,
+    )
+    if not done.finished:
+        return False
+    steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
+    with results.open("a") as file:
+        file.write(record.lines(record.rows(wanted, dataset, done, steps)))
+    return True
+
+
+def rows(results: Path) -> list[dict[str, Any]]:
+    """Those that are there."""
+    return record.read_rows(results) if results.exists() else []
+
+
+def cell(present: list[dict[str, Any]], data: str, name: str) -> list[dict[str, Any]]:
+    """The rows of a method on a data set."""
+    return [row for row in present if (row["data"], row["method"]) == (data, name)]
+
+
+def interval(values: Sequence[float | None]) -> str:
+    """Mean of the seeds that ended, sd, and where one more run falls with 95 %; says how many failed."""
+    sound = [value for value in values if value is not None]
+    failed = f" ({len(values) - len(sound)} failed)" if len(sound) < len(values) else ""
+    if not sound:
+        return f"-{failed}"
+    if len(sound) == 1:
+        return f"{sound[0]:.4f}{failed}"
+    _, mean, sd, _, _ = stats.summary(sound)
+    low, high = stats.prediction_interval(sound)
+    return f"{mean:.4f} sd {sd:.4f} [{low:.3f}, {high:.3f}]{failed}"
+
+
+def table(
+    present: list[dict[str, Any]],
+    data: Sequence[str],
+    methods: Sequence[str],
+    paper: Paper,
+    scores: Sequence[str] = ("acc", "nmi"),
+    markdown: bool = False,
+) -> str:
+    """A line a data set and method that has rows: seeds, each score's ``interval``, the paper's number."""
+    lines = [["data", "method", "seeds", *(title for score in scores for title in (score.upper(), "paper"))]]
+    for one in data:
+        for name in methods:
+            found = cell(present, one, name)
+            if found:
+                published = paper.get(one, {}).get(name, [None] * len(scores))
+                line = [one, name, str(len(found))]
+                for score, theirs in zip(scores, published, strict=True):
+                    line += [interval([row[score] for row in found]), "" if theirs is None else f"{theirs:.4f}"]
+                lines.append(line)
+    if markdown:
+        lines.insert(1, ["---"] * len(lines[0]))
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

@@ -1,0 +1,43 @@
+"""t-SNE of the same images in the embeddings of several methods, side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxclust import datasets, fit, plots
+from jaxclust.algorithms import METHODS, configured
+
+
+def draw(path: Path, data: str, names: Sequence[str], seeds: Sequence[int], folder: Path) -> None:
+    """Draws the first seed's embeddings from the checkpoints of an experiment, coloured by true class.
+
+    Args:
+      path: of the .png file.
+      data: a data set's name.
+      names: methods, a panel each.
+      seeds: the cells' seeds.
+      folder: of the experiment's checkpoints.
+
+    Raises:
+      ValueError: a cell's checkpoint is missing or of a run that has not ended.
+    """
+    dataset = datasets.load(data)
+    some = np.random.default_rng(0).permutation(len(dataset.images))[: plots.POINTS]
+    figure = Figure(figsize=(4.4 * len(names), 4.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
+        method = METHODS[name]
+        config, pretraining = configured(name, clusters=dataset.classes)
+        runs = fit.restored(method, config, pretraining, dataset.images.shape, tuple(seeds), folder / data / name)
+        state = jax.tree.map(lambda leaf: leaf[0], runs.state)
+        network = fit.build(method, config, dataset.images.shape[1:])
+        features = np.asarray(method.algorithm.embed(config, network, state, dataset.images[some]))
+        axes.scatter(*plots.in_two_dimensions(features).T, c=dataset.labels[some], cmap="tab10", s=8, linewidths=0)
+        axes.set_title(name, loc="left")
+        axes.set_xticks([])
+        axes.set_yticks([])
+    figure.suptitle(f"{data}, seed {seeds[0]}: {some.size:,} images, coloured by true class")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
