@@ -26,9 +26,14 @@ def rows() -> list[dict]:
 
 def missing(data: str, methods: list[str]) -> list[str]:
     """The methods without all their rows on a data set."""
-    present = rows()
-    counts = {name: sum((row["data"], row["method"]) == (data, name) for row in present) for name in methods}
-    return [name for name in methods if counts[name] < SEEDS[data]]
+    present = [row["method"] for row in rows() if row["data"] == data]
+    return [name for name in methods if present.count(_first(name)) < SEEDS[data]]
+
+
+def _first(name: str) -> str:
+    """How a method's rows name it: of one with several labelings the first."""
+    labeling = getattr(METHODS[name].algorithm, "LABELINGS", ("",))[0]
+    return f"{name}-{labeling}" if labeling else name
 
 
 def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:

@@ -1,11 +1,14 @@
 """Finished runs read back: one cell for each method and data set, with the seeds of all its runs."""
 
+import dataclasses
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxclust import record
+from jaxclust.algorithms import METHODS, configured
 from jaxclust.checkpoint import differences
 
 SWEEP = "cells.jsonl"
@@ -240,3 +243,20 @@ def _same_images(cells: list[Cell]) -> None:
                 f"runs: {cell.data} must be the same images and labels in all runs, differs in "
                 f"{'; '.join(differing)}, in {known.method} and {cell.method}"
             )
+
+
+def repeat(settings: dict[str, Any]) -> str:
+    """The command that makes a run again."""
+    seeds = settings["seeds"]
+    words = ["jaxclust", "fit", settings["method"], "--data", settings["data"]["name"]]
+    words += ["--seeds", ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")]
+    preset = settings.get("preset", "paper")
+    words += ["--preset", preset, "--over", settings["over"], "--clusters", str(settings["config"]["clusters"])]
+    if settings["method"] in METHODS:
+        config, pretraining = configured(settings["method"], preset)
+        for prefix, mine, usual in (("", "config", config), ("pretraining.", "pretraining", pretraining)):
+            usual = {} if usual is None else dataclasses.asdict(usual)
+            for name, value in (settings[mine] or {}).items():
+                if name != "clusters" and usual.get(name) != value:
+                    words += [f"--{prefix}{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", "DIR"])

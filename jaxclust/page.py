@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxclust import charts, metrics, selection, sheets, tables
+from jaxclust.cells import repeat
 from jaxclust.pagestyle import SCRIPT, STYLE
 
 if TYPE_CHECKING:
@@ -119,9 +120,7 @@ def _lead(look: "Look") -> str:
 def _seeds(look: "Look") -> str:
     """A line a seed: scores, then what can be known without labels."""
     header = ["seed", "ACC", "NMI", "ARI", "agreement", "silhouette", "final loss", "largest cluster", "seconds"]
-    agree = np.full(len(look.seeds), np.nan)
-    if len(look.seeds) > 1:
-        agree = (look.agreement.sum(axis=1) - 1) / (len(look.seeds) - 1)
+    agree = selection.stability(look.agreement)
     rows = []
     for seed, row in sorted(look.cell.rows.items()):
         if row["failed"] is not None:
@@ -293,7 +292,7 @@ def _settings(look: "Look") -> str:
     versions = {json.dumps(row.get("versions"), sort_keys=True) for row in rows if row.get("versions")}
     devices = sorted({row["device"] for row in rows if row.get("device")})
     lines = [", ".join(f"{name} {number}" for name, number in json.loads(one).items()) for one in sorted(versions)]
-    commands = "\n".join(look.command)
+    commands = "\n".join(repeat(one) for one in look.settings)
     return (
         "<h3>To repeat it</h3>"
         f'<div class="scroll" role="region" tabindex="0" aria-label="Command"><pre>{_text(commands)}</pre></div>'

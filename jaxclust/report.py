@@ -1,8 +1,6 @@
 """``jaxclust report RUN... --out report.html``: one page with the comparison and a look into each run."""
 
 import csv
-import dataclasses
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclust import cells, compare, datasets, fit, metrics, page, predict, record, selection, sheets, train
-from jaxclust.algorithms import METHODS, configured
 from jaxclust.cells import Cell
 
 POINTS = 1_000
@@ -26,41 +23,39 @@ class Look(NamedTuple):
 
     Attributes:
       cell: its rows and folders.
-      seeds: that did not fail, int.
+      settings: each folder's.
+      seeds: that did not fail.
       labels: their clusters, int32 (seeds, n).
       history: a phase's columns, "seed" among them.
-      agreement: float64 (seeds, seeds).
+      notes: what is missing, and why.
+      agreement: ARI of each two seeds, float64 (seeds, seeds).
       medoid: place of the seed that agrees best; its images are shown.
-      losses: each seed's last, by place.
-      silhouettes: each seed's, on the embedded sample; None without features.
-      consensus: clusters int32 (n,), the share of votes float64 (n,), and their scores or None.
+      losses: each seed's last.
+      consensus: cluster and share of votes of each image, int32 and float64 (n,), and scores or None.
       data: the images and true labels; None where they could not be had.
       sample: rows of the embedded images, int (m,).
-      places: the sample in two dimensions, float (m, 2), or None.
-      ranked: rows from the most to the least certain, of at most RANKED, or None.
-      clusters: by number of clusters the agreement between seeds, where it was chosen so; else None.
-      command: that repeats the runs, a line a folder.
-      settings: each folder's.
-      notes: what is missing, and why.
+      places: the sample in two dimensions, float (m, 2); None without an embedding.
+      silhouettes: each seed's, on the sample; None without an embedding.
+      ranked: rows from the most to the least certain, at most RANKED; None without an embedding.
+      clusters: agreement between seeds by number of clusters, where it was chosen so.
     """
 
     cell: Cell
+    settings: list[dict[str, Any]]
     seeds: list[int]
     labels: np.ndarray
     history: dict[str, dict[str, np.ndarray]]
-    agreement: np.ndarray
-    medoid: int
-    losses: list[float]
-    silhouettes: list[float] | None
-    consensus: tuple[np.ndarray, np.ndarray, dict[str, float] | None]
-    data: datasets.Dataset | None
-    sample: np.ndarray
-    places: np.ndarray | None
-    ranked: np.ndarray | None
-    clusters: dict[int, float] | None
-    command: list[str]
-    settings: list[dict[str, Any]]
     notes: list[str]
+    agreement: np.ndarray | None = None
+    medoid: int = 0
+    losses: list[float] | None = None
+    consensus: tuple[np.ndarray, np.ndarray, dict[str, float] | None] | None = None
+    data: datasets.Dataset | None = None
+    sample: np.ndarray | None = None
+    places: np.ndarray | None = None
+    silhouettes: list[float] | None = None
+    ranked: np.ndarray | None = None
+    clusters: dict[int, float] | None = None
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -83,11 +78,13 @@ def command(arguments: Sequence[str]) -> int:
         raise ValueError(f"out: must be in a folder that exists, got {options.out}")
     found, notes = cells.read(options.runs)
     own = [datasets.load(path) for path in options.data]
-    scored = [cell for cell in found if any(row[options.metric] is not None for row in cell.rows.values())]
-    unscored = [cell for cell in found if cell not in scored and not cell.failed]
+    unscored = [
+        cell for cell in found if not cell.failed and all(row[options.metric] is None for row in cell.rows.values())
+    ]
     if unscored:
         names = ", ".join(f"{cell.method} on {cell.data}" for cell in unscored)
         notes.append(f"without true labels there are no scores to compare: {names}")
+    scored = [cell for cell in found if cell not in unscored]
     table = compare.comparison(scored, options, notes) if scored else None
     looks = [look(cell, own) for cell in found if cell.folders]
     record.write(options.out, page.render(table, looks, [] if table else notes))
@@ -97,44 +94,27 @@ def command(arguments: Sequence[str]) -> int:
 
 def look(cell: Cell, own: Sequence[datasets.Dataset] = ()) -> Look:
     """Reads a cell's folders, and embeds a sample of its images where they and a checkpoint are there."""
-    notes: list[str] = []
     settings = [record.read_settings(folder) for folder in cell.folders]
     labels, lanes = _labels(cell, settings)
     seeds = list(labels)
     stacked = np.array(list(labels.values()), np.int32).reshape(len(seeds), settings[0]["data"]["shape"][0])
-    history = _history(cell)
-    clusters = settings[0]["config"]["clusters"]
-    empty = np.zeros(0, np.int32)
-    bare = Look(
-        cell, seeds, stacked, history, np.eye(len(seeds)), 0, [], None, (empty, np.zeros(0), None), None, empty, None,
-        None, _stabilities(cell), [repeat(one) for one in settings], settings, notes,
-    )  # fmt: skip
+    found = Look(cell, settings, seeds, stacked, _history(cell), [])
     if not seeds:
-        notes.append("every seed failed: there is nothing to show")
-        return bare
+        found.notes.append("every seed failed: there is nothing to show")
+        return found
+    data = _data(settings[0]["data"], own, found.notes)
+    voted, share = selection.consensus(stacked, settings[0]["config"]["clusters"])
+    scores = metrics.scores(data.labels, voted) if data is not None and data.labels is not None else None
     agreement = selection.agreement(stacked)
-    middle = selection.medoid(agreement)
-    data = _data(settings[0]["data"], own, notes)
-    voted, share = selection.consensus(stacked, clusters)
-    known = data is not None and data.labels is not None
-    scores = metrics.scores(data.labels, voted) if known else None
-    bare = bare._replace(
+    found = found._replace(
         agreement=agreement,
-        medoid=middle,
-        losses=selection.final_losses(seeds, history.get("cluster", {})),
+        medoid=selection.medoid(agreement),
+        losses=selection.final_losses(seeds, found.history.get("cluster", {})),
         consensus=(voted, share, scores),
         data=data,
+        clusters=_stabilities(cell),
     )
-    if data is None:
-        return bare
-    order = np.random.default_rng(0).permutation(stacked.shape[1])
-    sample, ranked = np.sort(order[:POINTS]), np.sort(order[:RANKED])
-    try:
-        places, silhouettes, certain = _embedded(cell, settings, lanes, seeds, stacked, data, sample, ranked, middle)
-    except ValueError as error:
-        notes.append(f"no embedding: {error}")
-        return bare._replace(sample=sample)
-    return bare._replace(sample=sample, places=places, silhouettes=silhouettes, ranked=ranked[np.argsort(-certain)])
+    return found if data is None else _embedded(found, lanes)
 
 
 def _stabilities(cell: Cell) -> dict[int, float] | None:
@@ -195,31 +175,31 @@ def _data(wanted: dict[str, Any], own: Sequence[datasets.Dataset], notes: list[s
     return found
 
 
-def _embedded(
-    cell: Cell,
-    settings: list[dict[str, Any]],
-    lanes: dict[int, tuple[int, int]],
-    seeds: list[int],
-    labels: np.ndarray,
-    data: datasets.Dataset,
-    sample: np.ndarray,
-    ranked: np.ndarray,
-    middle: int,
-) -> tuple[np.ndarray, list[float], np.ndarray]:
-    """The shown seed's sample in two dimensions, each seed's silhouette, and certainties of the ranked images."""
-    silhouettes: dict[int, float] = {}
-    for number, folder in enumerate(cell.folders):
-        here = [seed for seed in seeds if lanes[seed][0] == number]
-        if not here:
-            continue
-        every = features(folder, settings[number], data.images[sample], [lanes[seed][1] for seed in here])
-        for seed, some in zip(here, every, strict=True):
-            silhouettes[seed] = selection.silhouette(some, labels[seeds.index(seed)][sample])
-            if seed == seeds[middle]:
-                places = sheets.in_two_dimensions(some)
-                (more,) = features(folder, settings[number], data.images[ranked], [lanes[seed][1]])
-                certain = selection.certainty(more, labels[middle][ranked])
-    return places, [silhouettes[seed] for seed in seeds], certain
+def _embedded(look: Look, lanes: dict[int, tuple[int, int]]) -> Look:
+    """Adds what needs the embedding: the shown seed's picture and certainties, each seed's silhouette on a sample."""
+    images, shown = look.data.images, look.seeds[look.medoid]
+    order = np.random.default_rng(0).permutation(len(images))
+    sample, ranked = np.sort(order[:POINTS]), np.sort(order[:RANKED])
+    found: dict[int, np.ndarray] = {}
+    try:
+        for number, folder in enumerate(look.cell.folders):
+            here = [seed for seed in look.seeds if lanes[seed][0] == number]
+            if here:
+                places = [lanes[seed][1] for seed in here]
+                found |= zip(here, features(folder, look.settings[number], images[sample], places), strict=True)
+        number, lane = lanes[shown]
+        (more,) = features(look.cell.folders[number], look.settings[number], images[ranked], [lane])
+    except ValueError as error:
+        look.notes.append(f"no embedding: {error}")
+        return look
+    labels = dict(zip(look.seeds, look.labels, strict=True))
+    certain = selection.certainty(more, labels[shown][ranked])
+    return look._replace(
+        sample=sample,
+        places=sheets.in_two_dimensions(found[shown]),
+        silhouettes=[selection.silhouette(found[seed], labels[seed][sample]) for seed in look.seeds],
+        ranked=ranked[np.argsort(-certain, kind="stable")],
+    )
 
 
 def features(folder: Path, settings: dict[str, Any], images: np.ndarray, lanes: list[int]) -> np.ndarray:
@@ -234,20 +214,3 @@ def features(folder: Path, settings: dict[str, Any], images: np.ndarray, lanes: 
     states = jax.tree.map(lambda leaf: leaf[jnp.array(lanes)], runs.state)
     network = fit.build(method, config, shape[1:])
     return np.asarray(train.apply(method.algorithm, config, network, "map", states, images, "embed"))
-
-
-def repeat(settings: dict[str, Any]) -> str:
-    """The command that makes a run again."""
-    seeds = settings["seeds"]
-    words = ["jaxclust", "fit", settings["method"], "--data", settings["data"]["name"]]
-    words += ["--seeds", ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")]
-    preset = settings.get("preset", "paper")
-    words += ["--preset", preset, "--over", settings["over"], "--clusters", str(settings["config"]["clusters"])]
-    if settings["method"] in METHODS:
-        config, pretraining = configured(settings["method"], preset)
-        for prefix, mine, usual in (("", "config", config), ("pretraining.", "pretraining", pretraining)):
-            usual = {} if usual is None else dataclasses.asdict(usual)
-            for name, value in (settings[mine] or {}).items():
-                if name != "clusters" and usual.get(name) != value:
-                    words += [f"--{prefix}{name.replace('_', '-')}", str(value)]
-    return shlex.join([*words, "--out", "DIR"])

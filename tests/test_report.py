@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from runs import make
 
-from jaxclust import charts, cli, record, report, sheets
+from jaxclust import cells, charts, cli, record, sheets
 
 SMALL = "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 4 --max-steps 8 --restarts 2"
 
@@ -126,7 +126,7 @@ def test_chromium_has_no_complaint(path, width, tmp_path):
 
 
 def test_the_command_that_repeats_a_run(run):
-    words = report.repeat(record.read_settings(run))
+    words = cells.repeat(record.read_settings(run))
     for word in ("fit idec --data few --seeds 0,3", "--max-steps 8", "--pretraining.epochs 2", "--restarts 2"):
         assert word in words
     assert "--gamma" not in words
