@@ -55,7 +55,7 @@ def methods(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
 
 def pairs(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
     """A line for each pair of methods: the difference, its test, and what may be claimed."""
-    header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(A beats B)", "p", "corrected p", "at least"]
+    header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(A beats B)", "p", "corrected p", "smallest p"]
     header += ["seeds for " + f"{comparison['difference']:g}", "verdict"]
     rows = [
         [

@@ -153,7 +153,7 @@ def test_without_the_checkpoint_there_is_no_embedding(run, data, tmp_path):
     shutil.copytree(run, copy, ignore=lambda folder, names: [name for name in names if name == "checkpoint"])
     assert cli.main(["report", str(copy), "--data", str(data), "--out", str(out)]) == 0
     page = Page(out.read_text())
-    assert "no embedding: run:" in page.text
+    assert "no embedding: checkpoint: must be in" in page.text
     assert "Most and least" not in page.text
     assert len(page.all("img")) == 10
 
