@@ -75,7 +75,10 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
         if path.suffix == ".jsonl" and path.is_file():
             found += _from_file(path, name, notes)
             continue
-        for folder in _folders(path, notes):
+        folders = _folders(path, notes)
+        if name is not None and len(folders) > 1:
+            raise ValueError(f"runs: {run} must name one run, {path} holds {len(folders)}")
+        for folder in folders:
             mine = _from_folder(folder, name, notes)
             found += mine
             if mine:
@@ -119,6 +122,8 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
     for row in _whole(path / SWEEP, {"method", "data", "folder", "status"}, notes):
         if row["status"] == "failed":
             notes.append(f"{row['method']} on {row['data']} crashed and has no row: {row['reason']}")
+        elif not (path / row["folder"] / "config.json").exists():
+            notes.append(f"{row['method']} on {row['data']} has not begun and is left out")
         else:
             folders.append(path / row["folder"])
     return folders

@@ -139,6 +139,7 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
     pretrained: dict[tuple[str, str], Path] = {}
     others = [row for folder, row in earlier.items() if folder not in {row["folder"] for row in plan}]
+    record.write_rows(path, others + plan)
     for row in plan:
         folder, shared = options.out / row["folder"], (row["data"], row["shares"])
         known = earlier.get(row["folder"])

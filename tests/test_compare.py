@@ -181,6 +181,23 @@ def test_a_run_that_is_still_going_is_named(tmp_path, capsys):
     assert "at least one must have results" in error(capsys, going)
 
 
+def test_a_folder_of_runs_that_is_not_through(tmp_path, capsys):
+    make(tmp_path / "dcec", "dcec", GOOD)
+    make(tmp_path / "dec", "dec", BAD)
+    cell = {"data": "usps", "reason": None}
+    states = (("dcec", "finished"), ("dec", "finished"), ("idec", "waiting"))
+    listed = [cell | {"method": method, "folder": method, "status": status} for method, status in states]
+    listed.append(cell | {"method": "jule", "folder": "jule", "status": "failed", "reason": "killed by SIGKILL"})
+    record.write_rows(tmp_path / "cells.jsonl", listed)
+    found = compare(capsys, tmp_path)
+    assert [row["method"] for row in found["data"][0]["methods"]] == ["dcec", "dec"]
+    assert found["notes"] == [
+        "idec on usps has not begun and is left out",
+        "jule on usps crashed and has no row: killed by SIGKILL",
+    ]
+    assert f"mine={tmp_path} must name one run" in error(capsys, f"mine={tmp_path}")
+
+
 def test_a_truncated_file_gives_its_whole_rows(tmp_path, capsys):
     folder = make(tmp_path / "a", "dcec", GOOD)
     path = folder / "results.jsonl"
