@@ -104,9 +104,10 @@ def _lead(look: "Look") -> str:
     text += "."
     if len(look.seeds) > 1:
         voted, share, scores = look.consensus
+        whole = 100 * float(np.mean(share > 1 - 1e-9))
         text += (
-            f" All seeds put {100 * float(np.mean(share > 1 - 1e-9)):.1f} % of the images in the same cluster. "
-            f"Their consensus, a vote with clusters matched to those of seed {look.seeds[look.medoid]}, "
+            f" All seeds agree on {whole:.1f} % of the images, their clusters matched to "
+            f"those of seed {look.seeds[look.medoid]}. Their consensus, the cluster with most votes, "
             f"has {len(np.unique(voted))} clusters"
         )
         if scores:

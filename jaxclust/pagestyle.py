@@ -35,9 +35,9 @@ caption{text-align:left;font-weight:600;padding:4px 0}
 caption span{display:inline-block;position:sticky;left:0;max-width:min(88vw,1100px)}
 th,td{padding:4px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th[scope=row]{text-align:left;font-weight:600}
-td:last-child{text-align:left}
+td:last-child,thead th:last-child{text-align:left}
 thead th{color:var(--soft);font-weight:600}
-.matrix td,.matrix th{padding:3px 6px;text-align:center}
+.matrix tr>td,.matrix tr>th{padding:3px 6px;text-align:center}
 .matrix td{background:color-mix(in srgb,var(--accent) calc(var(--s,0)*55%),transparent)}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr));gap:16px;align-items:start}
 figure{margin:0}
