@@ -74,7 +74,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         datasets.check_clusters(dataset, self.n_clusters)
         self._config, pretraining = self._configured()
         seeds = tuple(range(self.random_state, self.random_state + self.n_init))
-        self._seeds, self._shape = seeds, dataset.images.shape[1:]
+        self._shape = dataset.images.shape[1:]
         self.fit_ = fit.fit(METHODS[self.method], self._config, pretraining, dataset.images, seeds)
         sound = [lane for lane, failed in enumerate(self.fit_.failed) if failed is None]
         if not sound:
@@ -96,9 +96,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
 
     def _apply(self, X: np.ndarray, what: str) -> Any:
         check_is_fitted(self, "labels_")
-        # One image may be asked for, of which ``checked`` would not make a set.
-        images = self._images(X)
-        images = datasets.checked("X", np.concatenate([images, images]) if len(images) == 1 else images).images
+        images = datasets.checked("X", self._images(X), least=1).images
         if images.shape[1:] != self._shape:
             raise ValueError(f"X: images must be of shape {self._shape} as in fit, got {images.shape[1:]}")
         method = METHODS[self.method]
@@ -106,7 +104,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         states = self.fit_.phases["cluster"].runs.state
         one = jax.tree.map(lambda leaf: leaf[self._lane : self._lane + 1], states)
         found = train.apply(method.algorithm, self._config, network, "map", one, images, what)
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[0][: len(X)], found)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[0], found)
 
     def _images(self, X: np.ndarray) -> np.ndarray:
         X = np.asarray(X)
