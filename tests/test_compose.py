@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from examples import compose
-from jaxclust import fit, pretrain
-from jaxclust.algorithms import METHODS, configured, dcec
+from jaxclust import fit, optimizers, pretrain
+from jaxclust.algorithms import configured, dcec
 from jaxclust.images import scaled
 from jaxclust.networks import sae
 
@@ -48,16 +48,21 @@ def test_it_trains(few_digits):
     assert loss[1] < loss[0]
 
 
-def test_without_a_move_it_is_dcec(few_digits, monkeypatch):
+def test_without_a_move_a_step_is_dcecs(few_digits, monkeypatch):
     monkeypatch.setattr(compose, "moved", lambda key, images: scaled(images))
-    # Other functions than those that may be compiled already.
-    pretraining = compose.changed(pretrain, step=lambda *a: compose.pretrain_step(*a))
-    algorithm = compose.changed(dcec, step=lambda *a: compose.step(*a), pretraining=pretraining)
-    plain = METHODS["dcec"]._replace(network=small_network)
-    still = plain._replace(algorithm=algorithm)
-    runs = [fit.fit(method, *small(), few_digits[0], (0,), over="map") for method in (still, plain)]
-    for phase in ("pretrain", "cluster"):
-        mine, theirs = (run.phases[phase].history["loss"] for run in runs)
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4)
-    assert len(np.unique(runs[0].labels)) == 4
-    np.testing.assert_array_equal(runs[0].labels, runs[1].labels)
+    config, pretraining = small()
+    images, network = few_digits[0][:64], small_network((8, 8, 1), 4)
+    key, rows = jax.random.key(0), np.arange(64)
+    first = pretrain.init(pretraining, network, key, None, images)
+    centroids = jax.random.normal(key, (4, 4))
+    labels, target = np.zeros(64, np.int32), np.full((64, 4), 0.25, np.float32)
+    state = dcec.State(first.variables, centroids, target, labels, None)
+    optimizer = optimizers.make(config.optimizer, config.learning_rate, config.momentum)
+    state = state._replace(opt_state=optimizer.init((first.variables.params, centroids)))
+    for mine, theirs, settings, before in (
+        (compose.step, dcec.step, config, state),
+        (compose.pretrain_step, pretrain.step, pretraining, first),
+    ):
+        steps = (jax.jit(one, static_argnums=(0, 1)) for one in (mine, theirs))
+        ours, expected = (one(settings, network, key, before, images, rows) for one in steps)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, expected)
