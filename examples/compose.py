@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxclust import cells, compare, datasets, fit, losses, optimizers, pretrain, record, tables, train
+from jaxclust import compare, datasets, fit, losses, optimizers, pretrain, record, train
 from jaxclust.algorithms import METHODS, dcec
 from jaxclust.assignment import soft_assignment
+from jaxclust.compare import cells, tables
 from jaxclust.images import scaled
 from jaxclust.types import Variables
 

@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from jaxclust import cells, compare, record, report, sweep, tables
+from jaxclust import compare, record, report, sweep
 from jaxclust.algorithms import METHODS
+from jaxclust.compare import cells, tables
 
 RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
 

@@ -10,7 +10,8 @@ import json
 
 import numpy as np
 
-from jaxclust import cells, datasets, report, selection
+from jaxclust import datasets, report, selection
+from jaxclust.compare import cells
 
 
 def measure(look: report.Look) -> dict | None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust import cells, cli, record, selection, sweep
-from jaxclust.compare import Parser
+from jaxclust import cli, record, selection, sweep
+from jaxclust.compare import Parser, cells
 
 
 def asked(arguments: Sequence[str]) -> bool:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxclust import cells, cli, datasets, record
+from jaxclust import cli, datasets, record
 from jaxclust.algorithms import METHODS
-from jaxclust.compare import Parser
+from jaxclust.compare import Parser, cells
 
 LOG_BYTES = 4_000
 """Of a crashed cell's last words, kept in its row."""

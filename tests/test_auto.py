@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from runs import SETTINGS
 
-from jaxclust import auto, cells, cli, record, sweep
+from jaxclust import auto, cli, record, sweep
+from jaxclust.compare import cells
+from runs import SETTINGS
 
 # Labels of two seeds: they agree wholly for 2 and 3 clusters, and not for 4.
 HALVES = np.arange(60) % 2

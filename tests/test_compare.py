@@ -6,9 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from runs import make, rows
 
-from jaxclust import cells, cli, comparisons, record, stats
+from jaxclust import cli, record, stats
+from jaxclust.compare import cells
+from jaxclust.stats import comparisons
+from runs import make, rows
 
 GOOD = [0.80, 0.81, 0.79, 0.82, 0.80, 0.83, 0.81, 0.78]
 BAD = [0.70, 0.72, 0.69, 0.71, 0.73, 0.70, 0.72, 0.68]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxclust import comparisons, ranking, stats
+from jaxclust import stats
+from jaxclust.stats import comparisons, ranking
 
 ORACLES = json.loads(Path(__file__).with_name("oracles.json").read_text())
 SIZES = (2, 3, 5, 8, 13, 40, 100)

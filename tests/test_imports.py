@@ -13,11 +13,11 @@ LAYERS = {
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("pretrain", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("cells", "charts", "compare", "datasets", "downloads", "estimators", "events", "fit"), 4),
-    **dict.fromkeys(("folders", "page", "pagestyle", "plots", "predict", "record", "report", "sheets", "tables"), 4),
+    **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "fit"), 4),
+    **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
     **dict.fromkeys(("auto", "cli", "sweep"), 5),
 }
-ASIDE = {"comparisons", "metrics", "ranking", "selection", "stats"}
+ASIDE = {"metrics", "selection", "stats"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -10,9 +10,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from runs import make
 
-from jaxclust import cells, charts, cli, record, sheets
+from jaxclust import cli, record, sheets
+from jaxclust.compare import cells
+from jaxclust.report import charts
+from runs import make
 
 SMALL = "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 4 --max-steps 8 --restarts 2"
 

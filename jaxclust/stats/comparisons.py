@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from jaxclust.stats import RESAMPLES, ROUNDING, finite, sd_interval
+from jaxclust.stats.samples import RESAMPLES, ROUNDING, finite, sd_interval
 
 EXACT = 200_000
 """Arrangements up to which a permutation test goes through all of them: 17 pairs, or 10 seeds against 10."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxclust import charts, metrics, selection, sheets, tables
-from jaxclust.cells import repeat
-from jaxclust.pagestyle import SCRIPT, STYLE
+from jaxclust import metrics, selection, sheets
+from jaxclust.compare import tables
+from jaxclust.compare.cells import repeat
+from jaxclust.report import charts
+from jaxclust.report.style import SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from jaxclust.report import Look

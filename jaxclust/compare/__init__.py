@@ -7,8 +7,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from jaxclust import cells, comparisons, ranking, stats, tables
-from jaxclust.cells import Cell
+from jaxclust import stats
+from jaxclust.compare import cells, tables
+from jaxclust.compare.cells import Cell
+from jaxclust.stats import comparisons, ranking
 
 METRICS = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
 INTERVALS = ("t", "bootstrap-t")

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import cells, compare, datasets, fit, metrics, page, predict, record, selection, sheets, train
-from jaxclust.cells import Cell
+from jaxclust import compare, datasets, fit, metrics, predict, record, selection, sheets, train
+from jaxclust.compare import cells
+from jaxclust.compare.cells import Cell
+from jaxclust.report import page
 
 POINTS = 1_000
 """At most this many images are embedded in two dimensions, with a thumbnail each."""
