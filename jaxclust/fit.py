@@ -124,7 +124,8 @@ def fit(
 
     variables = None
     if pretraining is not None:
-        phase = run("pretrain", pretrain, pretraining, pretrain_keys, None, pretrained or directory)
+        own = getattr(method.algorithm, "pretraining", pretrain)
+        phase = run("pretrain", own, pretraining, pretrain_keys, None, pretrained or directory)
         if not phase.finished:
             return Fit(phases, False, None, failed)
         variables = phase.runs.state.variables

@@ -21,7 +21,7 @@ from jaxclust.fit import Fit
 
 SCORES = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
 FILES = ("config.json", "results.jsonl", "baseline.jsonl", "labels.npy", "history.csv")
-FOLDERS = ("checkpoint", "figures")
+FOLDERS = ("checkpoint", "figures", "tensorboard")
 COLLAPSED = 0.9
 """A run whose largest cluster holds more than this share of the images has collapsed."""
 
