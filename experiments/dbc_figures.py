@@ -38,7 +38,6 @@ def draw(folder: Path, data: str, seeds: tuple[int, ...], options: argparse.Name
     """
     folder.mkdir(parents=True, exist_ok=True)
     divergence(folder / "figure-3-loss.png")
-    curves(folder / f"figure-9-curves-{data}.png", data)
     dataset = datasets.load(data)
     config, pretraining = dbc_curves.settings(dataset, "paper")
     deadline = time.monotonic() + options.max_seconds
@@ -54,6 +53,7 @@ def draw(folder: Path, data: str, seeds: tuple[int, ...], options: argparse.Name
     histograms(folder / f"figure-6-scores-{data}.png", taken)
     embeddings(folder / f"figure-7-tsne-{data}.png", dataset, taken)
     wrong(folder / f"figure-8-wrong-images-drawn-with-true-labels-{data}.png", dataset, taken)
+    curves(folder / f"figure-9-curves-{data}.png", data)
 
 
 def divergence(path: Path) -> None:
