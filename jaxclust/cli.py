@@ -1,4 +1,4 @@
-"""The command: ``jaxclust fit METHOD --data NAME_OR_PATH --out DIR`` and ``jaxclust methods``."""
+"""The command: ``jaxclust fit METHOD --data NAME_OR_PATH --out DIR``, ``jaxclust methods``, ``jaxclust datasets``."""
 
 import contextlib
 import dataclasses
@@ -23,17 +23,20 @@ MOST_SEEDS = 1000
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
        jaxclust fit METHOD --help                                  every option of a method
        jaxclust methods                                            what METHOD can be
+       jaxclust datasets                                           what NAME can be, and which are here
        jaxclust predict DIR --data NAME_OR_PATH --out LABELS.csv   new images into a run's clusters"""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Common:
     data: str
-    """A named set (digits, usps, mnist, ...; files under $JAXCLUST_DATA) or a path to an .npz with `images`."""
+    """A named set (see jaxclust datasets), a folder of images, or a path to an .npz with `images` or an .npy."""
     out: Path
     """Folder for settings, results, labels, history, checkpoints and figures; must not exist."""
     seeds: str = "5"
     """How many (5: seeds 0 to 4), or which (0,3,7; or 3, for that one)."""
+    size: str | None = None
+    """Height,width to which a folder's images are scaled and cropped, or one number for both."""
     preset: str = "paper"
     """paper: the published settings; quick: fewer pretraining epochs, nothing else."""
     over: Literal["auto", "vmap", "map", "shard"] = "auto"
@@ -78,10 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, method in METHODS.items():
                 print(f"{name:12} {method.about} (presets: {', '.join(method.presets)})")
             return 0
+        if command == "datasets":
+            print(datasets.listing())
+            return 0
         if command == "predict":
             return _predict(rest)
         if command != "fit":
-            raise ValueError(f"command: must be fit, methods or predict, got {command!r}")
+            raise ValueError(f"command: must be fit, methods, datasets or predict, got {command!r}")
         if not rest or rest[0] in ("-h", "--help"):
             print(USAGE)
             return 0 if rest else 2
@@ -155,6 +161,16 @@ def _seeds(text: str) -> tuple[int, ...]:
     return numbers
 
 
+def _size(text: str | None) -> tuple[int, int] | None:
+    """ "64" is 64 by 64; "48,42" is 48 high and 42 wide."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(parts) > 2:
+        raise ValueError(f"size: must be one number, or height,width such as 48,42, got {text!r}")
+    return int(parts[0]), int(parts[-1])
+
+
 def _fit(name: str, arguments: list[str]) -> int:
     if name not in METHODS:
         raise ValueError(f"method: must be one of {', '.join(METHODS)}, got {name!r}")
@@ -163,7 +179,7 @@ def _fit(name: str, arguments: list[str]) -> int:
     seeds = _seeds(common.seeds)
     if common.max_seconds is not None and not common.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {common.max_seconds}")
-    dataset = datasets.load(common.data)
+    dataset = datasets.load(common.data, _size(common.size))
     if not any(argument.split("=")[0] == "--clusters" for argument in arguments):
         if dataset.classes is None:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
@@ -227,9 +243,10 @@ def _predict(arguments: list[str]) -> int:
         raise ValueError(f"out: must not exist without --overwrite, nor be a folder, got {options.out}")
     if not options.out.parent.is_dir():
         raise ValueError(f"out: must be in a folder that exists, got {options.out}")
-    dataset = datasets.load(options.data)
+    height, width, channels = record.read_settings(options.directory)["data"]["shape"][1:]
+    dataset = datasets.load(options.data, (height, width), channels, least=1)
     seed, predicted = predict(options.directory, dataset.images, options.seed)
-    record.write(options.out, table(range(len(dataset.images)), predicted))
+    record.write(options.out, table(dataset.files or range(len(dataset.images)), predicted))
     print(f"{len(dataset.images):,} images into the clusters of seed {seed}: {options.out}")
     return 0
 

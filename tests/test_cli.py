@@ -309,7 +309,7 @@ def test_images_that_cannot_be_clustered_are_refused(images, message, tmp_path, 
 
 
 def test_other_words_are_refused(capsys):
-    assert "command: must be fit, methods or predict, got 'train'" in error(capsys, ["train"])
+    assert "command: must be fit, methods, datasets or predict, got 'train'" in error(capsys, ["train"])
     assert "method: must be one of kmeans" in error(capsys, ["fit", "foo"])
     assert "--out" in error(capsys, ["fit", "dcec", "--data", "digits"])
 

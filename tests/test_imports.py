@@ -13,7 +13,7 @@ LAYERS = {
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("pretrain", "selftraining", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("datasets", "fit", "plots", "predict", "record"), 4),
+    **dict.fromkeys(("datasets", "downloads", "fit", "folders", "plots", "predict", "record"), 4),
     "cli": 5,
 }
 ASIDE = {"metrics", "stats"}
@@ -66,7 +66,7 @@ def test_only_networks_import_flax(path):
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():
-    heavy = ("matplotlib", "orbax", "sklearn", "tensorflow", "tensorflow_datasets", "torch")
+    heavy = ("PIL", "matplotlib", "orbax", "requests", "sklearn", "tensorflow", "tensorflow_datasets", "torch")
     code = f"import sys, jaxclust.cli; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -80,6 +80,14 @@ def test_the_command_writes_a_line_an_image(run, data, tmp_path, capsys):
     assert cli.main(f"predict {run} --data {data} --out {out} --overwrite".split()) == 0
 
 
+def test_one_image(run, few_digits, tmp_path):
+    path, out = tmp_path / "one.npy", tmp_path / "one.csv"
+    np.save(path, few_digits[0][7:8])
+    assert cli.main(f"predict {run} --data {path} --out {out}".split()) == 0
+    (line,) = csv.DictReader(out.read_text().splitlines())
+    assert (line["image"], int(line["cluster"])) == ("0", np.load(run / "labels.npy")[0, 7])
+
+
 def test_images_of_another_shape(run, tmp_path, capsys):
     path = tmp_path / "wide.npz"
     np.savez(path, images=np.zeros((5, 8, 9), np.uint8))
