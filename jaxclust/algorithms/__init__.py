@@ -39,7 +39,7 @@ _CAE = pretrain.Config()
 _SAE = pretrain.Config(epochs=400, optimizer="sgd", learning_rate=0.01, reconstruction="sum")
 _SAE_STEP = {"optimizer": "sgd", "learning_rate": 0.01}
 # DBC's paper has "traditional error back-propagation" and neither rates nor epochs nor batch: docs/deviations.md.
-_FCAE = pretrain.Config(epochs=50, optimizer="sgd", learning_rate=0.5, batch=100)
+_FCAE = pretrain.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100)
 _QUICK_CAE = {"paper": {}, "quick": {"pretraining.epochs": 100}}
 _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
 _QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 10}}
