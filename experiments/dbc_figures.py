@@ -1,6 +1,7 @@
 """DBC's figures 3 to 9: the loss, inner activations, filters, scores and t-SNE by epoch, wrong images, curves."""
 
 import argparse
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -78,12 +79,13 @@ def activations(path: Path, dataset: datasets.Dataset, network: Any, variables: 
     classes = DIGITS if dataset.classes > max(DIGITS) else tuple(range(min(dataset.classes, 3)))
     rows = [int(np.flatnonzero(dataset.labels == label)[0]) for label in classes]
     maps = {"image": dataset.images[rows] / np.float32(255), **network.activations(variables, dataset.images[rows])}
-    figure = Figure(figsize=(4 * len(rows), 1.1 * len(maps)), layout="constrained")
+    figure = Figure(figsize=(3.6 * len(rows), 1.3 * len(maps)), layout="constrained")
     for line, (axes, (name, values)) in enumerate(
         zip(figure.subplots(len(maps), len(rows), squeeze=False), maps.items(), strict=True)
     ):
         for column, ax in enumerate(axes):
-            ax.imshow(_tiled(np.moveaxis(np.asarray(values[column]), 2, 0), columns=40 if name == "features" else 20))
+            tiles = np.moveaxis(np.asarray(values[column]), 2, 0)
+            ax.imshow(_tiled(tiles, columns=math.ceil((3 * len(tiles)) ** 0.5)))
             ax.set_axis_off()
             if line == 0:
                 ax.set_title(f"class {classes[column]}", loc="left")
