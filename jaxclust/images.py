@@ -1,5 +1,6 @@
 """Images on the device: scaled inside the step, passed over in blocks to bound the memory of inner maps."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -7,20 +8,24 @@ import jax.numpy as jnp
 
 BLOCK = 1024
 """Images in a block: large enough for full-speed products, a few hundred MB of inner maps."""
+BLOCK_PIXELS = 2**20
+"""Rows times columns of all images in a block: the same for larger images."""
 
 
-def in_blocks(function: Callable[[jax.Array], jax.Array], images: jax.Array, block: int = BLOCK) -> jax.Array:
+def in_blocks(function: Callable[[jax.Array], jax.Array], images: jax.Array, block: int | None = None) -> jax.Array:
     """``function(images)``, computed ``block`` images at a time.
 
     Args:
       function: maps (b, ...) to (b, d), each row on its own.
       images: (n, ...), any dtype.
-      block: the most rows in one call.
+      block: the most rows in one call; None for ``BLOCK``, fewer of large images.
 
     Returns:
       (n, d), as ``function(images)`` to rounding.
     """
     n = images.shape[0]
+    if block is None:
+        block = max(min(BLOCK, BLOCK_PIXELS // math.prod(images.shape[1:3])), 1)
     count = -(-n // block)
     if count <= 1:
         return function(images)

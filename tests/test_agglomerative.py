@@ -4,11 +4,11 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import linkage_reference as reference
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+import linkage_reference as reference
 from jaxclust import agglomerative, graph, merging, metrics
 
 

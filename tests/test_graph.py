@@ -2,12 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import linkage_reference as reference
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 
+import linkage_reference as reference
 from jaxclust import graph
 
 digraph = jax.jit(graph.knn_digraph, static_argnums=(1, 2))

@@ -12,7 +12,7 @@ LAYERS = {
     "types": 0,
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("agglomerative", "graph", "merging"), 1),
-    **dict.fromkeys(("pretrain", "algorithms"), 2),
+    **dict.fromkeys(("pretrain", "selftraining", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "fit"), 4),
     **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),

@@ -24,6 +24,8 @@ CASES = [
     ((10, 11), (4, 5), 3, 2, 3, "SAME"),
     ((12, 10), (7, 3), 1, 50, 3, "VALID"),
     ((6, 7), (1, 1), 3, 20, 1, "SAME"),
+    ((6, 45), (3, 4), 2, 16, 1, "VALID"),  # several strips of a band matrix, the last one short
+    ((7, 33), (5, 5), 3, 20, 1, "SAME"),
     ((7, 8), (1, 2), 3, 4, 3, "SAME"),  # a stride longer than the kernel
     ((7, 8), (2, 1), 1, 9, 3, "VALID"),
 ]

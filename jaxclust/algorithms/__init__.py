@@ -6,12 +6,12 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jaxclust import pretrain
-from jaxclust.algorithms import dcec, jule, linkage
-from jaxclust.networks import cae, pixels, sae
+from jaxclust.algorithms import dbc, dcec, jule, linkage
+from jaxclust.networks import cae, fcae, pixels, sae
 from jaxclust.networks import jule as jule_network
 from jaxclust.types import Network
 
-ALGORITHMS: dict[str, ModuleType] = {"dcec": dcec, "jule": jule, "linkage": linkage}
+ALGORITHMS: dict[str, ModuleType] = {"dbc": dbc, "dcec": dcec, "jule": jule, "linkage": linkage}
 
 
 class Method(NamedTuple):
@@ -39,8 +39,11 @@ class Method(NamedTuple):
 _CAE = pretrain.Config()
 _SAE = pretrain.Config(epochs=400, optimizer="sgd", learning_rate=0.01, reconstruction="sum")
 _SAE_STEP = {"optimizer": "sgd", "learning_rate": 0.01}
+# DBC's paper has "traditional error back-propagation" and neither rates nor epochs nor batch: docs/deviations.md.
+_FCAE = pretrain.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100)
 _QUICK_CAE = {"paper": {}, "quick": {"pretraining.epochs": 100}}
 _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
+_QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 10}}
 _KMEANS = {"max_steps": 0}
 _DEC = {"reconstruction_weight": 0.0, "gamma": 1.0}
 
@@ -62,6 +65,15 @@ METHODS: dict[str, Method] = {
     "dcec": Method(
         "Deep Convolutional Embedded Clustering (Guo et al. 2017)", dcec, cae, dcec.Config(), _CAE, _QUICK_CAE
     ),
+    "fcae-kmeans": Method(
+        "k-means on a fully convolutional autoencoder's features",
+        dcec,
+        fcae,
+        dcec.Config(**_KMEANS),
+        _FCAE,
+        _QUICK_FCAE,
+    ),
+    "dbc": Method("Discriminatively Boosted Clustering (Li et al. 2017)", dbc, fcae, dbc.Config(), _FCAE, _QUICK_FCAE),
     **{
         name: Method(about, linkage, pixels, linkage.Config(linkage=kind), None, {"paper": {}, "quick": {}})
         for name, about, kind in (

@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust import losses, optimizers
-from jaxclust.assignment import fraction_changed, hard_assignment, sharpened_target, soft_assignment, squared_distances
-from jaxclust.images import in_blocks, scaled
-from jaxclust.kmeans import kmeans
+from jaxclust import losses, optimizers, selftraining
+from jaxclust.assignment import sharpened_target, soft_assignment
+from jaxclust.images import scaled
+from jaxclust.selftraining import RefreshInfo, State
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
 
@@ -71,44 +71,12 @@ class Config:
             raise ValueError(f"tolerance: must be in [0, 1], got {self.tolerance}")
 
 
-class State(NamedTuple):
-    """What the next step needs.
-
-    Attributes:
-      variables: the autoencoder's arrays.
-      centroids: float32, (k, d).
-      target: P of the last update, float32, (n, k), rows sum to one.
-      labels: argmax of Q at the last update, int32, (n,).
-      opt_state: the optimiser's arrays, over (params, centroids).
-    """
-
-    variables: Variables
-    centroids: jax.Array
-    target: jax.Array
-    labels: jax.Array
-    opt_state: optax.OptState
-
-
 class Info(NamedTuple):
     """float32 scalars of a batch: the total loss, and the mean over images of each term, unweighted."""
 
     loss: jax.Array
     reconstruction: jax.Array
     clustering: jax.Array
-
-
-class RefreshInfo(NamedTuple):
-    """Health at an update of the target.
-
-    Attributes:
-      changed: fraction of labels that differ from the last update's, float32.
-      empty_clusters: clusters no image is assigned to, int32.
-      largest_cluster: the largest cluster's share of the images, float32.
-    """
-
-    changed: jax.Array
-    empty_clusters: jax.Array
-    largest_cluster: jax.Array
 
 
 def _optimizer(config: Config) -> optax.GradientTransformation:
@@ -123,13 +91,17 @@ def schedule(config: Config, n: int) -> Schedule:
 
 def init(config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array) -> State:
     """k-means on the embedding of all images gives the centroids (section 3.4), and the first target follows."""
-    network_key, kmeans_key = jax.random.split(key)
-    variables = network.init(network_key) if variables is None else variables
-    features = _features(network, variables, images)
-    centroids = kmeans(kmeans_key, features, config.clusters, restarts=config.restarts).centroids
-    opt_state = _optimizer(config).init((variables.params, centroids))
-    target, labels = _target(features, centroids)
-    return State(variables, centroids, target, labels, opt_state)
+    return selftraining.init(
+        network,
+        key,
+        variables,
+        images,
+        _optimizer(config),
+        config.clusters,
+        config.restarts,
+        soft_assignment,
+        sharpened_target,
+    )
 
 
 def refresh(
@@ -137,15 +109,8 @@ def refresh(
 ) -> tuple[State, jax.Array, RefreshInfo]:
     """New target from all images (eq. 8); stop when fewer than ``tolerance`` of the labels changed (section 3.4)."""
     del key
-    target, labels = _target(_features(network, state.variables, images), state.centroids)
-    changed = fraction_changed(state.labels, labels)
-    sizes = jnp.zeros(config.clusters, jnp.int32).at[labels].add(1)
-    info = RefreshInfo(
-        changed,
-        jnp.sum(sizes == 0, dtype=jnp.int32),
-        jnp.max(sizes).astype(jnp.float32) / jnp.float32(labels.size),
-    )
-    return state._replace(target=target, labels=labels), changed < config.tolerance, info
+    state, _, info = selftraining.refresh(network, state, images, soft_assignment, sharpened_target)
+    return state, info.changed < config.tolerance, info
 
 
 def step(
@@ -158,8 +123,7 @@ def step(
     scale = pixels[0].size if config.reconstruction == "sum" else 1
     weights = {"reconstruction": config.reconstruction_weight * scale, "clustering": config.gamma}
 
-    def loss(trained):
-        params, centroids = trained
+    def loss(params, centroids):
         variables = Variables(params, state.variables.stats)
         if config.reconstruction_weight > 0:
             reconstruction, features, stats = network.reconstruct(variables, batch, True)
@@ -171,33 +135,17 @@ def step(
         total, means = losses.weighted(weights, {"reconstruction": error, "clustering": divergence})
         return total, (means, stats)
 
-    trained = (state.variables.params, state.centroids)
-    (total, (means, stats)), gradient = jax.value_and_grad(loss, has_aux=True)(trained)
-    updates, opt_state = _optimizer(config).update(gradient, state.opt_state, trained)
-    params, centroids = optax.apply_updates(trained, updates)
-    state = state._replace(variables=Variables(params, stats), centroids=centroids, opt_state=opt_state)
+    state, total, means = selftraining.update(_optimizer(config), state, loss)
     return state, Info(total, **means)
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Features z, float32 (n, d)."""
     del config
-    return _features(network, state.variables, images)
+    return selftraining.embed(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
     """The nearest centroid in the embedding, which is argmax of q (eq. 6), with its q."""
-    features = embed(config, network, state, images)
-    distances = squared_distances(features, state.centroids)
-    soft = soft_assignment(features, state.centroids)
-    return Prediction(hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1)))
-
-
-def _features(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
-    return in_blocks(lambda block: network.encode(variables, block, False)[0], images)
-
-
-def _target(features: jax.Array, centroids: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """P (eq. 8) and the labels, argmax of Q (eq. 6)."""
-    soft = soft_assignment(features, centroids)
-    return sharpened_target(soft), hard_assignment(squared_distances(features, centroids))
+    del config
+    return selftraining.predict(network, state, images, soft_assignment)

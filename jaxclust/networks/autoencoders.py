@@ -34,11 +34,11 @@ def cae(shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64, 128)) 
     Raises:
       ValueError: if a size, the embedding or a number of filters is below 1, or there are no filters.
     """
-    _check(shape, embedding, filters)
+    check(shape, embedding, filters)
     if not filters:
         raise ValueError("filters must name at least one convolution's channels; got ()")
     (height, width), padding = _exact_size(shape[:2], len(filters))
-    return _network(partial(_CAE, shape, (height, width), padding, embedding, filters))
+    return as_network(partial(_CAE, shape, (height, width), padding, embedding, filters))
 
 
 @lru_cache
@@ -53,8 +53,8 @@ def sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)
     Raises:
       ValueError: if a size, the embedding or a width is below 1.
     """
-    _check(shape, embedding, hidden)
-    return _network(partial(_SAE, shape, embedding, hidden))
+    check(shape, embedding, hidden)
+    return as_network(partial(_SAE, shape, embedding, hidden))
 
 
 @lru_cache
@@ -66,7 +66,7 @@ def pixels(shape: Shape, embedding: int | None = None) -> Network:
       embedding: ignored, so that every factory is called alike.
     """
     del embedding
-    _check(shape, 1, ())
+    check(shape, 1, ())
 
     def encode(variables, images, train):
         del train
@@ -75,7 +75,8 @@ def pixels(shape: Shape, embedding: int | None = None) -> Network:
     return Network(lambda key: Variables({}, {}), encode)
 
 
-def _check(shape, embedding, widths):
+def check(shape, embedding, widths):
+    """Refuses sizes below 1: ValueError."""
     if len(shape) != 3 or min(shape) < 1:
         nearest = tuple(max(size, 1) for size in (*shape, 1, 1)[:3])
         raise ValueError(f"shape must be (height, width, channels), each at least 1, as {nearest}; got {shape}")
@@ -100,29 +101,36 @@ def _scaled(images):
     return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
 
 
-def _network(build) -> Network:
-    """A module with ``encode``, ``decode`` and perhaps ``maps`` as pure functions of plain dicts."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
-    del state
+def as_network(build) -> Network:
+    """A module with ``encode``, ``reconstruct`` and ``maps``, each of scaled images, as pure functions of plain dicts.
+
+    Args:
+      build: ``build(rngs=nnx.Rngs)`` makes the module.
+    """
+    graph, _ = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
 
     def init(key):
-        return Variables(nnx.to_pure_dict(nnx.state(build(rngs=nnx.Rngs(params=key)))), {})
+        params, stats = nnx.state(build(rngs=nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat)
+        return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
 
-    def module(variables):
-        return nnx.merge(graph, nnx.State(variables.params))
+    def module(variables, train):
+        model = nnx.merge(graph, nnx.State(variables.params), nnx.State(variables.stats))
+        model.train() if train else model.eval()
+        return model
+
+    def stats_of(model):
+        return nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
 
     def encode(variables, images, train):
-        del train
-        return module(variables).encode(_scaled(images)), variables.stats
+        model = module(variables, train)
+        return model.encode(_scaled(images)), stats_of(model)
 
     def reconstruct(variables, images, train):
-        del train
-        model = module(variables)
-        features = model.encode(_scaled(images))
-        return model.decode(features), features, variables.stats
+        model = module(variables, train)
+        return *model.reconstruct(_scaled(images)), stats_of(model)
 
     def activations(variables, images):
-        return module(variables).maps(_scaled(images))
+        return module(variables, False).maps(_scaled(images))
 
     return Network(init, encode, reconstruct, activations)
 
@@ -144,7 +152,7 @@ class _CAE(nnx.Module):
 
     def maps(self, images):
         maps = {}
-        x = _padded(images, self.size)
+        x = padded(images, self.size)
         for i in range(1, self.depth + 1):
             x = maps[f"conv{i}"] = jax.nn.relu(getattr(self, f"conv{i}")(x))
         maps["embedding"] = self.embedding(x.reshape(x.shape[0], -1))
@@ -153,8 +161,9 @@ class _CAE(nnx.Module):
     def encode(self, images):
         return self.maps(images)["embedding"]
 
-    def decode(self, features):
-        return _padded(self._decoded(features)["deconv1"], self.shape[:2])
+    def reconstruct(self, images):
+        maps = self.maps(images)
+        return padded(maps["deconv1"], self.shape[:2]), maps["embedding"]
 
     def _decoded(self, features):
         maps = {}
@@ -184,15 +193,15 @@ class _SAE(nnx.Module):
     def encode(self, images):
         return self.maps(images)[f"encoder{self.depth}"]
 
-    def decode(self, features):
-        x = features
+    def reconstruct(self, images):
+        x = features = self.encode(images)
         for i in range(self.depth, 0, -1):
             x = getattr(self, f"decoder{i}")(x)
             x = x if i == 1 else jax.nn.relu(x)
-        return x.reshape(-1, *self.shape)
+        return x.reshape(-1, *self.shape), features
 
 
-def _padded(x, size):
+def padded(x, size):
     """Pads maps (n, h, w, c) with zeros to ``size``, or crops them, evenly on both sides."""
     extra = [new - old for new, old in zip(size, x.shape[1:3], strict=True)]
     # Half of the padding, rounded down, comes first; cropping takes the same half away.

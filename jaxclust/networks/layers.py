@@ -3,7 +3,8 @@
 XLA's CPU backend has one fast path for convolutions, which packs patches in the cache and writes none: NHWC, HWIO, no
 dilated input, an output no larger than the input, more than 16 channels on one side. Its own gradients of strided
 convolutions leave that path, inside loops by a factor of fifty, and kernels batched over seeds by a factor of four. So
-on a CPU the gradients are written as such convolutions, and a batch of kernels is a loop. On any other device all three
+on a CPU the gradients are written as such convolutions, and a batch of kernels is a loop; layers of stride 1 with
+few channels, where the path is closed or slow, are products with band matrices. On any other device all three
 are the native operations.
 """
 
@@ -16,6 +17,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jax.custom_batching import sequential_vmap
+
+from jaxclust.networks import bands
 
 Padding = Literal["SAME", "VALID"]
 
@@ -119,6 +122,8 @@ def conv_cpu(window, x, kernel):
     """As ``conv_native``; one matrix product where the kernel covers the map."""
     if _covered(window):
         return (x.reshape(x.shape[0], -1) @ _matrix(window, kernel)).reshape(x.shape[0], *window.small, kernel.shape[3])
+    if window.stride == 1 and _few_channels(kernel):
+        return bands.conv(window, x, kernel)
     return conv_native(window, x, kernel)
 
 
@@ -143,6 +148,8 @@ def conv_transpose_cpu(window, y, kernel):
         return x.reshape(y.shape[0], *window.large, kernel.shape[2])
     if window.kernel[0] * window.kernel[1] * kernel.shape[2] <= kernel.shape[3]:
         return _product_then_add(window, y, kernel)
+    if window.stride == 1 and (_few_channels(kernel) or kernel.shape[2] <= 4):
+        return bands.conv_transpose(window, y, kernel)
     s = window.stride
     # Output rows of one remainder modulo the stride meet every s-th row of the kernel and no other.
     kernel = jnp.pad(kernel, [(0, max(s - k, 0)) for k in window.kernel] + [(0, 0), (0, 0)])
@@ -159,6 +166,11 @@ def _covered(window):
     XLA's fast path does not take a kernel wider than the map.
     """
     return math.prod(window.large) <= math.prod(window.kernel)
+
+
+def _few_channels(kernel):
+    """Whether XLA's fast path does not take a kernel for want of channels."""
+    return max(kernel.shape[2:]) <= 16
 
 
 def _matrix(window, kernel):
@@ -249,27 +261,32 @@ def _pad(x, pads):
 
 
 class Conv(nnx.Module):
-    """``conv`` with its parameters: a Glorot-uniform kernel (kh, kw, c, o) and a zero bias (o,), float32."""
+    """``conv`` with its parameters: a Glorot-uniform kernel (kh, kw, c, o) and, if wanted, a zero bias (o,), float32.
 
-    def __init__(self, inputs: int, outputs: int, size: int, *, stride=1, padding: Padding = "SAME", rngs: nnx.Rngs):
-        self.kernel = nnx.Param(_glorot(rngs.params(), (size, size, inputs, outputs)))
-        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
+    ``size`` is of the kernel, (kh, kw) or one number for both.
+    """
+
+    def __init__(self, inputs, outputs, size, *, stride=1, padding: Padding = "SAME", bias=True, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(_glorot(rngs.params(), (*_pair(size), inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32)) if bias else None
         self.stride, self.padding = stride, padding
 
     def __call__(self, x):
-        return conv(x, self.kernel[...], self.bias[...], stride=self.stride, padding=self.padding)
+        bias = None if self.bias is None else self.bias[...]
+        return conv(x, self.kernel[...], bias, stride=self.stride, padding=self.padding)
 
 
 class ConvTranspose(nnx.Module):
-    """``conv_transpose`` with its parameters: a Glorot-uniform kernel (kh, kw, o, c) and a zero bias (o,), float32."""
+    """``conv_transpose`` with its parameters, as ``Conv``; its kernel is (kh, kw, o, c)."""
 
-    def __init__(self, inputs: int, outputs: int, size: int, *, stride=1, padding: Padding = "SAME", rngs: nnx.Rngs):
-        self.kernel = nnx.Param(_glorot(rngs.params(), (size, size, outputs, inputs)))
-        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
+    def __init__(self, inputs, outputs, size, *, stride=1, padding: Padding = "SAME", bias=True, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(_glorot(rngs.params(), (*_pair(size), outputs, inputs)))
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32)) if bias else None
         self.stride, self.padding = stride, padding
 
     def __call__(self, x):
-        return conv_transpose(x, self.kernel[...], self.bias[...], stride=self.stride, padding=self.padding)
+        bias = None if self.bias is None else self.bias[...]
+        return conv_transpose(x, self.kernel[...], bias, stride=self.stride, padding=self.padding)
 
 
 class Dense(nnx.Module):
@@ -281,6 +298,10 @@ class Dense(nnx.Module):
 
     def __call__(self, x):
         return x @ self.kernel[...] + self.bias[...]
+
+
+def _pair(size):
+    return (size, size) if isinstance(size, int) else size
 
 
 def _glorot(key, shape):

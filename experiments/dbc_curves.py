@@ -1,0 +1,180 @@
+"""DBC epoch by epoch, under figure 9's variants: scores after each epoch for every seed."""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import common
+from jaxclust import datasets, fit, metrics, record, stats, train
+from jaxclust.algorithms import METHODS, configured, dbc
+
+RESULTS = Path(__file__).parent / "results" / "dbc_curves.jsonl"
+# What differs from the paper's settings; "pretrained" is the part of the pretraining's epochs that are run.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "alpha 1.5": {"alpha": 1.5},
+    "alpha 4": {"alpha": 4.0},
+    "n_j 1": {"normalisation": "constant"},
+    "n_j sum s": {"normalisation": "scores"},
+    "random": {"pretrained": 0.0},
+    "half-trained": {"pretrained": 0.5},
+    # Not in figure 9: what the paper leaves open.
+    "batch statistics": {"batch_norm": "batch"},
+}
+METRICS = ("acc", "nmi_max")
+
+
+def run(data: str, seeds: tuple[int, ...], options: argparse.Namespace) -> None:
+    """Runs the variants whose rows are missing, until time runs out.
+
+    Raises:
+      ValueError: a variant is not known, or the rows that are there were made with other settings.
+    """
+    names = options.variants.split(",") if options.variants else list(VARIANTS)
+    for name in names:
+        if name not in VARIANTS:
+            raise ValueError(f"variants: must be of {', '.join(VARIANTS)}, got {name!r}")
+    if options.over == "shard":
+        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    deadline = time.monotonic() + options.max_seconds
+    dataset = datasets.load(data)
+    for name in names:
+        config, pretraining = settings(dataset, name)
+        wanted = record.settings("dbc", name, dataset, seeds, options.over, config, pretraining)
+        present = [row for row in common.rows(RESULTS) if (row["data"], row["variant"]) == (data, name)]
+        if present:
+            if {row["config_hash"] for row in present} != {record.digest(wanted)}:
+                raise ValueError(f"rows: {RESULTS} has {name} on {data} with other settings; remove them")
+            continue
+        rows = _run_variant(dataset, name, seeds, options.over, options.folder, deadline)
+        if rows is None:
+            print("out of time; the same command goes on", file=sys.stderr)
+            return
+        shared = {"data": data, "variant": name, "config_hash": record.digest(wanted), "versions": record.versions()}
+        with RESULTS.open("a") as file:
+            file.writelines(json.dumps(shared | row) + "\n" for row in rows)
+
+
+def settings(dataset: datasets.Dataset, variant: str) -> tuple[dbc.Config, Any]:
+    """DBC's and the pretraining's settings under a variant."""
+    config, pretraining = configured("dbc", clusters=dataset.classes)
+    changes = dict(VARIANTS[variant])
+    part = changes.pop("pretrained", 1.0)
+    pretraining = dataclasses.replace(pretraining, epochs=round(part * pretraining.epochs))
+    return dataclasses.replace(config, **changes), pretraining
+
+
+def pretrained(
+    dataset: datasets.Dataset, pretraining: Any, seeds: tuple[int, ...], over: str, folder: Path, deadline: float
+) -> Any | None:
+    """The networks' arrays after pretraining, with a leading seed axis; None if time ran out."""
+    method, (config, full) = METHODS["fcae-kmeans"], configured("fcae-kmeans", clusters=dataset.classes)
+    # The tables' pretraining is its own folder; fewer epochs are beside it.
+    suffix = "" if pretraining == full else f"-{pretraining.epochs}"
+    done = fit.fit(
+        method,
+        config,
+        pretraining,
+        dataset.images,
+        seeds,
+        over=over,
+        directory=folder / dataset.name / f"fcae-kmeans{suffix}",
+        pretrained=folder / dataset.name / f"fcae{suffix}",
+        max_seconds=max(deadline - time.monotonic(), 1e-3),
+    )
+    return done.phases["pretrain"].runs.state.variables if done.finished else None
+
+
+def follow(
+    dataset: datasets.Dataset,
+    config: dbc.Config,
+    variables: Any,
+    seeds: tuple[int, ...],
+    over: str,
+    each: Callable[[train.Event], bool | None],
+) -> bool:
+    """Runs DBC as ``fit`` does, and calls ``each`` at the start and after every epoch; whether it came to an end."""
+    images, network = jnp.asarray(dataset.images), METHODS["dbc"].network(dataset.images.shape[1:])
+    keys = jnp.stack([jax.random.split(jax.random.key(seed))[1] for seed in seeds])
+    runs = train.start(dbc, config, network, over, (keys, variables), images)
+    schedule = dbc.schedule(config, len(images))
+    each(train.Event(runs, {}, schedule, train.ended(runs, schedule)))
+    return train.train(
+        dbc, config, network, keys, images, over=over, windows_per_chunk=1, runs=runs, callbacks=[each]
+    ).finished
+
+
+def _run_variant(dataset, name, seeds, over, folder, deadline) -> list[dict[str, Any]] | None:
+    """A row a seed, or None if time ran out."""
+    config, pretraining = settings(dataset, name)
+    variables = pretrained(dataset, pretraining, seeds, over, folder, deadline)
+    if variables is None:
+        return None
+    curves = [{metric: [] for metric in (*METRICS, "changed", "polarised")} for _ in seeds]
+    last = None
+
+    def score(event: train.Event) -> bool:
+        nonlocal last
+        last = event
+        for lane, curve in enumerate(curves):
+            # A seed that has ended keeps its point; it is not scored again.
+            if len(curve["acc"]) > int(event.runs.window[lane]):
+                continue
+            scores = metrics.scores(dataset.labels, np.asarray(event.runs.state.labels[lane]))
+            for metric in METRICS:
+                curve[metric].append(round(scores[metric], 4))
+            mine = event.history["lane"] == lane if event.history else None
+            for info in ("changed", "polarised"):
+                if mine is not None:
+                    curve[info].append(round(float(event.history[info][mine][-1]), 5))
+        print(f"{dataset.name} {name}: epoch {int(np.max(event.runs.window))}", file=sys.stderr, flush=True)
+        return time.monotonic() > deadline
+
+    if not follow(dataset, config, variables, seeds, over, score):
+        return None
+    return [
+        {
+            "seed": seed,
+            "epochs": int(last.runs.window[lane]),
+            "stopped": bool(last.runs.stopped[lane]),
+            "failed": int(last.runs.failed[lane]) if int(last.runs.failed[lane]) >= 0 else None,
+            **curves[lane],
+        }
+        for lane, seed in enumerate(seeds)
+    ]
+
+
+def band(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+    """A curve of several seeds, float (seeds, epochs); one that ended earlier keeps its last value."""
+    longest = max(len(row[name]) for row in rows)
+    return np.array([row[name] + row[name][-1:] * (longest - len(row[name])) for row in rows])
+
+
+def summary(data: str) -> str:
+    """A line a variant: epochs, last ACC and NMI(max), and the share of scores above .8 or below .02 by epoch."""
+    lines = [f"{'variant':17} seeds  epochs          ACC                             NMI(max)"]
+    for name in VARIANTS:
+        rows = [row for row in common.rows(RESULTS) if (row["data"], row["variant"]) == (data, name)]
+        if not rows:
+            continue
+        epochs = ",".join(str(row["epochs"]) for row in rows)
+        last = [common.interval([row[metric][-1] for row in rows]) for metric in METRICS]
+        lines.append(f"{name:17} {len(rows):5}  {epochs:15} {last[0]:31} {last[1]}")
+        shares = band(rows, "polarised")
+        marks = [epoch for epoch in (1, 2, 4, 8, 16, 32, 64, shares.shape[1]) if epoch <= shares.shape[1]]
+        points = ", ".join(f"{epoch}: {shares[:, epoch - 1].mean():.3f}" for epoch in dict.fromkeys(marks))
+        lines.append(f"{'':17} scores above .8 or below .02, by epoch: {points}")
+        if len(rows) > 1:
+            growth = stats.summary(shares[:, -1] - shares[:, 0])
+            lines.append(f"{'':17} grown by {growth.mean:+.3f} [{growth.low:+.3f}, {growth.high:+.3f}]")
+    return "\n".join(lines)

@@ -1,0 +1,221 @@
+"""DBC's figures 3 to 9: the loss, inner activations, filters, scores and t-SNE by epoch, wrong images, curves."""
+
+import argparse
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.optimize import linear_sum_assignment
+
+from experiments import common, dbc_curves
+from jaxclust import datasets, losses, metrics, plots
+from jaxclust.algorithms import METHODS, dbc
+
+EPOCHS = (0, 1, 2, 4, 8, 16)
+"""Of figures 6 and 7; the last epoch follows."""
+WRONG, LEAST_SCORE = 100, 0.6
+DIGITS = (1, 5, 9)
+PANELS = {
+    "alpha": ("alpha 1.5", "paper", "alpha 4"),
+    "n_j": ("n_j 1", "n_j sum s", "paper"),
+    "initialisation": ("random", "half-trained", "paper"),
+}
+LEGEND = {
+    "alpha": {"paper": "alpha 2"},
+    "n_j": {"paper": "n_j sum s^alpha"},
+    "initialisation": {"paper": "sufficiently trained"},
+}
+
+
+def draw(folder: Path, data: str, seeds: tuple[int, ...], options: argparse.Namespace) -> None:
+    """All figures of a data set into ``folder``, of the first seed where one is shown.
+
+    Figure 9 needs the rows of ``--curves``; the others run DBC again for the first seed, from the tables' pretraining.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    divergence(folder / "figure-3-loss.png")
+    dataset = datasets.load(data)
+    config, pretraining = dbc_curves.settings(dataset, "paper")
+    deadline = time.monotonic() + options.max_seconds
+    variables = dbc_curves.pretrained(dataset, pretraining, seeds, options.over, options.folder, deadline)
+    if variables is None:
+        raise ValueError("max-seconds: must leave time for the pretraining, which the same command goes on with")
+    first = jax.tree.map(lambda leaf: leaf[:1], variables)
+    network = METHODS["dbc"].network(dataset.images.shape[1:])
+    lane = jax.tree.map(lambda leaf: leaf[0], first)
+    activations(folder / f"figure-4-activations-{data}.png", dataset, network, lane)
+    filters(folder / f"figure-5-filters-{data}.png", lane.params)
+    taken = snapshots(dataset, config, network, first, seeds[:1])
+    histograms(folder / f"figure-6-scores-{data}.png", taken)
+    embeddings(folder / f"figure-7-tsne-{data}.png", dataset, taken)
+    wrong(folder / f"figure-8-wrong-images-drawn-with-true-labels-{data}.png", dataset, taken)
+    curves(folder / f"figure-9-curves-{data}.png", data)
+
+
+def divergence(path: Path) -> None:
+    """Figure 3: KL(R || S) of an image and its two terms over its score for the first of two clusters, alpha 2."""
+    s = np.linspace(1e-4, 1 - 1e-4, 400, dtype=np.float32)
+    soft = jnp.stack([s, 1 - s], axis=1)
+    target = dbc.boosted(dbc.Config(normalisation="constant"), soft)
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    terms = target * jnp.log(target / soft)
+    for values, label in ((terms[:, 0], "L_i1"), (terms[:, 1], "L_i2"), (losses.kl_divergence(target, soft), "L_i")):
+        axes.plot(s, values, label=label)
+    axes.axvline(0.5, color="0.7", linewidth=0.8)
+    axes.set_xlabel("score of the first of two clusters")
+    axes.set_ylabel("loss, nats")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def activations(path: Path, dataset: datasets.Dataset, network: Any, variables: Any) -> None:
+    """Figure 4: every layer's maps for one image each of three classes, the classes by true labels."""
+    classes = DIGITS if dataset.classes > max(DIGITS) else tuple(range(min(dataset.classes, 3)))
+    rows = [int(np.flatnonzero(dataset.labels == label)[0]) for label in classes]
+    maps = {"image": dataset.images[rows] / np.float32(255), **network.activations(variables, dataset.images[rows])}
+    figure = Figure(figsize=(3.6 * len(rows), 1.3 * len(maps)), layout="constrained")
+    for line, (axes, (name, values)) in enumerate(
+        zip(figure.subplots(len(maps), len(rows), squeeze=False), maps.items(), strict=True)
+    ):
+        for column, ax in enumerate(axes):
+            tiles = np.moveaxis(np.asarray(values[column]), 2, 0)
+            ax.imshow(_tiled(tiles, columns=math.ceil((3 * len(tiles)) ** 0.5)))
+            ax.set_axis_off()
+            if line == 0:
+                ax.set_title(f"class {classes[column]}", loc="left")
+        axes[0].text(-0.02, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def filters(path: Path, params: dict[str, Any]) -> None:
+    """Figure 5: the kernels of the first and the last layer, and of the second and the last but one."""
+    names = [name for name in ("conv1", "conv2", "deconv2", "deconv1") if name in params]
+    figure = Figure(figsize=(10, 2.2 * len(names)), layout="constrained")
+    for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
+        kernel = np.asarray(params[name].get("layer", params[name])["kernel"])
+        tiles = kernel.transpose(2, 3, 0, 1).reshape(-1, *kernel.shape[:2])
+        axes.imshow(_tiled(tiles[:120], columns=40))
+        axes.set_title(f"{name}: {min(len(tiles), 120)} of {len(tiles)} kernels", loc="left", fontsize=9)
+        axes.set_axis_off()
+    figure.savefig(path, dpi=130)
+
+
+def snapshots(
+    dataset: datasets.Dataset, config: dbc.Config, network: Any, variables: Any, seeds: tuple[int]
+) -> dict[int, dict[str, np.ndarray]]:
+    """One seed's features, scores and labels, by epoch, at ``EPOCHS`` and the last one."""
+    taken: dict[int, dict[str, np.ndarray]] = {}
+
+    @jax.jit
+    def look(state, images):
+        features = dbc.embed(config, network, state, images)
+        return features, dbc.scores(config, features, state.centroids)
+
+    def each(event: Any) -> None:
+        epoch = int(event.runs.window[0])
+        if epoch in EPOCHS or event.done.all():
+            state = jax.tree.map(lambda leaf: leaf[0], event.runs.state)
+            features, soft = look(state, dataset.images)
+            names = ("features", "scores", "labels")
+            taken[epoch] = dict(zip(names, map(np.asarray, (features, soft, state.labels)), strict=True))
+
+    dbc_curves.follow(dataset, config, variables, seeds, "map", each)
+    return taken
+
+
+def histograms(path: Path, taken: dict[int, dict[str, np.ndarray]]) -> None:
+    """Figure 6: the scores of all images for the first cluster, by epoch."""
+    figure = Figure(figsize=(3 * len(taken), 2.6), layout="constrained")
+    for axes, (epoch, found) in zip(figure.subplots(1, len(taken), sharey=True), taken.items(), strict=True):
+        axes.hist(found["scores"][:, 0], bins=50, range=(0, 1))
+        axes.set_yscale("log")
+        share = np.mean((found["scores"] > dbc.SURE) | (found["scores"] < dbc.EXCLUDED))
+        axes.set_title(f"epoch {epoch}: {100 * share:.0f} %", loc="left", fontsize=9)
+        axes.set_xlabel("score of the first cluster")
+    figure.axes[0].set_ylabel("images")
+    figure.suptitle("in %: all clusters' scores above .8 or below .02", fontsize=9)
+    figure.savefig(path, dpi=130)
+
+
+def embeddings(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str, np.ndarray]]) -> None:
+    """Figure 7: t-SNE of the same images' features by epoch, coloured by true class."""
+    some = np.random.default_rng(0).permutation(len(dataset.images))[: plots.POINTS]
+    figure = Figure(figsize=(3.4 * len(taken), 3.8), layout="constrained")
+    for axes, (epoch, found) in zip(figure.subplots(1, len(taken)), taken.items(), strict=True):
+        places = plots.in_two_dimensions(found["features"][some])
+        axes.scatter(*places.T, c=dataset.labels[some], cmap="tab20" if dataset.classes > 10 else "tab10", s=6)
+        accuracy = metrics.accuracy(dataset.labels, found["labels"])
+        axes.set_title(f"epoch {epoch}: ACC {accuracy:.3f}", loc="left", fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    figure.savefig(path, dpi=130)
+
+
+def wrong(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str, np.ndarray]]) -> None:
+    """Figure 8: of the images in a cluster of another class, the 100 with the highest scores above .6.
+
+    Which they are is known from the true labels alone: a picture to look at, nothing to choose a run by.
+    """
+    found = taken[max(taken)]
+    counts = np.zeros((dataset.classes, found["scores"].shape[1]), int)
+    np.add.at(counts, (dataset.labels, found["labels"]), 1)
+    classes, clusters = linear_sum_assignment(counts, maximize=True)
+    mapped = np.full(counts.shape[1], -1)
+    mapped[clusters] = classes
+    given, score = mapped[found["labels"]], found["scores"].max(axis=1)
+    chosen = np.flatnonzero((given != dataset.labels) & (score > LEAST_SCORE))
+    chosen = chosen[np.argsort(-score[chosen], kind="stable")][:WRONG]
+    figure = Figure(figsize=(8, 8.4), layout="constrained")
+    for axes in figure.subplots(10, 10).flat:
+        axes.set_axis_off()
+    for axes, row in zip(figure.axes, chosen, strict=False):
+        image = dataset.images[row]
+        axes.imshow(image if image.shape[2] == 3 else image[..., 0], cmap="gray")
+        axes.text(0.03, 0.97, str(given[row]), transform=axes.transAxes, va="top", color="yellow", fontsize=8)
+    figure.suptitle(
+        f"{len(chosen)} wrong images with the highest scores above {LEAST_SCORE}; the cluster's class in the corner",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=130)
+
+
+def curves(path: Path, data: str) -> None:
+    """Figure 9: ACC and NMI(max) by epoch, mean over seeds and the range of the seeds.
+
+    Raises:
+      ValueError: rows of a variant are missing.
+    """
+    present = common.rows(dbc_curves.RESULTS)
+    figure = Figure(figsize=(12, 6.4), layout="constrained")
+    for line, (panel, names) in zip(figure.subplots(2, len(PANELS)).T, PANELS.items(), strict=True):
+        for name in names:
+            rows = [row for row in present if (row["data"], row["variant"]) == (data, name)]
+            if not rows:
+                raise ValueError(f"figures: needs the rows of {name!r} on {data}; --curves {data} makes them")
+            for axes, metric in zip(line, dbc_curves.METRICS, strict=True):
+                values = dbc_curves.band(rows, metric)
+                epochs = np.arange(values.shape[1])
+                axes.plot(epochs, values.mean(axis=0), label=LEGEND[panel].get(name, name))
+                axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), alpha=0.2, linewidth=0)
+                axes.set_ylabel({"acc": "ACC", "nmi_max": "NMI(max)"}[metric])
+                axes.set_xlabel("epoch")
+        line[0].set_title(panel, loc="left")
+        line[0].legend(frameon=False, fontsize="small")
+    figure.suptitle(f"{data}: mean and range of {len(rows)} seeds; a seed that has stopped keeps its last value")
+    figure.savefig(path, dpi=130)
+
+
+def _tiled(tiles: np.ndarray, columns: int) -> np.ndarray:
+    """Grey maps (m, h, w), each stretched to 0..255, in one picture."""
+    low, high = tiles.min(axis=(1, 2), keepdims=True), tiles.max(axis=(1, 2), keepdims=True)
+    # Maps of one pixel are seen beside each other, not each on its own scale.
+    if tiles.shape[1] == tiles.shape[2] == 1:
+        low, high = tiles.min(), tiles.max()
+    scaled = (tiles - low) / np.maximum(high - low, 1e-12)
+    return plots.grid(scaled[..., None].astype(np.float32), columns)

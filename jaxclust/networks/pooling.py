@@ -1,0 +1,73 @@
+"""Max pooling that remembers where its maxima were, and the unpooling that puts values back there."""
+
+import jax
+import jax.numpy as jnp
+
+
+def max_pool(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The largest of each 2x2 window, and its place.
+
+    Args:
+      x: float32, (n, h, w, c), h and w even.
+
+    Returns:
+      The maxima, float32 (n, h / 2, w / 2, c), NaN where a window has a NaN; and the switches, int32 of the same shape:
+      0 to 3 for upper left, upper right, lower left and lower right; the first of equals.
+
+    Raises:
+      ValueError: an odd height or width.
+    """
+    if x.shape[1] % 2 or x.shape[2] % 2:
+        raise ValueError(f"x: must have an even height and width, got {x.shape[1]} x {x.shape[2]}")
+    return _max_pool(x)
+
+
+@jax.custom_vjp
+def _max_pool(x):
+    a, b, c, d = _places(x)
+    maxima = jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
+    # As wide as the floats they are compared beside: bytes would leave the CPU's vector units.
+    switches = jnp.where(a == maxima, 0, jnp.where(b == maxima, 1, jnp.where(c == maxima, 2, 3)))
+    return maxima, switches.astype(jnp.int32)
+
+
+@jax.custom_vjp
+def pick(x: jax.Array, switches: jax.Array) -> jax.Array:
+    """The entry of each 2x2 window that its switch names: of (n, h, w, c) and (n, h / 2, w / 2, c), the latter."""
+    a, b, c, d = _places(x)
+    return jnp.where(switches < 2, jnp.where(switches == 0, a, b), jnp.where(switches == 2, c, d))
+
+
+@jax.custom_vjp
+def unpool(y: jax.Array, switches: jax.Array) -> jax.Array:
+    """Puts each value where its switch says and zeros elsewhere: the adjoint of ``pick``, as in Noh et al. 2015.
+
+    Args:
+      y: float32, (n, h, w, c).
+      switches: int32, (n, h, w, c), of ``max_pool``.
+
+    Returns:
+      float32, (n, 2 h, 2 w, c).
+    """
+    n, h, w, c = y.shape
+    # One comparison for each entry that is written; four maps put together would cost five times as much on a CPU.
+    here = switches[:, :, None, :, None] == jnp.arange(4, dtype=jnp.int32).reshape(2, 1, 2, 1)
+    return jnp.where(here, y[:, :, None, :, None], 0).reshape(n, 2 * h, 2 * w, c)
+
+
+def _pooled(x):
+    maxima, switches = _max_pool(x)
+    return (maxima, switches), switches
+
+
+# Linear in their first argument once the switches are known, and each other's transposes.
+_max_pool.defvjp(_pooled, lambda switches, g: (unpool(g[0], switches),))
+pick.defvjp(lambda x, switches: (pick(x, switches), switches), lambda switches, g: (unpool(g, switches), None))
+unpool.defvjp(lambda y, switches: (unpool(y, switches), switches), lambda switches, g: (pick(g, switches), None))
+
+
+def _places(x):
+    """The four entries of each window, row by row."""
+    n, h, w, c = x.shape
+    x = x.reshape(n, h // 2, 2, w // 2, 2 * c)
+    return x[:, :, 0, :, :c], x[:, :, 0, :, c:], x[:, :, 1, :, :c], x[:, :, 1, :, c:]

@@ -1,0 +1,111 @@
+"""Self-training on soft assignments, shared by DEC, IDEC, DCEC and DBC: centroids, and a target over all images."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxclust.assignment import fraction_changed, hard_assignment, squared_distances
+from jaxclust.images import in_blocks
+from jaxclust.kmeans import kmeans
+from jaxclust.types import Key, Network, Prediction, Variables
+
+Soften = Callable[[jax.Array, jax.Array], jax.Array]
+"""Soft assignments (n, k) of features (n, d) to centroids (k, d)."""
+Sharpen = Callable[[jax.Array], jax.Array]
+"""The target (n, k) of the soft assignments of all images."""
+Loss = Callable[[Any, jax.Array], tuple[jax.Array, tuple[dict[str, jax.Array], dict]]]
+"""``loss(params, centroids) -> (total, (means by name, stats))``."""
+
+
+class State(NamedTuple):
+    """What the next step needs.
+
+    Attributes:
+      variables: the network's arrays.
+      centroids: float32, (clusters, d).
+      target: P, float32, (n, clusters), from the last refresh.
+      labels: int32, (n,), at the last refresh.
+      opt_state: of params and centroids together.
+    """
+
+    variables: Variables
+    centroids: jax.Array
+    target: jax.Array
+    labels: jax.Array
+    opt_state: optax.OptState
+
+
+class RefreshInfo(NamedTuple):
+    """Scalars of an update of the target: fraction of changed labels (float32), clusters without a point (int32), and
+    the largest cluster's share of the points (float32)."""
+
+    changed: jax.Array
+    empty_clusters: jax.Array
+    largest_cluster: jax.Array
+
+
+def init(
+    network: Network,
+    key: Key,
+    variables: Variables | None,
+    images: jax.Array,
+    optimizer: optax.GradientTransformation,
+    clusters: int,
+    restarts: int,
+    soften: Soften,
+    sharpen: Sharpen,
+) -> State:
+    """k-means on the embedding of all images gives the centroids, and the first target follows."""
+    network_key, kmeans_key = jax.random.split(key)
+    variables = network.init(network_key) if variables is None else variables
+    features = embed(network, variables, images)
+    centroids = kmeans(kmeans_key, features, clusters, restarts=restarts).centroids
+    opt_state = optimizer.init((variables.params, centroids))
+    return State(variables, centroids, sharpen(soften(features, centroids)), _labels(features, centroids), opt_state)
+
+
+def refresh(
+    network: Network, state: State, images: jax.Array, soften: Soften, sharpen: Sharpen
+) -> tuple[State, jax.Array, RefreshInfo]:
+    """New target and labels from all images; with them the soft assignments, float32 (n, clusters)."""
+    features = embed(network, state.variables, images)
+    soft, labels = soften(features, state.centroids), _labels(features, state.centroids)
+    sizes = jnp.zeros(soft.shape[1], jnp.int32).at[labels].add(1)
+    info = RefreshInfo(
+        fraction_changed(state.labels, labels),
+        jnp.sum(sizes == 0, dtype=jnp.int32),
+        jnp.max(sizes).astype(jnp.float32) / jnp.float32(labels.size),
+    )
+    return state._replace(target=sharpen(soft), labels=labels), soft, info
+
+
+def update(
+    optimizer: optax.GradientTransformation, state: State, loss: Loss
+) -> tuple[State, jax.Array, dict[str, jax.Array]]:
+    """One gradient step on params and centroids; the total loss and its terms' means before it."""
+    trained = (state.variables.params, state.centroids)
+    (total, (means, stats)), gradient = jax.value_and_grad(lambda both: loss(*both), has_aux=True)(trained)
+    updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
+    params, centroids = optax.apply_updates(trained, updates)
+    state = state._replace(variables=Variables(params, stats), centroids=centroids, opt_state=opt_state)
+    return state, total, means
+
+
+def embed(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
+    """Features z of all images, with running statistics, float32 (n, d)."""
+    return in_blocks(lambda block: network.encode(variables, block, False)[0], images)
+
+
+def predict(network: Network, state: State, images: jax.Array, soften: Soften) -> Prediction:
+    """The nearest centroid in the embedding, which is argmax of the soft assignments, with its soft assignment."""
+    features = embed(network, state.variables, images)
+    distances = squared_distances(features, state.centroids)
+    soft = soften(features, state.centroids)
+    return Prediction(hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1)))
+
+
+def _labels(features, centroids):
+    return hard_assignment(squared_distances(features, centroids))
