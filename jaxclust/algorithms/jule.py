@@ -19,7 +19,7 @@ from jax import lax
 from jax.custom_batching import sequential_vmap
 
 from jaxclust import losses
-from jaxclust.assignment import hard_assignment, soft_assignment, squared_distances
+from jaxclust.assignment import cluster_means, nearest, squared_distances
 from jaxclust.graph import Graph, first_numbered, initial_clusters, knn_digraph, unit
 from jaxclust.images import in_blocks, scaled
 from jaxclust.merging import Affinity, History, join_isolated, merge, no_merges
@@ -276,10 +276,7 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
     Images that the run was fitted on may get another cluster than theirs. The probability is Student's t similarity to
     the means (DEC's eq. 1), as for the other methods.
     """
-    features = embed(config, network, state, images)
-    distances = squared_distances(features, state.means)
-    soft = soft_assignment(features, state.means)
-    return Prediction(hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1)))
+    return nearest(embed(config, network, state, images), state.means)
 
 
 def _period_end(config: Config, network: Network, key: Key, state: State, images) -> State:
@@ -313,10 +310,7 @@ def _again(config: Config, network: Network, state: State, images: jax.Array) ->
     graph = knn_digraph(features, config.n_neighbors, config.a)
     labels, history = _joined(config, graph, features, initial_clusters(graph), no_merges(images.shape[0]))
     labels = first_numbered(_merge(config, graph, labels, config.clusters, history)[0])
-    size = jnp.zeros(config.clusters, jnp.float32).at[labels].add(1)
-    means = jnp.zeros_like(state.means).at[labels].add(features) / jnp.maximum(size, 1)[:, None]
-    # A number that no cluster has draws no image.
-    return state._replace(rc=labels, means=jnp.where(size[:, None] > 0, means, jnp.float32(1e3)))
+    return state._replace(rc=labels, means=cluster_means(features, labels, config.clusters))
 
 
 def _merge(config: Config, graph: Graph, labels, n_clusters, history: History):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclust.agglomerative import MOST_PAIRS, average_linkage, merge_paths
-from jaxclust.assignment import hard_assignment, soft_assignment, squared_distances
+from jaxclust.assignment import cluster_means, nearest
 from jaxclust.graph import first_numbered, initial_clusters, knn_digraph, unit
 from jaxclust.images import in_blocks
 from jaxclust.merging import merge, no_merges
@@ -77,11 +77,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
         else:
             arguments = (graph.neighbors, graph.weights, initial)
             labels = _on_host(lambda *these: merge_paths(*these, config.clusters, config.linkage), n, *arguments)
-    size = jnp.zeros(config.clusters, jnp.float32).at[labels].add(1)
-    means = jnp.zeros((config.clusters, features.shape[1]), jnp.float32).at[labels].add(features)
-    # A number that no cluster has draws no image.
-    means = jnp.where(size[:, None] > 0, means / jnp.maximum(size, 1)[:, None], jnp.float32(1e3))
-    return State(variables, labels, means)
+    return State(variables, labels, cluster_means(features, labels, config.clusters))
 
 
 def step(config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array):
@@ -103,10 +99,7 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
     """The nearest cluster mean, also for images of the run, which may belong to another cluster."""
-    features = embed(config, network, state, images)
-    distances = squared_distances(features, state.means)
-    soft = soft_assignment(features, state.means)
-    return Prediction(hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1)))
+    return nearest(embed(config, network, state, images), state.means)
 
 
 def _on_host(function, n, *arrays) -> jax.Array:
