@@ -15,7 +15,7 @@ import jax
 from jaxclust import datasets, fit
 from jaxclust.algorithms import METHODS, configured
 
-COUNTS = (1, 2, 4, 8)
+COUNTS = "1,2,4,8"
 WAYS = ("vmap", "map", "shard")
 REPEATS = 3
 
@@ -35,13 +35,15 @@ def main() -> None:
     """Prints a row for each N and each way to run the seeds."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="one object a line")
-    as_json = parser.parse_args().json
+    parser.add_argument("--counts", default=COUNTS, help="seeds together, by comma (default: %(default)s)")
+    options = parser.parse_args()
+    as_json, counts = options.json, [int(count) for count in options.counts.split(",")]
     if (os.cpu_count() or 1) > 1:
         jax.config.update("jax_num_cpu_devices", os.cpu_count())
     if not as_json:
         print("seeds over    together s   apart s  ratio  compile s  solo compile")
     _, solo_compile = measure((0,), "map")  # the process's first
-    for count in COUNTS:
+    for count in counts:
         seeds = tuple(range(count))
         compiling, together = {}, {}
         for over in WAYS:

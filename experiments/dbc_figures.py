@@ -1,6 +1,7 @@
 """DBC's figures 3 to 9: the loss, inner activations, filters, scores and t-SNE by epoch, wrong images, curves."""
 
 import argparse
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,6 @@ def draw(folder: Path, data: str, seeds: tuple[int, ...], options: argparse.Name
     """
     folder.mkdir(parents=True, exist_ok=True)
     divergence(folder / "figure-3-loss.png")
-    curves(folder / f"figure-9-curves-{data}.png", data)
     dataset = datasets.load(data)
     config, pretraining = dbc_curves.settings(dataset, "paper")
     deadline = time.monotonic() + options.max_seconds
@@ -54,6 +54,7 @@ def draw(folder: Path, data: str, seeds: tuple[int, ...], options: argparse.Name
     histograms(folder / f"figure-6-scores-{data}.png", taken)
     embeddings(folder / f"figure-7-tsne-{data}.png", dataset, taken)
     wrong(folder / f"figure-8-wrong-images-drawn-with-true-labels-{data}.png", dataset, taken)
+    curves(folder / f"figure-9-curves-{data}.png", data)
 
 
 def divergence(path: Path) -> None:
@@ -78,12 +79,13 @@ def activations(path: Path, dataset: datasets.Dataset, network: Any, variables: 
     classes = DIGITS if dataset.classes > max(DIGITS) else tuple(range(min(dataset.classes, 3)))
     rows = [int(np.flatnonzero(dataset.labels == label)[0]) for label in classes]
     maps = {"image": dataset.images[rows] / np.float32(255), **network.activations(variables, dataset.images[rows])}
-    figure = Figure(figsize=(4 * len(rows), 1.1 * len(maps)), layout="constrained")
+    figure = Figure(figsize=(3.6 * len(rows), 1.3 * len(maps)), layout="constrained")
     for line, (axes, (name, values)) in enumerate(
         zip(figure.subplots(len(maps), len(rows), squeeze=False), maps.items(), strict=True)
     ):
         for column, ax in enumerate(axes):
-            ax.imshow(_tiled(np.moveaxis(np.asarray(values[column]), 2, 0), columns=40 if name == "features" else 20))
+            tiles = np.moveaxis(np.asarray(values[column]), 2, 0)
+            ax.imshow(_tiled(tiles, columns=math.ceil((3 * len(tiles)) ** 0.5)))
             ax.set_axis_off()
             if line == 0:
                 ax.set_title(f"class {classes[column]}", loc="left")

@@ -1,8 +1,12 @@
 """Distances to centroids, hard and soft assignments, and the sharpened targets that train on them."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from jaxclust.types import Prediction
 
 
 def squared_distances(x: jax.Array, centroids: jax.Array) -> jax.Array:
@@ -54,6 +58,34 @@ def soft_assignment(x: jax.Array, centroids: jax.Array, v: float = 1.0) -> jax.A
       q, float32, (n, k), rows sum to 1.
     """
     return jax.nn.softmax(-(v + 1) / 2 * jnp.log1p(squared_distances(x, centroids) / v), axis=1)
+
+
+def nearest(
+    x: jax.Array, centroids: jax.Array, soften: Callable[[jax.Array, jax.Array], jax.Array] = soft_assignment
+) -> Prediction:
+    """The nearest centroid of each row, its soft assignment and its distance.
+
+    Args:
+      x: points, float32, (n, d).
+      centroids: float32, (k, d).
+      soften: soft assignments (n, k) of points to centroids, which fall with the distance.
+    """
+    distances = squared_distances(x, centroids)
+    soft = soften(x, centroids)
+    return Prediction(hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1)))
+
+
+def cluster_means(x: jax.Array, labels: jax.Array, clusters: int) -> jax.Array:
+    """Mean of each cluster's points, float32 (clusters, d); that of a number no cluster has is far from every unit row.
+
+    Args:
+      x: points of unit length, float32, (n, d).
+      labels: int32, (n,), in 0..clusters-1.
+      clusters: how many.
+    """
+    size = jnp.zeros(clusters, jnp.float32).at[labels].add(1)
+    means = jnp.zeros((clusters, x.shape[1]), jnp.float32).at[labels].add(x) / jnp.maximum(size, 1)[:, None]
+    return jnp.where(size[:, None] > 0, means, jnp.float32(1e3))
 
 
 def sharpened_target(q: jax.Array, power: float = 2.0, frequency: float = 1.0) -> jax.Array:

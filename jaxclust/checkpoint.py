@@ -1,7 +1,11 @@
 """Checkpoints of a training, with Orbax: written aside and renamed into place, the last two kept."""
 
+import contextlib
 import json
+import logging
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +48,8 @@ def save(
             about=ocp.args.JsonSave(about),
         )
         try:
-            manager.save(window, args=arguments)
+            with _quiet():
+                manager.save(window, args=arguments)
         except Exception as error:  # As many types as for reading.
             raise ValueError(f"checkpoint: {directory} must be writable, got {_reason(error)}") from error
 
@@ -72,15 +77,12 @@ def restore(
             return None
         place = Path(directory) / str(window)
         expected = _abstract(template)
+        arguments = ocp.args.Composite(
+            arrays=ocp.args.StandardRestore(), clocks=ocp.args.JsonRestore(), about=ocp.args.JsonRestore()
+        )
         try:
-            found = manager.restore(
-                window,
-                args=ocp.args.Composite(
-                    arrays=ocp.args.StandardRestore(),
-                    clocks=ocp.args.JsonRestore(),
-                    about=ocp.args.JsonRestore(),
-                ),
-            )
+            with _quiet():
+                found = manager.restore(window, args=arguments)
         except Exception as error:  # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
             earlier = [step for step in manager.all_steps() if step < window]
             remedy = f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
@@ -96,6 +98,23 @@ def restore(
     runs = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in expected])
     runs = jax.tree.map(jax.numpy.asarray, runs._replace(key=jax.random.wrap_key_data(runs.key)))
     return runs, {name: np.asarray(column) for name, column in found.arrays["history"].items()}, found.clocks
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps from stderr what Orbax prints where an array fails: tracebacks, and the errors of arrays not awaited.
+
+    The latter come when the garbage collector likes, at the latest as the process ends: after a failure it stays quiet.
+    """
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels, hook = [logger.level for logger in loggers], sys.unraisablehook
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    sys.unraisablehook = lambda _: None
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    sys.unraisablehook = hook
 
 
 def _reason(error: Exception) -> str:

@@ -16,16 +16,19 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from jaxclust import datasets, fit, pretrain, record, train, weights
+from jaxclust import datasets, events, fit, pretrain, record, train, weights
 from jaxclust.algorithms import METHODS, configured
 
 MOST_SEEDS = 1000
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
        jaxclust fit METHOD --help                                  every option of a method
+       jaxclust fit --methods A,B --data X,Y --out DIR [options]   every method on every data set
        jaxclust methods                                            what METHOD can be
        jaxclust datasets                                           what NAME can be, and which are here
        jaxclust predict DIR --data NAME_OR_PATH --out LABELS.csv   new images into a run's clusters
-       jaxclust weights METHOD --data LABELLED --out W.safetensors  first layers trained on another set's labels"""
+       jaxclust weights METHOD --data LABELLED --out W.safetensors  first layers trained on another set's labels
+       jaxclust compare RUN... [options]                           which differences the seeds can carry
+       jaxclust report RUN... --out FILE.html                      the same and a look into each run, as a page"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +62,8 @@ class _Common:
     """Run k-means on the same pixels with the same seeds, for comparison."""
     figures: bool = True
     """Draw curves, embedding and contact sheets."""
+    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write the history as TensorBoard event files too, a folder a seed, when the command ends or stops."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,11 +101,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jaxclust import transfer
 
             return transfer.command(rest)
+        if command == "compare":
+            from jaxclust import compare
+
+            return compare.command(rest)
+        if command == "report":
+            from jaxclust import report
+
+            return report.command(rest)
         if command != "fit":
-            raise ValueError(f"command: must be fit, methods, datasets, predict or weights, got {command!r}")
+            known = "fit, methods, datasets, predict, weights, compare or report"
+            raise ValueError(f"command: must be {known}, got {command!r}")
         if not rest or rest[0] in ("-h", "--help"):
             print(USAGE)
             return 0 if rest else 2
+        if any(argument.split("=")[0] == "--methods" for argument in rest):
+            from jaxclust import sweep
+
+            return sweep.command(rest)
+        if "auto" in rest or "--clusters=auto" in rest:
+            from jaxclust import auto
+
+            if auto.asked(rest):
+                return auto.command(rest[0], rest[1:])
         return _fit(rest[0], rest[1:])
     except (ValueError, OSError) as error:
         # A ValueError from elsewhere is a fault of this program, and its traceback is wanted.
@@ -234,11 +257,14 @@ def _fit(name: str, arguments: list[str]) -> int:
         )
         steps = _steps(method, config, pretraining, len(dataset.images))
         record.write(common.out / "history.csv", record.history_csv(done, seeds, steps))
+        if common.tensorboard:
+            events.write(common.out / "tensorboard", done, seeds, steps)
         if not done.finished:
             bars.close()
             print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
             return 0
-        record.write_labels(common.out / "labels.npy", done.labels)
+        for labeling, labels in zip(["", *list(done.labelings)[1:]], done.labelings.values(), strict=True):
+            record.write_labels(common.out / f"{record.row_name('labels', labeling)}.npy", labels)
         rows = record.rows(wanted, dataset, done, steps["cluster"])
         if common.baseline and name != "kmeans":
             record.write_rows(common.out / "baseline.jsonl", _baseline(dataset, config.clusters, seeds, over, bars))
@@ -359,8 +385,13 @@ def _print_table(directory: Path) -> None:
     baseline = directory / "baseline.jsonl"
     first = rows[0]
     run = f"{first['n']:,} images, {first['clusters']} clusters, preset {first['preset']}"
-    print(f"{first['method']} on {first['data']}: {run}")
-    print(record.table([rows, record.read_rows(baseline)] if baseline.exists() else [rows]))
+    print(f"{record.read_settings(directory)['method']} on {first['data']}: {run}")
+    rows += record.read_rows(baseline) if baseline.exists() else []
+    print(
+        record.table(
+            [[row for row in rows if row["method"] == name] for name in dict.fromkeys(r["method"] for r in rows)]
+        )
+    )
     print("seconds: the run's wall-clock time without compilation, divided by its seeds; compile s: the whole run's")
     print(f"files: {directory}")
 

@@ -51,12 +51,14 @@ class Fit(NamedTuple):
       finished: False if the run was stopped by ``max_seconds``; ``labels`` is then None.
       labels: int32 (seeds, n), -1 throughout for a failed seed.
       failed: for each seed None, or the phase and step at which it met a NaN or inf.
+      labelings: ``labels`` by name, and further ones of a method that has several; None as ``labels``.
     """
 
     phases: dict[str, Phase]
     finished: bool
     labels: np.ndarray | None
     failed: list[tuple[str, int] | None]
+    labelings: dict[str, np.ndarray] | None = None
 
 
 def build(method: Method, config: Any, shape: tuple[int, int, int]) -> Network:
@@ -130,16 +132,26 @@ def fit(
         return phase
 
     if pretraining is not None:
-        phase = run("pretrain", pretrain, pretraining, pretrain_keys, variables, pretrained or directory)
+        own = getattr(method.algorithm, "pretraining", pretrain)
+        phase = run("pretrain", own, pretraining, pretrain_keys, variables, pretrained or directory)
         if not phase.finished:
             return Fit(phases, False, None, failed)
         variables = phase.runs.state.variables
     phase = run("cluster", method.algorithm, config, cluster_keys, variables, directory)
     if not phase.finished:
         return Fit(phases, False, None, failed)
-    labels = train.apply(method.algorithm, config, network, over, phase.runs.state, images, "predict").cluster
-    lost = np.array([place is not None for place in failed])
-    return Fit(phases, True, np.where(lost[:, None], np.int32(-1), np.asarray(labels)), failed)
+    if getattr(method.algorithm, "finish", None) is None:
+        found = {"": train.apply(method.algorithm, config, network, over, phase.runs.state, images, "predict").cluster}
+    else:
+        found = train.finish(method.algorithm, config, network, over, phase.runs, images)
+    lost = np.array([place is not None for place in failed])[:, None]
+    labelings = {name: np.where(lost, np.int32(-1), np.asarray(found[name])) for name in labeling_names(method)}
+    return Fit(phases, True, next(iter(labelings.values())), failed, labelings)
+
+
+def labeling_names(method: Method) -> tuple[str, ...]:
+    """Names of the labelings a run of the method gives, the one that counts first; "" where there is one."""
+    return getattr(method.algorithm, "LABELINGS", ("",))
 
 
 def check_weights(weights: Weights, images: str) -> None:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
 
+from jaxclust.types import Key
+
 
 def squared_error(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """Mean over an example's entries of (prediction - target)^2.
@@ -37,6 +39,67 @@ def kl_divergence(target: jax.Array, soft: jax.Array) -> jax.Array:
     # Far from every centroid but one, q can underflow to 0, and p with it: the smallest normal number keeps log finite.
     tiny = jnp.finfo(soft.dtype).tiny
     return jnp.sum(xlogy(target, target) - xlogy(target, jnp.maximum(soft, tiny)), axis=-1)
+
+
+def weighted_triplet(
+    affinity: jax.Array, labels: jax.Array, negatives: jax.Array, gamma: float, margin: float | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """JULE's weighted triplet loss of every triplet in a batch (Yang, Parikh, Batra 2016, eq. 11).
+
+    ``A(i, k) - gamma A(i, j)`` for i and j of one cluster and k one of i's negatives; with a margin, as in the authors'
+    code, ``max(0, A(i, k) - gamma A(i, j) + margin)``. Which triplets there are depends on the labels, so values come
+    for all (i, j, k) with a mask of those that count; the loss is their mean.
+
+    Args:
+      affinity: A of each pair, float32, (b, b).
+      labels: clusters, int32, (b,).
+      negatives: rows of the batch for each i, int32, (b, m); b where there is none.
+      gamma: weight of the pairs of one cluster.
+      margin: None for the paper's loss, which has no margin.
+
+    Returns:
+      Values, float32 (b, b, m), and whether each counts, bool (b, b, m).
+    """
+    b = labels.shape[0]
+    same = (labels[:, None] == labels) & ~jnp.eye(b, dtype=jnp.bool_)
+    counts = same[:, :, None] & (negatives < b)[:, None, :]
+    there = jnp.take_along_axis(affinity, jnp.minimum(negatives, b - 1), axis=1)
+    values = there[:, None, :] - gamma * affinity[:, :, None]
+    return (values if margin is None else jnp.maximum(values + margin, 0)), counts
+
+
+def nearest_negatives(affinity: jax.Array, labels: jax.Array, m: int) -> jax.Array:
+    """For each row of a batch the m rows of other clusters with the largest affinity (JULE, section 3.5.2).
+
+    Args:
+      affinity: float32, (b, b).
+      labels: int32, (b,).
+      m: how many, at most b.
+
+    Returns:
+      int32, (b, m), nearest first, equals by the lower row; b where there are fewer.
+    """
+    return _largest(affinity, labels, m)
+
+
+def random_negatives(key: Key, labels: jax.Array, m: int) -> jax.Array:
+    """For each row of a batch m different rows of other clusters, drawn uniformly (JULE, authors' code).
+
+    Args:
+      key: a typed key.
+      labels: int32, (b,).
+      m: how many, at most b.
+
+    Returns:
+      int32, (b, m); b where there are fewer.
+    """
+    return _largest(jax.random.uniform(key, (labels.shape[0],) * 2), labels, m)
+
+
+def _largest(values, labels, m):
+    others = labels[:, None] != labels
+    top, rows = jax.lax.top_k(jnp.where(others, values, -jnp.inf), m)
+    return jnp.where(jnp.isneginf(top), labels.shape[0], rows.astype(jnp.int32))
 
 
 def weighted(weights: Mapping[str, float], terms: Mapping[str, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:

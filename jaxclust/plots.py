@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxclust.sheets import grid, in_two_dimensions
+
 POINTS = 1000
 """At most this many images are embedded in two dimensions."""
 
@@ -64,18 +66,6 @@ def embedding(path: Path, features: np.ndarray, clusters: np.ndarray, labels: np
     figure.savefig(path, dpi=130)
 
 
-def in_two_dimensions(features: np.ndarray) -> np.ndarray:
-    """t-SNE of features (n, d): places (n, 2), the same ones each time."""
-    from sklearn.manifold import TSNE
-
-    if np.ptp(features, axis=0).max() == 0:
-        # scikit-learn's t-SNE divides by the spread, and crashes; equal points have one place.
-        return np.zeros((len(features), 2))
-    # Perplexity 30 is scikit-learn's default; it must stay below the number of points.
-    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
-    return TSNE(perplexity=perplexity, init="random", random_state=0).fit_transform(features)
-
-
 def contact_sheet(path: Path, images: np.ndarray, columns: int = 10) -> None:
     """Images in a grid, in the order given, without resampling.
 
@@ -87,21 +77,3 @@ def contact_sheet(path: Path, images: np.ndarray, columns: int = 10) -> None:
     from PIL import Image
 
     Image.fromarray(grid(images, columns)).save(path)
-
-
-def grid(images: np.ndarray, columns: int = 10) -> np.ndarray:
-    """Images on a light ground, enlarged to at least 28 pixels: uint8 (height, width, 3)."""
-    if images.dtype != np.uint8:
-        images = np.round(images * 255).astype(np.uint8)
-    # Grey and colour are shown; of any other number of channels the first.
-    images = images if images.shape[-1] == 3 else np.repeat(images[..., :1], 3, axis=-1)
-    scale = max(1, -(-28 // max(images.shape[1:3])))
-    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
-    n, height, width = images.shape[:3]
-    gap = 2
-    lines = max(1, -(-n // columns))
-    sheet = np.full((lines * (height + gap) + gap, columns * (width + gap) + gap, 3), 230, np.uint8)
-    for place, image in enumerate(images):
-        top, left = gap + place // columns * (height + gap), gap + place % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = image
-    return sheet

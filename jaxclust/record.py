@@ -21,7 +21,7 @@ from jaxclust.fit import Fit
 
 SCORES = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
 FILES = ("config.json", "results.jsonl", "baseline.jsonl", "labels.npy", "history.csv", "unreadable.csv")
-FOLDERS = ("checkpoint", "figures")
+FOLDERS = ("checkpoint", "figures", "tensorboard")
 COLLAPSED = 0.9
 """A run whose largest cluster holds more than this share of the images has collapsed."""
 
@@ -84,6 +84,8 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
         read_settings(directory)  # Only a run's folder is touched.
         for name in FILES:
             (directory / name).unlink(missing_ok=True)
+        for path in directory.glob("labels-*.npy"):
+            path.unlink()
         for path in (directory / name for name in FOLDERS):
             if path.is_symlink():
                 path.unlink()
@@ -112,7 +114,7 @@ def read_settings(directory: Path) -> dict[str, Any]:
 
 
 def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_window: int) -> list[dict[str, Any]]:
-    """A row of results for each seed.
+    """A row of results for each seed, and for each labeling of a method with several ("jule-rc", "jule-sf").
 
     ``seconds`` is the run's wall-clock time divided by its seeds, which run together; ``compile_seconds`` is the whole
     run's. ``steps`` are those of the clustering phase, ``changed`` the fraction of labels that its last update
@@ -124,18 +126,19 @@ def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_
     compiling = sum(phase.compile_seconds for phase in fit.phases.values())
     cluster = fit.phases["cluster"].runs
     result = []
-    for lane, seed in enumerate(seeds):
+    lanes = [(name, labels, *lane) for name, labels in fit.labelings.items() for lane in enumerate(seeds)]
+    for name, labels, lane, seed in lanes:
         phase, failed = fit.failed[lane] or (None, None)
         scored = dataset.labels is not None and failed is None
-        scores = metrics.scores(dataset.labels, fit.labels[lane]) if scored else dict.fromkeys(SCORES)
-        sizes = np.bincount(fit.labels[lane], minlength=clusters) if failed is None else None
+        scores = metrics.scores(dataset.labels, labels[lane]) if scored else dict.fromkeys(SCORES)
+        sizes = np.bincount(labels[lane], minlength=clusters) if failed is None else None
         result.append(
             {
-                "method": wanted["method"],
+                "method": row_name(wanted["method"], name),
                 "data": dataset.name,
                 "preset": wanted["preset"],
                 "seed": seed,
-                **{name: scores[name] for name in SCORES},
+                **{score: scores[score] for score in SCORES},
                 "seconds": round(seconds, 3),
                 "compile_seconds": round(compiling, 3),
                 "n": len(dataset.images),
@@ -156,6 +159,11 @@ def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_
             }
         )
     return result
+
+
+def row_name(method: str, labeling: str) -> str:
+    """How rows name a method, or one labeling of it."""
+    return f"{method}-{labeling}" if labeling else method
 
 
 def _last(history: dict[str, np.ndarray], name: str, lane: int) -> float | None:

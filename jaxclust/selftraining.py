@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.assignment import fraction_changed, hard_assignment, squared_distances
+from jaxclust.assignment import fraction_changed, hard_assignment, nearest, squared_distances
 from jaxclust.images import in_blocks
 from jaxclust.kmeans import kmeans
 from jaxclust.types import Key, Network, Prediction, Variables
@@ -101,10 +101,7 @@ def embed(network: Network, variables: Variables, images: jax.Array) -> jax.Arra
 
 def predict(network: Network, state: State, images: jax.Array, soften: Soften) -> Prediction:
     """The nearest centroid in the embedding, which is argmax of the soft assignments, with its soft assignment."""
-    features = embed(network, state.variables, images)
-    distances = squared_distances(features, state.centroids)
-    soft = soften(features, state.centroids)
-    return Prediction(hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1)))
+    return nearest(embed(network, state.variables, images), state.centroids, soften)
 
 
 def _labels(features, centroids):

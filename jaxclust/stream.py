@@ -74,7 +74,8 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
         lines = [f"{index},{source.called(index)},{reason}" for index, reason in lost.items()]
         record.write(common.out / "unreadable.csv", "\n".join(["image,name,reason", *lines]) + "\n")
         read = np.setdiff1d(np.arange(len(source)), list(lost))
-        done = done._replace(labels=done.labels[:, read])
+        labels = done.labels[:, read]
+        done = done._replace(labels=labels, labelings={"": labels})
         dataset = dataset._replace(images=read, labels=None if source.labels is None else source.labels[read])
     rows = record.rows(wanted, dataset, done, steps["cluster"])
     record.write_rows(results, [row | {"unreadable": len(lost)} for row in rows])

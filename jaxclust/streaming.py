@@ -124,7 +124,7 @@ def fitted(
         return train.apply(method.algorithm, config, network, over, states, block, "predict").cluster
 
     found, lost = _labelled(predict, source, size, labels, [entry is not None for entry in failed])
-    return fit.Fit(phases, True, found, failed), lost
+    return fit.Fit(phases, True, found, failed, {"": found}), lost
 
 
 def _in_blocks(config: Any, n: int, size: int) -> Any:

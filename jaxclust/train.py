@@ -281,6 +281,18 @@ def apply(
     return _each(lambda state, images: function(config, network, state, images), over)(states, images)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def finish(
+    algorithm: Algorithm, config: Any, network: Network, over: Over, runs: Run, images: jax.Array
+) -> dict[str, jax.Array]:
+    """``algorithm.finish`` of each lane: labels, int32 (lanes, n), by name."""
+
+    def lane(run, images):
+        return algorithm.finish(config, network, run.key, run.state, images)
+
+    return _each(lane, over)(runs, images)
+
+
 def _each(lane: Callable, over: Over) -> Callable:
     """``lane(inputs, *shared)`` for one seed, as a function of all seeds' inputs."""
     if over == "vmap":

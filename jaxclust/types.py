@@ -83,7 +83,9 @@ class Algorithm(Protocol):
     leaves the state ready for the first step. No function prints, jits, reads files or sees a true label.
 
     Optional: ``refresh(config, network, key, state, images) -> (state, stop, info)``, absent or None where
-    nothing happens between windows; ``finish(config, network, key, state, images) -> {name: labels}``.
+    nothing happens between windows; ``finish(config, network, key, state, images) -> {name: labels}``, the run's labels
+    where ``predict`` does not give them, named as in the module's ``LABELINGS`` ("" where there is one);
+    ``pretraining``, an algorithm that takes ``jaxclust.pretrain``'s place and its Config.
     """
 
     Config: type

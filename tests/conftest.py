@@ -26,3 +26,10 @@ def digits():
 def few_digits(digits):
     """(images, labels) of 300 digits, for tests of mechanics."""
     return np.ascontiguousarray(digits.images[:300]), digits.labels[:300]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Frees a module's compiled programs: their memory maps, kept for all modules, pass the kernel's limit."""
+    yield
+    jax.clear_caches()

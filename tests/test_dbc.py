@@ -172,8 +172,8 @@ def test_refresh_stops_when_no_hard_assignment_changes(state, images):
 
 
 def test_an_epoch_is_a_window():
-    assert dbc.schedule(dbc.Config(max_epochs=7), 10_000) == (256, 40, 7, "shuffled")
-    assert dbc.schedule(dbc.Config(), 100).batch == 100
+    assert dbc.schedule(dbc.Config(max_epochs=7), 9_950) == (100, 100, 7, "shuffled")
+    assert dbc.schedule(dbc.Config(), 60).batch == 60
 
 
 def test_images_of_one_grey_each_give_finite_numbers():

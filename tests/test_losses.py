@@ -60,3 +60,54 @@ def test_weighted_sums_weighted_means_and_returns_the_means():
 def test_weighted_refuses_a_term_without_a_weight():
     with pytest.raises(ValueError, match=r"weights: must name the terms \['a'\], got \['b'\]"):
         losses.weighted({"b": 1.0}, {"a": jnp.ones(2)})
+
+
+def test_weighted_triplets_are_those_of_loops():
+    rng = np.random.default_rng(3)
+    x, labels, gamma = rng.standard_normal((9, 4)).astype(np.float32), np.int32([0, 1, 0, 2, 1, 0, 2, 0, 3]), 2.0
+    affinity = -np.array([[np.sum((a - b) ** 2) for b in x] for a in x])
+    negatives = losses.nearest_negatives(jnp.asarray(affinity, jnp.float32), jnp.asarray(labels), 3)
+    for margin in (None, 0.2):
+        values, counts = losses.weighted_triplet(
+            jnp.asarray(affinity, jnp.float32), jnp.asarray(labels), negatives, gamma, margin
+        )
+        found = 0
+        for i in range(9):
+            others = [k for k in range(9) if labels[k] != labels[i]]
+            near = sorted(others, key=lambda k: -affinity[i, k])[:3]
+            for j in range(9):
+                if j == i or labels[j] != labels[i]:
+                    assert not counts[i, j].any()
+                    continue
+                # Eq. 11, with -|x - y|^2 for the affinity: gamma d_ij - d_ik.
+                expected = [affinity[i, k] - gamma * affinity[i, j] for k in near]
+                if margin is not None:
+                    expected = [max(0, value + margin) for value in expected]
+                np.testing.assert_allclose(values[i, j], expected, rtol=1e-5)
+                assert counts[i, j].all()
+                found += 3
+        assert found == int(counts.sum()) == 3 * (4 * 3 + 2 + 2)
+
+
+def test_negatives_are_of_other_clusters_and_may_be_too_few():
+    labels = jnp.int32([0, 0, 0, 1])
+    affinity = jnp.asarray(np.random.default_rng(0).random((4, 4)), jnp.float32)
+    expected = [[3, 4], [3, 4], [3, 4]]
+    nearest = losses.nearest_negatives(affinity, labels, 2)
+    drawn = losses.random_negatives(jax.random.key(0), labels, 2)
+    for found in (nearest, drawn):
+        assert found[:3].tolist() == expected
+        assert set(found[3].tolist()) <= {0, 1, 2}
+        assert len(set(found[3].tolist())) == 2
+    counts = losses.weighted_triplet(affinity, labels, nearest, 1.0)[1]
+    assert int(counts.sum()) == 3 * 2 * 1
+    alone = losses.nearest_negatives(affinity, jnp.zeros(4, jnp.int32), 2)
+    assert (alone == 4).all()
+
+
+def test_random_negatives_are_uniform():
+    labels = jnp.int32([0, 1, 1, 2, 3])
+    keys = jax.random.split(jax.random.key(1), 4000)
+    drawn = jax.vmap(lambda key: losses.random_negatives(key, labels, 2))(keys)
+    counts = np.bincount(np.asarray(drawn[:, 0]).ravel(), minlength=5) / 4000
+    np.testing.assert_allclose(counts, [0, 0.5, 0.5, 0.5, 0.5], atol=0.04)

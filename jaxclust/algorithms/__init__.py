@@ -6,12 +6,13 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jaxclust import pretrain
-from jaxclust.algorithms import ccnn, dbc, dcec
+from jaxclust.algorithms import ccnn, dbc, dcec, jule, linkage
 from jaxclust.networks import cae, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18, fcae, pixels, sae
 from jaxclust.networks import ccnn as ccnn_network
+from jaxclust.networks import jule as jule_network
 from jaxclust.types import Network
 
-ALGORITHMS: dict[str, ModuleType] = {"ccnn": ccnn, "dbc": dbc, "dcec": dcec}
+ALGORITHMS: dict[str, ModuleType] = {"ccnn": ccnn, "dbc": dbc, "dcec": dcec, "jule": jule, "linkage": linkage}
 
 
 class Method(NamedTuple):
@@ -39,15 +40,15 @@ class Method(NamedTuple):
 _CAE = pretrain.Config()
 _SAE = pretrain.Config(epochs=400, optimizer="sgd", learning_rate=0.01, reconstruction="sum")
 _SAE_STEP = {"optimizer": "sgd", "learning_rate": 0.01}
-# DBC's paper gives neither epochs nor batch: docs/deviations.md.
-_FCAE = pretrain.Config(epochs=100)
+# DBC's paper has "traditional error back-propagation" and neither rates nor epochs nor batch: docs/deviations.md.
+_FCAE = pretrain.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100)
 _QUICK_CAE = {"paper": {}, "quick": {"pretraining.epochs": 100}}
 _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
 # Reconstruction stands where CCNN's paper has ImageNet; preset random leaves it out.
 _CCNN = pretrain.Config(epochs=30)
 _QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"epochs": 30, "pretraining.epochs": 0}}
 _NO_PRETRAINING = {"paper": {}, "quick": {}}
-_QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 30}}
+_QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 10}}
 _KMEANS = {"max_steps": 0}
 _DEC = {"reconstruction_weight": 0.0, "gamma": 1.0}
 
@@ -129,6 +130,23 @@ METHODS: dict[str, Method] = {
         ccnn.Config(),
         None,
         _NO_PRETRAINING,
+    ),
+    **{
+        name: Method(about, linkage, pixels, linkage.Config(linkage=kind), None, {"paper": {}, "quick": {}})
+        for name, about, kind in (
+            ("ac-link", "average linkage on pixels", "average"),
+            ("ac-gdl", "graph degree linkage on pixels (Zhang et al. 2012)", "gdl"),
+            ("ac-pic", "linkage by path integral on pixels (Zhang et al. 2013)", "path"),
+            ("ac-zell", "linkage by zeta function on pixels (Zhao and Tang 2008)", "zeta"),
+        )
+    },
+    "jule": Method(
+        "Joint Unsupervised Learning (Yang et al. 2016)",
+        jule,
+        jule_network,
+        jule.Config(),
+        None,
+        {"paper": {}, "quick": {"epochs": 5}},
     ),
 }
 

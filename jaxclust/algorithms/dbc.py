@@ -40,7 +40,7 @@ class Config:
     """Stop once no more than this fraction of the hard assignments changed in an epoch; 0: none did (Algorithm 2)."""
     restarts: int = 20
     """k-means runs for the initial centroids, the best kept (ours)."""
-    batch: int = 256
+    batch: int = 100
     """Images per step (ours)."""
     optimizer: optimizers.Name = "adam"
     """Adam with its defaults (ours)."""

@@ -3,8 +3,8 @@
 XLA's CPU backend has one fast path for convolutions, which packs patches in the cache and writes none: NHWC, HWIO, no
 dilated input, an output no larger than the input, more than 16 channels on one side. Its own gradients of strided
 convolutions leave that path, inside loops by a factor of fifty, and kernels batched over seeds by a factor of four. So
-on a CPU the gradients are written as such convolutions, and a batch of kernels is a loop; layers of stride 1 that the
-path cannot take, for want of channels, or takes slowly, are products with band matrices. On any other device all three
+on a CPU the gradients are written as such convolutions, and a batch of kernels is a loop; layers of stride 1 with
+few channels, where the path is closed or slow, are products with band matrices. On any other device all three
 are the native operations.
 """
 
@@ -148,8 +148,7 @@ def conv_transpose_cpu(window, y, kernel):
         return x.reshape(y.shape[0], *window.large, kernel.shape[2])
     if window.kernel[0] * window.kernel[1] * kernel.shape[2] <= kernel.shape[3]:
         return _product_then_add(window, y, kernel)
-    # A large kernel makes the output larger than the input by so much that the fast path is measured as the slower one.
-    if window.stride == 1 and (_few_channels(kernel) or math.prod(window.kernel) >= 25):
+    if window.stride == 1 and (_few_channels(kernel) or kernel.shape[2] <= 4):
         return bands.conv_transpose(window, y, kernel)
     s = window.stride
     # Output rows of one remainder modulo the stride meet every s-th row of the kernel and no other.

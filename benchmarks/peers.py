@@ -1,0 +1,153 @@
+"""Ten seeds here against ten serial runs of ClustPy: ``python -m benchmarks.peers [--json]``.
+
+DEC and IDEC on scikit-learn's digits, fully connected 64-500-500-2000-10, batch 256, Adam, the same epochs of
+pretraining and of clustering, k-means from 20 starts; ClustPy's DCN stands beside them, which jaxclust lacks. Data are
+ready in memory, no file is written, and both sides take turns. The program's ten seeds run together by the default way,
+then one after the other, each in a run of its own. Compilation is paid once and stands apart.
+
+ClustPy 0.0.3 (``pip install --no-deps clustpy==0.0.3``) needs torch and pandas; of torchvision only that it can be
+imported, for which names suffice.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import time
+import types
+
+import jax
+import numpy as np
+
+from jaxclust import datasets, fit, metrics, train
+from jaxclust.algorithms import METHODS, configured
+
+SEEDS = 10
+EPOCHS = 35  # 280 steps of 256 of 1,797 images, two windows of the paper's 140.
+REPEATS = 3
+PEERS = {"dec": "DEC", "idec": "IDEC", "dcn": "DCN"}
+
+
+def ours(name: str, seeds: tuple[int, ...], over: str) -> tuple[float, float, float]:
+    """Seconds of a run without compilation, of its compilation, and its mean ACC."""
+    data = datasets.load("digits")
+    config, pretraining = configured(name, clusters=10)
+    steps = -(-len(data.images) // config.batch) * EPOCHS
+    # ClustPy's error is summed over pixels too.
+    alike = {"optimizer": "adam", "learning_rate": 1e-3, "reconstruction": "sum"}
+    config = dataclasses.replace(config, max_steps=steps, tolerance=0.0, **alike)
+    pretraining = dataclasses.replace(pretraining, epochs=EPOCHS, **alike)
+    done = fit.fit(METHODS[name], config, pretraining, data.images, seeds, over=over)
+    phases = done.phases.values()
+    acc = [metrics.accuracy(data.labels, labels) for labels in done.labels]
+    return sum(p.seconds for p in phases), sum(p.compile_seconds for p in phases), float(np.mean(acc))
+
+
+def theirs(name: str) -> tuple[float, float]:
+    """Seconds of SEEDS serial runs, and their mean ACC."""
+    from clustpy import deep
+
+    data = datasets.load("digits")
+    pixels = (data.images.reshape(len(data.images), -1) / 255).astype(np.float32)
+    seconds, acc = 0.0, []
+    for seed in range(SEEDS):
+        model = getattr(deep, PEERS[name])(
+            10,
+            batch_size=256,
+            pretrain_epochs=EPOCHS,
+            clustering_epochs=EPOCHS,
+            pretrain_optimizer_params={"lr": 1e-3},
+            clustering_optimizer_params={"lr": 1e-3},
+            initial_clustering_params={"n_init": 20},
+            embedding_size=10,
+            device="cpu",
+            random_state=seed,
+        )
+        clock = time.perf_counter()
+        with open(os.devnull, "w") as quiet, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            model.fit(pixels)
+        seconds += time.perf_counter() - clock
+        acc.append(metrics.accuracy(data.labels, np.asarray(model.labels_).astype(np.int64)))
+    return seconds, float(np.mean(acc))
+
+
+def stand_in() -> None:
+    """Names in torchvision's place, where it is not installed; nothing of it is used by these methods."""
+    if importlib.util.find_spec("torchvision") is not None:
+        return
+
+    class Names(types.ModuleType):
+        __path__ = ()
+
+        def __getattr__(self, name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return type(name, (), {})
+
+    for name in ("", ".datasets", ".models", ".models._api", ".models.resnet", ".transforms"):
+        sys.modules[f"torchvision{name}"] = Names(f"torchvision{name}")
+    for name in ("datasets", "models", "transforms"):
+        setattr(sys.modules["torchvision"], name, sys.modules[f"torchvision.{name}"])
+
+
+def main() -> None:
+    """Prints a row a method."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="one object a line")
+    as_json = parser.parse_args().json
+    stand_in()
+    import torch
+
+    cores = os.cpu_count() or 1
+    torch.set_num_threads(cores)
+    jax.config.update("jax_num_cpu_devices", min(cores, SEEDS))
+    seeds, over = tuple(range(SEEDS)), train.fastest(SEEDS)
+    if not as_json:
+        print(f"{SEEDS} seeds, {over}: seconds (ratio to ClustPy's serial runs), mean ACC")
+    for name in PEERS:
+        mine = name in METHODS
+        compiling = [0.0, 0.0]
+        if mine:
+            jax.clear_caches()
+            compiling = [ours(name, seeds, over)[1], ours(name, (0,), "map")[1]]
+        clocks: dict[str, list[float]] = {"together": [], "solo": [], "clustpy": []}
+        acc = [None, 0.0]
+        for _ in range(REPEATS):
+            if mine:
+                seconds, _, acc[0] = ours(name, seeds, over)
+                clocks["together"].append(seconds)
+                clocks["solo"].append(sum(ours(name, (seed,), "map")[0] for seed in seeds))
+            seconds, acc[1] = theirs(name)
+            clocks["clustpy"].append(seconds)
+        middle = {side: round(statistics.median(times), 2) if times else None for side, times in clocks.items()}
+        row = {
+            "method": name,
+            "seeds": SEEDS,
+            "epochs": EPOCHS,
+            "over": over if mine else None,
+            **{f"{side}_s": seconds for side, seconds in middle.items()},
+            "compile_s": round(compiling[0], 2) if mine else None,
+            "solo_compile_s": round(compiling[1], 2) if mine else None,
+            "acc": acc[0],
+            "clustpy_acc": acc[1],
+            "device": f"{jax.devices()[0].device_kind} x {cores} cores",
+            "torch": torch.__version__,
+        }
+        if as_json:
+            print(json.dumps(row), flush=True)
+            continue
+        line = f"{name:5} ClustPy {row['clustpy_s']:.1f} (1.00), ACC {row['clustpy_acc']:.3f}"
+        if mine:
+            together, solo = (row[f"{side}_s"] for side in ("together", "solo"))
+            line += f"; together {together:.1f} ({together / row['clustpy_s']:.2f}), ACC {row['acc']:.3f}"
+            line += f"; solo {solo:.1f} ({solo / row['clustpy_s']:.2f})"
+            line += f"; compile {row['compile_s']:.1f}, solo {row['solo_compile_s']:.1f}"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""A new method from the package's parts: DCEC on randomly moved images, after DEC-DA (Guo et al., ACML 2018).
+
+The method is what stands above ``main``; ``python -m examples.compose --help`` compares it with DCEC.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxclust import compare, datasets, fit, losses, optimizers, pretrain, record, train
+from jaxclust.algorithms import METHODS, dcec
+from jaxclust.assignment import soft_assignment
+from jaxclust.compare import cells, tables
+from jaxclust.images import scaled
+from jaxclust.types import Variables
+
+
+def moved(key, images):
+    """Each image turned by up to 10 degrees and shifted by up to a tenth of its size, bilinear: float32 in [0, 1]."""
+
+    def one(key, image):
+        turn, down, right = jax.random.uniform(key, (3,), jnp.float32, -1, 1)
+        height, width, _ = image.shape
+        y, x = jnp.meshgrid(jnp.arange(height) - height / 2 + 0.5, jnp.arange(width) - width / 2 + 0.5, indexing="ij")
+        sine, cosine = jnp.sin(turn * jnp.pi / 18), jnp.cos(turn * jnp.pi / 18)
+        places = [cosine * y - sine * x + (0.5 + 0.1 * down) * height - 0.5]
+        places += [sine * y + cosine * x + (0.5 + 0.1 * right) * width - 0.5]
+        sampled = [jax.scipy.ndimage.map_coordinates(image[..., c], places, order=1) for c in range(image.shape[-1])]
+        return jnp.stack(sampled, axis=-1)
+
+    return jax.vmap(one)(jax.random.split(key, images.shape[0]), scaled(images))
+
+
+def step(config, network, key, state, batch, rows):
+    """The target of the images as they are, pulled at by the soft assignments of the images moved."""
+    pixels = moved(key, batch)
+
+    def loss(trained):
+        params, centroids = trained
+        reconstruction, features, stats = network.reconstruct(Variables(params, state.variables.stats), pixels, True)
+        divergence = losses.kl_divergence(state.target[rows], soft_assignment(features, centroids))
+        terms = {"reconstruction": losses.squared_error(reconstruction, pixels), "clustering": divergence}
+        weights = {"reconstruction": config.reconstruction_weight, "clustering": config.gamma}
+        total, means = losses.weighted(weights, terms)
+        return total, (means, stats)
+
+    trained = (state.variables.params, state.centroids)
+    (total, (means, stats)), gradient = jax.value_and_grad(loss, has_aux=True)(trained)
+    optimizer = optimizers.make(config.optimizer, config.learning_rate, config.momentum)
+    updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
+    params, centroids = optax.apply_updates(trained, updates)
+    state = state._replace(variables=Variables(params, stats), centroids=centroids, opt_state=opt_state)
+    return state, dcec.Info(total, **means)
+
+
+def pretrain_step(config, network, key, state, batch, rows):
+    """The reconstruction of moved images."""
+    return pretrain.step(config, network, key, state, moved(key, batch), rows)
+
+
+def changed(module, **functions):
+    """The module with other functions; all that is not named stays."""
+    new = ModuleType(module.__name__)
+    vars(new).update(vars(module) | functions)
+    return new
+
+
+algorithm = changed(dcec, step=step, pretraining=changed(pretrain, step=pretrain_step))
+METHOD = METHODS["dcec"]._replace(about="DCEC on moved images, after DEC-DA", algorithm=algorithm)
+
+RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "compose.jsonl"
+
+
+def run(name: str, method, data: datasets.Dataset, seeds: int, folder: Path, options: argparse.Namespace) -> bool:
+    """Runs a method and adds its rows, unless they are there; False if time ran out."""
+    present = record.read_rows(RESULTS) if RESULTS.exists() else []
+    if any((row["data"], row["method"]) == (data.name, name) for row in present):
+        return True
+    config = method.config.__class__(**{**vars(method.config), "clusters": data.classes})
+    over = train.fastest(seeds)
+    wanted = record.settings(name, "paper", data, range(seeds), over, config, method.pretraining)
+
+    def show(phase, event):
+        if event is not None:
+            window, loss = int(np.max(event.runs.window)), event.history["loss"][-1]
+            print(f"{name}: {phase} {window} of {event.schedule.max_windows}, loss {loss:.4g}", file=sys.stderr)
+
+    done = fit.fit(
+        method,
+        config,
+        method.pretraining,
+        data.images,
+        tuple(range(seeds)),
+        over=over,
+        directory=folder / data.name / name,
+        max_seconds=options.max_seconds,
+        progress=show,
+    )
+    if done.finished:
+        steps = method.algorithm.schedule(config, len(data.images)).steps_per_window
+        with RESULTS.open("a") as file:
+            file.write(record.lines(record.rows(wanted, data, done, steps)))
+    return done.finished
+
+
+def main() -> None:
+    """Runs what is missing, then prints the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", default="usps", help="default: %(default)s")
+    parser.add_argument("--seeds", type=int, default=10, help="default: %(default)s")
+    parser.add_argument("--folder", type=Path, default=Path("runs/compose"), help="of checkpoints")
+    parser.add_argument("--max-seconds", type=float, help="of one method; the same command goes on")
+    options = parser.parse_args()
+    jax.config.update("jax_num_cpu_devices", min(2, options.seeds))
+    data = datasets.load(options.data)
+    for name, method in (("dcec", METHODS["dcec"]), ("dcec-da", METHOD)):
+        if not run(name, method, data, options.seeds, options.folder, options):
+            sys.exit("out of time; the same command goes on")
+    found, notes = cells.read([str(RESULTS)])
+    print(tables.text(compare.comparison(found, compare.Options(), notes)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Every method on several sets with ten seeds: ``python -m experiments.compare --help``.
+
+Cells, a method on a data set for all its seeds, run as ``jaxclust fit --methods`` runs them, and add their rows to
+``results/compare.jsonl``; those whose rows are there are skipped. ``--table`` prints the comparison, ``--page FILE``
+writes the report of the runs that are in ``--folder``.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from jaxclust import compare, record, report, sweep
+from jaxclust.algorithms import METHODS
+from jaxclust.compare import cells, tables
+
+RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
+
+# Seeds of each data set.
+SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
+
+
+def rows() -> list[dict]:
+    """Those that are there."""
+    return record.read_rows(RESULTS) if RESULTS.exists() else []
+
+
+def missing(data: str, methods: list[str]) -> list[str]:
+    """The methods without all their rows on a data set."""
+    present = [row["method"] for row in rows() if row["data"] == data]
+    return [name for name in methods if present.count(_first(name)) < SEEDS[data]]
+
+
+def _first(name: str) -> str:
+    """How a method's rows name it: of one with several labelings the first."""
+    labeling = getattr(METHODS[name].algorithm, "LABELINGS", ("",))[0]
+    return f"{name}-{labeling}" if labeling else name
+
+
+def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
+    """Runs what is missing on a data set, and adds the rows of what is finished."""
+    wanted = missing(data, methods)
+    left = deadline - time.monotonic()
+    if not wanted or left <= 0:
+        return
+    # Finished cells are skipped there, and share their pretraining.
+    listed = [name for name in methods if name in wanted or (folder / data / name / "results.jsonl").exists()]
+    arguments = ["--methods", ",".join(listed), "--data", data, "--seeds", str(SEEDS[data]), "--out", str(folder)]
+    if left != float("inf"):
+        arguments += ["--max-seconds", f"{left:.0f}"]
+    if folder.exists():
+        arguments.append("--resume")
+    sweep.command([*arguments, "--no-figures"])
+    for name in wanted:
+        path = folder / data / name / "results.jsonl"
+        if path.exists():
+            with RESULTS.open("a") as file:
+                file.write(path.read_text())
+
+
+def main() -> None:
+    """Runs what is missing, then prints the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", default=",".join(SEEDS), help="data sets, by comma (default: %(default)s)")
+    parser.add_argument("--methods", default=",".join(METHODS), help="methods, by comma (default: all)")
+    parser.add_argument("--folder", type=Path, default=Path("runs/compare"), help="of runs (default: %(default)s)")
+    parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
+    parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="of the table")
+    parser.add_argument("--table", action="store_true", help="only print the table")
+    parser.add_argument("--page", type=Path, help="write the report of the runs in the folder, too")
+    options = parser.parse_args()
+    deadline = time.monotonic() + options.max_seconds
+    for data in [] if options.table else options.data.split(","):
+        run(data, options.methods.split(","), options.folder, deadline)
+    if not rows():
+        sys.exit(f"{RESULTS} has no rows yet")
+    found, notes = cells.read([str(RESULTS)])
+    print(tables.FORMATS[options.format](compare.comparison(found, compare.Options(), notes)))
+    if options.page is not None:
+        report.command([str(options.folder), "--out", str(options.page), "--overwrite"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""JULE's tables 3 to 6 and figure 1 (Yang, Parikh, Batra 2016) on real images: ``python -m experiments.jule --help``.
+
+    python -m experiments.jule                              JULE, and table 3's other rows: pixels of unit length
+    python -m experiments.jule --variants code,gamma-1      the same with other settings, see ``VARIANTS``
+    python -m experiments.jule --features                   table 4: the other rows on JULE's features
+    python -m experiments.jule --transfer                   tables 5 and 6
+    python -m experiments.jule --figure mnist-test          figure 1 (trains one seed once more)
+    python -m experiments.jule --table                      only print the tables
+
+Each cell adds its rows to ``results/jule.jsonl`` as it ends; one whose rows are there is skipped, and JULE goes on from
+its checkpoint where it was stopped. Tables 4 to 6 read JULE's checkpoints of the setting "paper". COIL-100 is at 32x32
+here, at 128x128 in the paper.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import common
+from jaxclust import datasets, fit, record
+from jaxclust.algorithms import METHODS, configured
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "jule.jsonl"
+
+# Seeds of each data set. All of MNIST is hours a seed on a CPU.
+SEEDS = {
+    "digits": range(3),
+    "coil20-32": range(3),
+    "usps-11000": range(3),
+    "mnist-test": range(3),
+    "coil20": range(3),
+    "coil100-32": range(1),
+    "mnist": range(1),
+}
+OTHERS = ("kmeans", "ac-link", "ac-zell", "ac-gdl", "ac-pic")
+
+CODE = {"negatives": "random", "margin": 0.2, "gamma": 1.0, "local_above": 100, "restart_rate": False}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    # The authors' Torch code at its defaults, with and without its SGD and its affinities of merged clusters.
+    "code": CODE,
+    "code-sgd": CODE | {"dampening": 0.9},
+    "code-fast": CODE | {"dampening": 0.9, "affinity": "fast"},
+    # One change at a time.
+    "pixels-first": {"first_merge": "pixels"},
+    "random-negatives": {"negatives": "random"},
+    "gamma-1": {"gamma": 1.0},
+    "margin": {"margin": 0.2},
+    "dampening": {"dampening": 0.9},
+    "one-rate": {"restart_rate": False},
+    "epochs-10": {"epochs": 10},
+    "epochs-40": {"epochs": 40},
+    "isolated": {"join_isolated": False},
+    "exponential": {"sample_affinity": "exponential"},
+}
+
+# NMI(sqrt), means of three runs: tables 3 and 4.
+PAPER = {
+    "coil20": (0.775, 0.512, 0.954, 0.945, 0.950, 1.000, 1.000),
+    "coil100-32": (0.822, 0.711, 0.963, 0.954, 0.964, 0.978, 0.985),
+    "usps-11000": (0.447, 0.579, 0.774, 0.854, 0.840, 0.858, 0.913),
+    "mnist-test": (0.528, 0.662, 0.810, 0.864, 0.853, 0.876, 0.915),
+    "mnist": (0.500, 0.686, 0.017, 0.017, 0.017, 0.906, 0.913),
+}
+PAPER_FEATURES = {
+    "coil20": (0.926, 0.896, 1.000, 1.000, 1.000),
+    "coil100-32": (0.919, 0.884, 0.989, 0.985, 0.990),
+    "usps-11000": (0.758, 0.783, 0.910, 0.913, 0.914),
+    "mnist-test": (0.908, 0.901, 0.893, 0.915, 0.909),
+    "mnist": (0.927, 0.918, 0.919, 0.913, 0.907),
+}
+
+
+def settings(data: str, variant: str) -> tuple[datasets.Dataset, Any]:
+    """The images, and JULE's settings for them."""
+    if variant not in VARIANTS:
+        raise ValueError(f"variants: must be of {', '.join(VARIANTS)}, got {variant!r}")
+    dataset = datasets.load(data)
+    config, _ = configured("jule", clusters=dataset.classes)
+    return dataset, dataclasses.replace(config, **VARIANTS[variant])
+
+
+def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: float) -> bool:
+    """JULE on a data set for all its seeds; False if time ran out."""
+    dataset, config = settings(data, variant)
+    method, seeds = METHODS["jule"], tuple(SEEDS[data])
+    wanted = record.settings("jule", variant, dataset, seeds, options.over, config, None)
+    present = [row for row in common.rows(RESULTS) if (row["data"], row["preset"]) == (data, variant)]
+    if present:
+        if {row["config_hash"] for row in present} != {record.digest(wanted)}:
+            raise ValueError(
+                f"rows: {RESULTS} has {variant} on {data} with other settings; remove them to run it again"
+            )
+        return True
+
+    def show(phase, event):
+        if event is not None:
+            window, last = int(np.max(event.runs.window)), {name: event.history[name][-1] for name in event.history}
+            state = f"loss {last['loss']:.4g}, {last['n_clusters']:.0f} clusters"
+            print(f"{data} {variant}: epoch {window}, {state}", file=sys.stderr, flush=True)
+
+    done = fit.fit(
+        method,
+        config,
+        None,
+        dataset.images,
+        seeds,
+        over=options.over,
+        directory=options.folder / data / variant,
+        max_seconds=max(deadline - time.monotonic(), 1e-3),
+        progress=show,
+    )
+    if not done.finished:
+        return False
+    steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
+    add(record.rows(wanted, dataset, done, steps))
+    return True
+
+
+def add(rows: list[dict[str, Any]]) -> None:
+    """Appends rows to the results."""
+    with RESULTS.open("a") as file:
+        file.write(record.lines(rows))
+
+
+def tables() -> str:
+    """All of them, from the rows."""
+    # "preset" names the variant for JULE, and for other methods what they cluster.
+    present = common.rows(RESULTS)
+    titles = [*OTHERS, "jule-sf", "jule-rc"]
+    text = []
+    for title, preset, paper, methods in (
+        ("Table 3: NMI(sqrt), on pixels of unit length", "pixels", PAPER, titles),
+        ("Table 4: NMI(sqrt), on JULE's features", "features", PAPER_FEATURES, list(OTHERS)),
+    ):
+        rows = [row for row in present if row["preset"] in (preset, "paper")]
+        published = {
+            data: {name: [value] for name, value in zip(methods, values, strict=True)} for data, values in paper.items()
+        }
+        text += [title, common.table(rows, tuple(SEEDS), methods, published, ("nmi_sqrt",)), ""]
+    variants = sorted({row["preset"] for row in present if row["method"].startswith("jule-")} - {"paper"})
+    for variant in variants:
+        rows = [row for row in present if row["preset"] == variant]
+        text += [f"JULE, {variant}: {VARIANTS.get(variant)}"]
+        text += [common.table(rows, tuple(SEEDS), ["jule-sf", "jule-rc"], {}, ("nmi_sqrt",)), ""]
+    text += ["Tables 5 and 6: NMI(sqrt), graph degree linkage with criterion (7) on a network trained elsewhere"]
+    for row in (row for row in present if row["preset"].startswith("transfer")):
+        text.append(f"{row['preset']:32} {row['method']:6} seed {row['seed']}: {row['nmi_sqrt']:.4f}")
+    return "\n".join(text)
+
+
+def main() -> None:
+    """Runs what is asked for, then prints the tables."""
+    parser = common.parser("JULE's tables and figure 1.", SEEDS, (*OTHERS, "jule"), "runs/jule")
+    parser.add_argument("--variants", default="paper", help="JULE's settings, by comma (default: %(default)s)")
+    parser.add_argument("--features", action="store_true", help="table 4, from JULE's checkpoints")
+    parser.add_argument("--transfer", action="store_true", help="tables 5 and 6, from JULE's checkpoints")
+    parser.add_argument("--figure", help="only draw figure 1, of this data set")
+    options = parser.parse_args()
+    names, methods = options.data.split(","), options.methods.split(",")
+    for given, known in ((names, SEEDS), (methods, (*OTHERS, "jule"))):
+        for name in given:
+            if name not in known:
+                raise ValueError(
+                    f"{'data' if known is SEEDS else 'methods'}: must be of {', '.join(known)}, got {name!r}"
+                )
+    if options.over == "shard":
+        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    from experiments import jule_features
+
+    if options.figure:
+        jule_features.figure(HERE / "figures" / "jule" / f"{options.figure}.png", options.figure)
+        return
+    if options.features and not options.table:
+        jule_features.run(names, [name for name in methods if name != "jule"], options.folder)
+    elif options.transfer and not options.table:
+        jule_features.transfer(names, options.folder)
+    elif not options.table:
+        jule_features.run(names, [name for name in methods if name != "jule"], None)
+        deadline = time.monotonic() + options.max_seconds
+        cells = [(data, variant) for data in names for variant in options.variants.split(",")]
+        for data, variant in cells if "jule" in methods else []:
+            if not run_jule(data, variant, options, deadline):
+                print("out of time; the same command goes on", file=sys.stderr)
+                break
+    print(tables())
+
+
+if __name__ == "__main__":
+    common.command(main)

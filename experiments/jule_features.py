@@ -1,0 +1,170 @@
+"""What JULE's experiments do with fixed features: the other rows of tables 3 and 4, transfer, figure 1."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import common, jule
+from jaxclust import agglomerative, datasets, fit, metrics, record, train
+from jaxclust.algorithms import METHODS
+from jaxclust.kmeans import kmeans
+from jaxclust.networks.jule import blocks
+
+# Tables 5 and 6: a network trained on the first clusters the second.
+TRANSFERS = (("coil20-32", "coil100-32"), ("coil100-32", "coil20-32"), ("mnist-test", "usps-11000"))
+TRANSFERS += (("usps-11000", "mnist-test"),)
+RESTARTS = 20
+
+
+def run(names: Sequence[str], methods: Sequence[str], folder: Path | None) -> None:
+    """Clusters pixels, or the features that JULE's checkpoints in ``folder`` give, by the other methods."""
+    for data in names:
+        dataset = datasets.load(data)
+        seeds = tuple(jule.SEEDS[data])
+        for name in methods:
+            preset = "pixels" if folder is None else "features"
+            present = [row for row in common.rows(jule.RESULTS) if row["preset"] == preset]
+            if common.cell(present, data, name):
+                continue
+            if name == "ac-link" and len(dataset.images) > agglomerative.MOST_PAIRS:
+                print(
+                    f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs"
+                )
+                continue
+            # Linkages draw nothing: on pixels every seed would give the same.
+            for seed in seeds if folder is not None or name == "kmeans" else seeds[:1]:
+                features = unit(dataset.images) if folder is None else embedded(data, seed, dataset.images, folder)
+                clock = time.perf_counter()
+                labels = clustering(name, features, dataset.classes, seed)
+                jule.add([row(dataset, name, preset, seed, labels, time.perf_counter() - clock)])
+                print(f"{data} {name} on {preset}, seed {seed}: done", flush=True)
+
+
+def clustering(name: str, features: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """Labels by one of the other methods."""
+    if name == "kmeans":
+        return np.asarray(kmeans(jax.random.key(seed), jnp.asarray(features), clusters, restarts=RESTARTS).labels)
+    if name == "ac-link":
+        return agglomerative.average_linkage(features, clusters)
+    if name == "ac-gdl":
+        return agglomerative.graph_degree_linkage(features, clusters)[0]
+    return agglomerative.path_linkage(features, clusters, {"ac-pic": "path", "ac-zell": "zeta"}[name])
+
+
+def row(
+    dataset: datasets.Dataset, name: str, preset: str, seed: int, labels: np.ndarray, seconds: float
+) -> dict[str, Any]:
+    """A row as ``record.rows`` makes them, as far as it applies."""
+    scores = metrics.scores(dataset.labels, labels)
+    sizes = np.bincount(labels, minlength=dataset.classes)
+    return {
+        "method": name,
+        "data": dataset.name,
+        "preset": preset,
+        "seed": seed,
+        **{score: scores[score] for score in record.SCORES},
+        "seconds": round(seconds, 3),
+        "n": len(labels),
+        "clusters": dataset.classes,
+        "failed": None,
+        "largest_cluster": round(float(sizes.max() / sizes.sum()), 4),
+        "peak_memory_mb": record.peak_memory_mb(),
+        "versions": record.versions(),
+        "device": record.device(),
+    }
+
+
+def unit(maps: np.ndarray) -> np.ndarray:
+    """Images or maps as rows of unit length, float32."""
+    rows = np.asarray(maps, np.float32).reshape(len(maps), -1)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+
+
+def restored(data: str, seed: int, folder: Path) -> tuple[Any, Any]:
+    """JULE's network for a data set, and the arrays that a seed ended with."""
+    dataset, config = jule.settings(data, "paper")
+    method, seeds = METHODS["jule"], tuple(jule.SEEDS[data])
+    runs = fit.restored(method, config, None, dataset.images.shape, seeds, folder / data / "paper")
+    variables = jax.tree.map(lambda leaf: leaf[seeds.index(seed)], runs.state.variables)
+    return fit.build(method, config, dataset.images.shape[1:]), variables
+
+
+def embedded(data: str, seed: int, images: np.ndarray, folder: Path, layer: str = "features") -> np.ndarray:
+    """A layer of the network that JULE trained on ``data``, of any images, as rows of unit length."""
+    network, variables = restored(data, seed, folder)
+    maps = jax.jit(lambda block: network.activations(variables, block)[layer])
+    return unit(np.concatenate([np.asarray(maps(images[i : i + 100])) for i in range(0, len(images), 100)]))
+
+
+def transfer(names: Sequence[str], folder: Path) -> None:
+    """Tables 5 and 6: the inner product, and the two blocks below it, of images that the network was not trained on."""
+    for source, target in TRANSFERS:
+        preset = f"transfer {source} to {target}"
+        if target not in names or any(one["preset"] == preset for one in common.rows(jule.RESULTS)):
+            continue
+        dataset, shape = datasets.load(target), datasets.load(source).images.shape[1:]
+        images = fitted(dataset.images, shape)
+        rows = []
+        for seed in jule.SEEDS[source]:
+            count = len(blocks(min(shape[:2])))
+            layers = {"data": None, "top": "features"}
+            layers |= {f"top-{i}": f"block{count + 1 - i}" for i in (1, 2) if i <= count}
+            for title, layer in layers.items():
+                features = unit(dataset.images) if layer is None else embedded(source, seed, images, folder, layer)
+                clock = time.perf_counter()
+                labels, _ = agglomerative.graph_degree_linkage(features, dataset.classes, local_weight=1.0)
+                rows.append(row(dataset, title, preset, seed, labels, time.perf_counter() - clock))
+        jule.add(rows)
+        print(f"{preset}: done", flush=True)
+
+
+def fitted(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Images resized (linearly, antialiased) and their channels repeated or averaged, to ``shape``; uint8."""
+    height, width, channels = shape
+    maps = jnp.asarray(images, jnp.float32)
+    if maps.shape[3] != channels:
+        maps = jnp.repeat(jnp.mean(maps, axis=3, keepdims=True), channels, axis=3)
+    resized = jax.image.resize(maps, (len(images), height, width, channels), "linear", antialias=True)
+    return np.asarray(jnp.clip(jnp.round(resized), 0, 255).astype(jnp.uint8))
+
+
+def figure(path: Path, data: str) -> None:
+    """Figure 1: the first three principal components at the start, after half of the periods and at the end."""
+    from matplotlib.figure import Figure
+
+    dataset, config = jule.settings(data, "paper")
+    method = METHODS["jule"]
+    network = fit.build(method, config, dataset.images.shape[1:])
+    stages = [("pixels", unit(dataset.images), None)]
+
+    def keep(event):
+        # A chunk is a period.
+        state = jax.tree.map(lambda leaf: leaf[0], event.runs.state)
+        features = jax.jit(method.algorithm.embed, static_argnums=(0, 1))(config, network, state, dataset.images)
+        labels = np.unique(np.asarray(state.labels), return_inverse=True)[1]
+        stages.append((f"{labels.max() + 1} clusters", np.asarray(features), labels))
+        print(f"{data}: {stages[-1][0]}", flush=True)
+
+    keys = jax.random.key(0)[None]
+    images = jnp.asarray(dataset.images)
+    options = {"over": "map", "windows_per_chunk": config.epochs, "callbacks": [keep]}
+    train.train(method.algorithm, config, network, keys, images, **options)
+    chosen = [stages[0], stages[len(stages) // 2], stages[-1]]
+    drawn = Figure(figsize=(12, 4.2), layout="constrained")
+    for place, (title, features, labels) in enumerate(chosen, 1):
+        axes = drawn.add_subplot(1, 3, place, projection="3d")
+        centred = features - features.mean(axis=0)
+        _, directions = np.linalg.eigh(centred.T @ centred)
+        colors = dataset.labels if labels is None or labels.max() >= 20 else labels
+        axes.scatter(*(centred @ directions[:, :-4:-1]).T, c=colors, cmap="tab20", s=1, linewidths=0)
+        axes.set_title(f"{title}{' (colours: classes)' if colors is dataset.labels else ''}", loc="left")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_zticks([])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn.savefig(path, dpi=130)

@@ -1,0 +1,66 @@
+"""Whether what needs no labels tells good seeds from bad: ``python -m experiments.selection RUN... [--json]``.
+
+For each run of a labelled set: the rank correlation over its seeds of agreement, silhouette and final loss with ACC,
+and the ACC of the seed that each would pick beside the mean of all seeds, which a blind choice has. RUN is as in
+``jaxclust report``; an embedding, and so a silhouette, needs the run's checkpoint.
+"""
+
+import argparse
+import json
+
+import numpy as np
+
+from jaxclust import datasets, report, selection
+from jaxclust.compare import cells
+
+
+def measure(look: report.Look) -> dict | None:
+    """A row of a run; None where it has no scores or fewer than three seeds."""
+    acc = np.array([look.cell.rows[seed]["acc"] for seed in look.seeds], float)
+    if len(acc) < 3 or not np.isfinite(acc).all():
+        return None
+    measures = {
+        "agreement": selection.stability(look.agreement),
+        "silhouette": np.array(look.silhouettes if look.silhouettes is not None else [np.nan] * len(acc)),
+        "lower loss": -np.array(look.losses),
+    }
+    row = {"data": look.cell.data, "method": look.cell.method, "seeds": len(acc), "mean": round(float(acc.mean()), 4)}
+    row["best"] = round(float(acc.max()), 4)
+    for name, values in measures.items():
+        known = np.isfinite(values).all()
+        correlation = selection.rank_correlation(values, acc)
+        row[f"{name}: correlation"] = round(correlation, 2) if np.isfinite(correlation) else None
+        row[f"{name}: pick"] = round(float(acc[np.argmax(values)]), 4) if known else None
+    scores = look.consensus[2]
+    row["consensus"] = round(scores["acc"], 4) if scores else None
+    return row
+
+
+def main() -> None:
+    """Prints a row a run."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--data", action="append", default=[], metavar="PATH", help="images of runs without a name")
+    parser.add_argument("--json", action="store_true", help="one object a line")
+    options = parser.parse_args()
+    own = [datasets.load(path) for path in options.data]
+    found, _ = cells.read(options.runs)
+    rows = [row for cell in found if cell.folders for row in [measure(report.look(cell, own))] if row is not None]
+    if options.json:
+        print("\n".join(json.dumps(row) for row in rows))
+        return
+    print("ACC: mean of seeds, best seed, of the consensus, and of the seed picked by (rank correlation with ACC)")
+    print(f"{'data':12}{'method':12}{'seeds':>5}{'mean':>8}{'best':>8}{'vote':>8}", end="")
+    print("".join(f"{name:>19}" for name in ("agreement", "silhouette", "lower loss")))
+    for row in rows:
+        line = f"{row['data']:12}{row['method']:12}{row['seeds']:5}{row['mean']:8.4f}{row['best']:8.4f}"
+        line += f"{'-' if row['consensus'] is None else format(row['consensus'], '.4f'):>8}"
+        for name in ("agreement", "silhouette", "lower loss"):
+            pick, correlation = row[f"{name}: pick"], row[f"{name}: correlation"]
+            cell = "-" if pick is None else f"{pick:.4f}"
+            line += f"{cell + ' (' + ('-' if correlation is None else format(correlation, '+.2f')) + ')':>19}"
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

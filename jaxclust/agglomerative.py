@@ -1,0 +1,277 @@
+"""Agglomerative clustering of points, from the host: the AC- methods of JULE's tables 3 and 4.
+
+Graph degree linkage and JULE's criterion (``merging`` has their loop), path integral and zeta function on the same
+graph, and average linkage.
+"""
+
+import heapq
+from functools import partial
+from typing import Literal
+
+import jax
+import numpy as np
+from scipy import sparse
+from scipy.cluster import hierarchy
+
+from jaxclust.graph import Graph, first_numbered, initial_clusters, knn_digraph
+from jaxclust.merging import Affinity, merge, no_merges
+
+Descriptor = Literal["path", "zeta"]
+
+MOST_PAIRS = 20_000
+"""Samples that average linkage takes: it holds a distance for each pair, 1.6 GB of them for so many."""
+# Of the series in z P, beyond the first.
+_PATH_TERMS = 8
+# Samples up to which a dense product is the faster one.
+_DENSE = 256
+# Gains that rounding makes.
+_NOTHING = 1e-14
+
+
+def graph_degree_linkage(
+    features: np.ndarray,
+    n_clusters: int,
+    *,
+    n_neighbors: int = 20,
+    a: float = 1.0,
+    local_weight: float = 0.0,
+    n_local: int = 5,
+    affinity: Affinity = "exact",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Graph degree linkage, from the one-nearest-neighbour components down to ``n_clusters``.
+
+    Ties: among equal criteria the cluster with the lower number merges, with the lower-numbered of equally near
+    clusters; clusters are numbered by their first sample, and a merged one keeps the lower number. When no two clusters
+    have any affinity left, the two lowest merge.
+
+    Args:
+      features: float, (n, d), finite; scale them to unit length for the papers' results.
+      n_clusters: from 1 to the number of initial clusters.
+      n_neighbors: K_s, edges from each sample.
+      a: scale of sigma^2.
+      local_weight: lambda of JULE's eq. (7): 0 is plain GDL (AC-GDL), 1 the paper's.
+      n_local: K_c of eq. (7), the nearest clusters that are looked at; at least 2.
+      affinity: "exact", or "fast": the approximation of the authors' code, S(a u b; c) = S(a; c) + S(b; c).
+
+    Returns:
+      Labels, int32 (n,), numbered by their first samples; and merges, int32 (n - n_clusters, 2), of which ``replay``
+      makes the labels at any number of clusters: each row names the first samples of the two clusters that
+      became one, lower first. Those of the initial components come first.
+
+    Raises:
+      ValueError: an argument breaks its rule.
+    """
+    if not 0 <= local_weight < np.inf:
+        raise ValueError(f"local_weight: must be at least 0, got {local_weight}")
+    if n_local < 2:
+        raise ValueError(f"n_local: must be at least 2, got {n_local}")
+    if affinity not in ("exact", "fast"):
+        raise ValueError(f"affinity: must be exact or fast, got {affinity!r}")
+    graph, labels = _start(features, n_clusters, n_neighbors, a)
+    n = len(labels)
+    final, history = _jitted_merge(graph, labels, n_clusters, local_weight, n_local, affinity)
+    _, first = np.unique(labels, return_index=True)
+    # Within a component every sample joins its first.
+    samples = np.arange(n)
+    inner = np.stack([first[labels], samples], axis=1)[first[labels] != samples]
+    outer = first[np.asarray(history.pairs)[: int(history.count)]]
+    return np.asarray(final), np.concatenate([inner, outer.reshape(-1, 2)]).astype(np.int32)
+
+
+def path_linkage(
+    features: np.ndarray, n_clusters: int, descriptor: Descriptor, *, n_neighbors: int = 20, a: float = 1.0
+) -> np.ndarray:
+    """Merges the pair of clusters whose union gains most in a descriptor of the graph's paths (AC-PIC, AC-Zell).
+
+    Args:
+      features: float, (n, d), finite.
+      n_clusters: from 1 to the number of initial clusters.
+      descriptor: "path", the path integral (Zhang, Zhao, Wang, Pattern Recognition 2013); "zeta", the zeta function
+        (Zhao, Tang, NIPS 2008).
+      n_neighbors: edges from each sample.
+      a: scale of sigma^2.
+
+    Returns:
+      Labels, int32 (n,), numbered by their first samples.
+
+    Raises:
+      ValueError: an argument breaks its rule.
+    """
+    if descriptor not in ("path", "zeta"):
+        raise ValueError(f"descriptor: must be path or zeta, got {descriptor!r}")
+    graph, labels = _start(features, n_clusters, n_neighbors, a)
+    return merge_paths(np.asarray(graph.neighbors), np.asarray(graph.weights), labels, n_clusters, descriptor)
+
+
+def average_linkage(features: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Average linkage on Euclidean distances (AC-Link), by scipy.
+
+    Args:
+      features: float, (n, d), finite, at most ``MOST_PAIRS`` samples.
+      n_clusters: from 1 to n.
+
+    Returns:
+      Labels, int32 (n,), in 0..n_clusters-1.
+
+    Raises:
+      ValueError: an argument breaks its rule.
+    """
+    features = _points(features)
+    if len(features) > MOST_PAIRS:
+        raise ValueError(f"features: must be at most {MOST_PAIRS} samples for average linkage, got {len(features)}")
+    if not 1 <= n_clusters <= len(features):
+        raise ValueError(f"n_clusters: must be from 1 to {len(features)}, got {n_clusters}")
+    tree = hierarchy.linkage(features, "average")
+    return hierarchy.cut_tree(tree, n_clusters)[:, 0].astype(np.int32)
+
+
+def _points(features: np.ndarray) -> np.ndarray:
+    features = np.asarray(features, np.float32)
+    if features.ndim != 2:
+        raise ValueError(f"features: must be of rank 2 (n, d), got shape {features.shape}")
+    if not np.isfinite(features).all():
+        raise ValueError(f"features: must be finite, got NaN or inf in {int((~np.isfinite(features)).sum())} values")
+    return features
+
+
+def _start(features: np.ndarray, n_clusters: int, n_neighbors: int, a: float) -> tuple[Graph, np.ndarray]:
+    """The graph and the initial clusters, once the arguments have been checked."""
+    features = _points(features)
+    if n_neighbors < 1:
+        raise ValueError(f"n_neighbors: must be at least 1, got {n_neighbors}")
+    if not 0 < a < np.inf:
+        raise ValueError(f"a: must be above 0, got {a}")
+    if len(features) < n_neighbors + 1:
+        raise ValueError(f"features: must be at least n_neighbors + 1 = {n_neighbors + 1} samples, got {len(features)}")
+    graph = _jitted_digraph(features, n_neighbors, a)
+    labels = np.asarray(_jitted_initial(graph))
+    clusters = int(labels.max()) + 1
+    if not 1 <= n_clusters <= clusters:
+        raise ValueError(f"n_clusters: must be from 1 to the {clusters} initial clusters, got {n_clusters}")
+    return graph, labels
+
+
+def replay(merges: np.ndarray, n: int, n_clusters: int) -> np.ndarray:
+    """The labels at ``n_clusters`` clusters of the n samples that ``merges`` belong to.
+
+    Returns:
+      int32, (n,), in 0..n_clusters-1, numbered by their first samples.
+
+    Raises:
+      ValueError: n_clusters is not in n - len(merges)..n.
+    """
+    if not n - len(merges) <= n_clusters <= n:
+        raise ValueError(f"n_clusters: must be from {n - len(merges)} to {n}, got {n_clusters}")
+    into = np.arange(n)
+    for keep, gone in merges[: n - n_clusters]:
+        into[gone] = keep
+    # Whatever a sample points to has a lower number, and is settled before it.
+    for sample in range(n):
+        into[sample] = into[into[sample]]
+    return np.unique(into, return_inverse=True)[1].astype(np.int32)
+
+
+@partial(jax.jit, static_argnames=("n_local", "affinity"))
+def _jitted_merge(graph, labels, n_clusters, local_weight, n_local, affinity):
+    history = no_merges(labels.shape[0])
+    labels, history = merge(graph, labels, n_clusters, history, local_weight, n_local, affinity=affinity)
+    return first_numbered(labels), history
+
+
+_jitted_digraph = jax.jit(knn_digraph, static_argnums=1)
+_jitted_initial = jax.jit(initial_clusters)
+
+
+def merge_paths(
+    neighbors: np.ndarray,
+    weights: np.ndarray,
+    labels: np.ndarray,
+    n_clusters: int,
+    descriptor: Descriptor,
+    z: float = 0.01,
+) -> np.ndarray:
+    """Agglomerative clustering by path integral or zeta function, from the edges of a kNN digraph, in NumPy alone.
+
+    With P the transition probabilities of the graph with loops of weight 1 (as in the authors' toolbox) and G_C the
+    inverse of I - z P within the samples of C, a cluster's descriptor is ``1' G_C 1 / |C|^2`` (path) or
+    ``sum_i log (G_C)_ii / |C|`` (zeta). Clusters i and j merge whose descriptors within their union exceed their own by
+    most. G is its series in z P: 8 terms of the path integral, 4 of the zeta function, of which the next
+    is below 1e-16 and 1e-10.
+
+    Ties as in ``graph_degree_linkage``. A pair without edges in both directions has nothing to gain; gains
+    below 1e-14 are rounding.
+
+    Args:
+      neighbors: int32, (n, K).
+      weights: float32, (n, K).
+      labels: initial clusters, int32 (n,), in 0..clusters-1.
+      n_clusters: at least 1.
+      descriptor: "path" or "zeta".
+      z: in (0, 1); 0.01 in the authors' toolbox.
+
+    Returns:
+      Labels, int32 (n,), numbered by their first samples.
+    """
+    n, k = neighbors.shape
+    tails = np.repeat(np.arange(n), k)
+    p = sparse.csr_array((weights.astype(np.float64).ravel(), (tails, neighbors.ravel())), (n, n)) + sparse.eye_array(n)
+    p = sparse.csr_array(p.multiply(1 / p.sum(axis=1)[:, None]))
+    back = sparse.csr_array(p.T)
+    labels = labels.copy()
+    members = {cluster: np.flatnonzero(labels == cluster) for cluster in range(int(labels.max()) + 1)}
+    describe = _path_integrals if descriptor == "path" else _zeta_functions
+    own = {cluster: describe(z * p[rows][:, rows], len(rows))[0] for cluster, rows in members.items()}
+    # A cluster's number changes its meaning when it merges; ages tell entries of the heap that are out of date.
+    age = dict.fromkeys(members, 0)
+    heap: list[tuple[float, int, int, int, int]] = []
+
+    def push(cluster, others):
+        for other in others:
+            i, j = min(cluster, other), max(cluster, other)
+            rows = np.concatenate([members[i], members[j]])
+            gain = sum(describe(z * p[rows][:, rows], len(members[i]))) - own[i] - own[j]
+            if gain > _NOTHING:
+                heapq.heappush(heap, (-gain, i, j, age[i], age[j]))
+
+    def tied(cluster):
+        rows = members[cluster]
+        return np.setdiff1d(np.intersect1d(labels[p[rows].indices], labels[back[rows].indices]), [cluster]).tolist()
+
+    for cluster in members:
+        push(cluster, [other for other in tied(cluster) if other > cluster])
+    while len(members) > n_clusters:
+        i, j = sorted(members)[:2]
+        while heap:
+            _, a, b, age_a, age_b = heapq.heappop(heap)
+            if a in members and b in members and (age[a], age[b]) == (age_a, age_b):
+                i, j = a, b
+                break
+        members[i] = np.concatenate([members[i], members.pop(j)])
+        labels[members[i]] = i
+        own[i] = describe(z * p[members[i]][:, members[i]], len(members[i]))[0]
+        age[i] += 1
+        push(i, tied(i))
+    return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+
+
+def _path_integrals(zp, first: int) -> tuple[float, float]:
+    """``1' G 1 / size^2`` of the ``first`` samples and of the rest, G over all of them."""
+    rest = zp.shape[0] - first
+    term = np.repeat(np.eye(2), [first, rest], axis=0)
+    total = term.copy()
+    for _ in range(_PATH_TERMS):
+        term = zp @ term
+        total += term
+    return total[:first, 0].sum() / first**2, total[first:, 1].sum() / max(rest, 1) ** 2
+
+
+def _zeta_functions(zp, first: int) -> tuple[float, float]:
+    """``sum log G_ii / size`` of the ``first`` samples and of the rest, G over all of them."""
+    rest = zp.shape[0] - first
+    if zp.shape[0] <= _DENSE:
+        zp = zp.toarray()
+    twice = zp @ zp
+    # (P^3)_ii and (P^4)_ii are sums over entries of P^2, which is as full as the products get.
+    diagonal = 1 + zp.diagonal() + twice.diagonal() + (twice * zp.T).sum(axis=1) + (twice * twice.T).sum(axis=1)
+    logs = np.log(diagonal)
+    return logs[:first].sum() / first, logs[first:].sum() / max(rest, 1)

@@ -1,0 +1,109 @@
+"""``jaxclust fit METHOD --clusters auto``: a run for each number of clusters, and the one whose seeds agree best.
+
+No true label is looked at. Stability is the mean adjusted Rand index between seeds. Few clusters agree easily, so that
+of all numbers within 0.01 of the best the largest is taken; and a method that errs the same way with each seed is
+stable and wrong. The curve is kept, for the eye to judge.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxclust import cli, record, selection, sweep
+from jaxclust.compare import Parser, cells
+
+
+def asked(arguments: Sequence[str]) -> bool:
+    """Whether ``--clusters auto`` is among the command's arguments."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(word == "--clusters=auto" or (word, value) == ("--clusters", "auto") for word, value in pairs)
+
+
+def command(method: str, arguments: Sequence[str]) -> int:
+    """Runs each number of clusters that is not finished, and names the most stable; 0, or 1 if one failed."""
+    about = __doc__.split("``: ")[1]
+    parser = Parser(prog=f"jaxclust fit {method} --clusters auto", allow_abbrev=False, description=about)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--out", required=True, type=Path, help="folder of all runs, OUT/k-K, and clusters.json")
+    parser.add_argument("--clusters", required=True, choices=("auto",))
+    parser.add_argument("--cluster-range", default="2,20", metavar="LOW,HIGH", help="default: %(default)s")
+    parser.add_argument("--seeds", default="5", help="at least 2 (default: %(default)s)")
+    parser.add_argument("--max-seconds", type=float, help="of all runs together; --resume goes on")
+    parser.add_argument("--resume", action="store_true")
+    options, rest = parser.parse_known_args(arguments)
+    numbers = _range(options.cluster_range)
+    if options.max_seconds is not None and not options.max_seconds > 0:
+        raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")
+    if len(cli._seeds(options.seeds)) < 2:
+        raise ValueError(f"seeds: must be at least 2, whose agreement is the measure, got {options.seeds!r}")
+    common = ["--data", options.data, "--seeds", options.seeds, "--no-baseline", *rest]
+    cli._parse(method, [*common, "--out", str(options.out), "--clusters", "2"])  # A wrong flag ends here.
+    if options.out.exists() and not options.resume:
+        raise ValueError(f"out: must not exist without --resume, got {options.out}")
+    deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
+    rows = []
+    for k in numbers:
+        folder = options.out / f"k-{k}"
+        row = {"method": method, "data": f"{options.data}, {k} clusters", "status": "waiting", "reason": None}
+        row["arguments"] = [*common, "--clusters", str(k), "--out", str(folder)]
+        _run(row, folder, deadline)
+        if row["status"] != "finished":
+            rows.append({"clusters": k, "stability": None, "reason": row["reason"] or row["status"]})
+            continue
+        rows.append({"clusters": k, "stability": stability(folder), "reason": None})
+    chosen = choose(rows)
+    if options.out.is_dir():
+        record.write(options.out / cells.CLUSTERS, json.dumps({"chosen": chosen, "rows": rows}, indent=2) + "\n")
+    _print(rows, chosen, options.out)
+    return 1 if any(row["reason"] not in (None, "stopped", "waiting") for row in rows) else 0
+
+
+def stability(folder: Path) -> float | None:
+    """Mean agreement between a run's seeds; None with fewer than two that did not fail."""
+    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    sound = labels[(labels >= 0).all(axis=1)]
+    if len(sound) < 2:
+        return None
+    return float(selection.stability(selection.agreement(sound)).mean())
+
+
+def choose(rows: Sequence[dict[str, Any]]) -> int | None:
+    """The most stable number of clusters, None where there is none or a run is still missing."""
+    if any(row["reason"] in ("stopped", "waiting") for row in rows):
+        return None
+    known = {row["clusters"]: row["stability"] for row in rows if row["stability"] is not None}
+    return selection.best_clusters(known) if known else None
+
+
+def _range(text: str) -> range:
+    low, comma, high = text.partition(",")
+    if not (comma and low.isdecimal() and high.isdecimal() and 2 <= int(low) < int(high)):
+        raise ValueError(f"cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got {text!r}")
+    return range(int(low), int(high) + 1)
+
+
+def _run(row: dict[str, Any], folder: Path, deadline: float | None) -> None:
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:
+        return
+    more = ["--resume"] if folder.exists() else []
+    if left is not None:
+        more += ["--max-seconds", f"{left:.3f}"]
+    sweep.run_cell(row, more)
+    if row["status"] == "finished" and not (folder / "results.jsonl").exists():
+        row["status"] = "stopped"
+
+
+def _print(rows: list[dict[str, Any]], chosen: int | None, out: Path) -> None:
+    print("clusters  agreement between seeds (mean ARI)")
+    for row in rows:
+        value = row["reason"] or "fewer than two seeds" if row["stability"] is None else f"{row['stability']:.4f}"
+        print(f"{row['clusters']:8}  {value}{'  <- chosen' if row['clusters'] == chosen else ''}")
+    if chosen is None:
+        print("no number of clusters is chosen yet; the same command with --resume goes on")
+    else:
+        print(f"files: {out / f'k-{chosen}'}")

@@ -1,0 +1,341 @@
+"""``jaxclust compare RUN...``: scores of methods with their intervals, and which differences the seeds can carry."""
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from jaxclust import stats
+from jaxclust.compare import cells, tables
+from jaxclust.compare.cells import Cell
+from jaxclust.stats import comparisons, ranking
+
+METRICS = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
+INTERVALS = ("t", "bootstrap-t")
+TESTS = ("auto", "unpaired", "wilcoxon")
+
+
+class Options(argparse.Namespace):
+    """What is compared, and how; the command's flags.
+
+    Attributes:
+      metric: of METRICS: the primary metric, on which all tests are made.
+      baseline: a method that the others are compared with; None compares all with all.
+      interval: of INTERVALS, for the mean.
+      test: of TESTS: "auto" is the sign-flip permutation test where seeds are shared and the studentised permutation
+        test elsewhere; "unpaired" is always the latter; "wilcoxon" is the signed-rank test where seeds are shared.
+      difference: of two means, for which the number of seeds needed is computed.
+      alpha: level of the whole family of comparisons; intervals have confidence 1 - alpha.
+    """
+
+    metric: str = "acc"
+    baseline: str | None = None
+    interval: str = "t"
+    test: str = "auto"
+    difference: float = 0.01
+    alpha: float = 0.05
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Prints the comparison and returns the exit status; ValueError for what cannot be compared."""
+    parser = Parser(prog="jaxclust compare", description=__doc__.split("``: ")[1])
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run's folder, a folder of runs, a .jsonl of rows; or NAME=RUN"
+    )
+    add_options(parser)
+    parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="default: %(default)s")
+    options = parser.parse_args(arguments, namespace=Options())
+    check(options)
+    found, notes = cells.read(options.runs)
+    print(tables.FORMATS[options.format](comparison(found, options, notes)))
+    return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains by a ValueError, which the command makes one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``Options``."""
+    parser.add_argument("--metric", choices=METRICS, help="primary metric of all tests (default: acc)")
+    parser.add_argument("--baseline", metavar="METHOD", help="compare with this method alone (default: all pairs)")
+    parser.add_argument("--interval", choices=INTERVALS, help="of the mean (default: t; bootstrap-t for skewed scores)")
+    parser.add_argument(
+        "--test", choices=TESTS, help="default: auto, which pairs shared seeds and permutes; unpaired; wilcoxon"
+    )
+    parser.add_argument("--difference", type=float, help="for which seeds needed are computed (default: 0.01)")
+    parser.add_argument("--alpha", type=float, help="level of the family of comparisons (default: 0.05)")
+
+
+def check(options: Options) -> None:
+    """ValueError where a number is out of its range."""
+    if not options.difference > 0:
+        raise ValueError(f"difference: must be above 0, got {options.difference}")
+    if not 0 < options.alpha < 0.5:
+        raise ValueError(f"alpha: must be in (0, 0.5), got {options.alpha}")
+
+
+def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything the tables show, as JSON can hold it (None where there is no number).
+
+    Args:
+      found: cells as ``cells.read`` gives them.
+      options: what is compared.
+      notes: what was left out in reading.
+
+    Returns:
+      "data": for each data set its methods' summaries and pairwise differences; "family": how many comparisons are
+      corrected together; "ranks": over data sets, None for one; "notes".
+
+    Raises:
+      ValueError: no labels, or a baseline that is not there.
+    """
+    unscored = [cell for cell in found if all(row[options.metric] is None for row in cell.rows.values())]
+    unscored = [cell for cell in unscored if not cell.failed]
+    if unscored:
+        names = ", ".join(f"{cell.method} on {cell.data}" for cell in unscored)
+        raise ValueError(f"metric: {options.metric} needs true labels, {names} had none")
+    methods = list(dict.fromkeys(cell.method for cell in found))
+    if options.baseline is not None and options.baseline not in methods:
+        raise ValueError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")
+    notes = list(notes)
+    data = [_data_set(name, list(group), options) for name, group in _by_data(found)]
+    pairs = [pair for one in data for pair in one["pairs"] if pair["p"] is not None]
+    _correct(pairs, options)
+    notes += [note for one in data for note in _data_notes(one)]
+    if any(pair["hint"] for pair in pairs):
+        notes.append(next(pair["hint"] for pair in pairs if pair["hint"]))
+    return {
+        "metric": options.metric,
+        "alpha": options.alpha,
+        "interval": options.interval,
+        "test": options.test,
+        "difference": options.difference,
+        "baseline": options.baseline,
+        "family": len(pairs),
+        "data": data,
+        "ranks": _ranks(data, options),
+        "notes": notes,
+    }
+
+
+def _by_data(found: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
+    names = dict.fromkeys(cell.data for cell in found)
+    return [(name, [cell for cell in found if cell.data == name]) for name in names]
+
+
+def chance(metric: str, clusters: int) -> float:
+    """What a failed seed counts as in the worst case: ACC of guessing equal classes, 0 for the others."""
+    return 1 / clusters if metric == "acc" else 0.0
+
+
+def _scores(cell: Cell, metric: str) -> dict[int, float | None]:
+    """Of each seed, None for one that failed; of a constant method the first alone."""
+    scores = {seed: cell.rows[seed][metric] for seed in sorted(cell.rows)}
+    return dict(list(scores.items())[:1]) if cell.constant else scores
+
+
+def _at_worst(cell: Cell, metric: str) -> dict[int, float]:
+    return {
+        seed: chance(metric, cell.rows[seed]["clusters"]) if score is None else score
+        for seed, score in _scores(cell, metric).items()
+    }
+
+
+def _data_set(name: str, group: list[Cell], options: Options) -> dict[str, Any]:
+    if options.baseline is None:
+        pairs = list(itertools.combinations(group, 2))
+    else:
+        pairs = [
+            (cell, other)
+            for other in group
+            if other.method == options.baseline
+            for cell in group
+            if cell.method != options.baseline
+        ]
+    first = next(iter(group[0].rows.values()))
+    return {
+        "name": name,
+        "n": first["n"],
+        "methods": [_method(cell, options) for cell in group],
+        "pairs": [_pair(one, other, options) for one, other in pairs],
+    }
+
+
+def _method(cell: Cell, options: Options) -> dict[str, Any]:
+    scores, worst = _scores(cell, options.metric), list(_at_worst(cell, options.metric).values())
+    values = [score for score in scores.values() if score is not None]
+    confidence = 1 - options.alpha
+    row = {
+        "method": cell.method,
+        "clusters": next(iter(cell.rows.values()))["clusters"],
+        "seeds": {str(seed): score for seed, score in scores.items()},
+        "n": len(values),
+        "constant": cell.constant,
+        "failed": {str(seed): place for seed, place in cell.failed.items()},
+        "missing": list(cell.missing),
+        "worst_mean": float(np.mean(worst)),
+    }
+    names = ("mean", "sd", "low", "high", "run_low", "run_high", "median", "iqm")
+    if not values:
+        return row | dict.fromkeys(names)
+    n, mean, sd, low, high = stats.summary(values, confidence)
+    if options.interval == "bootstrap-t" and n > 1:
+        low, high = stats.bootstrap_t(values, confidence)
+    one_more = stats.prediction_interval(values, confidence=confidence)
+    numbers = (mean, sd, low, high, *one_more, stats.median(values), stats.interquartile_mean(values))
+    return row | {name: _number(value) for name, value in zip(names, numbers, strict=True)}
+
+
+def _pair(one: Cell, other: Cell, options: Options) -> dict[str, Any]:
+    """A difference and its test, uncorrected."""
+    scores = [_scores(cell, options.metric) for cell in (one, other)]
+    shared = scores[0].keys() == scores[1].keys() and not (one.constant or other.constant)
+    a, b, kind = _sides(scores, one, other, shared, options.test)
+    row: dict[str, Any] = {"a": one.method, "b": other.method, "test": kind, "n": [len(a), len(b)]}
+    names = ("difference", "low", "high", "superiority", "superiority_low", "superiority_high")
+    names += ("p", "p_holm", "p_worst", "p_worst_holm", "smallest_p", "smallest_holm", "seeds_needed", "hint")
+    row |= dict.fromkeys(names) | {"verdict": "not tested"}
+    if not a or not b:
+        return row
+    paired = kind not in ("unpaired", "none")
+    gap = comparisons.difference(a, b, paired, 1 - options.alpha)
+    row |= dict(zip(names[:3], map(_number, gap), strict=True))
+    if kind == "none":
+        return row
+    row |= dict(zip(names[3:6], map(_number, comparisons.superiority(a, b, 1 - options.alpha)), strict=True))
+    row["p"] = row["p_worst"] = _test(kind)(a, b)
+    row["smallest_p"] = comparisons.smallest_p(len(a), None if paired else len(b))
+    if one.failed or other.failed:
+        worst = [_at_worst(cell, options.metric) for cell in (one, other)]
+        a_worst, b_worst, _ = _sides(worst, one, other, shared, options.test)
+        row["p_worst"] = _test(kind)(a_worst, b_worst)
+        row["difference_worst"] = float(np.mean(a_worst) - np.mean(b_worst))
+    row["scores"] = [a, b]
+    return row
+
+
+def _sides(
+    scores: list[dict[int, Any]], one: Cell, other: Cell, shared: bool, test: str
+) -> tuple[list[float], list[float], str]:
+    """The scores to test, and how: pairs of shared seeds, or one constant set against the other's seeds."""
+    a, b = ([score for score in side.values() if score is not None] for side in scores)
+    if not a or not b or (one.constant and other.constant):
+        return a, b, "none"
+    pairs = "wilcoxon" if test == "wilcoxon" else "paired permutation"
+    if one.constant != other.constant:
+        # A known number: each seed's distance from it.
+        n = max(len(a), len(b))
+        a, b = (side * n if cell.constant else side for side, cell in ((a, one), (b, other)))
+        return a, b, pairs if n > 1 else "none"
+    if shared and test != "unpaired":
+        both = [seed for seed in scores[0] if scores[0][seed] is not None and scores[1][seed] is not None]
+        if len(both) > 1:
+            return *([side[seed] for seed in both] for side in scores), pairs
+        return a, b, "none"
+    return a, b, "unpaired" if min(len(a), len(b)) > 1 else "none"
+
+
+def _test(kind: str) -> Any:
+    return {
+        "unpaired": comparisons.permutation,
+        "wilcoxon": comparisons.wilcoxon,
+        "paired permutation": comparisons.paired_permutation,
+    }[kind]
+
+
+def _correct(pairs: list[dict[str, Any]], options: Options) -> None:
+    """Holm over the family, what can and cannot be claimed, and the seeds needed."""
+    for name, corrected in (("p", "p_holm"), ("p_worst", "p_worst_holm"), ("smallest_p", "smallest_holm")):
+        for pair, p in zip(pairs, comparisons.holm([pair[name] for pair in pairs]), strict=True):
+            pair[corrected] = float(p)
+    for pair in pairs:
+        a, b = pair.pop("scores")
+        worst = pair.setdefault("difference_worst", pair["difference"])
+        winner, loser = (pair["a"], pair["b"]) if pair["difference"] > 0 else (pair["b"], pair["a"])
+        if pair["smallest_holm"] > options.alpha:
+            pair["verdict"] = "cannot be shown"
+            pair["hint"] = _hint(pair, len(pairs), options)
+        elif pair["p_holm"] > options.alpha:
+            pair["verdict"] = "not shown"
+        elif pair["p_worst_holm"] > options.alpha or worst * pair["difference"] <= 0:
+            pair["verdict"] = "not claimed: it hangs on failed seeds"
+        else:
+            pair["verdict"] = f"{winner} beats {loser}"
+        paired = pair["test"] != "unpaired"
+        alpha = options.alpha / len(pairs)
+        pair["seeds_needed"] = list(comparisons.seeds_needed(a, b, options.difference, paired, alpha=alpha))
+
+
+def _hint(pair: dict[str, Any], family: int, options: Options) -> str:
+    paired = pair["test"] != "unpaired"
+    count = 2
+    while comparisons.smallest_p(count, None if paired else count) * family > options.alpha and count < 30:
+        count += 1
+    kind = f"{count} shared seeds" if paired else f"{count} seeds a method"
+    text = f"a family of {family} needs at least {kind} for any p below {options.alpha:g} after correction"
+    if paired and options.test != "unpaired":
+        least = comparisons.smallest_p(*pair["n"]) * family
+        if least <= options.alpha:
+            text += f"; --test unpaired, which does not use the pairs, can reach {least:.2g} with these"
+    return text
+
+
+def _data_notes(data: dict[str, Any]) -> list[str]:
+    notes = []
+    for row in data["methods"]:
+        where = f"{row['method']} on {data['name']}"
+        if row["failed"]:
+            seeds = ", ".join(f"seed {seed} ({place})" for seed, place in row["failed"].items())
+            mean = "none" if row["mean"] is None else f"{row['mean']:.4f}"
+            notes.append(f"{where}: failed {seeds}; mean without them {mean}, as chance {row['worst_mean']:.4f}")
+        if row["constant"]:
+            notes.append(f"{where} draws no random number: one value, no interval")
+        elif row["n"] == 1:
+            notes.append(f"{where}: one seed has no interval and cannot be compared")
+    clusters = {row["method"]: row["clusters"] for row in data["methods"]}
+    if len(set(clusters.values())) > 1:
+        each = ", ".join(f"{method} {count}" for method, count in clusters.items())
+        notes.append(f"{data['name']}: the methods have different numbers of clusters ({each})")
+    return notes
+
+
+def _ranks(data: list[dict[str, Any]], options: Options) -> dict[str, Any] | None:
+    """Methods over data sets, seeds pooled to their mean: ranks, Friedman, and which differ."""
+    values = [{row["method"]: row["mean"] for row in one["methods"] if row["mean"] is not None} for one in data]
+    methods = [method for method in values[0] if all(method in one for one in values)]
+    if len(data) < 2 or len(methods) < 2:
+        return None
+    scores = np.array([[one[method] for method in methods] for one in values])
+    found: dict[str, Any] = {
+        "data": [one["name"] for one in data],
+        "methods": methods,
+        "left_out": sorted({method for one in values for method in one} - set(methods)),
+        "ranks": ranking.ranks(scores).tolist(),
+        "friedman": ranking.friedman(scores) if len(methods) > 2 else None,
+        "critical_difference": None,
+        "smallest_p": None,
+    }
+    pairs = list(itertools.combinations(range(len(methods)), 2))
+    if len(data) >= ranking.LEAST_DATA_SETS:
+        p = ranking.nemenyi(scores)
+        found["critical_difference"] = ranking.critical_difference(len(methods), len(data), options.alpha)
+        corrected = [p[pair] for pair in pairs]
+    else:
+        raw = [comparisons.wilcoxon(scores[:, i], scores[:, j]) for i, j in pairs]
+        corrected = comparisons.holm(raw)
+        found["smallest_p"] = min(1.0, comparisons.smallest_p(len(data)) * len(pairs))
+    found["pairs"] = [
+        {"a": methods[i], "b": methods[j], "p": float(p)} for (i, j), p in zip(pairs, corrected, strict=True)
+    ]
+    return found
+
+
+def _number(value: float) -> float | None:
+    """None for nan; infinite ends, which JSON lacks, as None too."""
+    return float(value) if np.isfinite(value) else None

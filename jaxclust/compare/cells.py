@@ -1,0 +1,267 @@
+"""Finished runs read back: one cell for each method and data set, with the seeds of all its runs."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxclust import record
+from jaxclust.algorithms import METHODS, configured
+from jaxclust.checkpoint import differences
+
+SWEEP = "cells.jsonl"
+"""In a folder of several runs: a row for each method and data set, with its folder and how it ended."""
+CLUSTERS = "clusters.json"
+"""In a folder of one run for each number of clusters: how stable each was, and which was chosen."""
+DETERMINISTIC = "ac-"
+"""Methods of this prefix (agglomerative clustering) draw no random number: one run is all there is to see."""
+
+
+class Cell(NamedTuple):
+    """All seeds of one method on one data set.
+
+    Attributes:
+      data: the data set's name.
+      method: its name, or the one given to the run.
+      rows: results as in ``record.rows``, by seed.
+      missing: seeds that were asked for and have no row.
+      folders: of the runs; none where rows came from a file.
+      settings: what decides the numbers, as in ``record.settings`` without seeds; None where rows came from a file.
+      labels: the file of the clusters in each folder.
+    """
+
+    data: str
+    method: str
+    rows: dict[int, dict[str, Any]]
+    missing: tuple[int, ...]
+    folders: tuple[Path, ...]
+    settings: dict[str, Any] | None
+    labels: str = "labels.npy"
+
+    @property
+    def constant(self) -> bool:
+        """Whether the method draws no random numbers, so that seeds are one run."""
+        return next(iter(self.rows.values()))["method"].startswith(DETERMINISTIC)
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """Where each failed seed met its NaN or inf."""
+        return {
+            seed: f"{row['failed_phase']} step {row['failed']}"
+            for seed, row in self.rows.items()
+            if row["failed"] is not None
+        }
+
+
+def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
+    """The cells of several runs, in the order given, and what had to be left out.
+
+    Args:
+      runs: each a run's folder, a folder of several (``jaxclust fit --methods``) or a .jsonl file of rows; or NAME=RUN,
+        to tell settings of one method apart. k-means on the pixels, which a run keeps beside itself, is a cell of
+        its own unless one is given.
+
+    Raises:
+      ValueError: nothing to read, or runs that must not stand in one table: of one data set's name but other images,
+        or of one method with other settings or twice with other scores.
+    """
+    found: list[Cell] = []
+    baselines: list[Cell] = []
+    notes: list[str] = []
+    for run in runs:
+        name, path = _named(run)
+        if path.suffix == ".jsonl" and path.is_file():
+            found += _from_file(path, name, notes)
+            continue
+        folders = _folders(path, notes)
+        if name is not None and len(folders) > 1:
+            raise ValueError(f"runs: {run} must name one run, {path} holds {len(folders)}")
+        for folder in folders:
+            mine = _from_folder(folder, name, notes)
+            found += mine
+            if mine:
+                baselines += _baseline(folder, mine[0], notes)
+    given = {(cell.data, cell.method) for cell in found}
+    for cell in baselines:  # The first of each data set.
+        if (cell.data, cell.method) not in given:
+            given.add((cell.data, cell.method))
+            found.append(cell)
+    joined: dict[tuple[str, str], Cell] = {}
+    for cell in found:
+        key = (cell.data, cell.method)
+        joined[key] = _join(joined[key], cell, notes) if key in joined else cell
+    if not joined:
+        raise ValueError(f"runs: at least one must have results, got none ({'; '.join(notes) or 'no rows'})")
+    _same_images(list(joined.values()))
+    return list(joined.values()), notes
+
+
+def _named(run: str) -> tuple[str | None, Path]:
+    name, equals, rest = run.partition("=")
+    if equals and not Path(run).exists():
+        if not name or not rest:
+            raise ValueError(f"runs: must be RUN or NAME=RUN, got {run!r}")
+        return name, Path(rest)
+    return None, Path(run)
+
+
+def _folders(path: Path, notes: list[str]) -> list[Path]:
+    if not path.is_dir():
+        raise ValueError(f"runs: must be a run's folder or a .jsonl file of rows, got {path}")
+    chosen = read_clusters(path)
+    if chosen is not None:
+        if chosen["chosen"] is None:
+            notes.append(f"{path} has no number of clusters chosen yet, and is left out")
+            return []
+        return [path / f"k-{chosen['chosen']}"]
+    if (path / "config.json").exists() or not (path / SWEEP).exists():
+        return [path]
+    folders = []
+    for row in _whole(path / SWEEP, {"method", "data", "folder", "status"}, notes):
+        if row["status"] == "failed":
+            notes.append(f"{row['method']} on {row['data']} crashed and has no row: {row['reason']}")
+        elif not (path / row["folder"] / "config.json").exists():
+            notes.append(f"{row['method']} on {row['data']} has not begun and is left out")
+        else:
+            folders.append(path / row["folder"])
+    return folders
+
+
+def read_clusters(path: Path) -> dict[str, Any] | None:
+    """``clusters.json`` of a folder: "chosen" and "rows"; None where there is none, ValueError if it is damaged."""
+    path = path / CLUSTERS
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"run: {path} must be JSON, is damaged ({error})") from error
+    if not isinstance(found, dict) or not found.keys() >= {"chosen", "rows"}:
+        raise ValueError(f"run: {path} must hold the stability of numbers of clusters, got something else")
+    return found
+
+
+def _from_folder(folder: Path, name: str | None, notes: list[str]) -> list[Cell]:
+    """A run's cell; several where its method gives several labelings, each named in its rows."""
+    settings = record.read_settings(folder)
+    path = folder / "results.jsonl"
+    if not path.exists():
+        notes.append(f"{folder} is still going or was stopped: it has no results yet and is left out")
+        return []
+    kept = {key: settings[key] for key in ("method", "data", "config", "pretraining")}
+    found: dict[str, Cell] = {}
+    for row in _whole(path, {"method", "data", "seed", "failed", *record.SCORES}, notes):
+        labeling = row["method"].removeprefix(settings["method"])
+        mine = (name or settings["method"]) + labeling
+        # The first labeling is the run's own.
+        labels = f"labels{labeling}.npy" if found else "labels.npy"
+        cell = Cell(settings["data"]["name"], mine, {}, (), (folder,), kept, labels)
+        found.setdefault(mine, cell).rows[row["seed"]] = row
+    cells = []
+    for cell in found.values():
+        missing = tuple(seed for seed in settings["seeds"] if seed not in cell.rows)
+        if missing:
+            notes.append(f"{path} lacks seeds {', '.join(map(str, missing))} of {cell.method}, which are left out")
+        cells.append(cell._replace(missing=missing))
+    return cells
+
+
+def _baseline(folder: Path, cell: Cell, notes: list[str]) -> list[Cell]:
+    path = folder / "baseline.jsonl"
+    if not path.exists():
+        return []
+    rows = {row["seed"]: row for row in _whole(path, {"method", "data", "seed", "failed", *record.SCORES}, notes)}
+    if not rows:
+        return []
+    method = next(iter(rows.values()))["method"]
+    return [Cell(cell.data, method, rows, (), (), {"data": cell.settings["data"]})]
+
+
+def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
+    cells: dict[tuple[str, str], Cell] = {}
+    hashes: dict[tuple[str, str], str] = {}
+    wanted = {"method", "data", "seed", "failed", "n", "config_hash", *record.SCORES}
+    for row in _whole(path, wanted, notes):
+        key = (row["data"], name or row["method"])
+        if hashes.setdefault(key, row["config_hash"]) != row["config_hash"]:
+            raise ValueError(f"runs: {path} must hold one run of {row['method']} on {row['data']}, got two settings")
+        cell = cells.setdefault(key, Cell(*key, {}, (), (), None))
+        if row["seed"] in cell.rows:
+            where = f"seed {row['seed']} of {key[1]} on {key[0]}"
+            raise ValueError(f"runs: {path} must hold a seed once, got {where} again")
+        cell.rows[row["seed"]] = row
+    return list(cells.values())
+
+
+def _whole(path: Path, wanted: set[str], notes: list[str]) -> list[dict[str, Any]]:
+    """The rows that are whole; the rest is named."""
+    rows = []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict) and wanted <= row.keys():
+            rows.append(row)
+        elif line.strip():
+            notes.append(f"{path} line {number} is cut off or no row, and is left out")
+    return rows
+
+
+def _join(one: Cell, other: Cell, notes: list[str]) -> Cell:
+    """Two runs of one method on one data set; refused unless they are of one piece."""
+    where = f"{one.method} on {one.data}"
+    places = " and ".join(str(folder) for folder in (*one.folders, *other.folders))
+    if one.settings is None or other.settings is None:
+        raise ValueError(f"runs: {where} must come once where rows are read from a file")
+    differing = differences(one.settings, other.settings)
+    if differing:
+        raise ValueError(
+            f"runs: {where} must have one setting, differs in {'; '.join(differing)}, in {places}; "
+            "NAME=RUN gives one of them another name"
+        )
+    for seed in one.rows.keys() & other.rows.keys():
+        scores = [[cell.rows[seed][name] for name in (*record.SCORES, "failed")] for cell in (one, other)]
+        if scores[0] != scores[1]:
+            raise ValueError(f"runs: seed {seed} of {where} must have one score, got two, in {places}")
+        notes.append(f"seed {seed} of {where} is there twice, with the same scores, and counts once")
+    return one._replace(
+        rows=one.rows | other.rows,
+        missing=tuple(sorted({*one.missing, *other.missing} - one.rows.keys() - other.rows.keys())),
+        folders=one.folders + other.folders,
+    )
+
+
+def _same_images(cells: list[Cell]) -> None:
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        known = first.setdefault(cell.data, cell)
+        both = (known.settings, cell.settings)
+        differing = differences(both[0]["data"], both[1]["data"]) if None not in both else []
+        counts = [next(iter(one.rows.values()))["n"] for one in (known, cell)]
+        if not differing and counts[0] != counts[1]:
+            differing = [f"n ({counts[0]} -> {counts[1]})"]
+        if differing:
+            raise ValueError(
+                f"runs: {cell.data} must be the same images and labels in all runs, differs in "
+                f"{'; '.join(differing)}, in {known.method} and {cell.method}"
+            )
+
+
+def repeat(settings: dict[str, Any]) -> str:
+    """The command that makes a run again."""
+    seeds = settings["seeds"]
+    words = ["jaxclust", "fit", settings["method"], "--data", settings["data"]["name"]]
+    words += ["--seeds", ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")]
+    preset = settings.get("preset", "paper")
+    words += ["--preset", preset, "--over", settings["over"], "--clusters", str(settings["config"]["clusters"])]
+    if settings["method"] in METHODS:
+        config, pretraining = configured(settings["method"], preset)
+        for prefix, mine, usual in (("", "config", config), ("pretraining.", "pretraining", pretraining)):
+            usual = {} if usual is None else dataclasses.asdict(usual)
+            for name, value in (settings[mine] or {}).items():
+                if name != "clusters" and usual.get(name) != value:
+                    words += [f"--{prefix}{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", "DIR"])

@@ -1,0 +1,218 @@
+"""``jaxclust report RUN... --out report.html``: one page with the comparison and a look into each run."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclust import compare, datasets, fit, metrics, predict, record, selection, sheets, train
+from jaxclust.compare import cells
+from jaxclust.compare.cells import Cell
+from jaxclust.report import page
+
+POINTS = 1_000
+"""At most this many images are embedded in two dimensions, with a thumbnail each."""
+RANKED = 10_000
+"""At most this many images are ranked by certainty."""
+
+
+class Look(NamedTuple):
+    """What the page shows of a cell.
+
+    Attributes:
+      cell: its rows and folders.
+      settings: each folder's.
+      seeds: that did not fail.
+      labels: their clusters, int32 (seeds, n).
+      history: a phase's columns, "seed" among them.
+      notes: what is missing, and why.
+      agreement: ARI of each two seeds, float64 (seeds, seeds).
+      medoid: place of the seed that agrees best; its images are shown.
+      losses: each seed's last.
+      consensus: cluster and share of votes of each image, int32 and float64 (n,), and scores or None.
+      data: the images and true labels; None where they could not be had.
+      sample: rows of the embedded images, int (m,).
+      places: the sample in two dimensions, float (m, 2); None without an embedding.
+      silhouettes: each seed's, on the sample; None without an embedding.
+      ranked: rows from the most to the least certain, at most RANKED; None without an embedding.
+      clusters: agreement between seeds by number of clusters, where it was chosen so.
+    """
+
+    cell: Cell
+    settings: list[dict[str, Any]]
+    seeds: list[int]
+    labels: np.ndarray
+    history: dict[str, dict[str, np.ndarray]]
+    notes: list[str]
+    agreement: np.ndarray | None = None
+    medoid: int = 0
+    losses: list[float] | None = None
+    consensus: tuple[np.ndarray, np.ndarray, dict[str, float] | None] | None = None
+    data: datasets.Dataset | None = None
+    sample: np.ndarray | None = None
+    places: np.ndarray | None = None
+    silhouettes: list[float] | None = None
+    ranked: np.ndarray | None = None
+    clusters: dict[int, float] | None = None
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Writes the page and returns the exit status; ValueError for what cannot be reported."""
+    parser = compare.Parser(prog="jaxclust report", description=__doc__.split("``: ")[1])
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder or a folder of runs; or NAME=RUN")
+    parser.add_argument("--out", required=True, type=Path, help="the .html file; must not exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier page")
+    parser.add_argument(
+        "--data", action="append", default=[], metavar="PATH", help="where a run's images are, if they have no name"
+    )
+    compare.add_options(parser)
+    options = parser.parse_args(arguments, namespace=compare.Options())
+    compare.check(options)
+    if options.out.suffix != ".html":
+        raise ValueError(f"out: must end in .html, got {options.out}")
+    if options.out.exists() and not options.overwrite:
+        raise ValueError(f"out: must not exist without --overwrite, got {options.out}")
+    if not options.out.resolve().parent.is_dir():
+        raise ValueError(f"out: must be in a folder that exists, got {options.out}")
+    found, notes = cells.read(options.runs)
+    own = [datasets.load(path) for path in options.data]
+    unscored = [
+        cell for cell in found if not cell.failed and all(row[options.metric] is None for row in cell.rows.values())
+    ]
+    if unscored:
+        names = ", ".join(f"{cell.method} on {cell.data}" for cell in unscored)
+        notes.append(f"without true labels there are no scores to compare: {names}")
+    scored = [cell for cell in found if cell not in unscored]
+    table = compare.comparison(scored, options, notes) if scored else None
+    looks = [look(cell, own) for cell in found if cell.folders]
+    record.write(options.out, page.render(table, looks, [] if table else notes))
+    print(f"wrote {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def look(cell: Cell, own: Sequence[datasets.Dataset] = ()) -> Look:
+    """Reads a cell's folders, and embeds a sample of its images where they and a checkpoint are there."""
+    settings = [record.read_settings(folder) for folder in cell.folders]
+    labels, lanes = _labels(cell, settings)
+    seeds = list(labels)
+    stacked = np.array(list(labels.values()), np.int32).reshape(len(seeds), settings[0]["data"]["shape"][0])
+    found = Look(cell, settings, seeds, stacked, _history(cell), [])
+    if not seeds:
+        found.notes.append("every seed failed: there is nothing to show")
+        return found
+    data = _data(settings[0]["data"], own, found.notes)
+    voted, share = selection.consensus(stacked, settings[0]["config"]["clusters"])
+    scores = metrics.scores(data.labels, voted) if data is not None and data.labels is not None else None
+    agreement = selection.agreement(stacked)
+    found = found._replace(
+        agreement=agreement,
+        medoid=selection.medoid(agreement),
+        losses=selection.final_losses(seeds, found.history.get("cluster", {})),
+        consensus=(voted, share, scores),
+        data=data,
+        clusters=_stabilities(cell),
+    )
+    return found if data is None else _embedded(found, lanes)
+
+
+def _stabilities(cell: Cell) -> dict[int, float] | None:
+    found = cells.read_clusters(cell.folders[0].parent)
+    if found is None:
+        return None
+    return {row["clusters"]: row["stability"] for row in found["rows"] if row["stability"] is not None}
+
+
+def _labels(cell: Cell, settings: list[dict[str, Any]]) -> tuple[dict[int, np.ndarray], dict[int, tuple[int, int]]]:
+    """Of each seed that did not fail its clusters, and its folder's and its own place."""
+    labels, lanes = {}, {}
+    for number, (folder, one) in enumerate(zip(cell.folders, settings, strict=True)):
+        path = folder / cell.labels
+        try:
+            found = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"run: {path} must hold the run's labels ({error})") from error
+        if found.shape != (len(one["seeds"]), one["data"]["shape"][0]):
+            raise ValueError(f"run: {path} must be of shape (seeds, n), got {found.shape}")
+        for lane, seed in enumerate(one["seeds"]):
+            if seed in cell.rows and cell.rows[seed]["failed"] is None:
+                labels[seed], lanes[seed] = found[lane], (number, lane)
+    return labels, lanes
+
+
+def _history(cell: Cell) -> dict[str, dict[str, np.ndarray]]:
+    """``history.csv`` of all folders, by phase, as columns of floats (nan where a phase lacks one)."""
+    lines: dict[str, list[dict[str, str]]] = {}
+    for folder in cell.folders:
+        path = folder / "history.csv"
+        if path.exists():
+            with path.open(newline="") as file:
+                for line in csv.DictReader(file):
+                    lines.setdefault(line.pop("phase"), []).append(line)
+    return {
+        phase: {name: np.array([float(line[name] or "nan") for line in found]) for name in found[0]}
+        for phase, found in lines.items()
+    }
+
+
+def _data(wanted: dict[str, Any], own: Sequence[datasets.Dataset], notes: list[str]) -> datasets.Dataset | None:
+    """The run's images, if they are those of its checksum."""
+    for one in own:
+        if datasets.fingerprint(one)["sha256"] == wanted["sha256"]:
+            return one
+    if wanted["name"] not in datasets.NAMES:
+        notes.append(f"no pictures: --data PATH must say where the images of {wanted['name']} are")
+        return None
+    try:
+        found = datasets.load(wanted["name"])
+    except ValueError as error:
+        notes.append(f"no pictures: {error}")
+        return None
+    if datasets.fingerprint(found)["sha256"] != wanted["sha256"]:
+        notes.append(f"no pictures: {wanted['name']} is not the run's any more, its checksum differs")
+        return None
+    return found
+
+
+def _embedded(look: Look, lanes: dict[int, tuple[int, int]]) -> Look:
+    """Adds what needs the embedding: the shown seed's picture and certainties, each seed's silhouette on a sample."""
+    images, shown = look.data.images, look.seeds[look.medoid]
+    order = np.random.default_rng(0).permutation(len(images))
+    sample, ranked = np.sort(order[:POINTS]), np.sort(order[:RANKED])
+    found: dict[int, np.ndarray] = {}
+    try:
+        for number, folder in enumerate(look.cell.folders):
+            here = [seed for seed in look.seeds if lanes[seed][0] == number]
+            if here:
+                places = [lanes[seed][1] for seed in here]
+                found |= zip(here, features(folder, look.settings[number], images[sample], places), strict=True)
+        number, lane = lanes[shown]
+        (more,) = features(look.cell.folders[number], look.settings[number], images[ranked], [lane])
+    except ValueError as error:
+        look.notes.append(f"no embedding: {error}")
+        return look
+    labels = dict(zip(look.seeds, look.labels, strict=True))
+    certain = selection.certainty(more, labels[shown][ranked])
+    return look._replace(
+        sample=sample,
+        places=sheets.in_two_dimensions(found[shown]),
+        silhouettes=[selection.silhouette(found[seed], labels[seed][sample]) for seed in look.seeds],
+        ranked=ranked[np.argsort(-certain, kind="stable")],
+    )
+
+
+def features(folder: Path, settings: dict[str, Any], images: np.ndarray, lanes: list[int]) -> np.ndarray:
+    """The embedding of images (m, h, w, c) under some lanes of a finished run, float32 (lanes, m, d).
+
+    Raises:
+      ValueError: the run has no checkpoint that can be used.
+    """
+    method, config, pretraining = predict.configuration(settings, folder)
+    shape = tuple(settings["data"]["shape"])
+    runs = fit.restored(method, config, pretraining, shape, tuple(settings["seeds"]), folder / "checkpoint")
+    states = jax.tree.map(lambda leaf: leaf[jnp.array(lanes)], runs.state)
+    network = fit.build(method, config, shape[1:])
+    return np.asarray(train.apply(method.algorithm, config, network, "map", states, images, "embed"))

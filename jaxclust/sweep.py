@@ -1,0 +1,205 @@
+"""``jaxclust fit --methods A,B --data X,Y``: every method on every data set, with the same seeds.
+
+Each cell runs in a process of its own, so that whatever becomes of one, also at the hands of the system, leaves the
+others. Methods of one network and the same pretraining share it.
+"""
+
+import argparse
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxclust import cli, datasets, record
+from jaxclust.algorithms import METHODS
+from jaxclust.compare import Parser, cells
+
+LOG_BYTES = 4_000
+"""Of a crashed cell's last words, kept in its row."""
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Runs the cells that are not finished; 0, or 1 if one failed, or ValueError for what cannot be asked."""
+    parser = Parser(
+        prog="jaxclust fit",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__.split("``: ")[1],
+        epilog=(
+            "Other options are those of `jaxclust fit METHOD`, for every method that has them; --METHOD.OPTION is for "
+            "one.\nk-means on pixels is a method of its own here, not a baseline beside each run."
+        ),
+    )
+    parser.add_argument("--methods", required=True, metavar="A,B", help="see jaxclust methods")
+    parser.add_argument("--data", required=True, metavar="X,Y", help="named sets or paths")
+    parser.add_argument("--out", required=True, type=Path, help="folder of all cells, OUT/DATA/METHOD, and cells.jsonl")
+    parser.add_argument("--max-seconds", type=float, help="of all cells together; --resume goes on")
+    parser.add_argument("--resume", action="store_true", help="skip finished cells, go on with the others")
+    parser.add_argument("--overwrite", action="store_true", help="delete earlier runs of the same cells")
+    options, rest = parser.parse_known_args(arguments)
+    if options.max_seconds is not None and not options.max_seconds > 0:
+        raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")
+    if options.resume and options.overwrite:
+        raise ValueError("resume: must not be given together with overwrite")
+    plan = _plan(options, rest)
+    if options.out.exists() and not (options.resume or options.overwrite):
+        raise ValueError(f"out: must not exist without --resume or --overwrite, got {options.out}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    _run(plan, options)
+    print("\n".join(f"{row['data']:12} {row['method']:12} {row['status']}{_because(row)}" for row in plan))
+    if any(row["status"] == "finished" for row in plan):
+        print(f"jaxclust compare {options.out} compares them")
+    if any(row["status"] in ("stopped", "waiting") for row in plan):
+        print("out of time; the same command with --resume goes on")
+    return 1 if any(row["status"] == "failed" for row in plan) else 0
+
+
+def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
+    """A row for each cell; every flag is parsed here once, so that a wrong one is refused before anything runs."""
+    methods, data = options.methods.split(","), options.data.split(",")
+    names = [_name(one) for one in data]
+    for what, given, known in (("methods", methods, METHODS), ("data", names, None)):
+        if len(set(given)) < len(given):
+            raise ValueError(f"{what}: must be distinct, got {','.join(given)}")
+        unknown = [one for one in given if known is not None and one not in known]
+        if unknown:
+            raise ValueError(f"{what}: must be of {', '.join(known)}, got {unknown[0]!r}")
+    for one in data:
+        if one not in datasets.NAMES and not Path(one).exists():
+            raise ValueError(f"data: must be one of {', '.join(datasets.NAMES)} or a path that exists, got {one!r}")
+    flags = _flags(rest, methods)
+    plan = []
+    for one, name in zip(data, names, strict=True):
+        for method in methods:
+            mine = [word for owner, words in flags if method in owner for word in words]
+            folder = Path(name) / method
+            arguments = ["--data", one, "--out", str(options.out / folder), "--no-baseline", *mine]
+            common, config, pretraining = cli._parse(method, arguments)
+            cli._seeds(common.seeds)
+            # A number of clusters that is not asked for is the data's own.
+            asked = any(word.split("=")[0] == "--clusters" for word in mine)
+            network = (METHODS[method].network.__name__, config.clusters if asked else None)
+            row = {"data": name, "method": method, "folder": str(folder), "status": "waiting", "reason": None}
+            row |= {"seconds": 0.0, "log": None, "arguments": arguments}
+            row["shares"] = None if pretraining is None else str((network, dataclasses.astuple(pretraining)))
+            plan.append(row)
+    return plan
+
+
+def _name(data: str) -> str:
+    """The folder's name of a data set."""
+    return data if data in datasets.NAMES else Path(data).resolve().name.removesuffix(".npz").removesuffix(".npy")
+
+
+def _flags(words: list[str], methods: list[str]) -> list[tuple[list[str], list[str]]]:
+    """Each flag with its values, and the methods it goes to."""
+    groups: list[list[str]] = []
+    for word in words:
+        if word.startswith("--"):
+            groups.append([word])
+        elif groups:
+            groups[-1].append(word)
+        else:
+            raise ValueError(f"fit: must have options alone after --methods, got {word!r}")
+    found = []
+    for group in groups:
+        flag, equals, value = group[0][2:].partition("=")
+        prefix, dot, bare = flag.partition(".")
+        if dot and prefix in METHODS:
+            if prefix not in methods:
+                raise ValueError(f"--{flag}: must be of a method in --methods, got {prefix}")
+            found.append(([prefix], [f"--{bare}{equals}{value}", *group[1:]]))
+            continue
+        setting = flag.removeprefix("no-").replace("-", "_")
+        owners = [method for method in methods if setting in _settings(method)]
+        if not owners and any(setting in _settings(method) for method in METHODS):
+            raise ValueError(f"--{flag}: must be an option of a method in --methods, got {', '.join(methods)}")
+        found.append((owners or methods, group))
+    return found
+
+
+def _settings(method: str) -> set[str]:
+    """The settings that can be given to a method; k-means takes no steps."""
+    config, pretraining = METHODS[method].config, METHODS[method].pretraining
+    names = {field.name for field in dataclasses.fields(config)}
+    if pretraining is not None:
+        names |= {f"pretraining.{field.name}" for field in dataclasses.fields(pretraining)}
+    return names - {"max_steps"} if getattr(config, "max_steps", None) == 0 else names
+
+
+def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Runs the cells in turn, and keeps ``cells.jsonl`` up to date."""
+    path = options.out / cells.SWEEP
+    earlier = {row["folder"]: row for row in record.read_rows(path)} if options.resume and path.exists() else {}
+    deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
+    pretrained: dict[tuple[str, str], Path] = {}
+    others = [row for folder, row in earlier.items() if folder not in {row["folder"] for row in plan}]
+    record.write_rows(path, others + plan)
+    for row in plan:
+        folder, shared = options.out / row["folder"], (row["data"], row["shares"])
+        known = earlier.get(row["folder"])
+        done = known is not None and known["status"] == "finished" and (folder / "results.jsonl").exists()
+        if done and known["arguments"] == row["arguments"]:
+            row |= known
+        elif deadline is None or time.monotonic() < deadline:
+            more = [flag for flag in ("--resume", "--overwrite") if getattr(options, flag[2:]) and folder.exists()]
+            if deadline is not None:
+                more += ["--max-seconds", f"{max(deadline - time.monotonic(), 1e-3):.3f}"]
+            if row["shares"] and shared in pretrained:
+                more += ["--pretrained", str(pretrained[shared])]
+            run_cell(row, more)
+            if row["status"] == "finished" and not (folder / "results.jsonl").exists():
+                row["status"] = "stopped"
+        if row["status"] == "finished" and (folder / "checkpoint" / "pretrain").is_dir():
+            pretrained.setdefault(shared, folder)
+        record.write_rows(path, others + plan)
+
+
+def run_cell(row: dict[str, Any], more: list[str]) -> None:
+    """Runs a cell's process, shows what it shows, and notes how it ended.
+
+    Args:
+      row: its "method", "data" (for the eye) and "arguments"; "status", "reason", "seconds" and "log" are set.
+      more: arguments of this start alone.
+
+    Raises:
+      KeyboardInterrupt: the process was interrupted.
+    """
+    print(f"{row['method']} on {row['data']}", file=sys.stderr, flush=True)
+    began, tail = time.monotonic(), b""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jaxclust.cli", "fit", row["method"], *row["arguments"], *more],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        while chunk := os.read(process.stderr.fileno(), 65_536):
+            sys.stderr.write(chunk.decode(errors="replace"))
+            sys.stderr.flush()
+            tail = (tail + chunk)[-LOG_BYTES:]
+        code = process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+        process.stderr.close()
+    row["seconds"] = round(time.monotonic() - began, 3)
+    if code == 0:
+        row["status"] = "finished"
+        return
+    if code in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
+    lines = [line for line in tail.decode(errors="replace").replace("\r", "\n").splitlines() if line.strip()]
+    last = lines[-1].strip().removeprefix("jaxclust: ") if lines else "no word"
+    row["status"] = "failed"
+    row["reason"] = f"killed by {signal.Signals(-code).name}" if code < 0 else last
+    row["log"] = "\n".join(lines)
+
+
+def _because(row: dict[str, Any]) -> str:
+    return f": {row['reason']}" if row["status"] == "failed" else ""

@@ -1,0 +1,70 @@
+"""Makes oracles.json, what other packages say of random tables: ``python tests/oracles.py``.
+
+They bring pandas and seaborn, too much for every test run, so that their answers are kept:
+``pip install statsmodels==0.15.0 scikit-posthocs==0.17.1 autorank==1.3.0``.
+"""
+
+import itertools
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+PATH = Path(__file__).with_name("oracles.json")
+SIZES = (2, 3, 5, 8, 13, 40, 100)
+
+
+def scores(rng: np.random.Generator, n: int, center: float, digits: int) -> list[float]:
+    """n scores; few digits make ties."""
+    return np.round(np.clip(rng.normal(center, 0.05, n), 0, 1), digits).tolist()
+
+
+def main() -> None:
+    """Writes the file."""
+    import pandas as pd
+    import scikit_posthocs
+    from autorank import autorank
+    from statsmodels.stats.multitest import multipletests
+    from statsmodels.stats.nonparametric import rank_compare_2indep
+    from statsmodels.stats.power import TTestIndPower, TTestPower
+
+    rng = np.random.default_rng(8)
+    found: dict[str, list] = {"holm": [], "superiority": [], "power": [], "nemenyi": []}
+    for n, digits in itertools.product((1, *SIZES), (1, 3, 12)):
+        p = np.round(rng.uniform(size=n) ** 2, digits).tolist()
+        found["holm"].append({"p": p, "corrected": multipletests(p, method="holm")[1].tolist()})
+    for (n, m), digits in itertools.product(itertools.product(SIZES, SIZES), (1, 2)):
+        a, b = scores(rng, n, 0.8, digits), scores(rng, m, 0.78, digits)
+        if np.ptp(a) == 0 or np.ptp(b) == 0 or max(a) < min(b) or max(b) < min(a):
+            continue  # No variance in their formula.
+        result = rank_compare_2indep(np.array(a), np.array(b))
+        if not result.var > 0:
+            continue
+        low, high = result.conf_int(alpha=0.05)
+        found["superiority"].append({"a": a, "b": b, "expected": [result.prob1, low, high]})
+    for effect, power, alpha in itertools.product((0.3, 0.8, 1.5, 3.0), (0.8, 0.9), (0.05, 0.005)):
+        for paired, solver in ((True, TTestPower()), (False, TTestIndPower())):
+            n = solver.solve_power(effect_size=effect, power=power, alpha=alpha, alternative="two-sided")
+            row = {"effect": effect, "power": power, "alpha": alpha, "paired": paired, "n": float(np.ravel(n)[0])}
+            found["power"].append(row)
+    for (n, k), digits in itertools.product(((8, 2), (8, 3), (10, 5), (30, 4), (100, 10)), (1, 3)):
+        table = np.array([scores(rng, k, 0.7, digits) for _ in range(n)]) + np.round(np.arange(k) / 50, digits)
+        p = scikit_posthocs.posthoc_nemenyi_friedman(table).to_numpy()
+        frame = pd.DataFrame(table, columns=[f"m{i}" for i in range(k)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ranked = autorank(frame, approach="frequentist", force_mode="nonparametric") if k > 2 else None
+        found["nemenyi"].append(
+            {
+                "scores": table.tolist(),
+                "p": p.tolist(),
+                "cd": None if ranked is None else ranked.cd,
+                "ranks": None if ranked is None else ranked.rankdf["meanrank"].sort_index().tolist(),
+            }
+        )
+    PATH.write_text(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

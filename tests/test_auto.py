@@ -1,0 +1,107 @@
+"""``--clusters auto``: every number of clusters runs, and the most stable is taken without a look at labels."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxclust import auto, cli, record, sweep
+from jaxclust.compare import cells
+from runs import SETTINGS
+
+# Labels of two seeds: they agree wholly for 2 and 3 clusters, and not for 4.
+HALVES = np.arange(60) % 2
+THIRDS = np.arange(60) % 3
+LABELS = {2: [HALVES, 1 - HALVES], 3: [THIRDS, (THIRDS + 1) % 3], 4: [np.arange(60) % 4, np.arange(60) // 15]}
+
+
+def fake(row, more):
+    """A finished run of two seeds with the labels above."""
+    arguments = row["arguments"]
+    k = int(arguments[arguments.index("--clusters") + 1])
+    folder = auto.Path(arguments[arguments.index("--out") + 1])
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = SETTINGS | {"method": "kmeans", "seeds": [0, 1], "config": {"clusters": k}}
+    (folder / "config.json").write_text(json.dumps(settings))
+    rows = [
+        {"method": "kmeans", "data": "usps", "seed": s, "n": 60, "clusters": k, "failed": None, "failed_phase": None}
+        | dict.fromkeys(record.SCORES, 0.5 + s / 10)
+        for s in (0, 1)
+    ]
+    record.write_rows(folder / "results.jsonl", rows)
+    record.write_labels(folder / "labels.npy", np.array(LABELS[k]))
+    row["status"] = "finished"
+
+
+def command(out, more=""):
+    return f"fit kmeans --data digits --seeds 2 --clusters auto --cluster-range 2,4 --out {out} {more}".split()
+
+
+def test_the_largest_of_the_most_stable_is_chosen(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "run_cell", fake)
+    out = tmp_path / "auto"
+    assert cli.main(command(out)) == 0
+    assert "3  1.0000  <- chosen" in capsys.readouterr().out
+    found = cells.read_clusters(out)
+    assert found["chosen"] == 3
+    assert [row["clusters"] for row in found["rows"]] == [2, 3, 4]
+    assert found["rows"][2]["stability"] < 0.1
+    # The folder stands for the chosen run.
+    (cell,), _ = cells.read([str(out)])
+    assert cell.folders == (out / "k-3",)
+
+
+def test_nothing_is_chosen_before_all_are_there(tmp_path, monkeypatch, capsys):
+    def slow(row, more):
+        if "3" in row["arguments"]:
+            row["status"] = "finished"  # Stopped in time: no results.
+        else:
+            fake(row, more)
+
+    monkeypatch.setattr(sweep, "run_cell", slow)
+    out = tmp_path / "auto"
+    assert cli.main(command(out)) == 0
+    assert "no number of clusters is chosen yet" in capsys.readouterr().out
+    assert cli.main(["compare", str(out)]) == 2
+    assert "has no number of clusters chosen yet" in capsys.readouterr().err
+    monkeypatch.setattr(sweep, "run_cell", fake)
+    assert cli.main(command(out, "--resume")) == 0
+    assert cells.read_clusters(out)["chosen"] == 3
+
+
+def test_a_crash_leaves_the_others(tmp_path, monkeypatch, capsys):
+    def crash(row, more):
+        if "3" in row["arguments"]:
+            row |= {"status": "failed", "reason": "killed by SIGKILL"}
+        else:
+            fake(row, more)
+
+    monkeypatch.setattr(sweep, "run_cell", crash)
+    assert cli.main(command(tmp_path / "auto")) == 1
+    assert cells.read_clusters(tmp_path / "auto")["chosen"] == 2
+    assert "3  killed by SIGKILL" in capsys.readouterr().out
+
+
+def test_failed_seeds_are_left_out(tmp_path):
+    record.write_labels(tmp_path / "labels.npy", np.array([HALVES, HALVES, np.full(60, -1)]))
+    assert auto.stability(tmp_path) == 1.0
+    record.write_labels(tmp_path / "labels.npy", np.array([HALVES, np.full(60, -1)]))
+    assert auto.stability(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("--cluster-range 5", "cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got '5'"),
+        ("--cluster-range 1,5", "got '1,5'"),
+        ("--seeds 1", "seeds: must be at least 2, whose agreement is the measure, got '1'"),
+        ("--gama 1", "Unrecognized options: --gama"),
+        ("--max-seconds 0", "max-seconds: must be above 0, got 0.0"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(tmp_path, capsys, more, message):
+    assert cli.main(command(tmp_path / "never", more)) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "never").exists()

@@ -1,0 +1,275 @@
+"""``jaxclust compare``: what it computes, what it refuses, and that every format says the same."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from jaxclust import cli, record, stats
+from jaxclust.compare import cells
+from jaxclust.stats import comparisons
+from runs import make, rows
+
+GOOD = [0.80, 0.81, 0.79, 0.82, 0.80, 0.83, 0.81, 0.78]
+BAD = [0.70, 0.72, 0.69, 0.71, 0.73, 0.70, 0.72, 0.68]
+
+
+def compare(capsys, *arguments, form="json"):
+    assert cli.main(["compare", *map(str, arguments), "--format", form]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return json.loads(out) if form == "json" else out
+
+
+def error(capsys, *arguments):
+    assert cli.main(["compare", *map(str, arguments)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1, err
+    return err
+
+
+def test_two_methods_on_shared_seeds(tmp_path, capsys):
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD))
+    (data,) = found["data"]
+    for row, values in zip(data["methods"], (GOOD, BAD), strict=True):
+        summary = stats.summary(values)
+        assert (row["n"], row["mean"], row["sd"], row["low"], row["high"]) == pytest.approx(summary)
+        assert (row["run_low"], row["run_high"]) == pytest.approx(stats.prediction_interval(values))
+        assert row["iqm"] == pytest.approx(stats.interquartile_mean(values))
+    (pair,) = data["pairs"]
+    assert pair["test"] == "paired permutation"
+    assert pair["p"] == pair["p_holm"] == pair["smallest_p"] == 2 / 2**8
+    assert pair["difference"] == pytest.approx(np.mean(GOOD) - np.mean(BAD))
+    assert pair["superiority"] == 1
+    assert pair["seeds_needed"] == list(comparisons.seeds_needed(GOOD, BAD, 0.01, True))
+    assert pair["verdict"] == "dcec beats idec"
+    assert (found["metric"], found["family"], found["ranks"], found["notes"]) == ("acc", 1, None, [])
+
+
+def test_seeds_that_are_not_shared_are_not_paired(tmp_path, capsys):
+    other = {seed + 100: acc for seed, acc in enumerate(BAD)}
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", other))
+    (pair,) = found["data"][0]["pairs"]
+    assert (pair["test"], pair["p"]) == ("unpaired", comparisons.permutation(GOOD, BAD))
+
+
+def test_the_test_and_the_interval_can_be_chosen(tmp_path, capsys):
+    runs = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD)
+    for test, p in (("wilcoxon", comparisons.wilcoxon(GOOD, BAD)), ("unpaired", comparisons.permutation(GOOD, BAD))):
+        assert compare(capsys, *runs, "--test", test)["data"][0]["pairs"][0]["p"] == p
+    row = compare(capsys, *runs, "--interval", "bootstrap-t", "--metric", "nmi")["data"][0]["methods"][0]
+    assert (row["low"], row["high"]) == pytest.approx(stats.bootstrap_t(np.array(GOOD) - 0.01))
+
+
+def test_a_family_is_corrected_together(tmp_path, capsys):
+    middle = [0.75, 0.78, 0.74, 0.77, 0.79, 0.76, 0.74, 0.79]
+    runs = [make(tmp_path / name, name, scores) for name, scores in (("a", GOOD), ("b", middle), ("c", BAD))]
+    pairs = compare(capsys, *runs)["data"][0]["pairs"]
+    np.testing.assert_allclose([pair["p_holm"] for pair in pairs], comparisons.holm([pair["p"] for pair in pairs]))
+    found = compare(capsys, *runs, "--baseline", "c")
+    assert found["family"] == 2
+    assert [(pair["a"], pair["b"]) for pair in found["data"][0]["pairs"]] == [("a", "c"), ("b", "c")]
+
+
+def test_what_few_seeds_cannot_show_is_said(tmp_path, capsys):
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD[:5]), make(tmp_path / "b", "idec", BAD[:5]))
+    (pair,) = found["data"][0]["pairs"]
+    assert (pair["p"], pair["verdict"]) == (0.0625, "cannot be shown")
+    assert "at least 6 shared seeds" in found["notes"][0]
+    assert "--test unpaired" in found["notes"][0]
+    assert "0.0079" in found["notes"][0]
+
+
+def test_no_beats_that_hangs_on_failed_seeds(tmp_path, capsys):
+    failing = [*GOOD[:6], None, None]
+    found = compare(capsys, make(tmp_path / "a", "dcec", failing), make(tmp_path / "b", "idec", BAD))
+    (pair,) = found["data"][0]["pairs"]
+    assert pair["n"] == [6, 6]
+    assert pair["p"] == 2 / 2**6
+    assert pair["p_worst"] == comparisons.paired_permutation([*GOOD[:6], 0.1, 0.1], BAD)
+    assert pair["verdict"] == "not claimed: it hangs on failed seeds"
+    row = found["data"][0]["methods"][0]
+    assert row["worst_mean"] == pytest.approx(np.mean([*GOOD[:6], 0.1, 0.1]))
+    assert "dcec on usps: failed seed 6 (cluster step 7), seed 7 (cluster step 7)" in found["notes"][0]
+
+
+def test_the_losers_failed_seeds_leave_the_claim(tmp_path, capsys):
+    found = compare(
+        capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", [*BAD[:7], None]), "--metric", "ari"
+    )
+    assert found["data"][0]["pairs"][0]["verdict"] == "dcec beats idec"
+
+
+def test_a_method_that_failed_throughout(tmp_path, capsys):
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", [None] * 8))
+    (pair,) = found["data"][0]["pairs"]
+    assert (pair["p"], pair["verdict"], found["family"]) == (None, "not tested", 0)
+    assert found["data"][0]["methods"][1]["mean"] is None
+
+
+def test_one_seed(tmp_path, capsys):
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", [0.7]))
+    assert found["data"][0]["methods"][1]["low"] is None
+    assert found["data"][0]["pairs"][0]["verdict"] == "not tested"
+    assert "one seed has no interval" in found["notes"][0]
+
+
+def test_a_deterministic_method_is_a_constant(tmp_path, capsys):
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "ac-ward", [0.7, 0.7]))
+    row = found["data"][0]["methods"][1]
+    assert (row["n"], row["constant"], row["low"]) == (1, True, None)
+    (pair,) = found["data"][0]["pairs"]
+    assert pair["p"] == comparisons.paired_permutation(GOOD, [0.7] * 8)
+    assert pair["verdict"] == "dcec beats ac-ward"
+
+
+def test_ranks_over_data_sets_pool_the_seeds(tmp_path, capsys):
+    runs = []
+    for number in range(8):
+        for method, scores in (("a", GOOD), ("b", BAD), ("c", GOOD[::-1])):
+            shifted = [acc - 0.01 * number - (0.001 if method == "c" else 0) for acc in scores]
+            runs.append(make(tmp_path / f"{method}{number}", method, shifted, data=f"d{number}"))
+    few = compare(capsys, *runs[:9])["ranks"]
+    assert few["ranks"] == [1.0, 3.0, 2.0]
+    assert few["critical_difference"] is None
+    assert few["smallest_p"] == 0.75
+    assert [pair["p"] for pair in few["pairs"]] == [0.75] * 3
+    many = compare(capsys, *runs)["ranks"]
+    assert many["critical_difference"] == pytest.approx(2.343 * np.sqrt(3 * 4 / (6 * 8)), rel=1e-3)  # Demsar's table 5.
+    assert many["friedman"] == pytest.approx([16.0, np.exp(-8)])
+
+
+def test_seeds_of_several_runs_are_joined(tmp_path, capsys):
+    first = make(tmp_path / "a", "dcec", dict(enumerate(GOOD[:4])))
+    second = make(tmp_path / "b", "dcec", {0: GOOD[0]} | dict(enumerate(GOOD[4:], 4)))
+    found = compare(capsys, first, second)
+    assert list(found["data"][0]["methods"][0]["seeds"].values()) == GOOD
+    assert found["notes"] == ["seed 0 of dcec on usps is there twice, with the same scores, and counts once"]
+
+
+def test_settings_of_one_method_need_names(tmp_path, capsys):
+    one, other = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "dcec", BAD, gamma=0.5)
+    message = error(capsys, one, other)
+    assert "dcec on usps must have one setting, differs in config.gamma (0.1 -> 0.5)" in message
+    found = compare(capsys, one, f"strong={other}")
+    assert [row["method"] for row in found["data"][0]["methods"]] == ["dcec", "strong"]
+
+
+def test_a_seed_with_two_scores_is_refused(tmp_path, capsys):
+    message = error(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "dcec", {0: 0.5}))
+    assert "seed 0 of dcec on usps must have one score, got two" in message
+
+
+def test_runs_of_other_images_are_refused(tmp_path, capsys):
+    message = error(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD, n=90))
+    assert "usps must be the same images and labels in all runs, differs in shape ([100, 8, 8, 1] ->" in message
+
+
+def test_unlabelled_runs_are_refused(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    found = [row | dict.fromkeys(record.SCORES) for row in record.read_rows(folder / "results.jsonl")]
+    record.write_rows(folder / "results.jsonl", found)
+    assert "metric: acc needs true labels, dcec on usps had none" in error(capsys, folder)
+
+
+def test_a_run_that_is_still_going_is_named(tmp_path, capsys):
+    going = make(tmp_path / "b", "idec", BAD)
+    (going / "results.jsonl").unlink()
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), going)
+    assert f"{going} is still going or was stopped" in found["notes"][0]
+    assert "at least one must have results" in error(capsys, going)
+
+
+def test_a_folder_of_runs_that_is_not_through(tmp_path, capsys):
+    make(tmp_path / "dcec", "dcec", GOOD)
+    make(tmp_path / "dec", "dec", BAD)
+    cell = {"data": "usps", "reason": None}
+    states = (("dcec", "finished"), ("dec", "finished"), ("idec", "waiting"))
+    listed = [cell | {"method": method, "folder": method, "status": status} for method, status in states]
+    listed.append(cell | {"method": "jule", "folder": "jule", "status": "failed", "reason": "killed by SIGKILL"})
+    record.write_rows(tmp_path / "cells.jsonl", listed)
+    found = compare(capsys, tmp_path)
+    assert [row["method"] for row in found["data"][0]["methods"]] == ["dcec", "dec"]
+    assert found["notes"] == [
+        "idec on usps has not begun and is left out",
+        "jule on usps crashed and has no row: killed by SIGKILL",
+    ]
+    assert f"mine={tmp_path} must name one run" in error(capsys, f"mine={tmp_path}")
+
+
+def test_a_truncated_file_gives_its_whole_rows(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    path = folder / "results.jsonl"
+    path.write_text(path.read_text()[:-40])
+    found = compare(capsys, folder)
+    assert found["data"][0]["methods"][0]["n"] == 7
+    assert found["notes"] == [
+        f"{path} line 8 is cut off or no row, and is left out",
+        f"{path} lacks seeds 7 of dcec, which are left out",
+    ]
+
+
+def test_the_k_means_beside_a_run_is_a_method(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    record.write_rows(folder / "baseline.jsonl", rows("kmeans", "usps", dict(enumerate(BAD))))
+    assert [row["method"] for row in compare(capsys, folder)["data"][0]["methods"]] == ["dcec", "kmeans"]
+
+
+def test_labelings_of_one_run_are_methods(tmp_path, capsys):
+    folder = make(tmp_path / "a", "jule", GOOD)
+    both = rows("jule-rc", "usps", dict(enumerate(GOOD))) + rows("jule-sf", "usps", dict(enumerate(BAD)))
+    record.write_rows(folder / "results.jsonl", both)
+    assert [row["method"] for row in compare(capsys, folder)["data"][0]["methods"]] == ["jule-rc", "jule-sf"]
+    assert [row["method"] for row in compare(capsys, f"mine={folder}")["data"][0]["methods"]] == ["mine-rc", "mine-sf"]
+    found, _ = cells.read([str(folder)])
+    assert [cell.labels for cell in found] == ["labels.npy", "labels-sf.npy"]
+
+
+def test_rows_from_a_file(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    found = rows("dcec", "usps", dict(enumerate(GOOD))) + rows("idec", "usps", dict(enumerate(BAD)))
+    record.write_rows(path, found)
+    assert compare(capsys, path)["data"][0]["pairs"][0]["verdict"] == "dcec beats idec"
+    record.write_rows(path, [*found, found[0]])
+    assert "must hold a seed once, got seed 0 of dcec on usps again" in error(capsys, path)
+    record.write_rows(path, [*found, found[0] | {"seed": 9, "config_hash": "other"}])
+    assert "must hold one run of dcec on usps, got two settings" in error(capsys, path)
+
+
+def test_every_format_says_the_same(tmp_path, capsys):
+    runs = make(tmp_path / "a", "dcec", [*GOOD[:7], None]), make(tmp_path / "b", "my_method%", BAD)
+    found = compare(capsys, *runs)
+    mean = f"{found['data'][0]['methods'][0]['mean']:.4f}"
+    for form in ("text", "markdown", "latex"):
+        out = compare(capsys, *runs, form=form)
+        assert mean in out
+        assert "failed seed 7" in out
+    assert r"my\_method\%" in compare(capsys, *runs, form="latex")
+    lines = list(csv.DictReader(io.StringIO(compare(capsys, *runs, form="csv"))))
+    values = {(line["table"], line["method"], line["quantity"]): line["value"] for line in lines}
+    assert float(values["methods", "dcec", "mean"]) == found["data"][0]["methods"][0]["mean"]
+    assert float(values["pairs", "dcec", "p_holm"]) == found["data"][0]["pairs"][0]["p_holm"]
+    assert values["methods", "dcec", "seeds.7"] == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--metric f1", "argument --metric: invalid choice: 'f1'"),
+        ("--baseline jule", "baseline: must be one of dcec, got 'jule'"),
+        ("--difference 0", "difference: must be above 0, got 0.0"),
+        ("--alpha 5", "alpha: must be in (0, 0.5), got 5.0"),
+        ("--colour", "unrecognized arguments: --colour"),
+        ("/nowhere", "runs: must be a run's folder or a .jsonl file of rows, got /nowhere"),
+        ("=x", "runs: must be RUN or NAME=RUN, got '=x'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(tmp_path, capsys, flags, message):
+    assert message in error(capsys, make(tmp_path / "a", "dcec", GOOD), *flags.split())
+
+
+def test_a_folder_that_is_no_run(tmp_path, capsys):
+    assert "must hold a run, has no config.json" in error(capsys, tmp_path)

@@ -1,0 +1,252 @@
+"""Comparisons and ranks against scipy, and against other packages' kept answers (oracles.json, made by oracles.py)."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from jaxclust import stats
+from jaxclust.stats import comparisons, ranking
+
+ORACLES = json.loads(Path(__file__).with_name("oracles.json").read_text())
+SIZES = (2, 3, 5, 8, 13, 40, 100)
+
+
+def scores(seed, n, center=0.8, digits=12):
+    """n scores; two digits make ties."""
+    return np.round(np.random.default_rng([seed, n]).normal(center, 0.05, n), digits)
+
+
+@pytest.mark.parametrize("digits", [2, 12])
+@pytest.mark.parametrize("n", SIZES)
+def test_medians_and_trimmed_means_are_scipys(n, digits):
+    values = scores(1, n, digits=digits)
+    assert stats.median(values) == pytest.approx(np.median(values))
+    assert stats.interquartile_mean(values) == pytest.approx(scipy.stats.trim_mean(values, 0.25))
+
+
+def test_bootstrap_t_is_a_slow_loop():
+    values = [0.61, 0.62, 0.6, 0.8, 0.63, 0.6]
+    rng, n, ts = np.random.default_rng(3), 6, []
+    for rows in rng.integers(0, n, (199, n)):
+        draw = [values[row] for row in rows]
+        shift, sd = np.mean(draw) - np.mean(values), np.std(draw, ddof=1)
+        ts.append(np.sign(shift) * np.inf if sd < 1e-12 else shift / (sd / n**0.5))
+    ts = sorted(ts)
+    error = np.std(values, ddof=1) / n**0.5
+    # The 5th and the 195th of 199: 200 * 0.025.
+    expected = np.mean(values) - ts[194] * error, np.mean(values) - ts[4] * error
+    assert stats.bootstrap_t(values, 0.95, 199, seed=3) == pytest.approx(expected)
+
+
+def test_bootstrap_t_comes_near_all_resamples():
+    values = np.array([0.1, 0.2, 0.3, 0.9, 0.35])
+    draws = values[np.array(list(itertools.product(range(5), repeat=5)))]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ts = np.sort((draws.mean(1) - values.mean()) / (draws.std(1, ddof=1) / 5**0.5))
+    error = values.std(ddof=1) / 5**0.5
+    edges = np.quantile(ts, [0.9, 0.1], method="inverted_cdf")
+    assert stats.bootstrap_t(values, 0.8) == pytest.approx(values.mean() - edges * error, abs=0.02)
+
+
+def test_bootstrap_t_says_when_it_cannot():
+    assert np.isnan(stats.bootstrap_t([0.5])).all()
+    assert stats.bootstrap_t([0.5] * 4) == (0.5, 0.5)
+    low, high = stats.bootstrap_t([0.5, 0.5, 0.5, 0.5, 0.9])
+    assert np.isfinite(low)
+    assert high == np.inf
+    with pytest.raises(ValueError, match="resamples must be at least 40, got 38"):
+        stats.bootstrap_t([0.5, 0.6], resamples=38)
+
+
+def test_interval_of_the_spread_covers_as_it_says():
+    rng = np.random.default_rng(0)
+    intervals = [stats.sd_interval(sd, 4, 0.8) for sd in rng.normal(size=(4000, 5)).std(axis=1, ddof=1)]
+    assert np.mean([low <= 1 <= high for low, high in intervals]) == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize("digits", [2, 12])
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (5, 5), (5, 13), (40, 100)])
+def test_difference_is_scipys(n, m, digits):
+    a, b = scores(1, n, digits=digits), scores(2, m, 0.7, digits)
+    welch = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.9)
+    assert comparisons.difference(a, b, False, 0.9) == pytest.approx((a.mean() - b.mean(), *welch))
+    if n == m:
+        paired = scipy.stats.ttest_rel(a, b).confidence_interval(0.9)
+        assert comparisons.difference(a, b, True, 0.9) == pytest.approx((a.mean() - b.mean(), *paired))
+
+
+@pytest.mark.parametrize("digits", [1, 2, 12])
+@pytest.mark.parametrize("n", [2, 3, 5, 9])
+def test_paired_permutation_is_scipys_when_exact(n, digits):
+    a, b = scores(3, n, digits=digits), scores(4, n, 0.77, digits)
+    expected = scipy.stats.permutation_test(
+        (a, b), lambda a, b, axis: np.mean(a - b, axis=axis), permutation_type="samples", n_resamples=np.inf
+    )
+    assert comparisons.paired_permutation(a, b) == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 12])
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (3, 3), (5, 5), (2, 6), (6, 4)])
+def test_permutation_is_scipys_when_exact(n, m, digits):
+    a, b = scores(5, n, digits=digits), scores(6, m, 0.74, digits)
+
+    def size(a, b, axis):
+        gap = np.abs(np.round(a.mean(axis) - b.mean(axis), 14))
+        spread = a.var(axis, ddof=1) / a.shape[axis] + b.var(axis, ddof=1) / b.shape[axis]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(gap == 0, 0, np.minimum(gap / np.sqrt(np.where(spread < 1e-20, 0, spread)), 1e6))
+
+    expected = scipy.stats.permutation_test((a, b), size, alternative="greater", n_resamples=np.inf)
+    assert comparisons.permutation(a, b) == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("n", [40, 100])
+def test_random_permutations_come_near_the_t_tests(n):
+    a, b = scores(7, n), scores(8, n, 0.785)
+    welch, paired = scipy.stats.ttest_ind(a, b, equal_var=False).pvalue, scipy.stats.ttest_rel(a, b).pvalue
+    # Four standard errors of 9,999 draws.
+    assert comparisons.permutation(a, b) == pytest.approx(welch, abs=0.04 * welch**0.5)
+    assert comparisons.paired_permutation(a, b) == pytest.approx(paired, abs=0.04 * paired**0.5)
+    far = b - 1
+    assert comparisons.permutation(a, far) == comparisons.paired_permutation(a, far) == 1e-4
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_wilcoxon_is_scipys(n):
+    a, b = scores(9, n), scores(10, n, 0.78)
+    assert comparisons.wilcoxon(a, b) == pytest.approx(scipy.stats.wilcoxon(a, b, method="exact").pvalue)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 9])
+def test_wilcoxon_with_ties_and_equal_pairs_is_scipys(n):
+    # Multiples of 1/64 are exact, so that scipy sees the ties.
+    a, b = (np.round(scores(seed, n) * 64) / 64 for seed in (11, 12))
+    if (a == b).all():
+        b[0] += 1 / 64
+    method = scipy.stats.PermutationMethod(n_resamples=np.inf)
+    assert comparisons.wilcoxon(a, b) == pytest.approx(scipy.stats.wilcoxon(a, b, method=method).pvalue)
+
+
+def test_wilcoxon_without_a_difference():
+    assert comparisons.wilcoxon([0.1, 0.2], [0.1, 0.2]) == 1.0
+
+
+def test_a_tie_by_rounding_is_a_tie():
+    a, b = np.array([0.3, 0.4, 0.5]), np.array([0.2, 0.3, 0.6])  # 0.3 - 0.2 and 0.4 - 0.3 differ in the last bit.
+    assert comparisons.wilcoxon(a, b) == comparisons.paired_permutation(a, b) == 1.0
+
+
+@pytest.mark.parametrize("case", ORACLES["superiority"], ids=lambda case: f"{len(case['a'])}-{len(case['b'])}")
+def test_superiority_is_statsmodels(case):
+    expected = [case["expected"][0], *np.clip(case["expected"][1:], 0, 1)]
+    assert comparisons.superiority(case["a"], case["b"]) == pytest.approx(expected)
+
+
+def test_superiority_without_overlap_is_not_certain():
+    assert comparisons.superiority([0.8, 0.9, 0.85], [0.1, 0.2, 0.3, 0.4]) == pytest.approx((1, 0.025 ** (1 / 3), 1))
+    assert comparisons.superiority([0.1, 0.2], [0.8, 0.9]) == pytest.approx((0, 0, 1 - 0.025**0.5))
+    assert comparisons.superiority([0.5, 0.5], [0.5, 0.5]) == (0.5, 0, 1)
+    assert np.isnan(comparisons.superiority([0.5], [0.5, 0.6])[1:]).all()
+
+
+@pytest.mark.parametrize("case", ORACLES["holm"], ids=lambda case: str(len(case["p"])))
+def test_holm_is_statsmodels(case):
+    np.testing.assert_allclose(comparisons.holm(case["p"]), case["corrected"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("case", ORACLES["nemenyi"], ids=lambda case: f"{len(case['p'])}")
+def test_ranks_and_nemenyi_are_scikit_posthocs_and_autoranks(case):
+    table = np.array(case["scores"])
+    np.testing.assert_allclose(ranking.nemenyi(table), case["p"], atol=1e-6)
+    if case["ranks"] is not None:
+        np.testing.assert_allclose(ranking.ranks(table), case["ranks"])
+        assert ranking.critical_difference(table.shape[1], len(table)) == pytest.approx(case["cd"], rel=1e-3)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 12])
+@pytest.mark.parametrize(("n", "k"), [(2, 3), (5, 4), (100, 6)])
+def test_friedman_is_scipys(n, k, digits):
+    table = np.round(np.random.default_rng([n, k]).normal(0.7, 0.1, (n, k)), digits)
+    assert ranking.friedman(table) == pytest.approx(tuple(scipy.stats.friedmanchisquare(*table.T)))
+
+
+def test_friedman_of_equal_methods():
+    assert ranking.friedman(np.full((3, 3), 0.5)) == (0.0, 1.0)
+
+
+def test_ranks_of_a_hand_made_table():
+    np.testing.assert_allclose(ranking.ranks([[0.9, 0.5, 0.5], [0.1, 0.3, 0.2]]), [2.0, 1.75, 2.25])
+
+
+@pytest.mark.parametrize("case", ORACLES["power"], ids=str)
+def test_seeds_needed_are_statsmodels(case):
+    # Two scores with a standard deviation of 1 (of the differences, where paired).
+    a = np.array([0.0, 2**0.5])
+    b = np.zeros(2) if case["paired"] else a
+    needed = comparisons.seeds_needed(a, b, case["effect"], case["paired"], case["power"], case["alpha"])
+    assert needed.expected == max(2, int(np.ceil(case["n"] - 1e-6)))
+    assert needed.low <= needed.expected <= needed.high
+
+
+def test_seeds_needed_range_is_that_of_the_spread():
+    a, b = scores(13, 5), scores(14, 5)
+    low, high = stats.sd_interval(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2), 8)
+    unit = np.array([0.0, 2**0.5])
+    ends = [comparisons.seeds_needed(unit * sd, unit * sd, 0.02, False).expected for sd in (low, high)]
+    needed = comparisons.seeds_needed(a, b, 0.02, False)
+    assert [needed.low, needed.high] == ends
+    assert comparisons.seeds_needed([0.5, 0.5], [0.6, 0.6], 0.01, False) == (2, 2, 2)
+    assert comparisons.seeds_needed([0.1, 0.9], [0.6, 0.2], 1e-4, False).high == comparisons.MOST_SEEDS
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, None), (5, None), (2, 2), (5, 5), (3, 5), (10, 10)])
+def test_smallest_p_is_reached_and_not_passed(n, m):
+    a = np.arange(1, n + 1) / 100 + 0.9
+    b = np.arange(m or n)[::-1] / 1000
+    p = comparisons.paired_permutation(a, b) if m is None else comparisons.permutation(a, b)
+    assert p == pytest.approx(comparisons.smallest_p(n, m))
+
+
+def test_smallest_p_of_what_cannot_be_tested():
+    assert comparisons.smallest_p(1) == comparisons.smallest_p(1, 9) == comparisons.smallest_p(0) == 1.0
+    assert comparisons.smallest_p(40) == comparisons.smallest_p(40, 40) == 1e-4
+
+
+@pytest.mark.parametrize("digits", [2, 12])
+def test_tests_keep_their_level(digits):
+    rng = np.random.default_rng(1)
+    draws = np.round(rng.normal(0.8, 0.03, (1000, 2, 5)), digits)
+    for test in (comparisons.permutation, comparisons.paired_permutation, comparisons.wilcoxon):
+        # Three standard errors of 1,000 draws at a level of 0.1.
+        assert np.mean([test(a, b) <= 0.1 for a, b in draws]) <= 0.1 + 0.029
+
+
+@pytest.mark.parametrize("test", [comparisons.permutation, comparisons.paired_permutation, comparisons.wilcoxon])
+def test_failed_seeds_are_refused(test):
+    with pytest.raises(ValueError, match="values must be finite"):
+        test([0.5, None], [0.5, 0.6])
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="a and b must be pairs, got 2 and 3"):
+        comparisons.wilcoxon([0.5, 0.6], [0.5, 0.6, 0.7])
+    with pytest.raises(ValueError, match="at least 2 scores each, got 1 and 2"):
+        comparisons.permutation([0.5], [0.5, 0.6])
+    with pytest.raises(ValueError, match="data sets must be at least 8"):
+        ranking.critical_difference(3, 7)
+    with pytest.raises(ValueError, match="at least 2 methods"):
+        ranking.ranks([[0.5]])
+    with pytest.raises(ValueError, match="scores must be finite, got 1"):
+        ranking.ranks([[0.5, np.nan]])
+    with pytest.raises(ValueError, match="at least 2 data sets and 3 methods, got 1 and 3"):
+        ranking.friedman([[0.1, 0.2, 0.3]])
+    with pytest.raises(ValueError, match="gap must be above 0, got 0"):
+        comparisons.seeds_needed([0.1, 0.2], [0.1, 0.2], 0, True)
+    with pytest.raises(ValueError, match="alpha and power"):
+        comparisons.seeds_needed([0.1, 0.2], [0.1, 0.2], 0.1, True, power=1.0)
+    with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
+        comparisons.holm([0.5, 2])

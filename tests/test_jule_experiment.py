@@ -1,0 +1,47 @@
+"""What JULE's experiment does beside running methods: its settings, images of another network's shape, its tables."""
+
+import numpy as np
+import pytest
+
+from experiments import jule, jule_features
+
+
+@pytest.mark.parametrize("variant", jule.VARIANTS)
+def test_every_variant_is_a_setting(variant):
+    dataset, config = jule.settings("digits", variant)
+    assert config.clusters == dataset.classes == 10
+    assert all(getattr(config, name) == value for name, value in jule.VARIANTS[variant].items())
+
+
+def test_an_unknown_variant_is_refused():
+    with pytest.raises(ValueError, match="variants: must be of paper, .*, got 'best'"):
+        jule.settings("digits", "best")
+
+
+def test_images_take_the_size_and_the_channels_of_another_set():
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
+    smaller = jule_features.fitted(images, (14, 14, 3))
+    assert (smaller.shape, smaller.dtype) == ((3, 14, 14, 3), np.uint8)
+    assert abs(smaller.mean() - images.mean()) < 2
+    assert (smaller[..., 0] == smaller[..., 2]).all()
+    np.testing.assert_array_equal(jule_features.fitted(images, (28, 28, 1)), images)
+    colour = np.stack([images[..., 0], np.zeros((3, 28, 28), np.uint8), images[..., 0]], axis=3)
+    np.testing.assert_allclose(jule_features.fitted(colour, (28, 28, 1)), images * (2 / 3), atol=0.51)
+
+
+def test_tables_from_rows(digits, monkeypatch):
+    labels = digits.labels
+    rows = [
+        jule_features.row(digits, "kmeans", "pixels", 0, labels, 1.0),
+        jule_features.row(digits, "kmeans", "features", 0, (labels + 1) % 10, 1.0),
+        jule_features.row(digits, "jule-rc", "paper", 0, labels, 1.0),
+        jule_features.row(digits, "jule-rc", "code", 0, labels // 2, 1.0),
+        jule_features.row(digits, "top", "transfer mnist-test to digits", 0, labels, 1.0),
+    ]
+    monkeypatch.setattr(jule.common, "rows", lambda path: rows)
+    third, fourth, code, transfer = (part.splitlines() for part in jule.tables().split("\n\n"))
+    assert [line.split()[1] for line in third[2:]] == ["kmeans", "jule-rc"]
+    assert [line.split()[1] for line in fourth[2:]] == ["kmeans"]
+    assert code[0].startswith("JULE, code: {'negatives': 'random'")
+    assert code[2].split()[:3] == ["digits", "jule-rc", "1"]
+    assert transfer[1].split() == ["transfer", "mnist-test", "to", "digits", "top", "seed", "0:", "1.0000"]

@@ -1,0 +1,148 @@
+"""Several methods on several data sets: shared pretraining, crashes, time, resuming."""
+
+import json
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from jaxclust import cli, record, sweep
+from jaxclust.compare import cells
+
+# Without steps the methods are their k-means on the features, and little is compiled.
+SMALL = "--pretraining.epochs 1 --pretraining.batch 64 --restarts 1 --seeds 0,3 --over map --no-figures"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, few_digits):
+    """Two files of images; the second has no labels, so that methods need --clusters."""
+    folder = tmp_path_factory.mktemp("data")
+    np.savez(folder / "few.npz", images=few_digits[0], labels=few_digits[1])
+    np.savez(folder / "plain.npz", images=few_digits[0][:100])
+    return folder
+
+
+def command(data, out, methods, sets, more=""):
+    paths = ",".join(str(data / f"{name}.npz") for name in sets.split(","))
+    return f"fit --methods {methods} --data {paths} --out {out} {SMALL} {more}".split()
+
+
+def rows(out):
+    return {(row["data"], row["method"]): row for row in record.read_rows(out / cells.SWEEP)}
+
+
+def error(capsys, arguments):
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1), err
+    return err
+
+
+@pytest.fixture(scope="module")
+def swept(data, tmp_path_factory):
+    """Two cells of four cannot run."""
+    out = tmp_path_factory.mktemp("runs") / "all"
+    assert cli.main(command(data, out, "sae-kmeans,idec", "few,plain", "--max-steps 0")) == 1
+    return out
+
+
+def test_a_crash_leaves_the_others_and_its_row_says_why(swept):
+    found = rows(swept)
+    for method in ("sae-kmeans", "idec"):
+        assert found["few", method]["status"] == "finished"
+        row = found["plain", method]
+        assert row["status"] == "failed"
+        assert row["reason"] == "clusters: must be given, since plain has no labels"
+
+
+def test_the_seeds_are_the_same_and_the_pretraining_is_shared(swept):
+    for method in ("sae-kmeans", "idec"):
+        assert record.read_settings(swept / "few" / method)["seeds"] == [0, 3]
+    assert (swept / "few" / "sae-kmeans" / "checkpoint" / "pretrain").is_dir()
+    assert not (swept / "few" / "idec" / "checkpoint" / "pretrain").exists()
+
+
+def test_the_folder_can_be_compared(swept, capsys):
+    assert cli.main(["compare", str(swept), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["method"] for row in found["data"][0]["methods"]] == ["sae-kmeans", "idec"]
+    assert "sae-kmeans on plain crashed and has no row: clusters: must be given" in found["notes"][0]
+
+
+def test_finished_cells_are_skipped_and_others_go_on(swept, data, capsys, monkeypatch):
+    began = []
+    monkeypatch.setattr(sweep, "run_cell", lambda row, more: began.append((row["data"], row["method"], more)))
+    cli.main([*command(data, swept, "sae-kmeans,idec", "few,plain", "--max-steps 0"), "--resume"])
+    assert [cell[:2] for cell in began] == [("plain", "sae-kmeans"), ("plain", "idec")]
+    # A changed setting is no finished cell; the cell itself then names what differs.
+    began.clear()
+    cli.main([*command(data, swept, "sae-kmeans,idec", "few", "--max-steps 0 --idec.gamma 0.5"), "--resume"])
+    ((_, method, more),) = began
+    assert method == "idec"
+    assert more == ["--resume", "--pretrained", str(swept / "few" / "sae-kmeans")]
+
+
+def test_a_cell_that_is_killed(tmp_path, data, monkeypatch, capfd):
+    row = {"method": "kmeans", "data": "few", "arguments": []}
+    kill = f"import os, sys; print('last words', file=sys.stderr); os.kill(os.getpid(), {int(signal.SIGKILL)})"
+    script = tmp_path / "killed"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{kill}"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sweep.sys, "executable", str(script))
+    sweep.run_cell(row, [])
+    assert (row["status"], row["reason"], row["log"]) == ("failed", "killed by SIGKILL", "last words")
+    assert "last words" in capfd.readouterr().err
+
+
+def test_when_time_is_out_the_rest_waits(data, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "short"
+
+    def pause(row, more):  # A command that stopped in time: status 0 and no results.
+        assert float(more[more.index("--max-seconds") + 1]) <= 0.2
+        time.sleep(0.3)
+        row["status"] = "finished"
+
+    monkeypatch.setattr(sweep, "run_cell", pause)
+    assert cli.main([*command(data, out, "sae-kmeans,idec", "few"), "--max-seconds", "0.2"]) == 0
+    assert "out of time; the same command with --resume goes on" in capsys.readouterr().out
+    assert [row["status"] for row in rows(out).values()] == ["stopped", "waiting"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "more", "message"),
+    [
+        ("kmeans,nope", "", "methods: must be of kmeans, "),
+        ("kmeans,kmeans", "", "methods: must be distinct, got kmeans,kmeans"),
+        ("kmeans", "--gama 1", "Unrecognized options: --gama"),
+        ("kmeans", "--pretraining.epochs 2", "--pretraining.epochs: must be an option of a method in --methods"),
+        ("kmeans", "--dcec.gamma 2", "--dcec.gamma: must be of a method in --methods, got dcec"),
+        ("idec", "--seeds 0", "seeds: must be a count from 1"),
+        ("idec", "--max-seconds 0", "max-seconds: must be above 0, got 0.0"),
+        ("idec", "--resume --overwrite", "resume: must not be given together with overwrite"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(data, tmp_path, capsys, methods, more, message):
+    out = tmp_path / "never"
+    arguments = f"fit --methods {methods} --data digits --out {out} {more}".split()
+    assert message in error(capsys, arguments)
+    assert not out.exists()
+
+
+def test_other_doors(tmp_path, capsys):
+    assert "data: must be one of digits" in error(capsys, f"fit --methods dcec --data x --out {tmp_path / 'a'}".split())
+    line = error(capsys, f"fit --methods dcec --data digits --out {tmp_path}".split())
+    assert "out: must not exist without --resume or --overwrite" in line
+
+
+def test_flags_go_to_the_methods_that_have_them():
+    words = ["--gamma", "0.5", "--max-steps", "7", "--idec.tolerance=0", "--preset", "quick", "--no-figures"]
+    flags = sweep._flags(words, ["kmeans", "idec"])
+    assert flags == [
+        (["kmeans", "idec"], ["--gamma", "0.5"]),
+        (["idec"], ["--max-steps", "7"]),
+        (["idec"], ["--tolerance=0"]),
+        (["kmeans", "idec"], ["--preset", "quick"]),
+        (["kmeans", "idec"], ["--no-figures"]),
+    ]
