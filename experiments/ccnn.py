@@ -8,8 +8,6 @@ trained on another set's labels, never the target's, in place of ImageNet.
 
 import argparse
 import dataclasses
-import json
-import os
 import subprocess
 import sys
 import time
@@ -63,10 +61,10 @@ VARIANTS = {
     # What the paper leaves open.
     **{f"rate {rate}": Variant("ccnn", {"learning_rate": rate}) for rate in (0.001, 0.01, 1.0)},
     "train all": Variant("ccnn", {"trainable": "all", "learning_rate": 0.001}),
-    "train all, compensate all": Variant("ccnn", {"trainable": "all", "compensation": "all", "learning_rate": 0.001}),
-    "train all, baseline-i": Variant("ccnn-i", {"trainable": "all", "learning_rate": 0.001}),
+    "train and compensate all": Variant("ccnn", {"trainable": "all", "compensation": "all", "learning_rate": 0.001}),
+    "train all of baseline-i": Variant("ccnn-i", {"trainable": "all", "learning_rate": 0.001}),
     "batch norm": Variant("ccnn-norm", {}),
-    "batch norm, its statistics": Variant("ccnn-norm", {"trainable": "all", "batch_statistics": True}),
+    "batch statistics": Variant("ccnn-norm", {"trainable": "all", "batch_statistics": True}),
     "random fc9": Variant("ccnn", {"fc9": "glorot"}),
     "superscripts": Variant("ccnn", {"backtrack": "previous"}),
     "printed gradient": Variant("ccnn", {"gradient": "printed"}),
@@ -148,8 +146,7 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
     )
     key = {"data": data, "variant": variant, "start": start}
     # Figure 7: what each chunk's end shows, kept as it comes; a run that goes on adds the rest.
-    with CURVES.open("a") as file:
-        file.writelines(json.dumps(key | {"epoch": epoch, "nmi_sqrt": nmi}) + "\n" for epoch, nmi in curve.items())
+    common.add(CURVES, [key | {"epoch": epoch, "nmi_sqrt": nmi} for epoch, nmi in curve.items()])
     if not done.finished:
         return False
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
@@ -159,8 +156,7 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
         mine = {name: values[history["lane"] == lane] for name, values in history.items()}
         moved = {name: round(float(np.mean(mine[name])), 6) if name in mine else None for name in ("drift", "length")}
         row |= key | moved | {"unseen": int(mine["unseen"][-1]) if "unseen" in mine else None}
-    with RESULTS.open("a") as file:
-        file.write(record.lines(rows))
+    common.add(RESULTS, rows)
     return True
 
 
@@ -219,7 +215,7 @@ def table() -> str:
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     for data in SEEDS:
         for start in STARTS:
-            for ours, theirs in (("ccnn", "baseline-i"), ("train all", "train all, baseline-i")):
+            for ours, theirs in (("ccnn", "baseline-i"), ("train all", "train all of baseline-i")):
                 pair = [{row["seed"]: row["nmi_sqrt"] for row in found(data, one, start)} for one in (ours, theirs)]
                 both = [seed for seed in pair[0] if None not in (pair[0][seed], pair[1].get(seed))]
                 if len(both) > 1:
@@ -294,8 +290,7 @@ def main() -> None:
     flags.add_argument("--cell", nargs=3, help=argparse.SUPPRESS)
     options = flags.parse_args()
     if options.cell:
-        if options.over == "shard":
-            jax.config.update("jax_num_cpu_devices", os.cpu_count())
+        common.use_cores(options.over)
         run_cell(*options.cell, options.over, options.folder, options.max_seconds)
         return
     if options.figures:

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,8 +132,7 @@ def fit(
         return phase
 
     if pretraining is not None:
-        own = getattr(method.algorithm, "pretraining", pretrain)
-        phase = run("pretrain", own, pretraining, pretrain_keys, variables, pretrained or directory)
+        phase = run("pretrain", pretrainer(method), pretraining, pretrain_keys, variables, pretrained or directory)
         if not phase.finished:
             return Fit(phases, False, None, failed)
         variables = phase.runs.state.variables
@@ -147,6 +146,14 @@ def fit(
     lost = np.array([place is not None for place in failed])[:, None]
     labelings = {name: np.where(lost, np.int32(-1), np.asarray(found[name])) for name in labeling_names(method)}
     return Fit(phases, True, next(iter(labelings.values())), failed, labelings)
+
+
+def steps_per_window(method: Method, config: Any, pretraining: Any, n: int) -> dict[str, int]:
+    """Steps in a window of each phase, for n images."""
+    steps = {"cluster": method.algorithm.schedule(config, n).steps_per_window}
+    if pretraining is not None:
+        steps["pretrain"] = pretrainer(method).schedule(pretraining, n).steps_per_window
+    return steps
 
 
 def labeling_names(method: Method) -> tuple[str, ...]:
@@ -163,6 +170,11 @@ def check_weights(weights: Weights, images: str) -> None:
 def weighted(network: Network, keys: Key, weights: Weights) -> Variables:
     """Fresh arrays for each lane's key, the same first layers in all."""
     return placed(jax.jit(jax.vmap(network.init))(keys), weights)
+
+
+def pretrainer(method: Method) -> Any:
+    """The algorithm that pretrains a method's network."""
+    return getattr(method.algorithm, "pretraining", pretrain)
 
 
 def _about(
@@ -201,7 +213,7 @@ def restored(
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     lanes = (jnp.stack([jax.random.key(seed) for seed in seeds]), None)
     if pretraining is not None:
-        begin = functools.partial(train.start, pretrain, pretraining, network, "map")
+        begin = functools.partial(train.start, pretrainer(method), pretraining, network, "map")
         lanes = (lanes[0], jax.eval_shape(begin, lanes, images).state.variables)
     template = jax.eval_shape(functools.partial(train.start, method.algorithm, config, network, "map"), lanes, images)
     about = _about(method, config, pretraining, shape[1:], seeds) | {"config": dataclasses.asdict(config)}
@@ -211,6 +223,43 @@ def restored(
     if not train.ended(found[0], method.algorithm.schedule(config, shape[0])).all():
         raise ValueError(f"checkpoint: must be of a run that has ended, got one under way in {place}")
     return found[0]
+
+
+def applied(
+    method: Method,
+    config: Any,
+    pretraining: pretrain.Config | None,
+    shape: tuple[int, int, int, int],
+    seeds: tuple[int, ...],
+    directory: str | os.PathLike,
+    lanes: Sequence[int],
+    images: np.ndarray,
+    function: str,
+) -> Any:
+    """The method's "embed" or "predict" of images under some lanes of a finished ``fit``.
+
+    Args:
+      method: as for ``restored``, as are all up to ``directory``.
+      config: of the clustering.
+      pretraining: its settings, or None.
+      shape: of the images it was fitted on, (n, h, w, c).
+      seeds: of the run's lanes.
+      directory: of the checkpoints.
+      lanes: places in ``seeds``.
+      images: uint8 or float32 in [0, 1], (m, h, w, c).
+      function: its name.
+
+    Returns:
+      What it gives, NumPy arrays with a leading axis of lanes.
+
+    Raises:
+      ValueError: as ``restored``.
+    """
+    runs = restored(method, config, pretraining, shape, seeds, directory)
+    states = jax.tree.map(lambda leaf: leaf[jnp.array(lanes)], runs.state)
+    # Lane by lane in a run too unless it was vmapped, and then by the same program to rounding.
+    found = train.apply(method.algorithm, config, build(method, config, shape[1:]), "map", states, images, function)
+    return jax.tree.map(np.asarray, found)
 
 
 def run_phase(

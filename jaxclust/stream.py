@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust import cli, datasets, fit, record, sources, streaming, weights
+from jaxclust import datasets, fit, flags, record, sources, streaming, weights
 from jaxclust.algorithms import METHODS
+from jaxclust.progress import Bars
 
 NAMED = 10
 """Unreadable images that stderr names; ``unreadable.csv`` has all."""
@@ -21,8 +22,8 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
         raise ValueError(f"stream: must be with one of {', '.join(able)}, got {name}")
     if common.pretrained is not None:
         raise ValueError("pretrained: must not be given with stream")
-    seeds = cli._seeds(common.seeds)
-    source = sources.open_source(common.data, cli._size(common.size))
+    seeds = flags.seeds(common.seeds)
+    source = sources.open_source(common.data, flags.size(common.size))
     if not clusters_given:
         if source.labels is None:
             raise ValueError(f"clusters: must be given, since {source.name} has no labels")
@@ -31,7 +32,7 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
         raise ValueError(f"clusters: must be at most the number of images, {len(source)}, got {config.clusters}")
     network = fit.build(method, config, source.shape[1:])
     first = None if common.weights is None else weights.read(common.weights, method.network, network)
-    over = cli._over(common.over, len(seeds))
+    over = flags.over(common.over, len(seeds))
     # Only its length counts from here on, and what says what it is.
     dataset = datasets.Dataset(source.name, source, source.labels)
     wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining, source.fingerprint())
@@ -42,9 +43,9 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
     results = common.out / "results.jsonl"
     if results.exists():
         print(f"{common.out} is finished already")
-        cli._print_table(common.out)
+        print(record.summary(common.out))
         return 0
-    with cli._Bars() as bars:
+    with Bars() as bars:
         done, lost = streaming.fitted(
             method,
             config,
@@ -58,7 +59,7 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
             max_seconds=common.max_seconds,
             progress=bars.show,
         )
-    steps = cli._steps(method, config, pretraining, wanted["stream"])
+    steps = fit.steps_per_window(method, config, pretraining, wanted["stream"])
     record.write(common.out / "history.csv", record.history_csv(done, seeds, steps))
     if not done.finished:
         print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
@@ -79,5 +80,5 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
         dataset = dataset._replace(images=read, labels=None if source.labels is None else source.labels[read])
     rows = record.rows(wanted, dataset, done, steps["cluster"])
     record.write_rows(results, [row | {"unreadable": len(lost)} for row in rows])
-    cli._print_table(common.out)
+    print(record.summary(common.out))
     return 0

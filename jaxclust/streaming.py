@@ -90,7 +90,7 @@ def fitted(
         variables = fit.weighted(network, pretrain_keys, weights)
     phases: dict[str, fit.Phase] = {}
     failed: list[tuple[str, int] | None] = [None] * len(seeds)
-    settings = [("pretrain", pretrain, pretraining, pretrain_keys)] if pretraining is not None else []
+    settings = [("pretrain", fit.pretrainer(method), pretraining, pretrain_keys)] if pretraining is not None else []
     settings.append(("cluster", method.algorithm, config, cluster_keys))
     for number, (name, algorithm, own, lane_keys) in enumerate(settings):
         order = 2 * seeds[0] + number

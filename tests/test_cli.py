@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxclust import cli, record
+from jaxclust import cli, flags, record
 
 # Small enough for a test: a few epochs and windows of the real methods.
 SMALL = "--pretraining.epochs 3 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 20 --tolerance 0"
@@ -262,7 +262,7 @@ def test_methods_are_listed(capsys):
     ("text", "seeds"), [("5", (0, 1, 2, 3, 4)), ("0,3,7", (0, 3, 7)), ("3,", (3,)), ("1", (0,)), ("2, 9", (2, 9))]
 )
 def test_seeds(text, seeds):
-    assert cli._seeds(text) == seeds
+    assert flags.seeds(text) == seeds
 
 
 @pytest.mark.parametrize(

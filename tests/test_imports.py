@@ -17,7 +17,7 @@ LAYERS = {
     **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "fit"), 4),
     **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
     **dict.fromkeys(("sources", "streaming", "transfer", "weights"), 4),
-    **dict.fromkeys(("auto", "cli", "stream", "sweep"), 5),
+    **dict.fromkeys(("auto", "cli", "flags", "progress", "stream", "sweep"), 5),
 }
 ASIDE = {"metrics", "selection", "stats"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
