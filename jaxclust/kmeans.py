@@ -150,7 +150,24 @@ def minibatch_update(centroids: jax.Array, counts: jax.Array, x: jax.Array) -> t
     Returns:
       The new centroids and counts. A centroid without samples in the batch stays.
     """
-    members = jax.nn.one_hot(hard_assignment(squared_distances(x, centroids)), centroids.shape[0], dtype=jnp.float32)
+    return running_means(centroids, counts, x, hard_assignment(squared_distances(x, centroids)))
+
+
+def running_means(
+    centroids: jax.Array, counts: jax.Array, x: jax.Array, labels: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Moves each centroid by its points, one after the other, at a rate of ``1 / count`` (Sculley 2010, lines 9 to 14).
+
+    Args:
+      centroids: float32, (k, d).
+      counts: points each centroid has seen, int32, (k,).
+      x: points, float32, (b, d).
+      labels: each point's centroid, int32, (b,).
+
+    Returns:
+      The new centroids and counts, in closed form: see ``minibatch_update``.
+    """
+    members = jax.nn.one_hot(labels, centroids.shape[0], dtype=jnp.float32)
     size = jnp.sum(members, axis=0)
     counts = counts + size.astype(jnp.int32)
     movement = jnp.matmul(members.T, x, precision=HIGHEST) - size[:, None] * centroids

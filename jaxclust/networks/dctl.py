@@ -1,0 +1,129 @@
+"""The network of deep convolutional transform learning: one or two layers of a few filters, and no decoder."""
+
+import math
+from functools import lru_cache
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxclust.images import scaled
+from jaxclust.networks.layers import conv
+from jaxclust.networks.pooling import max_pool_any
+from jaxclust.types import Network, Variables
+
+Mixing = Literal["mixed", "separate"]
+Layout = Literal["grid", "line"]
+Pooling = Literal["ceil", "floor"]
+Start = Literal["glorot", "orthonormal"]
+
+DENSE = 4
+"""On maps of at most this many times a filter's size, a product of whole maps is faster than a convolution."""
+
+
+@lru_cache
+def dctl(
+    shape: tuple[int, int, int],
+    embedding: int | None = None,
+    *,
+    layers: int = 2,
+    filters: int = 3,
+    kernel: int = 9,
+    mixing: Mixing = "mixed",
+    layout: Layout = "grid",
+    pooling: Pooling = "ceil",
+    start: Start = "glorot",
+) -> Network:
+    """Layers of zero-padded filters without bias and 2x2 max pooling, SELU after the first (DCTL, section 3).
+
+    Each array of the params is a layer's filters, float32 (rows, columns, channels, filters): reshaped to
+    (rows * columns * channels, filters) it is the paper's T_i.
+
+    Args:
+      shape: (h, w, c) of the images; a vector of features comes as a grid, see ``jaxclust.features``.
+      embedding: ignored, so that every factory is called alike: the last maps, flattened, are the features.
+      layers: 1 or 2.
+      filters: of each layer.
+      kernel: a filter has kernel x kernel entries on a grid, 1 x kernel on a line.
+      mixing: how the second layer's filters meet the first's maps: "mixed", each reads them all (T_2 is 243 x 3), or
+        "separate", the m-th filter reads the m-th map (81 x 3).
+      layout: "grid", the images as they are; "line", each channel's pixels in a row.
+      pooling: an odd last row or column is pooled with itself ("ceil") or dropped ("floor").
+      start: Glorot-uniform filters, or random orthogonal ones of norm 1 / sqrt(2), where the penalty is least.
+
+    Returns:
+      The network, without a decoder; ``activations`` names the map after each layer.
+
+    Raises:
+      ValueError: an argument breaks its rule, or the images have fewer pixels than a filter.
+    """
+    del embedding
+    if layers not in (1, 2):
+        raise ValueError(f"layers: must be 1 or 2, got {layers}")
+    if kernel < 1:
+        raise ValueError(f"kernel: must be at least 1, got {kernel}")
+    size = (kernel, kernel) if layout == "grid" else (1, kernel)
+    if shape[0] * shape[1] < math.prod(size):
+        raise ValueError(
+            f"kernel: a filter of {size[0]} x {size[1]} must not cover more than the {shape[0] * shape[1]} features, "
+            f"got {shape[0]} x {shape[1]}"
+        )
+    # The logarithm of a determinant needs as many rows as filters.
+    most = math.prod(size) * (1 if mixing == "separate" and layers == 2 else shape[2])
+    if not 1 <= filters <= most:
+        raise ValueError(f"filters: must be from 1 to a filter's number of entries, {most}, got {filters}")
+    inputs = [shape[2], filters if mixing == "mixed" else 1][:layers]
+
+    def init(key: jax.Array) -> Variables:
+        keys = jax.random.split(key, layers)
+        names = [f"layer{i}" for i in range(1, layers + 1)]
+        shapes = [(*size, channels, filters) for channels in inputs]
+        return Variables({name: _filters(*each, start) for name, *each in zip(names, keys, shapes, strict=True)}, {})
+
+    def maps(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
+        x, found = scaled(images), {}
+        if layout == "line":
+            x = x.reshape(x.shape[0], 1, -1, x.shape[3])
+        for i in range(1, layers + 1):
+            weights = variables.params[f"layer{i}"]
+            if i == 2 and mixing == "separate":
+                weights = weights * jnp.eye(filters, dtype=jnp.float32)
+            x = _layer(x, weights, pooling)
+            x = found[f"layer{i}"] = jax.nn.selu(x) if i == 1 else x
+        return found
+
+    def encode(variables: Variables, images: jax.Array, train: bool) -> tuple[jax.Array, dict]:
+        del train
+        return maps(variables, images)[f"layer{layers}"].reshape(images.shape[0], -1), variables.stats
+
+    return Network(init, encode, None, maps)
+
+
+def _filters(key, shape, start):
+    if start == "glorot":
+        return jax.nn.initializers.glorot_uniform()(key, shape, jnp.float32)
+    return jax.nn.initializers.orthogonal(math.sqrt(0.5))(key, shape, jnp.float32)
+
+
+def _layer(x, filters, pooling):
+    """Zero-padded filters and 2x2 max pooling of maps (n, h, w, c)."""
+    n, height, width, channels = x.shape
+    if height * width > DENSE * math.prod(filters.shape[:2]):
+        return max_pool_any(_even(conv(x, filters), pooling))
+    # The filters as a matrix: what they make of each pixel alone. A matrix for each of the four places of a pooling
+    # window, so that pooling is a maximum of four products, without strides.
+    pixels = jnp.eye(height * width * channels, dtype=jnp.float32).reshape(-1, height, width, channels)
+    columns = _even(conv(pixels, filters), pooling)
+    columns = jnp.pad(columns, [(0, 0), *((0, size % 2) for size in columns.shape[1:3]), (0, 0)], mode="edge")
+    rows, height, width, outputs = columns.shape
+    columns = columns.reshape(rows, height // 2, 2, width // 2, 2, outputs).transpose(2, 4, 0, 1, 3, 5)
+    a, b, c, d = (x.reshape(n, -1) @ place for place in columns.reshape(4, rows, -1))
+    return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d)).reshape(n, height // 2, width // 2, outputs)
+
+
+def _even(x, pooling):
+    """Maps without the odd last row and column, where pooling drops them; one row stays."""
+    if pooling == "ceil":
+        return x
+    height, width = (size - size % 2 or size for size in x.shape[1:3])
+    return x[:, :height, :width]
