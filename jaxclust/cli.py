@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from jaxclust import datasets, events, fit, pretrain, record, train
+from jaxclust import datasets, events, fit, record, train
 from jaxclust.algorithms import METHODS, configured
 
 MOST_SEEDS = 1000
@@ -40,6 +40,8 @@ class _Common:
     """How many (5: seeds 0 to 4), or which (0,3,7; or 3, for that one)."""
     size: str | None = None
     """Height,width to which a folder's images are scaled and cropped, or one number for both."""
+    features: str | None = None
+    """Features in the images' place: dsift-pca, or the path of an .npy file with a row for each image."""
     preset: str = "paper"
     """paper: the published settings; quick: fewer pretraining epochs, nothing else."""
     over: Literal["auto", "vmap", "map", "shard"] = "auto"
@@ -202,6 +204,11 @@ def _fit(name: str, arguments: list[str]) -> int:
     if common.max_seconds is not None and not common.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {common.max_seconds}")
     dataset = datasets.load(common.data, _size(common.size))
+    pictures = dataset.images
+    if common.features is not None:
+        from jaxclust import features
+
+        dataset = features.replaced(dataset, common.features)
     if not any(argument.split("=")[0] == "--clusters" for argument in arguments):
         if dataset.classes is None:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
@@ -212,6 +219,8 @@ def _fit(name: str, arguments: list[str]) -> int:
     over = _over(common.over, len(seeds))
     fit.build(method, config, dataset.images.shape[1:])
     wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining)
+    if common.features is not None:
+        wanted["features"] = Path(common.features).name
     if common.pretrained is not None and common.pretrained.resolve() == common.out.resolve():
         raise ValueError(f"pretrained: must be another folder than out, got {common.pretrained}")
     pretrained = None if common.pretrained is None else _pretrained(common.pretrained, wanted, method.network)
@@ -251,7 +260,7 @@ def _fit(name: str, arguments: list[str]) -> int:
         # Rows before pictures: whatever becomes of those, the results are there.
         record.write_rows(results, rows)
         if common.figures:
-            _figures(common.out / "figures", method, config, dataset, done, seeds, bars)
+            _figures(common.out / "figures", method, config, dataset, pictures, done, seeds, bars)
     _print_table(common.out)
     for row in rows:
         if row["largest_cluster"] is not None and row["largest_cluster"] > record.COLLAPSED:
@@ -268,7 +277,10 @@ def _predict(arguments: list[str]) -> int:
         raise ValueError(f"out: must not exist without --overwrite, nor be a folder, got {options.out}")
     if not options.out.parent.is_dir():
         raise ValueError(f"out: must be in a folder that exists, got {options.out}")
-    height, width, channels = record.read_settings(options.directory)["data"]["shape"][1:]
+    settings = record.read_settings(options.directory)
+    if settings.get("features") is not None:
+        raise ValueError(f"run: must be on images to take new ones, {options.directory} is on {settings['features']}")
+    height, width, channels = settings["data"]["shape"][1:]
     dataset = datasets.load(options.data, (height, width), channels, least=1)
     seed, predicted = predict(options.directory, dataset.images, options.seed)
     record.write(options.out, table(dataset.files or range(len(dataset.images)), predicted))
@@ -304,7 +316,7 @@ def _steps(method: Any, config: Any, pretraining: Any, n: int) -> dict[str, int]
     """Steps in a window of each phase."""
     steps = {"cluster": method.algorithm.schedule(config, n).steps_per_window}
     if pretraining is not None:
-        steps["pretrain"] = pretrain.schedule(pretraining, n).steps_per_window
+        steps["pretrain"] = fit.pretraining_of(method).schedule(pretraining, n).steps_per_window
     return steps
 
 
@@ -324,11 +336,12 @@ def _figures(
     method: Any,
     config: Any,
     dataset: datasets.Dataset,
+    pictures: np.ndarray,
     done: fit.Fit,
     seeds: Sequence[int],
     bars: "_Bars",
 ) -> None:
-    """Curves of all seeds; embedding and contact sheets of the first that did not fail."""
+    """Curves of all seeds; embedding and contact sheets, of the pictures, of the first that did not fail."""
     try:
         from jaxclust import plots
     except ImportError:
@@ -355,7 +368,7 @@ def _figures(
     for cluster in range(config.clusters):
         members = np.flatnonzero(labels == cluster)
         chosen = np.random.default_rng(cluster).permutation(members)[:100]
-        plots.contact_sheet(folder / f"cluster-{cluster:0{digits}d}.png", dataset.images[chosen])
+        plots.contact_sheet(folder / f"cluster-{cluster:0{digits}d}.png", pictures[chosen])
         bars.step()
 
 

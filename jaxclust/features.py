@@ -24,8 +24,8 @@ PATCH, STEP = 16, 8
 """Pixels of a descriptor's side, and between two descriptors (ours)."""
 LEAST_SIDE = 40
 """Smaller images are enlarged by a whole factor until their shorter side has this many pixels (ours)."""
-_SETTINGS = ("1", DIMENSIONS, PATCH, STEP, LEAST_SIDE)
-"""What the cached features depend on beside the images; the first entry is the version of this code."""
+SETTINGS = ("1", DIMENSIONS, PATCH, STEP, LEAST_SIDE)
+"""What the features depend on beside the images; the first entry is the version of this code."""
 
 
 def replaced(dataset: Dataset, which: str) -> Dataset:
@@ -143,7 +143,7 @@ def cached(images: np.ndarray) -> np.ndarray:
     jaxclust in $XDG_CACHE_HOME or ~/.cache. What cannot be read there is computed again; where nothing can be written,
     nothing is kept.
     """
-    digest = hashlib.sha256(repr((*_SETTINGS, images.shape, str(images.dtype))).encode())
+    digest = hashlib.sha256(repr((*SETTINGS, images.shape, str(images.dtype))).encode())
     digest.update(np.ascontiguousarray(images).tobytes())
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxclust"
     folder = Path(os.environ.get("JAXCLUST_CACHE") or folder)

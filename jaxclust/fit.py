@@ -61,8 +61,17 @@ class Fit(NamedTuple):
 
 
 def build(method: Method, config: Any, shape: tuple[int, int, int]) -> Network:
-    """The method's network for images of shape (h, w, c); as wide in the middle as there are clusters."""
-    return method.network(tuple(shape), config.clusters)
+    """The method's network for images of shape (h, w, c); as wide in the middle as there are clusters.
+
+    An algorithm whose config describes its network too says by ``network_settings(config)`` what the factory is given.
+    """
+    settings = getattr(method.algorithm, "network_settings", None)
+    return method.network(tuple(shape), config.clusters, **({} if settings is None else settings(config)))
+
+
+def pretraining_of(method: Method) -> Any:
+    """The module that pretrains for a method: its algorithm's own, or ``pretrain``."""
+    return getattr(method.algorithm, "pretraining", pretrain)
 
 
 def fit(
@@ -124,8 +133,7 @@ def fit(
 
     variables = None
     if pretraining is not None:
-        own = getattr(method.algorithm, "pretraining", pretrain)
-        phase = run("pretrain", own, pretraining, pretrain_keys, None, pretrained or directory)
+        phase = run("pretrain", pretraining_of(method), pretraining, pretrain_keys, None, pretrained or directory)
         if not phase.finished:
             return Fit(phases, False, None, failed)
         variables = phase.runs.state.variables
@@ -182,7 +190,7 @@ def restored(
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     lanes = (jnp.stack([jax.random.key(seed) for seed in seeds]), None)
     if pretraining is not None:
-        begin = functools.partial(train.start, pretrain, pretraining, network, "map")
+        begin = functools.partial(train.start, pretraining_of(method), pretraining, network, "map")
         lanes = (lanes[0], jax.eval_shape(begin, lanes, images).state.variables)
     template = jax.eval_shape(functools.partial(train.start, method.algorithm, config, network, "map"), lanes, images)
     about = _about(method, config, pretraining, shape[1:], seeds) | {"config": dataclasses.asdict(config)}

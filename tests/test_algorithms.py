@@ -10,6 +10,7 @@ import pytest
 
 from jaxclust import fit, pretrain
 from jaxclust.algorithms import ALGORITHMS, METHODS, configured, dcec
+from jaxclust.networks import dctl as dctl_network
 from jaxclust.networks import jule as jule_network
 from jaxclust.networks import pixels, sae
 
@@ -36,7 +37,10 @@ def small(name):
     """A method's module, settings and a network small enough for a test."""
     config, _ = configured(name, clusters=4)
     factory = METHODS[name].network
-    network = factory((8, 8, 1)) if factory in (pixels, jule_network) else NETWORK
+    if name == "dctl":
+        config = dataclasses.replace(config, kernel=3)
+    own = factory in (pixels, jule_network, dctl_network)
+    network = fit.build(METHODS[name], config, (8, 8, 1)) if own else NETWORK
     fields = {field.name for field in dataclasses.fields(config)}
     smaller = {field: value for field, value in (("batch", 32), ("restarts", 2)) if field in fields}
     return METHODS[name].algorithm, dataclasses.replace(config, **smaller), network
@@ -47,8 +51,9 @@ def test_state_keeps_its_tree_shapes_and_dtypes(name, images):
     algorithm, config, network = small(name)
     before = jax.eval_shape(lambda: algorithm.init(config, network, KEY, None, images))
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(before))
-    rows = jnp.arange(32, dtype=jnp.int32)
-    if algorithm.schedule(config, len(images)).max_windows:
+    schedule = algorithm.schedule(config, len(images))
+    rows = jnp.arange(schedule.batch, dtype=jnp.int32)
+    if schedule.max_windows:
         after, info = jax.eval_shape(lambda s: algorithm.step(config, network, KEY, s, images[rows], rows), before)
         chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
         assert all(leaf.shape == () for leaf in info)
