@@ -53,8 +53,7 @@ def run_cells(results: Path, seeds: Mapping[str, Sequence[int]], options: argpar
         if data not in seeds:
             raise ValueError(f"data: must be of {', '.join(seeds)}, got {data!r}")
         configured(name)
-    if options.over == "shard":
-        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    use_cores(options.over)
     deadline = time.monotonic() + options.max_seconds
     for data, name in cells:
         if not _run_cell(results, data, name, tuple(seeds[data]), options.over, options.folder, deadline):
@@ -104,10 +103,7 @@ def run_cell(
       ValueError: the rows that are there were made with other settings.
     """
     data, name = dataset.name, wanted["method"]
-    present = cell(rows(results), data, name)
-    if present:
-        if {row["config_hash"] for row in present} != {record.digest(wanted)}:
-            raise ValueError(f"rows: {results} has {name} on {data} with other settings; remove them to run it again")
+    if finished(results, wanted, data=data, method=name):
         return True, None
 
     def show(phase, event):
@@ -132,11 +128,30 @@ def run_cell(
         return False, None
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
     found = record.rows(wanted, dataset, done, steps)
-    if "input" in wanted:
-        found = [row | {"input": wanted["input"]} for row in found]
-    with results.open("a") as file:
-        file.write(record.lines(found))
+    add(results, [row | {"input": wanted["input"]} for row in found] if "input" in wanted else found)
     return True, done
+
+
+def use_cores(over: str) -> None:
+    """Makes a device of each CPU core where seeds are spread over devices."""
+    if over == "shard":
+        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+
+
+def finished(results: Path, wanted: dict[str, Any], **cell: str) -> bool:
+    """Whether the rows of a cell, those with these entries, are there; ValueError if they have other settings."""
+    present = [row for row in rows(results) if all(row.get(name) == value for name, value in cell.items())]
+    if present and {row["config_hash"] for row in present} != {record.digest(wanted)}:
+        raise ValueError(
+            f"rows: {results} has {', '.join(cell.values())} with other settings; remove them to run it again"
+        )
+    return bool(present)
+
+
+def add(results: Path, new: list[dict[str, Any]]) -> None:
+    """Appends rows to the results."""
+    with results.open("a") as file:
+        file.write(record.lines(new))
 
 
 def rows(results: Path) -> list[dict[str, Any]]:

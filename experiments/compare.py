@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from jaxclust import compare, record, report, sweep
+from experiments import common
+from jaxclust import compare, fit, record, report, sweep
 from jaxclust.algorithms import METHODS
 from jaxclust.compare import cells, tables
 
@@ -20,21 +21,12 @@ RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
 SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
 
 
-def rows() -> list[dict]:
-    """Those that are there."""
-    return record.read_rows(RESULTS) if RESULTS.exists() else []
-
-
 def missing(data: str, methods: list[str]) -> list[str]:
     """The methods without all their rows on a data set."""
-    present = [row["method"] for row in rows() if row["data"] == data]
-    return [name for name in methods if present.count(_first(name)) < SEEDS[data]]
-
-
-def _first(name: str) -> str:
-    """How a method's rows name it: of one with several labelings the first."""
-    labeling = getattr(METHODS[name].algorithm, "LABELINGS", ("",))[0]
-    return f"{name}-{labeling}" if labeling else name
+    present = [row["method"] for row in common.rows(RESULTS) if row["data"] == data]
+    # Of a method with several labelings the first.
+    called = {name: record.row_name(name, fit.labeling_names(METHODS[name])[0]) for name in methods}
+    return [name for name in methods if present.count(called[name]) < SEEDS[data]]
 
 
 def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
@@ -72,7 +64,7 @@ def main() -> None:
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else options.data.split(","):
         run(data, options.methods.split(","), options.folder, deadline)
-    if not rows():
+    if not common.rows(RESULTS):
         sys.exit(f"{RESULTS} has no rows yet")
     found, notes = cells.read([str(RESULTS)])
     print(tables.FORMATS[options.format](compare.comparison(found, compare.Options(), notes)))

@@ -2,8 +2,6 @@
 
 import argparse
 import dataclasses
-import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -44,25 +42,20 @@ def run(data: str, seeds: tuple[int, ...], options: argparse.Namespace) -> None:
     for name in names:
         if name not in VARIANTS:
             raise ValueError(f"variants: must be of {', '.join(VARIANTS)}, got {name!r}")
-    if options.over == "shard":
-        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    common.use_cores(options.over)
     deadline = time.monotonic() + options.max_seconds
     dataset = datasets.load(data)
     for name in names:
         config, pretraining = settings(dataset, name)
         wanted = record.settings("dbc", name, dataset, seeds, options.over, config, pretraining)
-        present = [row for row in common.rows(RESULTS) if (row["data"], row["variant"]) == (data, name)]
-        if present:
-            if {row["config_hash"] for row in present} != {record.digest(wanted)}:
-                raise ValueError(f"rows: {RESULTS} has {name} on {data} with other settings; remove them")
+        if common.finished(RESULTS, wanted, data=data, variant=name):
             continue
         rows = _run_variant(dataset, name, seeds, options.over, options.folder, deadline)
         if rows is None:
             print("out of time; the same command goes on", file=sys.stderr)
             return
         shared = {"data": data, "variant": name, "config_hash": record.digest(wanted), "versions": record.versions()}
-        with RESULTS.open("a") as file:
-            file.writelines(json.dumps(shared | row) + "\n" for row in rows)
+        common.add(RESULTS, [shared | row for row in rows])
 
 
 def settings(dataset: datasets.Dataset, variant: str) -> tuple[dbc.Config, Any]:

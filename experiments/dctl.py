@@ -12,13 +12,11 @@ Rows say which in "input". Extended Yale B has 38 persons here and 2,432 images,
 
 import argparse
 import dataclasses
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from experiments import common
@@ -108,12 +106,11 @@ def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> b
         history = done.phases["cluster"].history
         lanes = [history["loss"][history["lane"] == lane] for lane in range(len(wanted["seeds"]))]
         rounds = zip(wanted["seeds"], lanes, strict=True)
-        with ROUNDS.open("a") as file:
-            rows = [
-                {"data": data, "method": name, "seed": seed, "objective": [float(f"{x:.6g}") for x in loss]}
-                for seed, loss in rounds
-            ]
-            file.write(record.lines(rows))
+        rows = [
+            {"data": data, "method": name, "seed": seed, "objective": [float(f"{x:.6g}") for x in loss]}
+            for seed, loss in rounds
+        ]
+        common.add(ROUNDS, rows)
     return ready
 
 
@@ -207,8 +204,7 @@ def main() -> None:
         for what, given, allowed in (("data", data, SEEDS), ("methods", name, methods)):
             if given not in allowed and not options.open:
                 raise ValueError(f"{what}: must be of {', '.join(allowed)}, got {given!r}")
-    if options.over == "shard":
-        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    common.use_cores(options.over)
     deadline = time.monotonic() + options.max_seconds
     for data, name in [] if options.table else cells:
         if not run(data, name, options, deadline):

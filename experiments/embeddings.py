@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -30,10 +29,8 @@ def draw(path: Path, data: str, names: Sequence[str], seeds: Sequence[int], fold
     for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
         method = METHODS[name]
         config, pretraining = configured(name, clusters=dataset.classes)
-        runs = fit.restored(method, config, pretraining, dataset.images.shape, tuple(seeds), folder / data / name)
-        state = jax.tree.map(lambda leaf: leaf[0], runs.state)
-        network = fit.build(method, config, dataset.images.shape[1:])
-        features = np.asarray(method.algorithm.embed(config, network, state, dataset.images[some]))
+        shape, place, images = dataset.images.shape, folder / data / name, dataset.images[some]
+        (features,) = fit.applied(method, config, pretraining, shape, tuple(seeds), place, [0], images, "embed")
         axes.scatter(*plots.in_two_dimensions(features).T, c=dataset.labels[some], cmap="tab10", s=8, linewidths=0)
         axes.set_title(name, loc="left")
         axes.set_xticks([])

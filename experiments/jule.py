@@ -14,13 +14,11 @@ here, at 128x128 in the paper.
 
 import argparse
 import dataclasses
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from experiments import common
@@ -93,12 +91,7 @@ def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: flo
     dataset, config = settings(data, variant)
     method, seeds = METHODS["jule"], tuple(SEEDS[data])
     wanted = record.settings("jule", variant, dataset, seeds, options.over, config, None)
-    present = [row for row in common.rows(RESULTS) if (row["data"], row["preset"]) == (data, variant)]
-    if present:
-        if {row["config_hash"] for row in present} != {record.digest(wanted)}:
-            raise ValueError(
-                f"rows: {RESULTS} has {variant} on {data} with other settings; remove them to run it again"
-            )
+    if common.finished(RESULTS, wanted, data=data, preset=variant):
         return True
 
     def show(phase, event):
@@ -121,14 +114,8 @@ def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: flo
     if not done.finished:
         return False
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
-    add(record.rows(wanted, dataset, done, steps))
+    common.add(RESULTS, record.rows(wanted, dataset, done, steps))
     return True
-
-
-def add(rows: list[dict[str, Any]]) -> None:
-    """Appends rows to the results."""
-    with RESULTS.open("a") as file:
-        file.write(record.lines(rows))
 
 
 def tables() -> str:
@@ -172,8 +159,7 @@ def main() -> None:
                 raise ValueError(
                     f"{'data' if known is SEEDS else 'methods'}: must be of {', '.join(known)}, got {name!r}"
                 )
-    if options.over == "shard":
-        jax.config.update("jax_num_cpu_devices", os.cpu_count())
+    common.use_cores(options.over)
     from experiments import jule_features
 
     if options.figure:

@@ -41,7 +41,7 @@ def run(names: Sequence[str], methods: Sequence[str], folder: Path | None) -> No
                 features = unit(dataset.images) if folder is None else embedded(data, seed, dataset.images, folder)
                 clock = time.perf_counter()
                 labels = clustering(name, features, dataset.classes, seed)
-                jule.add([row(dataset, name, preset, seed, labels, time.perf_counter() - clock)])
+                common.add(jule.RESULTS, [row(dataset, name, preset, seed, labels, time.perf_counter() - clock)])
                 print(f"{data} {name} on {preset}, seed {seed}: done", flush=True)
 
 
@@ -119,7 +119,7 @@ def transfer(names: Sequence[str], folder: Path) -> None:
                 clock = time.perf_counter()
                 labels, _ = agglomerative.graph_degree_linkage(features, dataset.classes, local_weight=1.0)
                 rows.append(row(dataset, title, preset, seed, labels, time.perf_counter() - clock))
-        jule.add(rows)
+        common.add(jule.RESULTS, rows)
         print(f"{preset}: done", flush=True)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust import cli, record, selection, sweep
+from jaxclust import flags, record, selection, sweep
 from jaxclust.compare import Parser, cells
 
 
@@ -38,10 +38,10 @@ def command(method: str, arguments: Sequence[str]) -> int:
     numbers = _range(options.cluster_range)
     if options.max_seconds is not None and not options.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")
-    if len(cli._seeds(options.seeds)) < 2:
+    if len(flags.seeds(options.seeds)) < 2:
         raise ValueError(f"seeds: must be at least 2, whose agreement is the measure, got {options.seeds!r}")
     common = ["--data", options.data, "--seeds", options.seeds, "--no-baseline", *rest]
-    cli._parse(method, [*common, "--out", str(options.out), "--clusters", "2"])  # A wrong flag ends here.
+    flags.parse(method, [*common, "--out", str(options.out), "--clusters", "2"])  # A wrong flag ends here.
     if options.out.exists() and not options.resume:
         raise ValueError(f"out: must not exist without --resume, got {options.out}")
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
@@ -50,7 +50,7 @@ def command(method: str, arguments: Sequence[str]) -> int:
         folder = options.out / f"k-{k}"
         row = {"method": method, "data": f"{options.data}, {k} clusters", "status": "waiting", "reason": None}
         row["arguments"] = [*common, "--clusters", str(k), "--out", str(folder)]
-        _run(row, folder, deadline)
+        sweep.run_cell(row, folder, deadline)
         if row["status"] != "finished":
             rows.append({"clusters": k, "stability": None, "reason": row["reason"] or row["status"]})
             continue
@@ -84,18 +84,6 @@ def _range(text: str) -> range:
     if not (comma and low.isdecimal() and high.isdecimal() and 2 <= int(low) < int(high)):
         raise ValueError(f"cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got {text!r}")
     return range(int(low), int(high) + 1)
-
-
-def _run(row: dict[str, Any], folder: Path, deadline: float | None) -> None:
-    left = None if deadline is None else deadline - time.monotonic()
-    if left is not None and left <= 0:
-        return
-    more = ["--resume"] if folder.exists() else []
-    if left is not None:
-        more += ["--max-seconds", f"{left:.3f}"]
-    sweep.run_cell(row, more)
-    if row["status"] == "finished" and not (folder / "results.jsonl").exists():
-        row["status"] = "stopped"
 
 
 def _print(rows: list[dict[str, Any]], chosen: int | None, out: Path) -> None:

@@ -9,7 +9,9 @@ import importlib.util
 import os
 import sys
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,16 @@ def read(name: str, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     Raises:
       Unavailable: the set is not prepared and lacks packages or a connection to be, or is there as TFRecords.
     """
+    examples = [example for source in sources(name, splits) for example in source]
+    return np.stack([one["image"] for one in examples]), np.array([one["label"] for one in examples], np.int64)
+
+
+def sources(name: str, splits: tuple[str, ...]) -> list[Sequence[dict[str, Any]]]:
+    """Each split's examples by their place, read one at a time; prepares the set where it must.
+
+    Raises:
+      Unavailable: as for ``read``; the set may also not exist.
+    """
     import tensorflow_datasets as tfds
 
     where = {"data_dir": os.environ.get("TFDS_DATA_DIR")}
@@ -47,11 +59,9 @@ def read(name: str, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         if not Path(builder.data_path).exists():
             _check_preparable(builder.URL)
         try:
-            sources = tfds.data_source(name, split=list(splits), **where, builder_kwargs=how)
+            return tfds.data_source(name, split=list(splits), **where, builder_kwargs=how)
         except (OSError, tfds.download.DownloadError) as error:
             raise Unavailable(f"could not get {name} ({error})") from error
-        examples = [example for source in sources for example in source]
-    return np.stack([one["image"] for one in examples]), np.array([one["label"] for one in examples], np.int64)
 
 
 def _check_preparable(address: str) -> None:

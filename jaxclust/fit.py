@@ -5,7 +5,7 @@ import functools
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from jaxclust import checkpoint, pretrain, train
 from jaxclust.algorithms import Method
-from jaxclust.types import Network
+from jaxclust.types import Key, Network, Variables
+from jaxclust.weights import Weights, placed
 
 CHECKPOINT_SECONDS = 60.0
 """Between two checkpoints of a run that goes on; a phase's end and an early stop always write one."""
@@ -69,11 +70,6 @@ def build(method: Method, config: Any, shape: tuple[int, int, int]) -> Network:
     return method.network(tuple(shape), config.clusters, **({} if settings is None else settings(config)))
 
 
-def pretraining_of(method: Method) -> Any:
-    """The module that pretrains for a method: its algorithm's own, or ``pretrain``."""
-    return getattr(method.algorithm, "pretraining", pretrain)
-
-
 def fit(
     method: Method,
     config: Any,
@@ -84,6 +80,7 @@ def fit(
     over: train.Over | None = None,
     directory: str | os.PathLike | None = None,
     pretrained: str | os.PathLike | None = None,
+    weights: Weights | None = None,
     max_seconds: float | None = None,
     progress: Progress | None = None,
 ) -> Fit:
@@ -102,11 +99,13 @@ def fit(
       directory: where checkpoints are kept, one folder a phase, and looked for to go on from.
       pretrained: another ``directory`` for the pretraining, shared by methods with the same network, seeds, images and
         settings: used if it is finished there, done there otherwise.
+      weights: of the network's first layers, the same for all seeds; the rest starts afresh.
       max_seconds: stop after the chunk in which this is passed, with a checkpoint.
       progress: called as the run goes.
 
     Raises:
-      ValueError: an argument breaks its rule, or a checkpoint cannot be used.
+      ValueError: an argument breaks its rule, a checkpoint cannot be used, or the weights were trained on the labels of
+        these very images.
     """
     deadline = None if max_seconds is None else time.perf_counter() + max_seconds
     network = build(method, config, images.shape[1:])
@@ -116,13 +115,18 @@ def fit(
     pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     about = _about(method, config, pretraining, images.shape[1:], seeds)
     about |= {"images": [len(images), hashlib.sha256(np.asarray(images).tobytes()).hexdigest()], "over": over}
+    variables = None
+    if weights is not None:
+        check_weights(weights, about["images"][1])
+        about["weights"] = weights.digest
+        variables = weighted(network, pretrain_keys, weights)
     phases: dict[str, Phase] = {}
     failed: list[tuple[str, int] | None] = [None] * len(seeds)
 
     def run(name, algorithm, settings, keys, variables, directory):
         place = None if directory is None else Path(directory) / name
         mine = about | ({"config": dataclasses.asdict(config)} if name == "cluster" else {})
-        phase = _phase(
+        phase = run_phase(
             name, algorithm, settings, network, keys, images, variables, over, failed, place, mine, deadline, progress
         )
         phases[name] = phase
@@ -131,9 +135,8 @@ def fit(
                 failed[lane] = (name, int(step))
         return phase
 
-    variables = None
     if pretraining is not None:
-        phase = run("pretrain", pretraining_of(method), pretraining, pretrain_keys, None, pretrained or directory)
+        phase = run("pretrain", pretrainer(method), pretraining, pretrain_keys, variables, pretrained or directory)
         if not phase.finished:
             return Fit(phases, False, None, failed)
         variables = phase.runs.state.variables
@@ -149,9 +152,33 @@ def fit(
     return Fit(phases, True, next(iter(labelings.values())), failed, labelings)
 
 
+def steps_per_window(method: Method, config: Any, pretraining: Any, n: int) -> dict[str, int]:
+    """Steps in a window of each phase, for n images."""
+    steps = {"cluster": method.algorithm.schedule(config, n).steps_per_window}
+    if pretraining is not None:
+        steps["pretrain"] = pretrainer(method).schedule(pretraining, n).steps_per_window
+    return steps
+
+
 def labeling_names(method: Method) -> tuple[str, ...]:
     """Names of the labelings a run of the method gives, the one that counts first; "" where there is one."""
     return getattr(method.algorithm, "LABELINGS", ("",))
+
+
+def check_weights(weights: Weights, images: str) -> None:
+    """Refuses weights that the labels of the images with this SHA-256 have trained: ValueError."""
+    if weights.trained_on == images:
+        raise ValueError("weights: must not have been trained on the labels of the images to cluster")
+
+
+def weighted(network: Network, keys: Key, weights: Weights) -> Variables:
+    """Fresh arrays for each lane's key, the same first layers in all."""
+    return placed(jax.jit(jax.vmap(network.init))(keys), weights)
+
+
+def pretrainer(method: Method) -> Any:
+    """The algorithm that pretrains a method's network."""
+    return getattr(method.algorithm, "pretraining", pretrain)
 
 
 def _about(
@@ -190,7 +217,7 @@ def restored(
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     lanes = (jnp.stack([jax.random.key(seed) for seed in seeds]), None)
     if pretraining is not None:
-        begin = functools.partial(train.start, pretraining_of(method), pretraining, network, "map")
+        begin = functools.partial(train.start, pretrainer(method), pretraining, network, "map")
         lanes = (lanes[0], jax.eval_shape(begin, lanes, images).state.variables)
     template = jax.eval_shape(functools.partial(train.start, method.algorithm, config, network, "map"), lanes, images)
     about = _about(method, config, pretraining, shape[1:], seeds) | {"config": dataclasses.asdict(config)}
@@ -202,10 +229,64 @@ def restored(
     return found[0]
 
 
-def _phase(
-    name, algorithm, config, network, keys, images, variables, over, failed, place, about, deadline, progress
+def applied(
+    method: Method,
+    config: Any,
+    pretraining: pretrain.Config | None,
+    shape: tuple[int, int, int, int],
+    seeds: tuple[int, ...],
+    directory: str | os.PathLike,
+    lanes: Sequence[int],
+    images: np.ndarray,
+    function: str,
+) -> Any:
+    """The method's "embed" or "predict" of images under some lanes of a finished ``fit``.
+
+    Args:
+      method: as for ``restored``, as are all up to ``directory``.
+      config: of the clustering.
+      pretraining: its settings, or None.
+      shape: of the images it was fitted on, (n, h, w, c).
+      seeds: of the run's lanes.
+      directory: of the checkpoints.
+      lanes: places in ``seeds``.
+      images: uint8 or float32 in [0, 1], (m, h, w, c).
+      function: its name.
+
+    Returns:
+      What it gives, NumPy arrays with a leading axis of lanes.
+
+    Raises:
+      ValueError: as ``restored``.
+    """
+    runs = restored(method, config, pretraining, shape, seeds, directory)
+    states = jax.tree.map(lambda leaf: leaf[jnp.array(lanes)], runs.state)
+    # Lane by lane in a run too unless it was vmapped, and then by the same program to rounding.
+    found = train.apply(method.algorithm, config, build(method, config, shape[1:]), "map", states, images, function)
+    return jax.tree.map(np.asarray, found)
+
+
+def run_phase(
+    name: str,
+    algorithm: Any,
+    config: Any,
+    network: Network,
+    keys: Key,
+    images: Any,
+    variables: Variables | None,
+    over: train.Over,
+    failed: list[tuple[str, int] | None],
+    place: Path | None,
+    about: dict[str, Any],
+    deadline: float | None,
+    progress: Progress | None,
+    blocks: Callable[[int], Iterator[Any]] | None = None,
 ) -> Phase:
-    """One training: from its checkpoint if there is one, from ``start`` otherwise."""
+    """One training: from its checkpoint in ``place`` if there is one, from ``start`` otherwise.
+
+    ``blocks`` gives the images of each window from the given one on, where they are read block by block; ``images`` are
+    then the first block.
+    """
     clock, compiled = time.perf_counter(), train.compile_seconds()
     spent = {"seconds": 0.0, "compile_seconds": 0.0}
     found = None
@@ -241,7 +322,16 @@ def _phase(
         return deadline is not None and time.perf_counter() > deadline
 
     trained = train.train(
-        algorithm, config, network, keys, images, over=over, runs=runs, history=history, callbacks=[keep]
+        algorithm,
+        config,
+        network,
+        keys,
+        images,
+        over=over,
+        runs=runs,
+        history=history,
+        callbacks=[keep],
+        blocks=None if blocks is None else blocks(int(np.max(np.asarray(runs.window)))),
     )
     if place is not None:
         checkpoint.save(place, about, trained.runs, trained.history, clocks())

@@ -15,7 +15,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -55,12 +55,58 @@ def read(
         name), or a size or channels out of range.
       OSError: a folder cannot be listed.
     """
+    found = survey(folder, size, channels)
+    images, unreadable = np.empty((len(found.files), *found.shape), np.uint8), dict(found.unreadable)
+    for index in range(len(images)):
+        if index not in unreadable:
+            try:
+                images[index] = found.read(index)
+            except Unreadable as error:
+                unreadable[index] = str(error)
+    if unreadable:
+        named = [f"{found.files[index]} ({unreadable[index]})" for index in sorted(unreadable)[:NAMED]]
+        more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
+        raise ValueError(f"data: every image in {folder} must be readable, got {', '.join(named)}{more}")
+    return images, found.labels, found.files
+
+
+class Unreadable(Exception):
+    """Says why a file gives no image."""
+
+
+class Survey(NamedTuple):
+    """A folder's images before they are read.
+
+    Attributes:
+      folder: where they are.
+      files: their names relative to it, in sorted order.
+      labels: classes, int32 (n,), or None.
+      shape: (h, w, c) that all are brought to.
+      unreadable: places of files without a readable header, and why.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    labels: np.ndarray | None
+    shape: tuple[int, int, int]
+    unreadable: dict[int, str]
+
+    def read(self, index: int) -> np.ndarray:
+        """One image, uint8 (h, w, c); raises Unreadable."""
+        path = self.folder / self.files[index]
+        try:
+            return _pixels(path, *self.shape)
+        except _unreadable() as error:
+            raise Unreadable(_reason(path, error)) from error
+
+
+def survey(folder: Path, size: tuple[int, int] | None = None, channels: int | None = None) -> Survey:
+    """What ``read`` would read, from the files' headers; arguments and errors as there, unreadable files aside."""
     if size is not None and not (len(size) == 2 and all(1 <= side <= LARGEST_ASKED for side in size)):
         raise ValueError(f"size: must be height and width, each from 1 to {LARGEST_ASKED}, got {size}")
     if channels not in (None, 1, 3):
         raise ValueError(f"channels: must be 1 or 3 for a folder of images, got {channels}")
     paths, labels = _found(folder)
-    files = tuple(path.relative_to(folder).as_posix() for path in paths)
     unreadable: dict[int, str] = {}
     sizes, grey = set(), True
     for index, path in enumerate(paths):
@@ -72,19 +118,8 @@ def read(
         sizes.add(one)
         grey = grey and mode in _GREY
     height, width = size or _size(sizes)
-    images = np.empty((len(paths), height, width, channels or (1 if grey else 3)), np.uint8)
-    for index, path in enumerate(paths):
-        if index in unreadable:
-            continue
-        try:
-            images[index] = _pixels(path, *images.shape[1:])
-        except _unreadable() as error:
-            unreadable[index] = _reason(path, error)
-    if unreadable:
-        named = [f"{files[index]} ({unreadable[index]})" for index in sorted(unreadable)[:NAMED]]
-        more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
-        raise ValueError(f"data: every image in {folder} must be readable, got {', '.join(named)}{more}")
-    return images, labels, files
+    files = tuple(path.relative_to(folder).as_posix() for path in paths)
+    return Survey(folder, files, labels, (height, width, channels or (1 if grey else 3)), unreadable)
 
 
 def _found(folder: Path) -> tuple[list[Path], np.ndarray | None]:

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxclust import fit, pretrain, record, train
+from jaxclust import fit, pretrain, record
 from jaxclust.algorithms import METHODS, Method
 from jaxclust.types import Prediction
 
@@ -44,13 +43,10 @@ def predict(directory: Path, images: np.ndarray, seed: int | None = None) -> tup
     seed = sound[0] if seed is None else seed
     if seed not in sound:
         raise ValueError(f"seed: must be one of {', '.join(map(str, sound))} of {directory}, got {seed}")
-    runs = fit.restored(method, config, pretraining, shape, tuple(settings["seeds"]), directory / "checkpoint")
-    lane = settings["seeds"].index(seed)
-    # Lane by lane in a run too unless it was vmapped, and then by the same program to rounding.
-    state = jax.tree.map(lambda leaf: leaf[lane : lane + 1], runs.state)
-    network = fit.build(method, config, shape[1:])
-    predicted = train.apply(method.algorithm, config, network, "map", state, images, "predict")
-    return seed, Prediction(*(np.asarray(leaf)[0] for leaf in predicted))
+    seeds, place = tuple(settings["seeds"]), directory / "checkpoint"
+    lanes = [seeds.index(seed)]
+    predicted = fit.applied(method, config, pretraining, shape, seeds, place, lanes, images, "predict")
+    return seed, Prediction(*(leaf[0] for leaf in predicted))
 
 
 def configuration(settings: dict[str, Any], directory: Path) -> tuple[Method, Any, pretrain.Config | None]:

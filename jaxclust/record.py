@@ -20,20 +20,27 @@ from jaxclust.checkpoint import differences
 from jaxclust.fit import Fit
 
 SCORES = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
-FILES = ("config.json", "results.jsonl", "baseline.jsonl", "labels.npy", "history.csv")
+FILES = ("config.json", "results.jsonl", "baseline.jsonl", "labels.npy", "history.csv", "unreadable.csv")
 FOLDERS = ("checkpoint", "figures", "tensorboard")
 COLLAPSED = 0.9
 """A run whose largest cluster holds more than this share of the images has collapsed."""
 
 
 def settings(
-    method: str, preset: str, dataset: datasets.Dataset, seeds: Sequence[int], over: str, config: Any, pretraining: Any
+    method: str,
+    preset: str,
+    dataset: datasets.Dataset,
+    seeds: Sequence[int],
+    over: str,
+    config: Any,
+    pretraining: Any,
+    fingerprint: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that decides a run's numbers, for ``config.json``."""
+    """Everything that decides a run's numbers, for ``config.json``; ``fingerprint`` is the set's, where it is known."""
     return {
         "method": method,
         "preset": preset,
-        "data": datasets.fingerprint(dataset),
+        "data": datasets.fingerprint(dataset) if fingerprint is None else fingerprint,
         "seeds": list(seeds),
         "over": over,
         "config": dataclasses.asdict(config),
@@ -273,3 +280,20 @@ def table(blocks: Sequence[list[dict[str, Any]]]) -> str:
             notes.append(f"{rows[0]['method']}: failed with NaN or inf, not in the mean: {', '.join(failed)}")
     body = "\n".join(line[0].ljust(10) + "".join(cell.rjust(10) for cell in line[1:]) for line in grid)
     return "\n".join(line.rstrip() for line in [*body.split("\n"), *notes])
+
+
+def summary(directory: Path) -> str:
+    """What a finished run's folder has to say: the data, the table beside the baseline's, where the files are."""
+    rows = read_rows(directory / "results.jsonl")
+    first, baseline = rows[0], directory / "baseline.jsonl"
+    rows += read_rows(baseline) if baseline.exists() else []
+    names = dict.fromkeys(row["method"] for row in rows)
+    return "\n".join(
+        [
+            f"{read_settings(directory)['method']} on {first['data']}: {first['n']:,} images, "
+            f"{first['clusters']} clusters, preset {first['preset']}",
+            table([[row for row in rows if row["method"] == name] for name in names]),
+            "seconds: the run's wall-clock time without compilation, divided by its seeds; compile s: the whole run's",
+            f"files: {directory}",
+        ]
+    )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxclust import cli, datasets, record
+from jaxclust import datasets, flags, record
 from jaxclust.algorithms import METHODS
 from jaxclust.compare import Parser, cells
 
@@ -72,15 +72,15 @@ def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
     for one in data:
         if one not in datasets.NAMES and not Path(one).exists():
             raise ValueError(f"data: must be one of {', '.join(datasets.NAMES)} or a path that exists, got {one!r}")
-    flags = _flags(rest, methods)
+    given = _flags(rest, methods)
     plan = []
     for one, name in zip(data, names, strict=True):
         for method in methods:
-            mine = [word for owner, words in flags if method in owner for word in words]
+            mine = [word for owner, words in given if method in owner for word in words]
             folder = Path(name) / method
             arguments = ["--data", one, "--out", str(options.out / folder), "--no-baseline", *mine]
-            common, config, pretraining = cli._parse(method, arguments)
-            cli._seeds(common.seeds)
+            common, config, pretraining = flags.parse(method, arguments)
+            flags.seeds(common.seeds)
             # A number of clusters that is not asked for is the data's own.
             asked = any(word.split("=")[0] == "--clusters" for word in mine)
             network = (METHODS[method].network.__name__, config.clusters if asked else None)
@@ -146,59 +146,70 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
         done = known is not None and known["status"] == "finished" and (folder / "results.jsonl").exists()
         if done and known["arguments"] == row["arguments"]:
             row |= known
-        elif deadline is None or time.monotonic() < deadline:
-            more = [flag for flag in ("--resume", "--overwrite") if getattr(options, flag[2:]) and folder.exists()]
-            if deadline is not None:
-                more += ["--max-seconds", f"{max(deadline - time.monotonic(), 1e-3):.3f}"]
-            if row["shares"] and shared in pretrained:
-                more += ["--pretrained", str(pretrained[shared])]
-            run_cell(row, more)
-            if row["status"] == "finished" and not (folder / "results.jsonl").exists():
-                row["status"] = "stopped"
+        else:
+            more = ["--pretrained", str(pretrained[shared])] if row["shares"] and shared in pretrained else []
+            run_cell(row, folder, deadline, more, options.overwrite)
         if row["status"] == "finished" and (folder / "checkpoint" / "pretrain").is_dir():
             pretrained.setdefault(shared, folder)
         record.write_rows(path, others + plan)
 
 
-def run_cell(row: dict[str, Any], more: list[str]) -> None:
-    """Runs a cell's process, shows what it shows, and notes how it ended.
+def run_cell(
+    row: dict[str, Any], folder: Path, deadline: float | None, more: Sequence[str] = (), overwrite: bool = False
+) -> None:
+    """Runs a cell's process unless time has run out, shows what it shows, and notes how it ended.
 
     Args:
       row: its "method", "data" (for the eye) and "arguments"; "status", "reason", "seconds" and "log" are set.
+      folder: of the cell; an earlier run there goes on.
+      deadline: on ``time.monotonic``'s clock, where the cell stops with a checkpoint; None for never.
       more: arguments of this start alone.
+      overwrite: delete an earlier run instead.
 
     Raises:
       KeyboardInterrupt: the process was interrupted.
     """
+    began, more = time.monotonic(), list(more)
+    if deadline is not None:
+        if began >= deadline:
+            return
+        more += ["--max-seconds", f"{deadline - began:.3f}"]
+    if folder.exists():
+        more.append("--overwrite" if overwrite else "--resume")
     print(f"{row['method']} on {row['data']}", file=sys.stderr, flush=True)
-    began, tail = time.monotonic(), b""
+    code, words = _watched([row["method"], *row["arguments"], *more])
+    row["seconds"] = round(time.monotonic() - began, 3)
+    if code == 0:
+        row["status"] = "finished" if (folder / "results.jsonl").exists() else "stopped"
+        return
+    if code in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
+    lines = [line for line in words.replace("\r", "\n").splitlines() if line.strip()]
+    last = lines[-1].strip().removeprefix("jaxclust: ") if lines else "no word"
+    row["status"] = "failed"
+    row["reason"] = f"killed by {signal.Signals(-code).name}" if code < 0 else last
+    row["log"] = "\n".join(lines)
+
+
+def _watched(arguments: list[str]) -> tuple[int, str]:
+    """``jaxclust fit`` in a process of its own, its stderr shown: the exit status, and the last words on stderr."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "jaxclust.cli", "fit", row["method"], *row["arguments"], *more],
+        [sys.executable, "-m", "jaxclust.cli", "fit", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+    tail = b""
     try:
         while chunk := os.read(process.stderr.fileno(), 65_536):
             sys.stderr.write(chunk.decode(errors="replace"))
             sys.stderr.flush()
             tail = (tail + chunk)[-LOG_BYTES:]
-        code = process.wait()
+        return process.wait(), tail.decode(errors="replace")
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait()
         process.stderr.close()
-    row["seconds"] = round(time.monotonic() - began, 3)
-    if code == 0:
-        row["status"] = "finished"
-        return
-    if code in (130, -signal.SIGINT):
-        raise KeyboardInterrupt
-    lines = [line for line in tail.decode(errors="replace").replace("\r", "\n").splitlines() if line.strip()]
-    last = lines[-1].strip().removeprefix("jaxclust: ") if lines else "no word"
-    row["status"] = "failed"
-    row["reason"] = f"killed by {signal.Signals(-code).name}" if code < 0 else last
-    row["log"] = "\n".join(lines)
 
 
 def _because(row: dict[str, Any]) -> str:

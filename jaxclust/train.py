@@ -8,7 +8,7 @@ callback of ``train``, called between chunks.
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
@@ -16,10 +16,11 @@ import jax
 import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
 
-Over = Literal["vmap", "map", "shard"]
+Over = Literal["vmap", "map", "shard", "data"]
 CAPACITY = 64
 """Windows a chunk can hold. One size for all chunks, so that chunks of any length share one compiled program."""
 CHUNK_SECONDS = 2.0
@@ -87,6 +88,7 @@ def train(
     runs: Run | None = None,
     history: dict[str, np.ndarray] | None = None,
     callbacks: Sequence[Callback] = (),
+    blocks: Iterator[jax.Array] | None = None,
 ) -> Trained:
     """Runs one lane for each key, chunk after chunk, until all have ended or a callback says stop.
 
@@ -99,26 +101,36 @@ def train(
       variables: the network's arrays with a leading lane axis (from pretraining), or None for fresh ones.
       over: how lanes run: "vmap" together; "map" one after the other, each bit for bit as on its own; "shard" as
         "map" with the windows spread over the devices present, and with its numbers (``start`` and ``apply``, short
-        beside the windows, run on the first device).
+        beside the windows, run on the first device); "data" as "map" with each step's batch spread over the devices of
+        all processes that ``jax.distributed`` has joined, its numbers to rounding. There all processes call this alike.
       windows_per_chunk: from 1 to CAPACITY; None adapts it to about CHUNK_SECONDS. It changes no number.
       runs: lanes to go on with, instead of new ones.
       history: their history, to go on with.
       callbacks: called in order after each chunk.
+      blocks: what ``images`` are in each window, all of its shape: sets larger than memory, block by block. A window is
+        then a chunk.
 
     Raises:
       ValueError: an argument breaks its rule.
     """
-    if over not in ("vmap", "map", "shard"):
-        raise ValueError(f"over: must be vmap, map or shard, got {over!r}")
+    if over not in ("vmap", "map", "shard", "data"):
+        raise ValueError(f"over: must be vmap, map, shard or data, got {over!r}")
     if windows_per_chunk is not None and not 1 <= windows_per_chunk <= CAPACITY:
         raise ValueError(f"windows_per_chunk: must be from 1 to {CAPACITY}, got {windows_per_chunk}")
     schedule = algorithm.schedule(config, images.shape[0])
+    if over == "data" and schedule.batch % jax.device_count():
+        raise ValueError(
+            f"over: data must have devices that divide a step's images, {schedule.batch}, got {jax.device_count()}"
+        )
     if runs is None:
         runs = start(algorithm, config, network, over, (keys, variables), images)
     history = history or {}
+    if blocks is not None:
+        windows_per_chunk = 1
     windows = windows_per_chunk or 1
     done = ended(runs, schedule)
     while not done.all():
+        images = images if blocks is None else next(blocks)
         before, compiled, clock = np.asarray(runs.window), compile_seconds(), time.perf_counter()
         runs, infos = chunk(algorithm, config, network, over, runs, images, jnp.int32(windows))
         columns = _columns(infos, before, np.asarray(runs.window))
@@ -166,6 +178,11 @@ def _over_devices(jitted: Callable) -> Callable:
 
     @functools.wraps(jitted)
     def call(algorithm, config, network, over, runs, images, windows):
+        if over == "data":
+            # Every device has all images of a block, and takes its part of each batch: weights and gradients travel.
+            everywhere = NamedSharding(_mesh(), PartitionSpec())
+            arguments = (_placed(tree, everywhere) for tree in (runs, images, windows))
+            return _local(jitted(algorithm, config, network, over, *arguments))
         if over != "shard":
             return jitted(algorithm, config, network, over, runs, images, windows)
         lanes, devices = runs.window.shape[0], jax.local_devices()
@@ -182,6 +199,32 @@ def _over_devices(jitted: Callable) -> Callable:
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *jax.device_put(parts, devices[0]))
 
     return call
+
+
+def _mesh() -> Mesh:
+    """All devices of all processes in a row."""
+    return Mesh(np.array(jax.devices()), ("data",))
+
+
+def _placed(tree: Any, sharding: NamedSharding) -> Any:
+    """The same arrays on every device, from what each process has."""
+    return _by_data(tree, lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf), leaf.shape))
+
+
+def _local(tree: Any) -> Any:
+    """Arrays that every device has, as arrays of the process's first."""
+    return _by_data(tree, lambda leaf: leaf.addressable_data(0))
+
+
+def _by_data(tree: Any, function: Callable[[jax.Array], jax.Array]) -> Any:
+    """A function of each array, of typed keys by their data."""
+
+    def apply(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(function(jax.random.key_data(leaf)))
+        return function(leaf)
+
+    return jax.tree.map(apply, tree)
 
 
 @_over_devices
@@ -203,7 +246,7 @@ def chunk(
     schedule = algorithm.schedule(config, images.shape[0])
 
     def lane(run, images, windows):
-        window = functools.partial(_window, algorithm, config, network, schedule)
+        window = functools.partial(_window, algorithm, config, network, schedule, over)
         infos = jax.eval_shape(window, run, images)[1]
         infos = {name: jnp.zeros(CAPACITY, info.dtype) for name, info in infos.items()}
 
@@ -273,7 +316,7 @@ def _ended(run: Run, schedule: Schedule) -> jax.Array:
     return run.stopped | (run.failed >= 0) | (run.window >= schedule.max_windows)
 
 
-def _window(algorithm, config, network, schedule, run: Run, images) -> tuple[Run, dict[str, jax.Array]]:
+def _window(algorithm, config, network, schedule, over, run: Run, images) -> tuple[Run, dict[str, jax.Array]]:
     """One window of one lane: its steps, then ``refresh``."""
     n = images.shape[0]
     order_key, step_key, refresh_key = jax.random.split(run.key, 3)
@@ -284,7 +327,10 @@ def _window(algorithm, config, network, schedule, run: Run, images) -> tuple[Run
     def body(state, inputs):
         number, rows = inputs
         key = jax.random.fold_in(step_key, number)
-        return algorithm.step(config, network, key, state, images[rows], rows)
+        batch = images[rows]
+        if over == "data":
+            batch = jax.lax.with_sharding_constraint(batch, NamedSharding(_mesh(), PartitionSpec("data")))
+        return algorithm.step(config, network, key, state, batch, rows)
 
     state, infos = jax.lax.scan(body, run.state, (steps, rows))
     infos = infos._asdict()

@@ -16,6 +16,7 @@ from jaxclust.networks import pixels, sae
 
 NETWORK = sae((8, 8, 1), 5, (16,))
 CONFIG = dcec.Config(clusters=4, batch=32, restarts=2)
+SMALL = {"batch": 32, "restarts": 2, "reliable": 16, "fc9": "glorot"}
 KEY = jax.random.key(0)
 
 
@@ -42,7 +43,7 @@ def small(name):
     own = factory in (pixels, jule_network, dctl_network)
     network = fit.build(METHODS[name], config, (8, 8, 1)) if own else NETWORK
     fields = {field.name for field in dataclasses.fields(config)}
-    smaller = {field: value for field, value in (("batch", 32), ("restarts", 2)) if field in fields}
+    smaller = {field: value for field, value in SMALL.items() if field in fields}
     return METHODS[name].algorithm, dataclasses.replace(config, **smaller), network
 
 

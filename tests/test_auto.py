@@ -1,6 +1,7 @@
 """``--clusters auto``: every number of clusters runs, and the most stable is taken without a look at labels."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -15,9 +16,8 @@ THIRDS = np.arange(60) % 3
 LABELS = {2: [HALVES, 1 - HALVES], 3: [THIRDS, (THIRDS + 1) % 3], 4: [np.arange(60) % 4, np.arange(60) // 15]}
 
 
-def fake(row, more):
+def fake(arguments):
     """A finished run of two seeds with the labels above."""
-    arguments = row["arguments"]
     k = int(arguments[arguments.index("--clusters") + 1])
     folder = auto.Path(arguments[arguments.index("--out") + 1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def fake(row, more):
     ]
     record.write_rows(folder / "results.jsonl", rows)
     record.write_labels(folder / "labels.npy", np.array(LABELS[k]))
-    row["status"] = "finished"
+    return 0, ""
 
 
 def command(out, more=""):
@@ -38,7 +38,7 @@ def command(out, more=""):
 
 
 def test_the_largest_of_the_most_stable_is_chosen(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sweep, "run_cell", fake)
+    monkeypatch.setattr(sweep, "_watched", fake)
     out = tmp_path / "auto"
     assert cli.main(command(out)) == 0
     assert "3  1.0000  <- chosen" in capsys.readouterr().out
@@ -52,31 +52,25 @@ def test_the_largest_of_the_most_stable_is_chosen(tmp_path, monkeypatch, capsys)
 
 
 def test_nothing_is_chosen_before_all_are_there(tmp_path, monkeypatch, capsys):
-    def slow(row, more):
-        if "3" in row["arguments"]:
-            row["status"] = "finished"  # Stopped in time: no results.
-        else:
-            fake(row, more)
+    def slow(arguments):
+        return (0, "") if "3" in arguments else fake(arguments)  # Stopped in time: no results.
 
-    monkeypatch.setattr(sweep, "run_cell", slow)
+    monkeypatch.setattr(sweep, "_watched", slow)
     out = tmp_path / "auto"
     assert cli.main(command(out)) == 0
     assert "no number of clusters is chosen yet" in capsys.readouterr().out
     assert cli.main(["compare", str(out)]) == 2
     assert "has no number of clusters chosen yet" in capsys.readouterr().err
-    monkeypatch.setattr(sweep, "run_cell", fake)
+    monkeypatch.setattr(sweep, "_watched", fake)
     assert cli.main(command(out, "--resume")) == 0
     assert cells.read_clusters(out)["chosen"] == 3
 
 
 def test_a_crash_leaves_the_others(tmp_path, monkeypatch, capsys):
-    def crash(row, more):
-        if "3" in row["arguments"]:
-            row |= {"status": "failed", "reason": "killed by SIGKILL"}
-        else:
-            fake(row, more)
+    def crash(arguments):
+        return (-signal.SIGKILL, "") if "3" in arguments else fake(arguments)
 
-    monkeypatch.setattr(sweep, "run_cell", crash)
+    monkeypatch.setattr(sweep, "_watched", crash)
     assert cli.main(command(tmp_path / "auto")) == 1
     assert cells.read_clusters(tmp_path / "auto")["chosen"] == 2
     assert "3  killed by SIGKILL" in capsys.readouterr().out

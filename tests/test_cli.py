@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxclust import cli, record
+from jaxclust import cli, flags, record
 
 # Small enough for a test: a few epochs and windows of the real methods.
 SMALL = "--pretraining.epochs 3 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 20 --tolerance 0"
@@ -48,7 +48,7 @@ def error(capsys, arguments):
 
 def test_the_folder_holds_what_it_should(finished):
     names = {path.name for path in finished.iterdir()}
-    assert names == {*record.FILES, *record.FOLDERS} - {"tensorboard"}
+    assert names == {*record.FILES, *record.FOLDERS} - {"tensorboard", "unreadable.csv"}
     labels = np.load(finished / "labels.npy", allow_pickle=False)
     assert (labels.shape, labels.dtype) == ((2, 300), np.int32)
     rows = record.read_rows(finished / "results.jsonl")
@@ -262,7 +262,7 @@ def test_methods_are_listed(capsys):
     ("text", "seeds"), [("5", (0, 1, 2, 3, 4)), ("0,3,7", (0, 3, 7)), ("3,", (3,)), ("1", (0,)), ("2, 9", (2, 9))]
 )
 def test_seeds(text, seeds):
-    assert cli._seeds(text) == seeds
+    assert flags.seeds(text) == seeds
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_images_that_cannot_be_clustered_are_refused(images, message, tmp_path, 
 
 
 def test_other_words_are_refused(capsys):
-    message = "command: must be fit, methods, datasets, predict, compare or report, got 'train'"
+    message = "command: must be fit, methods, datasets, predict, weights, compare or report, got 'train'"
     assert message in error(capsys, ["train"])
     assert "method: must be one of kmeans" in error(capsys, ["fit", "foo"])
     assert "--out" in error(capsys, ["fit", "dcec", "--data", "digits"])

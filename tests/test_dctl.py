@@ -154,13 +154,24 @@ def test_the_closed_form_is_where_adam_ends(mu):
     np.testing.assert_allclose(left, mu / (1 + mu) * losses.cluster_scatter(f, labels, 3).sum(), rtol=1e-4)
 
 
-def test_p2_never_raises_the_k_means_term(images):
-    state = jax.jit(dctl.init, static_argnums=(0, 1))(SMALL, network(SMALL), KEY, None, images)
-    refresh = jax.jit(lambda state: dctl.refresh(SMALL, network(SMALL), KEY, state, images))
+@pytest.fixture(scope="module")
+def begin():
+    """SMALL's ``init``, compiled."""
+    return jax.jit(lambda images: dctl.init(SMALL, network(SMALL), KEY, None, images))
+
+
+@pytest.fixture(scope="module")
+def p2():
+    """SMALL's ``refresh``, compiled."""
+    return jax.jit(lambda state, images: dctl.refresh(SMALL, network(SMALL), KEY, state, images))
+
+
+def test_p2_never_raises_the_k_means_term(images, begin, p2):
+    state = begin(images)
     rng = np.random.default_rng(3)
     for k in (1, 2, 3, 3, 3):  # With one or two clusters H H' is singular.
         labels = jnp.asarray(rng.integers(0, k, 60), jnp.int32)
-        after, _, info = refresh(state._replace(labels=labels))
+        after, _, info = p2(state._replace(labels=labels), images)
         before, now = (losses.cluster_scatter(state.codes, each, 3).sum() for each in (labels, after.labels))
         assert float(now) <= float(before)
         assert int(info.empty_clusters) == 3 - len(np.unique(after.labels))
@@ -177,12 +188,25 @@ def test_the_old_labels_are_kept_where_they_are_better():
     assert dctl.better(codes, good, 1 - good, 2).tolist() == good.tolist()
 
 
-def test_clusters_that_equal_codes_cannot_fill_stay_empty():
-    images = jnp.zeros((8, 5, 6, 1)).at[4:].set(1.0)
-    state = dctl.init(SMALL, network(SMALL), KEY, None, images)
-    state, _, info = dctl.refresh(SMALL, network(SMALL), KEY, state, images)
+def test_clusters_that_equal_codes_cannot_fill_stay_empty(images, begin, p2):
+    equal = jnp.zeros_like(images).at[30:].set(1.0)
+    state, _, info = p2(begin(equal), equal)
     assert int(info.empty_clusters) == 1
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+
+
+def test_a_run_ends_when_the_centroids_settle_but_not_in_the_first_round(images, begin, p2):
+    state = begin(images)
+    state, stop, info = p2(state, images)
+    assert not bool(stop)
+    assert float(info.movement) == 0  # The codes are still those of the first filters.
+    away, stop, info = p2(state._replace(centroids=state.centroids + 1), images)
+    assert not bool(stop)
+    spread = np.linalg.norm(state.centroids - state.centroids.mean(axis=0))
+    np.testing.assert_allclose(info.movement, np.sqrt(state.centroids.size) / spread, rtol=1e-4)
+    _, stop, info = p2(away, images)
+    assert bool(stop)
+    assert float(info.changed) == 0
 
 
 def run(config, images):
@@ -191,7 +215,7 @@ def run(config, images):
 
 
 def test_the_objective_by_round_falls_to_a_plateau(images):
-    config = dataclasses.replace(SMALL, rounds=50, tolerance=0.0, z_update="exact")
+    config = dataclasses.replace(SMALL, rounds=50, tolerance=0.0)
     done = run(config, images)
     for lane in range(2):
         loss = done.history["loss"][done.history["lane"] == lane]
@@ -202,36 +226,31 @@ def test_the_objective_by_round_falls_to_a_plateau(images):
     for each in jax.tree.leaves(state.variables.params):
         for filters in np.asarray(each):
             assert np.linalg.svd(filters.reshape(-1, 3), compute_uv=False).min() > 1e-3
-    found = dctl.finish(config, None, KEY, jax.tree.map(lambda leaf: leaf[0], state), images)
-    assert [len(np.unique(found[""][20 * i : 20 * i + 20])) for i in range(3)] == [1, 1, 1]
-    predicted = dctl.predict(config, network(config), jax.tree.map(lambda leaf: leaf[0], state), images)
-    np.testing.assert_array_equal(predicted.cluster, found[""])
+    state = jax.tree.map(lambda leaf: leaf[0], state)
+    found = dctl.finish(config, None, KEY, state, images)[""]
+    assert [len(np.unique(found[20 * i : 20 * i + 20])) for i in range(3)] == [1, 1, 1]
+    # At the end codes and centroids are those of the last filters.
+    outputs = dctl.embed(config, network(config), state, images)
+    np.testing.assert_allclose(state.codes, dctl.exact_codes(outputs, found, 3, 1.0), atol=1e-5)
+    np.testing.assert_array_equal(dctl.predict(config, network(config), state, images).cluster, found)
 
 
-def test_a_run_ends_when_the_centroids_settle(images):
-    still = run(dataclasses.replace(SMALL, tolerance=1e3), images)
-    assert still.runs.window.tolist() == [2, 2]
-    assert still.runs.stopped.all()
-
-
-def test_piecewise_the_filters_do_not_see_the_clusters(images):
-    config = dataclasses.replace(SMALL, joint=False, tolerance=0.0, z_update="adam")
-    net = network(config)
-    state = dctl.init(config, net, KEY, None, images)
+def test_piecewise_the_filters_do_not_see_the_clusters(images, begin):
+    changes = {"joint": False, "z_update": "adam", "psi": "nonnegative", "p2_restarts": 2, "inner_steps": 2}
+    config = dataclasses.replace(SMALL, tolerance=0.0, **changes)
+    state = begin(images)
+    opt_state = optax.adam(config.learning_rate).init((state.variables.params, state.codes))
+    step = jax.jit(lambda state: dctl.step(config, network(config), KEY, state, images, None))
     other = state._replace(labels=jnp.zeros(60, jnp.int32))
-    (a, _), (b, _) = (dctl.step(config, net, KEY, each, images, None) for each in (state, other))
+    (a, _), (b, _) = (step(each._replace(opt_state=opt_state)) for each in (state, other))
     np.testing.assert_array_equal(a.variables.params["layer1"], b.variables.params["layer1"])
-    # At the end labels are k-means's of the codes, from scratch.
+    # At the end labels are k-means's of the codes, from scratch; the codes are at least 0 all along.
     done = run(config, images)
+    assert (done.runs.failed < 0).all()
     codes, centroids = np.asarray(done.runs.state.codes[0]), np.asarray(done.runs.state.centroids[0])
+    assert codes.min() >= 0
     nearest = np.sum((codes[:, None] - centroids) ** 2, axis=2).argmin(axis=1)
     np.testing.assert_array_equal(done.runs.state.labels[0], nearest)
-
-
-def test_nonnegative_codes_and_restarts_in_p2(images):
-    done = run(dataclasses.replace(SMALL, psi="nonnegative", z_update="adam", p2_restarts=2, inner_steps=2), images)
-    assert (done.runs.failed < 0).all()
-    assert float(done.runs.state.codes.min()) >= 0
 
 
 @pytest.mark.parametrize(

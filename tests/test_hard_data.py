@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxclust import cli, datasets, fit, record
+from jaxclust import cli, datasets, fit, flags, record
 from jaxclust.algorithms import METHODS
 
 N = 64
@@ -137,7 +137,7 @@ def test_a_folder_is_clustered_and_scored_by_its_sub_folders(folder, tmp_path):
 
 @pytest.mark.parametrize(("text", "size"), [(None, None), ("64", (64, 64)), ("48,42", (48, 42)), ("6, 8", (6, 8))])
 def test_sizes(text, size):
-    assert cli._size(text) == size
+    assert flags.size(text) == size
 
 
 def test_folders_that_cannot_be_read_are_refused_in_one_line(folder, tmp_path, capsys):

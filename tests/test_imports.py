@@ -12,11 +12,12 @@ LAYERS = {
     "types": 0,
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("agglomerative", "graph", "merging"), 1),
-    **dict.fromkeys(("layerwise", "pretrain", "selftraining", "algorithms"), 2),
+    **dict.fromkeys(("layerwise", "pretrain", "selftraining", "supervised", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
     **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "features", "fit"), 4),
     **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
-    **dict.fromkeys(("auto", "cli", "sweep"), 5),
+    **dict.fromkeys(("sources", "streaming", "transfer", "weights"), 4),
+    **dict.fromkeys(("auto", "cli", "flags", "progress", "stream", "sweep"), 5),
 }
 ASIDE = {"metrics", "selection", "stats"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

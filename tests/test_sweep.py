@@ -73,15 +73,21 @@ def test_the_folder_can_be_compared(swept, capsys):
 
 def test_finished_cells_are_skipped_and_others_go_on(swept, data, capsys, monkeypatch):
     began = []
-    monkeypatch.setattr(sweep, "run_cell", lambda row, more: began.append((row["data"], row["method"], more)))
+
+    def watched(arguments):
+        began.append((arguments[0], arguments[2], arguments))
+        return 0, ""
+
+    monkeypatch.setattr(sweep, "_watched", watched)
     cli.main([*command(data, swept, "sae-kmeans,idec", "few,plain", "--max-steps 0"), "--resume"])
-    assert [cell[:2] for cell in began] == [("plain", "sae-kmeans"), ("plain", "idec")]
+    plain = str(data / "plain.npz")
+    assert [cell[:2] for cell in began] == [("sae-kmeans", plain), ("idec", plain)]
     # A changed setting is no finished cell; the cell itself then names what differs.
     began.clear()
     cli.main([*command(data, swept, "sae-kmeans,idec", "few", "--max-steps 0 --idec.gamma 0.5"), "--resume"])
-    ((_, method, more),) = began
+    ((method, _, arguments),) = began
     assert method == "idec"
-    assert more == ["--resume", "--pretrained", str(swept / "few" / "sae-kmeans")]
+    assert arguments[-3:] == ["--pretrained", str(swept / "few" / "sae-kmeans"), "--resume"]
 
 
 def test_a_cell_that_is_killed(tmp_path, data, monkeypatch, capfd):
@@ -91,7 +97,7 @@ def test_a_cell_that_is_killed(tmp_path, data, monkeypatch, capfd):
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{kill}"\n')
     script.chmod(0o755)
     monkeypatch.setattr(sweep.sys, "executable", str(script))
-    sweep.run_cell(row, [])
+    sweep.run_cell(row, tmp_path / "cell", None)
     assert (row["status"], row["reason"], row["log"]) == ("failed", "killed by SIGKILL", "last words")
     assert "last words" in capfd.readouterr().err
 
@@ -99,12 +105,12 @@ def test_a_cell_that_is_killed(tmp_path, data, monkeypatch, capfd):
 def test_when_time_is_out_the_rest_waits(data, tmp_path, capsys, monkeypatch):
     out = tmp_path / "short"
 
-    def pause(row, more):  # A command that stopped in time: status 0 and no results.
-        assert float(more[more.index("--max-seconds") + 1]) <= 0.2
+    def pause(arguments):  # A command that stopped in time: status 0 and no results.
+        assert float(arguments[arguments.index("--max-seconds") + 1]) <= 0.2
         time.sleep(0.3)
-        row["status"] = "finished"
+        return 0, ""
 
-    monkeypatch.setattr(sweep, "run_cell", pause)
+    monkeypatch.setattr(sweep, "_watched", pause)
     assert cli.main([*command(data, out, "sae-kmeans,idec", "few"), "--max-seconds", "0.2"]) == 0
     assert "out of time; the same command with --resume goes on" in capsys.readouterr().out
     assert [row["status"] for row in rows(out).values()] == ["stopped", "waiting"]

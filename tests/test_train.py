@@ -125,7 +125,7 @@ def test_history_has_a_row_for_each_window(whole):
 
 
 def test_bad_arguments(few_digits):
-    with pytest.raises(ValueError, match="over: must be vmap, map or shard, got 'pmap'"):
+    with pytest.raises(ValueError, match="over: must be vmap, map, shard or data, got 'pmap'"):
         run(few_digits[0], over="pmap")
     with pytest.raises(ValueError, match="windows_per_chunk: must be from 1 to 64, got 0"):
         run(few_digits[0], windows_per_chunk=0)

@@ -6,13 +6,15 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jaxclust import layerwise, pretrain
-from jaxclust.algorithms import dbc, dcec, dcn, dctl, dkm, jule, linkage
-from jaxclust.networks import cae, fcae, pixels, sae
+from jaxclust.algorithms import ccnn, dbc, dcec, dcn, dctl, dkm, jule, linkage
+from jaxclust.networks import cae, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18, fcae, pixels, sae
+from jaxclust.networks import ccnn as ccnn_network
 from jaxclust.networks import dctl as dctl_network
 from jaxclust.networks import jule as jule_network
 from jaxclust.types import Network
 
 ALGORITHMS: dict[str, ModuleType] = {
+    "ccnn": ccnn,
     "dbc": dbc,
     "dcec": dcec,
     "dcn": dcn,
@@ -52,6 +54,10 @@ _SAE_STEP = {"optimizer": "sgd", "learning_rate": 0.01}
 _FCAE = pretrain.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100)
 _QUICK_CAE = {"paper": {}, "quick": {"pretraining.epochs": 100}}
 _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
+# Reconstruction stands where CCNN's paper has ImageNet; preset random leaves it out.
+_CCNN = pretrain.Config(epochs=30)
+_QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"epochs": 30, "pretraining.epochs": 0}}
+_NO_PRETRAINING = {"paper": {}, "quick": {}}
 _QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 10}}
 # DKM's code pretrains by Adam for 50 epochs on the sum over pixels; its AEKM is k-means after the same.
 _DKM = pretrain.Config(epochs=50, reconstruction="sum")
@@ -87,6 +93,58 @@ METHODS: dict[str, Method] = {
         _QUICK_FCAE,
     ),
     "dbc": Method("Discriminatively Boosted Clustering (Li et al. 2017)", dbc, fcae, dbc.Config(), _FCAE, _QUICK_FCAE),
+    "ccnn": Method(
+        "Clustering CNN, drift-compensated (Hsu and Lin 2018)", ccnn, ccnn_network, ccnn.Config(), _CCNN, _QUICK_CCNN
+    ),
+    "ccnn-i": Method(
+        "CCNN without drift compensation, its Baseline I",
+        ccnn,
+        ccnn_network,
+        ccnn.Config(compensation="none"),
+        _CCNN,
+        _QUICK_CCNN,
+    ),
+    "ccnn-ii": Method(
+        "mini-batch k-means on CCNN's first features, its Baseline II",
+        ccnn,
+        ccnn_network,
+        ccnn.Config(trainable="nothing", reliable=50),
+        _CCNN,
+        _QUICK_CCNN,
+    ),
+    "ccnn-iii": Method(
+        "k-means on CCNN's first features, its Baseline III",
+        ccnn,
+        ccnn_network,
+        ccnn.Config(trainable="nothing", start="kmeans", epochs=0),
+        _CCNN,
+        {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"pretraining.epochs": 0}},
+    ),
+    "ccnn-norm": Method("CCNN with batch normalisation", ccnn, ccnn_norm, ccnn.Config(), _CCNN, _QUICK_CCNN),
+    "ccnn-alexnet": Method(
+        "CCNN on AlexNet, for images of 63 pixels or more",
+        ccnn,
+        ccnn_alexnet,
+        ccnn.Config(),
+        None,
+        _NO_PRETRAINING,
+    ),
+    "ccnn-alexnet-plain": Method(
+        "CCNN on AlexNet without adaptation layers",
+        ccnn,
+        ccnn_alexnet_plain,
+        ccnn.Config(fc9="glorot"),
+        None,
+        _NO_PRETRAINING,
+    ),
+    "ccnn-resnet18": Method(
+        "CCNN on ResNet-18, for images of 32 pixels or more",
+        ccnn,
+        ccnn_resnet18,
+        ccnn.Config(),
+        None,
+        _NO_PRETRAINING,
+    ),
     **{
         name: Method(about, linkage, pixels, linkage.Config(linkage=kind), None, {"paper": {}, "quick": {}})
         for name, about, kind in (

@@ -80,6 +80,13 @@ def check(options: Options) -> None:
         raise ValueError(f"alpha: must be in (0, 0.5), got {options.alpha}")
 
 
+def with_scores(found: Sequence[Cell], metric: str) -> tuple[list[Cell], str]:
+    """The cells that have scores or whose seeds failed, and the names of those without true labels."""
+    unscored = [cell for cell in found if not cell.failed and all(row[metric] is None for row in cell.rows.values())]
+    names = ", ".join(f"{cell.method} on {cell.data}" for cell in unscored)
+    return [cell for cell in found if cell not in unscored], names
+
+
 def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = ()) -> dict[str, Any]:
     """Everything the tables show, as JSON can hold it (None where there is no number).
 
@@ -95,11 +102,9 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
     Raises:
       ValueError: no labels, or a baseline that is not there.
     """
-    unscored = [cell for cell in found if all(row[options.metric] is None for row in cell.rows.values())]
-    unscored = [cell for cell in unscored if not cell.failed]
+    found, unscored = with_scores(found, options.metric)
     if unscored:
-        names = ", ".join(f"{cell.method} on {cell.data}" for cell in unscored)
-        raise ValueError(f"metric: {options.metric} needs true labels, {names} had none")
+        raise ValueError(f"metric: {options.metric} needs true labels, {unscored} had none")
     methods = list(dict.fromkeys(cell.method for cell in found))
     if options.baseline is not None and options.baseline not in methods:
         raise ValueError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")

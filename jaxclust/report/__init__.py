@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import compare, datasets, fit, metrics, predict, record, selection, sheets, train
+from jaxclust import compare, datasets, fit, metrics, predict, record, selection, sheets
 from jaxclust.compare import cells
 from jaxclust.compare.cells import Cell
 from jaxclust.report import page
@@ -80,13 +78,9 @@ def command(arguments: Sequence[str]) -> int:
         raise ValueError(f"out: must be in a folder that exists, got {options.out}")
     found, notes = cells.read(options.runs)
     own = [datasets.load(path) for path in options.data]
-    unscored = [
-        cell for cell in found if not cell.failed and all(row[options.metric] is None for row in cell.rows.values())
-    ]
+    scored, unscored = compare.with_scores(found, options.metric)
     if unscored:
-        names = ", ".join(f"{cell.method} on {cell.data}" for cell in unscored)
-        notes.append(f"without true labels there are no scores to compare: {names}")
-    scored = [cell for cell in found if cell not in unscored]
+        notes.append(f"without true labels there are no scores to compare: {unscored}")
     table = compare.comparison(scored, options, notes) if scored else None
     looks = [look(cell, own) for cell in found if cell.folders]
     record.write(options.out, page.render(table, looks, [] if table else notes))
@@ -211,8 +205,5 @@ def features(folder: Path, settings: dict[str, Any], images: np.ndarray, lanes: 
       ValueError: the run has no checkpoint that can be used.
     """
     method, config, pretraining = predict.configuration(settings, folder)
-    shape = tuple(settings["data"]["shape"])
-    runs = fit.restored(method, config, pretraining, shape, tuple(settings["seeds"]), folder / "checkpoint")
-    states = jax.tree.map(lambda leaf: leaf[jnp.array(lanes)], runs.state)
-    network = fit.build(method, config, shape[1:])
-    return np.asarray(train.apply(method.algorithm, config, network, "map", states, images, "embed"))
+    shape, seeds = tuple(settings["data"]["shape"]), tuple(settings["seeds"])
+    return fit.applied(method, config, pretraining, shape, seeds, folder / "checkpoint", lanes, images, "embed")

@@ -1,0 +1,305 @@
+"""CCNN's tables II to V, figures 5 to 7 (Hsu and Lin 2018) on the sets we have: ``python -m experiments.ccnn --help``.
+
+A cell is a variant on a data set from one start, for all its seeds; it runs in a process of its own, so that its peak
+memory is its own, adds its rows to ``results/ccnn.jsonl`` as it ends, is skipped where they are there, and goes on from
+its checkpoint where it was stopped. Starts: "random"; "reconstruction" of the set's images; "supervised", the backbone
+trained on another set's labels, never the target's, in place of ImageNet.
+"""
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments import common
+from jaxclust import datasets, fit, metrics, record, stats, supervised, train, transfer, weights
+from jaxclust.algorithms import METHODS, Method, configured
+from jaxclust.networks.ccnn import ccnn_plain
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "ccnn.jsonl"
+CURVES = HERE / "results" / "ccnn_curves.jsonl"
+SEEDS = {
+    "digits": range(10),
+    "usps": range(10),
+    "mnist-test": range(10),
+    "fashion-mnist": range(3),
+    "coil100-32": range(3),
+    "mnist-train": range(3),
+}
+STARTS = ("random", "reconstruction", "supervised")
+SOURCES = {"fashion-mnist": "mnist"}
+"""Whose labels the supervised start has, where not Fashion-MNIST's; a set in colour has none here."""
+
+
+class Variant(NamedTuple):
+    """A method of the package with some settings changed; ``plain``: on the network without adaptation layers."""
+
+    method: str
+    changes: dict[str, Any]
+    plain: bool = False
+
+
+VARIANTS = {
+    # Table II.
+    "ccnn": Variant("ccnn", {}),
+    "baseline-i": Variant("ccnn-i", {}),
+    "baseline-ii": Variant("ccnn-ii", {}),
+    "baseline-iii": Variant("ccnn-iii", {}),
+    # Table V.
+    "plain ccnn": Variant("ccnn", {"fc9": "glorot"}, True),
+    "plain baseline-ii": Variant("ccnn-ii", {"fc9": "glorot"}, True),
+    "plain baseline-iii": Variant("ccnn-iii", {"fc9": "glorot"}, True),
+    # Figure 6.
+    **{f"k_m {k}": Variant("ccnn", {"reliable": k}) for k in (1, 2, 5, 25, 50)},
+    # What the paper leaves open.
+    **{f"rate {rate}": Variant("ccnn", {"learning_rate": rate}) for rate in (0.001, 0.01, 1.0)},
+    "train all": Variant("ccnn", {"trainable": "all", "learning_rate": 0.001}),
+    "train and compensate all": Variant("ccnn", {"trainable": "all", "compensation": "all", "learning_rate": 0.001}),
+    "train all of baseline-i": Variant("ccnn-i", {"trainable": "all", "learning_rate": 0.001}),
+    "batch norm": Variant("ccnn-norm", {}),
+    "batch statistics": Variant("ccnn-norm", {"trainable": "all", "batch_statistics": True}),
+    "random fc9": Variant("ccnn", {"fc9": "glorot"}),
+    "superscripts": Variant("ccnn", {"backtrack": "previous"}),
+    "printed gradient": Variant("ccnn", {"gradient": "printed"}),
+    "count from 1": Variant("ccnn", {"start_count": 1}),
+    "update with all": Variant("ccnn", {"update_with": "all"}),
+    "update with reliable": Variant("ccnn", {"update_with": "reliable"}),
+    "nearest of each cluster": Variant("ccnn", {"select": "balanced"}),
+}
+TABLE_2 = ("ccnn", "baseline-i", "baseline-ii", "baseline-iii")
+PAPER = {"mnist-train": 0.876, "mnist-test": 0.916}
+"""Table IV, NMI(sqrt) of CCNN."""
+
+
+def dataset_of(name: str) -> datasets.Dataset:
+    """A named set, or "mnist-train", the first 60,000 of mnist."""
+    if name != "mnist-train":
+        return datasets.load(name)
+    mnist = datasets.load("mnist")
+    return mnist._replace(name=name, images=mnist.images[:60_000], labels=mnist.labels[:60_000])
+
+
+def settings(variant: str, start: str, clusters: int) -> tuple[Method, Any, Any]:
+    """The method, its settings and its pretraining's."""
+    name, changes, plain = VARIANTS[variant]
+    method = METHODS[name]._replace(network=ccnn_plain) if plain else METHODS[name]
+    # 30 epochs from random weights, 10 from pretrained ones (section IV.C).
+    config, pretraining = configured(name, "random" if start == "random" else "paper", clusters)
+    if start == "supervised":
+        pretraining = dataclasses.replace(pretraining, epochs=0)
+    return method, dataclasses.replace(config, **changes), pretraining
+
+
+def weights_of(data: str, factory: Any, shape: tuple[int, int, int], folder: Path) -> weights.Weights:
+    """Weights trained on another set's labels, made where they are missing."""
+    source = SOURCES.get(data, "fashion-mnist")
+    path = folder / f"{factory.__name__}-{source}.safetensors"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        transfer.write(path, factory, datasets.load(source), supervised.Config(epochs=5), seed=0)
+    return weights.read(path, factory, factory(shape, 10))
+
+
+def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float) -> bool:
+    """Runs a cell and adds its rows; False if time ran out."""
+    deadline = time.monotonic() + max_seconds
+    dataset, seeds = dataset_of(data), tuple(SEEDS[data])
+    method, config, pretraining = settings(variant, start, dataset.classes)
+    first = None
+    if start == "supervised":
+        first = weights_of(data, method.network, dataset.images.shape[1:], folder / "weights")
+    wanted = record.settings(VARIANTS[variant].method, start, dataset, seeds, over, config, pretraining)
+    place = folder / data / start
+    curve: dict[int, list[float | None]] = {}
+
+    def show(phase, event):
+        if event is None:
+            return
+        window, loss = int(np.max(event.runs.window)), event.history["loss"][-1]
+        line = f"{data} {variant}, {start}: {phase} {window} of {event.schedule.max_windows}, loss {loss:.4g}"
+        print(line, file=sys.stderr, flush=True)
+        if phase == "cluster" and variant in TABLE_2:
+            network = fit.build(method, config, dataset.images.shape[1:])
+            state = event.runs.state
+            labels = train.apply(method.algorithm, config, network, "map", state, dataset.images, "predict").cluster
+            curve[window] = [metrics.scores(dataset.labels, one)["nmi_sqrt"] for one in np.asarray(labels)]
+
+    done = fit.fit(
+        method,
+        config,
+        pretraining,
+        dataset.images,
+        seeds,
+        over=over,
+        directory=place / variant.replace(" ", "-"),
+        pretrained=place / method.network.__name__,
+        weights=first,
+        max_seconds=max(deadline - time.monotonic(), 1e-3),
+        progress=show,
+    )
+    key = {"data": data, "variant": variant, "start": start}
+    # Figure 7: what each chunk's end shows, kept as it comes; a run that goes on adds the rest.
+    common.add(CURVES, [key | {"epoch": epoch, "nmi_sqrt": nmi} for epoch, nmi in curve.items()])
+    if not done.finished:
+        return False
+    steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
+    history = done.phases["cluster"].history
+    rows = record.rows(wanted, dataset, done, steps)
+    for lane, row in enumerate(rows):
+        mine = {name: values[history["lane"] == lane] for name, values in history.items()}
+        moved = {name: round(float(np.mean(mine[name])), 6) if name in mine else None for name in ("drift", "length")}
+        row |= key | moved | {"unseen": int(mine["unseen"][-1]) if "unseen" in mine else None}
+    common.add(RESULTS, rows)
+    return True
+
+
+def found(data: str, variant: str, start: str) -> list[dict[str, Any]]:
+    """The rows of a cell."""
+    wanted = (data, variant, start)
+    return [row for row in common.rows(RESULTS) if (row["data"], row["variant"], row["start"]) == wanted]
+
+
+def run(options: argparse.Namespace) -> None:
+    """Runs the cells asked for that have no rows, each in a process of its own, until time runs out."""
+    cells = [
+        (data, variant, start)
+        for data in options.data.split(",")
+        for variant in options.variants.split(",")
+        for start in options.starts.split(",")
+    ]
+    for known, position in ((SEEDS, 0), (VARIANTS, 1), (STARTS, 2)):
+        for cell in cells:
+            if cell[position] not in known:
+                raise ValueError(f"cell: must be of {', '.join(known)}, got {cell[position]!r}")
+    deadline = time.monotonic() + options.max_seconds
+    for data, variant, start in cells:
+        colour = datasets.SETS.get(data, datasets.SETS["mnist"]).shape[2] == 3
+        if (start == "supervised" and colour) or found(data, variant, start):
+            continue
+        left = deadline - time.monotonic()
+        if left <= 0:
+            print("out of time; the same command goes on", file=sys.stderr)
+            return
+        command = [sys.executable, "-m", "experiments.ccnn", "--cell", data, variant, start]
+        command += ["--over", options.over, "--folder", str(options.folder), "--max-seconds", str(left)]
+        if subprocess.run(command, check=False).returncode:
+            raise ValueError(f"cell: {data}, {variant}, {start} ended with an error")
+
+
+def table() -> str:
+    """Table II and IV, the settings' effects, and CCNN against Baseline I seed by seed."""
+    lines = [("data", "start", "variant", "seeds", "NMI(sqrt)", "paper", "drift / length", "s/seed", "MB")]
+    for data in SEEDS:
+        for start in STARTS:
+            for variant in VARIANTS:
+                rows = found(data, variant, start)
+                if not rows:
+                    continue
+                moved = [row["drift"] / row["length"] for row in rows if row["length"]]
+                lines.append(
+                    (
+                        *(data, start, variant, str(len(rows)), common.interval([row["nmi_sqrt"] for row in rows])),
+                        f"{PAPER[data]:.3f}" if variant == "ccnn" and data in PAPER else "",
+                        f"{np.mean(moved):.4f}" if moved else "",
+                        *(f"{rows[0]['seconds']:.0f}", str(max(row["peak_memory_mb"] or 0 for row in rows))),
+                    )
+                )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    for data in SEEDS:
+        for start in STARTS:
+            for ours, theirs in (("ccnn", "baseline-i"), ("train all", "train all of baseline-i")):
+                pair = [{row["seed"]: row["nmi_sqrt"] for row in found(data, one, start)} for one in (ours, theirs)]
+                both = [seed for seed in pair[0] if None not in (pair[0][seed], pair[1].get(seed))]
+                if len(both) > 1:
+                    n, mean, sd, low, high = stats.summary([pair[0][seed] - pair[1][seed] for seed in both])
+                    spread = f"{mean:+.4f} sd {sd:.4f}, 95 % {low:+.4f} to {high:+.4f}, {n} seeds"
+                    text.append(f"{data}, {start}: {ours} less {theirs}, NMI(sqrt) {spread}")
+    return "\n".join(text)
+
+
+def figures(folder: Path, data: str) -> None:
+    """Figures 5 to 7 of a data set, from the rows and the checkpoints."""
+    import matplotlib.pyplot as plt
+
+    out = HERE / "figures" / "ccnn"
+    out.mkdir(parents=True, exist_ok=True)
+    curves = [row for row in common.rows(CURVES) if row["data"] == data]
+    axes = plt.figure(figsize=(8, 5)).gca()
+    for start in STARTS:
+        for variant in TABLE_2:
+            mine = {
+                row["epoch"]: np.mean([nmi for nmi in row["nmi_sqrt"] if nmi is not None])
+                for row in curves
+                if (row["variant"], row["start"]) == (variant, start)
+            }
+            if mine:
+                axes.plot(*zip(*sorted(mine.items()), strict=True), marker=".", label=f"{variant}, {start}")
+    axes.set(xlabel="epoch", ylabel="NMI(sqrt), mean over seeds", title=f"{data}: NMI over epochs (figure 7)")
+    axes.legend()
+    axes.figure.savefig(out / f"{data}-epochs.png", dpi=120)
+    axes = plt.figure(figsize=(8, 5)).gca()
+    for start in STARTS:
+        names = {1: "k_m 1", 2: "k_m 2", 5: "k_m 5", 10: "ccnn", 25: "k_m 25", 50: "k_m 50"}
+        sound = {k: [row["nmi_sqrt"] for row in found(data, name, start)] for k, name in names.items()}
+        mine = {k: np.mean([nmi for nmi in nmis if nmi is not None]) for k, nmis in sound.items() if any(nmis)}
+        if mine:
+            axes.plot(list(mine), list(mine.values()), marker="o", label=start)
+    axes.set(xlabel="k_m", ylabel="NMI(sqrt), mean over seeds", title=f"{data}: NMI over k_m (figure 6)", xscale="log")
+    axes.legend()
+    axes.figure.savefig(out / f"{data}-k_m.png", dpi=120)
+    dataset = dataset_of(data)
+    for start in STARTS:
+        method, config, pretraining = settings("ccnn", start, dataset.classes)
+        place = folder / data / start / "ccnn"
+        if not (place / "cluster").is_dir():
+            continue
+        runs = fit.restored(method, config, pretraining, dataset.images.shape, tuple(SEEDS[data]), place)
+        variables = jax.tree.map(lambda leaf: leaf[0], runs.state.variables)
+        some = dataset.images[np.random.default_rng(0).permutation(len(dataset.images))[:8]]
+        maps = fit.build(method, config, some.shape[1:]).activations(variables, some)["conv8"].mean(axis=3)
+        grid = plt.figure(figsize=(12, 3.4)).subplots(2, 8)
+        for image, inner, column in zip(some, np.asarray(maps), grid.T, strict=True):
+            column[0].imshow(image.squeeze(), cmap="gray")
+            column[1].imshow(inner, cmap="viridis")
+        for one in grid.flat:
+            one.set_axis_off()
+        grid[0, 0].figure.suptitle(f"{data}, {start}: images and the mean over conv8's channels (figure 5)")
+        grid[0, 0].figure.savefig(out / f"{data}-{start}-conv8.png", dpi=120)
+    plt.close("all")
+
+
+def main() -> None:
+    """Runs the cells asked for, then prints the tables."""
+    flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    flags.add_argument("--data", default="mnist-test", help=f"by comma, of {', '.join(SEEDS)} (default: %(default)s)")
+    flags.add_argument("--variants", default=",".join(TABLE_2), help=f"by comma, of {', '.join(VARIANTS)}")
+    flags.add_argument("--starts", default=",".join(STARTS), help="by comma (default: %(default)s)")
+    flags.add_argument("--over", default="shard", choices=("vmap", "map", "shard"), help="how seeds run")
+    flags.add_argument("--folder", type=Path, default=Path("runs/ccnn"), help="of checkpoints (default: %(default)s)")
+    flags.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
+    flags.add_argument("--table", action="store_true", help="only print the tables")
+    flags.add_argument("--figures", help="only draw figures 5 to 7 of this data set")
+    flags.add_argument("--cell", nargs=3, help=argparse.SUPPRESS)
+    options = flags.parse_args()
+    if options.cell:
+        common.use_cores(options.over)
+        run_cell(*options.cell, options.over, options.folder, options.max_seconds)
+        return
+    if options.figures:
+        figures(options.folder, options.figures)
+        return
+    if not options.table:
+        run(options)
+    print(table())
+
+
+if __name__ == "__main__":
+    common.command(main)

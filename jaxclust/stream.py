@@ -1,0 +1,85 @@
+"""The command behind ``jaxclust fit METHOD --stream``."""
+
+import dataclasses
+import sys
+from typing import Any
+
+import numpy as np
+
+from jaxclust import datasets, fit, flags, record, sources, streaming, weights
+from jaxclust.algorithms import METHODS
+from jaxclust.progress import Bars
+
+NAMED = 10
+"""Unreadable images that stderr names; ``unreadable.csv`` has all."""
+
+
+def command(name: str, common: Any, config: Any, pretraining: Any, clusters_given: bool) -> int:
+    """Runs it from the parsed flags; exit status 0."""
+    method = METHODS[name]
+    if not streaming.supported(method):
+        able = [one for one, method in METHODS.items() if streaming.supported(method)]
+        raise ValueError(f"stream: must be with one of {', '.join(able)}, got {name}")
+    for flag in ("features", "pretrained"):
+        if getattr(common, flag) is not None:
+            raise ValueError(f"{flag}: must not be given with stream")
+    seeds = flags.seeds(common.seeds)
+    source = sources.open_source(common.data, flags.size(common.size))
+    if not clusters_given:
+        if source.labels is None:
+            raise ValueError(f"clusters: must be given, since {source.name} has no labels")
+        config = dataclasses.replace(config, clusters=max(int(source.labels.max()) + 1, 2))
+    if config.clusters > len(source):
+        raise ValueError(f"clusters: must be at most the number of images, {len(source)}, got {config.clusters}")
+    network = fit.build(method, config, source.shape[1:])
+    first = None if common.weights is None else weights.read(common.weights, method.network, network)
+    over = flags.over(common.over, len(seeds))
+    # Only its length counts from here on, and what says what it is.
+    dataset = datasets.Dataset(source.name, source, source.labels)
+    wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining, source.fingerprint())
+    wanted["stream"] = streaming.block_size(config, method, source)
+    if first is not None:
+        wanted["weights"] = first.digest
+    record.open_run(common.out, wanted, common.resume, common.overwrite)
+    results = common.out / "results.jsonl"
+    if results.exists():
+        print(f"{common.out} is finished already")
+        print(record.summary(common.out))
+        return 0
+    with Bars() as bars:
+        done, lost = streaming.fitted(
+            method,
+            config,
+            pretraining,
+            source,
+            seeds,
+            common.out / "labels.npy",
+            common.out / "checkpoint",
+            over=over,
+            weights=first,
+            max_seconds=common.max_seconds,
+            progress=bars.show,
+        )
+    steps = fit.steps_per_window(method, config, pretraining, wanted["stream"])
+    record.write(common.out / "history.csv", record.history_csv(done, seeds, steps))
+    if not done.finished:
+        print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
+        return 0
+    if lost:
+        names = [f"{source.called(index)} ({reason})" for index, reason in lost.items()]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        print(
+            f"jaxclust: warning: {len(lost)} of {len(source)} images could not be read and were skipped: "
+            f"{', '.join(names[:NAMED])}{more}",
+            file=sys.stderr,
+        )
+        lines = [f"{index},{source.called(index)},{reason}" for index, reason in lost.items()]
+        record.write(common.out / "unreadable.csv", "\n".join(["image,name,reason", *lines]) + "\n")
+        read = np.setdiff1d(np.arange(len(source)), list(lost))
+        labels = done.labels[:, read]
+        done = done._replace(labels=labels, labelings={"": labels})
+        dataset = dataset._replace(images=read, labels=None if source.labels is None else source.labels[read])
+    rows = record.rows(wanted, dataset, done, steps["cluster"])
+    record.write_rows(results, [row | {"unreadable": len(lost)} for row in rows])
+    print(record.summary(common.out))
+    return 0

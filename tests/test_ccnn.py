@@ -1,0 +1,373 @@
+"""CCNN against a slow transcription of its formulas, its settings, and the whole of it through the driver."""
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxclust import train
+from jaxclust.algorithms import ccnn
+from jaxclust.kmeans import minibatch_update, running_means
+from jaxclust.networks import ccnn as network_of
+from jaxclust.types import Network, Variables
+
+CONFIG = ccnn.Config(
+    clusters=4, batch=12, reliable=4, sample=60, epochs=2, trainable="all", fc9="glorot", learning_rate=0.1
+)
+CYCLE = 36
+INIT, STEP, EMBED = (jax.jit(f, static_argnums=(0, 1)) for f in (ccnn.init, ccnn.step, ccnn.embed))
+KEY = jax.random.key(0)
+
+
+def _linear(key):
+    kernel = jax.random.normal(key, (64, 5), jnp.float32) / 8
+    return Variables({"kernel": kernel}, {})
+
+
+# A trunk with parameters but nothing else to compile.
+NETWORK = Network(
+    _linear,
+    lambda variables, images, train: (
+        jnp.tanh((images.astype(jnp.float32) / 255).reshape(len(images), -1) @ variables.params["kernel"]),
+        variables.stats,
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def images(few_digits):
+    return jnp.asarray(few_digits[0][:120])
+
+
+@pytest.fixture(scope="module")
+def state(images):
+    """Three cycles on, so that counts and the previous step are not zero."""
+    state = INIT(CONFIG, NETWORK, KEY, None, images)
+    for i in range(3):
+        state, _ = step(CONFIG, state, images, i)
+    return state
+
+
+def step(config, state, images, start=0, function=None):
+    rows = (jnp.arange(CYCLE, dtype=jnp.int32) * 7 + start * CYCLE) % len(images)
+    return (function or STEP)(config, NETWORK, KEY, state, images[rows], rows)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def softmax(u):
+    e = np.exp(u - u.max())
+    return e / e.sum()
+
+
+class Slow:
+    """One cycle of table I in float64, image by image and weight by weight."""
+
+    def __init__(self, config, state, batch):
+        self.config, self.state = config, state
+        self.kernel = np.asarray(state.variables.params["kernel"], np.float64)
+        self.scale = float(state.scale)
+        self.head = jax.tree.map(lambda a: np.asarray(a, np.float64), state.head)
+        self.pixels = (np.asarray(batch, np.float64) / 255).reshape(len(batch), -1)
+
+    def trunk(self, i):
+        return self.scale * np.tanh(self.pixels[i] @ self.kernel)
+
+    def slope(self, i):
+        """Of the trunk in its products with the pixels."""
+        return self.scale * (1 - np.tanh(self.pixels[i] @ self.kernel) ** 2)
+
+    def h(self, x, fc9):
+        return relu(x @ fc9["kernel"] + fc9["bias"])
+
+    def gradient(self, x, label):
+        """Eq. 2 to 10 with the true derivatives: of head, and of the trunk's output."""
+        k, (w9, ws) = self.config.clusters, (self.head["fc9"], self.head["softmax"])
+        h = self.h(x, w9)
+        y = softmax(h @ ws["kernel"] + ws["bias"])
+        t = np.eye(k)[label]
+        du = np.zeros(k)
+        for j in range(k):
+            for i in range(k):  # the softmax's Jacobian
+                du[j] += (y[i] - t[i]) * y[i] * ((i == j) - y[j])
+        if self.config.gradient == "printed":
+            du = (y - t) * np.maximum(y, 0)  # eq. 3, 4
+        dh = ws["kernel"] @ du  # eq. 7
+        slope = np.maximum(h, 0) if self.config.gradient == "printed" else (h > 0).astype(float)  # eq. 8
+        head = {
+            "fc9": {"kernel": np.outer(x, dh * slope), "bias": dh * slope},  # eq. 9, 10
+            "softmax": {"kernel": np.outer(h, du), "bias": du},  # eq. 5, 6
+        }
+        return head, w9["kernel"] @ (dh * slope), 0.5 * np.sum((y - t) ** 2)
+
+    def run(self):
+        config, n = self.config, len(self.pixels)
+        centroids = np.asarray(self.state.centroids, np.float64)
+        counts = np.asarray(self.state.counts).copy()
+        before = [self.h(self.trunk(i), self.head["fc9"]) for i in range(n)]
+        labels = [int(np.argmin([np.sum((h - c) ** 2) for c in centroids])) for h in before]
+        distance = [np.sqrt(np.sum((h - centroids[y]) ** 2)) for h, y in zip(before, labels, strict=True)]
+        kept = []  # M' of table I
+        for start in range(0, n, config.batch):
+            members = range(start, start + config.batch)
+            rank = dict.fromkeys(members, 0)
+            if config.select == "balanced":
+                for i in members:
+                    rank[i] = sum(labels[j] == labels[i] and distance[j] < distance[i] for j in members)
+            kept += sorted(members, key=lambda i: (rank[i], distance[i]))[: config.reliable]
+        heads, kernel, loss = [], np.zeros_like(self.kernel), 0.0
+        for i in kept:
+            head, dx, value = self.gradient(self.trunk(i), labels[i])
+            heads.append(head)
+            kernel += np.outer(self.pixels[i], dx * self.slope(i)) / len(kept)
+            loss += value / len(kept)
+        old = self.head
+        if config.trainable != "nothing":
+            mean = jax.tree.map(lambda *g: np.mean(g, axis=0), *heads)
+            self.head = jax.tree.map(lambda w, g: w - config.learning_rate * g, old, mean)
+        if config.trainable == "all":
+            self.kernel = self.kernel - config.learning_rate * kernel
+        moving = {"last": range(n - config.batch, n), "reliable": kept, "all": range(n)}[config.update_with]
+        previous = jax.tree.map(lambda a: np.asarray(a, np.float64), self.state.fc9_step)
+        drift = 0.0
+        for i in moving:
+            after = self.h(self.trunk(i), self.head["fc9"])
+            drift += np.sqrt(np.sum((after - before[i]) ** 2)) / len(moving)
+            if config.compensation == "none":
+                feature = after  # eq. 11
+            elif config.compensation == "all":
+                feature = before[i]
+            elif config.backtrack == "previous":
+                feature = self.h(self.trunk(i), jax.tree.map(np.subtract, old["fc9"], previous))
+            else:
+                feature = self.h(self.trunk(i), old["fc9"])  # eq. 13: FC9 tracked back, the rest as it is now
+            label = labels[i]
+            counts[label] += 1
+            rate = 1 / counts[label]  # eq. 12
+            centroids[label] = (1 - rate) * centroids[label] + rate * feature  # eq. 14
+        return centroids, counts, self.head, self.kernel, loss, drift
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"compensation": "none"},
+        {"compensation": "all"},
+        {"backtrack": "previous"},
+        {"select": "balanced"},
+        {"trainable": "head", "learning_rate": 1.0},
+        {"trainable": "head", "learning_rate": 1.0, "backtrack": "previous"},
+        {"trainable": "head", "gradient": "printed", "update_with": "all"},
+        {"trainable": "nothing", "update_with": "reliable"},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())) or "paper",
+)
+def test_a_cycle_is_table_one(changes, state, images):
+    config = dataclasses.replace(CONFIG, learning_rate=0.5)
+    config = dataclasses.replace(config, **changes)
+    opt_state = ccnn._optimizer(config).init(ccnn._trained(config, state.head, state.variables.params))
+    state = state._replace(opt_state=opt_state)
+    if config.trainable == "nothing":
+        state = state._replace(fc9_step=jax.tree.map(jnp.zeros_like, state.fc9_step))
+    rows = (jnp.arange(CYCLE) * 7) % len(images)
+    after, info = step(config, state, images)
+    centroids, counts, head, kernel, loss, drift = Slow(config, state, images[rows]).run()
+    np.testing.assert_array_equal(after.counts, counts)
+    np.testing.assert_allclose(after.centroids, centroids, rtol=1e-4, atol=1e-5)
+    chex.assert_trees_all_close(after.head, jax.tree.map(np.float32, head), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(after.variables.params["kernel"], kernel, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(info.loss, loss, rtol=1e-4)
+    np.testing.assert_allclose(info.drift, drift, rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_tracked_back_matters(state, images):
+    """The variants differ by more than rounding: the parity above tells them apart."""
+    config = dataclasses.replace(CONFIG, learning_rate=0.5)
+    variants = [
+        {},
+        {"compensation": "none"},
+        {"compensation": "all"},
+        {"backtrack": "previous"},
+    ]
+    found = [step(dataclasses.replace(config, **one), state, images)[0].centroids for one in variants]
+    for i, one in enumerate(found):
+        for other in found[:i]:
+            assert float(jnp.max(jnp.abs(one - other))) > 1e-4
+
+
+def test_the_closed_form_is_the_loop():
+    rng = np.random.default_rng(0)
+    centroids, x = rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=(200, 3)).astype(np.float32)
+    labels, counts = rng.integers(0, 4, 200), np.array([0, 7, 100_000, 1, 3], np.int32)  # the last gets none
+    expected, seen = centroids.astype(np.float64), counts.copy()
+    for point, label in zip(x.astype(np.float64), labels, strict=True):
+        seen[label] += 1
+        expected[label] = (1 - 1 / seen[label]) * expected[label] + point / seen[label]
+    found, total = running_means(jnp.asarray(centroids), jnp.asarray(counts), jnp.asarray(x), jnp.asarray(labels))
+    np.testing.assert_array_equal(total, seen)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found[4], centroids[4])
+
+
+def test_the_order_of_a_batch_does_not_matter():
+    rng = np.random.default_rng(1)
+    centroids, x = (jnp.asarray(rng.normal(size=(n, 3)), jnp.float32) for n in (4, 50))
+    counts = jnp.array([0, 3, 5, 0], jnp.int32)
+    one, other = (minibatch_update(centroids, counts, part) for part in (x, x[::-1]))
+    chex.assert_trees_all_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_baseline_two_is_minibatch_kmeans(images):
+    config = dataclasses.replace(CONFIG, trainable="nothing", reliable=12)
+    assert ccnn.schedule(config, 120) == (12, 10, 2, "shuffled")
+    state = INIT(config, NETWORK, KEY, None, images)
+    rows = jnp.arange(12, dtype=jnp.int32)
+    after, info = STEP(config, NETWORK, KEY, state, images[rows], rows)
+    h = EMBED(config, NETWORK, state, images[rows])
+    centroids, counts = minibatch_update(state.centroids, state.counts, h)
+    np.testing.assert_allclose(after.centroids, centroids, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(after.counts, counts)
+    chex.assert_trees_all_equal((after.variables, after.head), (state.variables, state.head))
+    assert float(info.drift) == 0
+
+
+def test_baseline_three_ends_where_k_means_does(images):
+    config = dataclasses.replace(CONFIG, trainable="nothing", start="kmeans", epochs=0)
+    assert ccnn.schedule(config, 120).max_windows == 0
+    state = INIT(config, NETWORK, KEY, None, images)
+    h = np.asarray(EMBED(config, NETWORK, state, images))
+    labels = np.asarray(ccnn.predict(config, NETWORK, state, images).cluster)
+    for cluster in np.unique(labels):  # each centroid is its cluster's mean
+        np.testing.assert_allclose(state.centroids[cluster], h[labels == cluster].mean(axis=0), atol=1e-3)
+
+
+def test_a_cycle_is_the_same_eager_jitted_and_in_a_lane(state, images):
+    jitted = step(CONFIG, state, images)
+    with jax.disable_jit():
+        eager = step(CONFIG, state, images, function=ccnn.step)
+    two = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), state)
+    lanes = jax.jit(jax.vmap(lambda s: step(CONFIG, s, images)))(two)
+    for other in (eager, jax.tree.map(lambda leaf: leaf[1], lanes)):
+        chex.assert_trees_all_close(jitted, other, rtol=1e-4, atol=1e-5)
+
+
+def test_state_keeps_its_tree_shapes_and_dtypes_whatever_n(images):
+    network = network_of((8, 8, 1), 4, (4, 6), (5,), True)
+    rows = jnp.arange(CYCLE, dtype=jnp.int32)
+    for config in (CONFIG, dataclasses.replace(CONFIG, batch_statistics=True, fc9="identity", momentum=0.9)):
+        before = jax.eval_shape(lambda c=config: ccnn.init(c, network, KEY, None, images))
+        few = jax.eval_shape(lambda c=config: ccnn.init(c, network, KEY, None, images[:70]))
+        chex.assert_trees_all_equal_shapes_and_dtypes(before, few)
+        assert not any(leaf.weak_type for leaf in jax.tree.leaves(before))
+        after, info = jax.eval_shape(lambda s, c=config: ccnn.step(c, network, KEY, s, images[rows], rows), before)
+        chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
+        assert all(leaf.shape == () and leaf.dtype == jnp.float32 for leaf in info)
+        after, stop, _ = jax.eval_shape(lambda s, c=config: ccnn.refresh(c, network, KEY, s, images), before)
+        chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
+        assert (stop.shape, stop.dtype) == ((), jnp.bool_)
+
+
+def test_counts_grow_by_the_images_that_move_centroids(state, images):
+    for update_with, images_moved in (("last", 12), ("reliable", 12), ("all", 36)):
+        after, _ = step(dataclasses.replace(CONFIG, update_with=update_with), state, images)
+        assert int(jnp.sum(after.counts - state.counts)) == images_moved
+        assert (after.counts >= state.counts).all()
+
+
+def test_a_centroid_that_never_gets_an_image_stays_and_is_counted(state, images):
+    far = state._replace(
+        centroids=state.centroids.at[1].set(1e3), counts=state.counts.at[1].set(0), before=state.centroids
+    )
+    after, _ = step(CONFIG, far, images)
+    np.testing.assert_array_equal(after.centroids[1], np.full(4, 1e3, np.float32))
+    _, stop, info = ccnn.refresh(CONFIG, NETWORK, KEY, after, images)
+    assert int(info.unseen) == 1
+    assert not bool(stop)
+
+
+def test_the_run_stops_when_the_centroids_do(state, images):
+    moved = state._replace(before=state.centroids * 1.001)
+    for tolerance, stops in ((0.0, False), (1.0, True)):
+        config = dataclasses.replace(CONFIG, tolerance=tolerance)
+        fresh, stop, info = ccnn.refresh(config, NETWORK, KEY, moved, images)
+        assert bool(stop) is stops
+        assert float(info.moved) > 0
+        np.testing.assert_array_equal(fresh.before, state.centroids)
+
+
+def test_starting_counts_weigh_the_seed(images):
+    one = dataclasses.replace(CONFIG, start_count=1)
+    begin = INIT(CONFIG, NETWORK, KEY, None, images)
+    other = INIT(one, NETWORK, KEY, None, images)
+    np.testing.assert_array_equal(other.counts, np.ones(4))
+    zero, _ = step(CONFIG, begin, images)
+    weighed, _ = step(one, other, images)
+    m = np.asarray(zero.counts)[:, None].astype(np.float32)
+    expected = np.where(m > 0, (begin.centroids + m * zero.centroids) / (m + 1), begin.centroids)
+    np.testing.assert_allclose(weighed.centroids, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("brightness", [1.0, 1e-3, 0.0])
+def test_features_begin_at_one_scale_whatever_the_networks(images, brightness):
+    trunk = NETWORK._replace(encode=lambda *a: (brightness * jnp.abs(NETWORK.encode(*a)[0][:, :4]), {}))
+    config = dataclasses.replace(CONFIG, fc9="identity", sample=120)
+    state = INIT(config, trunk, KEY, None, images)
+    square = float(jnp.mean(EMBED(config, trunk, state, images) ** 2))
+    np.testing.assert_allclose(square, 1.0 if brightness else 0.0, rtol=1e-5)
+    np.testing.assert_array_equal(state.head["fc9"]["kernel"], np.eye(4, dtype=np.float32))
+
+
+def test_permuting_centroids_permutes_the_labels(state, images):
+    order = np.array([2, 0, 3, 1])
+    plain = ccnn.predict(CONFIG, NETWORK, state, images)
+    other = ccnn.predict(CONFIG, NETWORK, state._replace(centroids=state.centroids[order]), images)
+    np.testing.assert_array_equal(order[np.asarray(other.cluster)], plain.cluster)
+    np.testing.assert_allclose(other.distance, plain.distance, rtol=1e-5)
+    assert ((np.asarray(plain.probability) >= 0) & (np.asarray(plain.probability) <= 1)).all()
+
+
+def test_resumed_after_an_epoch_it_ends_as_if_uninterrupted(images):
+    keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
+    once = train.train(ccnn, CONFIG, NETWORK, keys, images, over="map", windows_per_chunk=2)
+    half = train.train(
+        ccnn, CONFIG, NETWORK, keys, images, over="map", windows_per_chunk=1, callbacks=[lambda event: True]
+    )
+    assert not half.finished
+    rest = train.train(ccnn, CONFIG, NETWORK, keys, images, over="map", runs=half.runs, history=half.history)
+    chex.assert_trees_all_equal(rest.runs.state, once.runs.state)
+    assert rest.finished
+    assert {"loss", "drift", "length", "distance", "moved", "unseen"} <= rest.history.keys()
+
+
+def test_more_clusters_than_images_are_refused(images):
+    with pytest.raises(ValueError, match="clusters: must be at most the number of images, 3, got 4"):
+        ccnn.init(CONFIG, NETWORK, KEY, None, images[:3])
+    config = dataclasses.replace(CONFIG, fc9="identity")
+    with pytest.raises(ValueError, match="fc9: must be glorot for 5 features and 4 clusters"):
+        ccnn.init(config, NETWORK, KEY, None, images)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"clusters": 1}, "clusters: must be at least 2, got 1"),
+        ({"reliable": 60}, "reliable: must divide batch, 50, got 60"),
+        ({"reliable": 7}, "reliable: must divide batch, 50, got 7"),
+        ({"sample": 9}, "sample: must be at least clusters, 10, got 9"),
+        ({"trainable": "some"}, "trainable: must be one of all, head, nothing, got 'some'"),
+        ({"gradient": "printed", "trainable": "all"}, "trainable: must be head with gradient printed, got 'all'"),
+        ({"backtrack": "previous", "compensation": "all"}, "compensation: must be fc9 with backtrack previous"),
+        ({"tolerance": float("nan")}, "tolerance: must be at least 0, got nan"),
+        ({"start_count": -1}, "start_count: must be at least 0, got -1"),
+        ({"learning_rate": 0.0}, "learning_rate: must be above 0, got 0.0"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ccnn.Config(**fields)

@@ -1,0 +1,240 @@
+"""Images read block by block: from files, a folder and tensorflow-datasets; resumed, killed, damaged."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxclust import cli, metrics, record, sources, streaming, train
+from jaxclust.algorithms import METHODS, ccnn, configured
+
+FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 50 --epochs 3 --pretraining.epochs 0 --seeds 2 --over map"
+
+
+@pytest.fixture
+def file(tmp_path, few_digits):
+    np.save(tmp_path / "images.npy", few_digits[0][:200, ..., 0])
+    return tmp_path / "images.npy"
+
+
+def taken(reader, count):
+    return [next(reader) for _ in range(count)]
+
+
+def test_every_epoch_has_every_image_once_in_a_new_order(file, few_digits):
+    source = sources.open_source(str(file))
+    assert source.shape == (200, 8, 8, 1)
+    assert source.dtype == np.uint8
+    blocks = taken(source.blocks(50, seed=3), 8)
+    assert blocks[0].shape == (50, 8, 8, 1)
+    expected = sorted(image.tobytes() for image in few_digits[0][:200])
+    epochs = [[image.tobytes() for block in blocks[i : i + 4] for image in block] for i in (0, 4)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == expected
+    assert epochs[0] != epochs[1] != expected
+
+
+def test_blocks_depend_on_the_seed_alone_and_begin_anywhere(file):
+    source = sources.open_source(str(file))
+    blocks = taken(source.blocks(30, seed=3), 9)  # past the first epoch's end
+    np.testing.assert_array_equal(blocks, taken(sources.open_source(str(file)).blocks(30, seed=3), 9))
+    np.testing.assert_array_equal(blocks[5:], taken(source.blocks(30, seed=3, first=5), 4))
+    assert (blocks[0] != next(source.blocks(30, seed=4))).any()
+
+
+def test_floats_outside_their_range_are_skipped_and_named(tmp_path):
+    images = np.random.default_rng(0).random((20, 4, 4)).astype(np.float64)
+    images[3], images[7, 0, 0] = 2.0, np.nan
+    np.save(tmp_path / "x.npy", images)
+    source = sources.open_source(str(tmp_path / "x.npy"))
+    found = list(source.in_order(15))
+    assert found[0][1] == {3: "floats outside of [0, 1]", 7: "floats outside of [0, 1]"}
+    assert found[1][1] == {}
+    assert found[0][0].dtype == np.float32
+    np.testing.assert_array_equal(source[3], source[4])  # the next takes its place
+    assert source.skipped == 1
+
+
+@pytest.fixture
+def folder(tmp_path, few_digits):
+    """40 images in four classes, one of them damaged."""
+    images, labels = few_digits
+    chosen = np.concatenate([np.flatnonzero(labels == label)[:10] for label in range(4)])
+    for index in chosen:
+        place = tmp_path / "set" / f"class-{labels[index]}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[index, ..., 0]).save(place / f"{index:03}.png")
+    damaged = sorted((tmp_path / "set" / "class-2").iterdir())[4]
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    return tmp_path / "set", damaged.relative_to(tmp_path / "set").as_posix()
+
+
+def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, capsys):
+    place, damaged = folder
+    out = tmp_path / "out"
+    arguments = f"fit ccnn-ii --data {place} --stream --out {out} {FLAGS} --reliable 12 --sample 30".split()
+    assert cli.main(arguments) == 0
+    captured = capsys.readouterr()
+    assert f"1 of 40 images could not be read and were skipped: {damaged} (" in captured.err
+    assert damaged in (out / "unreadable.csv").read_text()
+    rows = record.read_rows(out / "results.jsonl")
+    assert [(row["n"], row["unreadable"], row["failed"]) for row in rows] == [(39, 1, None)] * 2
+    labels = np.load(out / "labels.npy", allow_pickle=False)
+    assert labels.shape == (2, 40)
+    assert (labels == -1).sum() == 2
+    names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*.png"))
+    assert (labels[:, names.index(damaged)] == -1).all()
+    classes = np.array([int(name[len("class-")]) for name in names if name != damaged])
+    for row, found in zip(rows, labels, strict=True):
+        assert row["nmi"] == metrics.scores(classes, found[found >= 0])["nmi"]
+
+
+def test_a_stream_of_one_block_trains_as_the_driver_does(file):
+    """The same steps on the same images: an epoch at a time is what the driver does with them in memory."""
+    method = METHODS["ccnn-ii"]
+    config = ccnn.Config(clusters=4, batch=20, reliable=20, epochs=2, trainable="nothing", sample=200)
+    source = sources.open_source(str(file))
+    done, lost = streaming.fitted(
+        method, config, None, source, (0,), file.parent / "labels.npy", file.parent / "c", over="map"
+    )
+    assert lost == {}
+    assert streaming.block_size(config, method, source) == 200
+    network = method.network((8, 8, 1), 4)
+    keys = jax.vmap(jax.random.split)(jnp.stack([jax.random.key(0)]))[:, 1]
+    blocks = source.blocks(200, 0)
+    expected = train.train(
+        ccnn, config, network, keys, jnp.asarray(next(source.blocks(200, 0))), over="map", blocks=blocks
+    )
+    state = done.phases["cluster"].runs.state
+    np.testing.assert_array_equal(state.centroids, expected.runs.state.centroids)
+    images = jnp.asarray(np.load(file)[..., None])
+    predicted = train.apply(ccnn, config, network, "map", state, images, "predict").cluster
+    np.testing.assert_array_equal(done.labels, predicted)
+
+
+COMMAND = """
+import sys, time
+from jaxclust import cli, fit, streaming, train
+fit.CHECKPOINT_SECONDS, streaming.BLOCK_BYTES = 0.0, 36 * 64
+slow = train.chunk
+def chunk(*arguments):
+    time.sleep(0.3)
+    return slow(*arguments)
+train.chunk = chunk
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def begin(file, out, cache):
+    arguments = f"fit ccnn --data {file} --stream --out {out} {FLAGS} --select balanced --resume".split()
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_killed_within_an_epoch_and_resumed_it_ends_with_the_same_centroids(file, tmp_path):
+    """An epoch is 5.6 blocks here; the kill comes after 3 to 14 of the run's 17."""
+    whole, killed, cache = tmp_path / "whole", tmp_path / "killed", tmp_path / "cache"
+    process = begin(file, whole, cache)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    process = begin(file, killed, cache)
+    kept = killed / "checkpoint" / "cluster"
+    while process.poll() is None and not (kept.is_dir() and any(path.name.isdigit() for path in kept.iterdir())):
+        time.sleep(0.05)
+    time.sleep(1.0)
+    assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (killed / "results.jsonl").exists()
+    process = begin(file, killed, cache)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    for name in ("labels.npy", "history.csv"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    ends = [centroids(folder) for folder in (whole, killed)]
+    np.testing.assert_array_equal(*ends)
+
+
+def centroids(out):
+    from jaxclust.predict import configuration
+
+    settings = record.read_settings(out)
+    method, config, pretraining = configuration(settings, out)
+    from jaxclust import fit
+
+    shape, seeds = tuple(settings["data"]["shape"]), tuple(settings["seeds"])
+    runs = fit.restored(method, config, pretraining, shape, seeds, out / "checkpoint")
+    return np.asarray(runs.state.centroids)
+
+
+def test_stopped_in_time_it_goes_on(file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(streaming, "BLOCK_BYTES", 60 * 64)
+    flags = f"fit ccnn-ii --data {file} --stream {FLAGS} --reliable 12".split()
+    once, parts = tmp_path / "once", tmp_path / "parts"
+    assert cli.main([*flags, "--out", str(once)]) == 0
+    assert cli.main([*flags, "--out", str(parts), "--max-seconds", "1e-3"]) == 0
+    assert "go on with --resume" in capsys.readouterr().out
+    for _ in range(30):
+        if (parts / "results.jsonl").exists():
+            break
+        assert cli.main([*flags, "--out", str(parts), "--resume", "--max-seconds", "1e-3"]) == 0
+    assert (parts / "labels.npy").read_bytes() == (once / "labels.npy").read_bytes()
+    assert (parts / "history.csv").read_text() == (once / "history.csv").read_text()
+    assert cli.main(["predict", str(once), "--data", str(file), "--out", str(tmp_path / "p.csv")]) == 0
+    predicted = [int(line.split(",")[1]) for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
+    np.testing.assert_array_equal(predicted, np.load(once / "labels.npy", allow_pickle=False)[0])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("ccnn --data digits", "data: must be an .npy file, a folder of images or tfds:NAME to be streamed"),
+        ("dcec --data {file}", "stream: must be with one of ccnn, "),
+        ("ccnn --data {file}", "clusters: must be given, since images has no labels"),
+        ("ccnn --data {file} --clusters 201 --sample 300", "clusters: must be at most the number of images, 200"),
+        ("ccnn-iii --data {file} --clusters 3", "start: must be seeds to be streamed"),
+        ("ccnn --data {file} --clusters 3 --size 9", r"size: must be \(8, 8\) as in"),
+        ("ccnn --data {file}x.npy --clusters 3", "must be a file, and is not there"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused(flags, message, file, tmp_path, capsys):
+    arguments = flags.format(file=file).split()
+    assert cli.main(["fit", *arguments, "--stream", "--out", str(tmp_path / "out")]) == 2
+    import re
+
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_set_of_tensorflow_datasets_is_streamed(monkeypatch, few_digits):
+    """What reads the set stands for tensorflow-datasets here; tests/test_datasets.py has its real call."""
+    images, labels = few_digits
+    examples = [{"image": image, "label": label + 5} for image, label in zip(images, labels, strict=True)]
+    asked = []
+
+    def found(name, splits):
+        asked.append((name, splits))
+        return [examples]
+
+    monkeypatch.setattr(sources.downloads, "sources", found)
+    source = sources.open_source("tfds:some/test")
+    assert asked == [("some", ("test",))]
+    assert source.shape == (300, 8, 8, 1)
+    np.testing.assert_array_equal(source.labels, labels)
+    np.testing.assert_array_equal(source[7], images[7])
+    assert configured("ccnn")[0].batch == 50

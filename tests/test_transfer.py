@@ -1,0 +1,89 @@
+"""Backbones trained on one set's labels, and what clusters from them."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxclust import cli, record, weights
+from jaxclust.networks import ccnn
+
+FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 50 --epochs 1 --pretraining.epochs 0 --seeds 2 --over map"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, few_digits):
+    """A file of weights, and the labelled set behind it."""
+    folder = tmp_path_factory.mktemp("transfer")
+    np.savez(folder / "labelled.npz", images=few_digits[0], labels=few_digits[1])
+    arguments = ["weights", "ccnn", "--data", str(folder / "labelled.npz"), "--out", str(folder / "w.safetensors")]
+    assert cli.main([*arguments, "--epochs", "40"]) == 0
+    return folder
+
+
+def test_labels_train_the_backbone(trained, capfd, few_digits):
+    file = trained / "w.safetensors"
+    network = ccnn((8, 8, 1), 10)
+    found = weights.read(file, ccnn, network)
+    fresh = network.init(jax.random.key(0))
+    kernel = found.arrays["params", "backbone", "conv1", "kernel"]
+    assert kernel.shape == fresh.params["backbone"]["conv1"]["kernel"].shape
+    arguments = ["weights", "ccnn", "--data", str(trained / "labelled.npz"), "--out"]
+    assert cli.main([*arguments, str(file)]) == 2
+    assert "out: must not exist" in capfd.readouterr().err
+    again = trained / "again.safetensors"
+    assert cli.main([*arguments, str(again), "--epochs", "40"]) == 0
+    assert again.read_bytes() == file.read_bytes()
+    out, err = capfd.readouterr()
+    assert float(out.split("accuracy ")[1]) > 0.7, err
+
+
+def test_a_run_starts_from_the_weights_in_every_seed(trained, tmp_path, few_digits, capsys):
+    np.savez(tmp_path / "other.npz", images=few_digits[0][:150, ::-1])
+    command = f"fit ccnn-ii --data {tmp_path / 'other.npz'} {FLAGS} --reliable 12 --no-figures --no-baseline".split()
+    out = tmp_path / "out"
+    assert cli.main([*command, "--weights", str(trained / "w.safetensors"), "--out", str(out)]) == 0
+    settings = record.read_settings(out)
+    found = weights.read(trained / "w.safetensors", ccnn, ccnn((8, 8, 1), 4))
+    assert settings["weights"] == found.digest
+
+    from jaxclust import fit
+    from jaxclust.predict import configuration
+
+    method, config, pretraining = configuration(settings, out)
+    runs = fit.restored(method, config, pretraining, (150, 8, 8, 1), (0, 1), out / "checkpoint")
+    backbone = runs.state.variables.params["backbone"]["conv1"]["kernel"]
+    for lane in range(2):
+        np.testing.assert_array_equal(backbone[lane], found.arrays["params", "backbone", "conv1", "kernel"])
+    capsys.readouterr()
+    assert cli.main([*command, "--out", str(out), "--resume"]) == 2
+    assert "must hold the same run, differs in weights" in capsys.readouterr().err
+
+
+def test_the_targets_labels_are_refused(trained, tmp_path, capsys):
+    command = f"fit ccnn-ii --data {trained / 'labelled.npz'} {FLAGS} --reliable 12 --no-figures".split()
+    out = tmp_path / "out"
+    assert cli.main([*command, "--weights", str(trained / "w.safetensors"), "--out", str(out)]) == 2
+    assert "weights: must not have been trained on the labels of the images to cluster" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("weights dcec --data digits --out w", "method: must be one of ccnn, .*, got 'dcec'"),
+        ("weights --data digits", "method: must be one of ccnn"),
+        ("weights ccnn --data {file} --out w", "data: must have labels, got images without"),
+        (
+            "fit dcec --data digits --out out --weights {file}",
+            "weights: .* must be a readable .safetensors file|must be",
+        ),
+        ("fit ccnn --data digits --out out --weights {file}", "weights: .* must be a readable .safetensors file"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments, message, tmp_path, capsys, few_digits, monkeypatch):
+    import re
+
+    monkeypatch.chdir(tmp_path)
+    np.save(tmp_path / "images.npy", few_digits[0][:20])
+    assert cli.main(arguments.format(file=tmp_path / "images.npy").split()) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
