@@ -6,6 +6,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxclust.images import scaled
 from jaxclust.networks.layers import conv
@@ -110,15 +111,32 @@ def _layer(x, filters, pooling):
     n, height, width, channels = x.shape
     if height * width > DENSE * math.prod(filters.shape[:2]):
         return max_pool_any(_even(conv(x, filters), pooling))
-    # The filters as a matrix: what they make of each pixel alone. A matrix for each of the four places of a pooling
-    # window, so that pooling is a maximum of four products, without strides.
-    pixels = jnp.eye(height * width * channels, dtype=jnp.float32).reshape(-1, height, width, channels)
-    columns = _even(conv(pixels, filters), pooling)
-    columns = jnp.pad(columns, [(0, 0), *((0, size % 2) for size in columns.shape[1:3]), (0, 0)], mode="edge")
-    rows, height, width, outputs = columns.shape
-    columns = columns.reshape(rows, height // 2, 2, width // 2, 2, outputs).transpose(2, 4, 0, 1, 3, 5)
-    a, b, c, d = (x.reshape(n, -1) @ place for place in columns.reshape(4, rows, -1))
-    return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d)).reshape(n, height // 2, width // 2, outputs)
+    # A matrix for each of the four places of a pooling window, so that pooling is a maximum of four products.
+    taps = filters.reshape(-1, channels, filters.shape[3])
+    taps = jnp.concatenate([taps, jnp.zeros_like(taps[:1])])
+    (rows, columns), entries = _entries((height, width), filters.shape[:2], pooling)
+    x = x.reshape(n, -1)
+    a, b, c, d = (x @ taps[place].transpose(0, 2, 1, 3).reshape(x.shape[1], -1) for place in entries)
+    return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d)).reshape(n, rows, columns, -1)
+
+
+@lru_cache
+def _entries(size, kernel, pooling):
+    """Size of the pooled map, and for each place of its windows which entry of a filter meets which pixel there.
+
+    int32, (4, pixels, pooled), the number of entries where a pixel is out of reach.
+    """
+    taps = []
+    for length, k in zip(size, kernel, strict=True):
+        first = 2 * np.arange(-(-length // 2) if pooling == "ceil" else max(length // 2, 1))
+        places = np.minimum(np.stack([first, first + 1]), length - 1)
+        # (2, length, pooled)
+        taps.append(np.arange(length)[:, None] - places[:, None] + (k - 1) // 2)
+    row, column = taps[0][:, None, :, None, :, None], taps[1][None, :, None, :, None, :]
+    inside = (row >= 0) & (row < kernel[0]) & (column >= 0) & (column < kernel[1])
+    entries = np.where(inside, row * kernel[1] + column, kernel[0] * kernel[1]).astype(np.int32)
+    pooled = entries.shape[4:]
+    return pooled, entries.reshape(4, math.prod(size), math.prod(pooled))
 
 
 def _even(x, pooling):
