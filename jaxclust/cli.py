@@ -40,6 +40,20 @@ class _Predict:
     """Replace the file where it exists."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Weights:
+    data: str
+    """A labelled set: a name (see jaxclust datasets), a folder with a sub-folder for each class, or an .npz."""
+    out: Path
+    """The .safetensors file to write; must not exist."""
+    seed: int = 0
+    """Of the first weights and the order of the images."""
+    epochs: int = 10
+    """Passes over the images."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status: 0, or 2 with one line on stderr for what cannot be done."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -58,9 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "predict":
             return _predict(rest)
         if command == "weights":
-            from jaxclust import transfer
-
-            return transfer.command(rest)
+            return _weights(rest)
         if command == "compare":
             from jaxclust import compare
 
@@ -198,6 +210,26 @@ def _predict(arguments: list[str]) -> int:
     seed, predicted = predict(options.directory, dataset.images, options.seed)
     record.write(options.out, table(dataset.files or range(len(dataset.images)), predicted))
     print(f"{len(dataset.images):,} images into the clusters of seed {seed}: {options.out}")
+    return 0
+
+
+def _weights(arguments: list[str]) -> int:
+    from jaxclust import supervised, transfer
+    from jaxclust.networks.ccnn import TRANSFERABLE
+
+    able = [name for name, method in METHODS.items() if method.network.__name__ in TRANSFERABLE]
+    if not arguments or arguments[0] not in able:
+        raise ValueError(f"method: must be one of {', '.join(able)}, got {arguments[0] if arguments else 'none'!r}")
+    name, *rest = arguments
+    options = flags.one_line(
+        _Weights, rest, prog=f"jaxclust weights {name}", description="First layers trained on a set's labels."
+    )
+    if options.out.exists():
+        raise ValueError(f"out: must not exist, got {options.out}")
+    dataset = datasets.load(options.data)
+    config = supervised.Config(epochs=options.epochs, learning_rate=options.learning_rate)
+    accuracy = transfer.write(options.out, METHODS[name].network, dataset, config, options.seed)
+    print(f"{options.out}: {name}'s backbone, trained on the labels of {dataset.name}, accuracy {accuracy:.4f}")
     return 0
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxclust import datasets, flags, record
+from jaxclust import datasets, record
 from jaxclust.algorithms import METHODS
 from jaxclust.compare import Parser, cells
 
@@ -61,6 +61,8 @@ def command(arguments: Sequence[str]) -> int:
 
 def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
     """A row for each cell; every flag is parsed here once, so that a wrong one is refused before anything runs."""
+    from jaxclust import flags  # Here: what only reads results needs no tyro.
+
     methods, data = options.methods.split(","), options.data.split(",")
     names = [_name(one) for one in data]
     for what, given, known in (("methods", methods, METHODS), ("data", names, None)):

@@ -1,54 +1,17 @@
-"""``jaxclust weights METHOD --data LABELLED_SET --out FILE.safetensors``: a backbone trained on a set's labels.
-
-``jaxclust fit METHOD --weights FILE.safetensors --data ANOTHER_SET`` then clusters from it.
-"""
+"""Backbones trained on one set's labels, from which another set is clustered."""
 
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from jaxclust import datasets, supervised, train, weights
-from jaxclust.algorithms import METHODS
-from jaxclust.networks.ccnn import TRANSFERABLE
 from jaxclust.types import Network
-
-
-@dataclasses.dataclass(frozen=True)
-class _Options:
-    data: str
-    """A labelled set: a name (see jaxclust datasets), a folder with a sub-folder for each class, or an .npz."""
-    out: Path
-    """The .safetensors file to write; must not exist."""
-    seed: int = 0
-    """Of the first weights and the order of the images."""
-    epochs: int = 10
-    """Passes over the images."""
-    learning_rate: float = 1e-3
-    """Adam's step size."""
-
-
-def command(arguments: Sequence[str]) -> int:
-    """Runs ``jaxclust weights``; exit status 0."""
-    method = METHODS.get(arguments[0]) if arguments else None
-    if method is None or method.network.__name__ not in TRANSFERABLE:
-        able = [name for name, one in METHODS.items() if one.network.__name__ in TRANSFERABLE]
-        got = repr(arguments[0]) if arguments else "none"
-        raise ValueError(f"method: must be one of {', '.join(able)}, got {got}")
-    options = tyro.cli(_Options, args=list(arguments[1:]), prog=f"jaxclust weights {arguments[0]}")
-    if options.out.exists():
-        raise ValueError(f"out: must not exist, got {options.out}")
-    dataset = datasets.load(options.data)
-    config = supervised.Config(epochs=options.epochs, learning_rate=options.learning_rate)
-    accuracy = write(options.out, method.network, dataset, config, options.seed)
-    print(f"{options.out}: {arguments[0]}'s backbone, trained on the labels of {dataset.name}, accuracy {accuracy:.4f}")
-    return 0
 
 
 def write(
