@@ -82,16 +82,21 @@ GRIDS = ("dctl", "dcec")
 """Methods whose network sees where a feature stands."""
 
 
-def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> bool:
-    """A cell on a data set for all its seeds; False if time ran out."""
-    images = datasets.load(data)
-    pixels = name.endswith("-pixels")
+def settings(name: str, preset: str, clusters: int) -> tuple[str, Any, Any]:
+    """A cell's method, its settings, and its pretraining's or None."""
     known = name.removesuffix("-pixels")
     key = known if known in METHODS else "dctl"
+    config, pretraining = configured(key, preset, clusters=clusters)
+    changes = OPEN[name.removeprefix("open-")] if name.startswith("open-") else TABLE_2.get(name, {})
+    return key, dataclasses.replace(config, **changes), pretraining
+
+
+def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> bool:
+    """A cell on a data set for all its seeds; False if time ran out."""
+    images, pixels = datasets.load(data), name.endswith("-pixels")
     dataset = images if pixels else features.replaced(images, features.DSIFT_PCA)._replace(name=data)
+    key, config, pretraining = settings(name, options.preset, images.classes)
     method = METHODS[key]
-    config, pretraining = configured(key, options.preset, clusters=images.classes)
-    config = dataclasses.replace(config, **(TABLE_2 | OPEN).get(name.removeprefix("open-"), {}))
     wanted = record.settings(name, options.preset, images, tuple(SEEDS[data]), options.over, config, pretraining)
     wanted["features"] = None if pixels else list(features.SETTINGS)
     height, width = dataset.images.shape[1:3]
