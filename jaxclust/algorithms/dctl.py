@@ -256,10 +256,11 @@ def refresh(
     Codes answer to the filters one step late, so that the first round does not count as settled; the closed form's are
     taken anew at the end, of the last filters.
     """
+    p2_key, last_key = jax.random.split(key)
     start = _centroids(state.codes, state.labels, state.centroids)
     found = lloyd(state.codes, start)
     if config.p2_restarts:
-        other = kmeans(key, state.codes, config.clusters, restarts=config.p2_restarts)
+        other = kmeans(p2_key, state.codes, config.clusters, restarts=config.p2_restarts)
         found = jax.tree.map(lambda a, b: jnp.where(other.inertia < found.inertia, a, b), other, found)
     labels = better(state.codes, state.labels, found.labels, config.clusters)
     centroids = _centroids(state.codes, labels, start)
@@ -276,9 +277,10 @@ def refresh(
         if config.joint:
             return codes, labels, _centroids(codes, labels, centroids)
         # Features first, k-means after: from scratch.
-        last = kmeans(key, codes, config.clusters, restarts=config.restarts)
+        last = kmeans(last_key, codes, config.clusters, restarts=config.restarts)
         return codes, last.labels, _centroids(codes, last.labels, last.centroids)
 
+    # Under vmap both branches run in every round, where a lane of map or shard runs one.
     now = (state.codes, labels, centroids)
     codes, labels, centroids = jax.lax.cond(stop | (rounds >= config.rounds), end, lambda: now)
     info = selftraining.change(state.labels, labels, config.clusters)
