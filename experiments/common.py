@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxclust import datasets, fit, record, stats
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.algorithms import METHODS, Method, configured
 
 Paper = Mapping[str, Mapping[str, Sequence[float]]]
 """Published scores, by data set and method."""
@@ -69,8 +69,42 @@ def _run_cell(
     method = METHODS[name]
     config, pretraining = configured(name, clusters=dataset.classes)
     wanted = record.settings(name, "paper", dataset, seeds, over, config, pretraining)
+    # Methods of one network share one pretraining a seed, as in the papers.
+    places = (folder / data / name, folder / data / method.network.__name__)
+    return run_cell(results, wanted, dataset, method, config, pretraining, places, deadline)[0]
+
+
+def run_cell(
+    results: Path,
+    wanted: dict[str, Any],
+    dataset: datasets.Dataset,
+    method: Method,
+    config: Any,
+    pretraining: Any,
+    places: tuple[Path, Path],
+    deadline: float,
+) -> tuple[bool, fit.Fit | None]:
+    """Runs a cell and adds its rows, unless they are there.
+
+    Args:
+      results: the file of rows.
+      wanted: ``record.settings`` of the run; its "method" is the cell's name in the rows, as is its "input" if there.
+      dataset: what is clustered, called as in the rows.
+      method: what clusters.
+      config: its settings.
+      pretraining: its pretraining's, or None.
+      places: of the run's checkpoints, and of those of a pretraining that other cells share.
+      deadline: of ``time.monotonic``.
+
+    Returns:
+      Whether the rows are there, and the run where it has just ended.
+
+    Raises:
+      ValueError: the rows that are there were made with other settings.
+    """
+    data, name = dataset.name, wanted["method"]
     if finished(results, wanted, data=data, method=name):
-        return True
+        return True, None
 
     def show(phase, event):
         if event is not None:
@@ -83,19 +117,19 @@ def _run_cell(
         config,
         pretraining,
         dataset.images,
-        seeds,
-        over=over,
-        directory=folder / data / name,
-        # Methods of one network share one pretraining a seed, as in the papers.
-        pretrained=folder / data / method.network.__name__,
+        tuple(wanted["seeds"]),
+        over=wanted["over"],
+        directory=places[0],
+        pretrained=places[1],
         max_seconds=max(deadline - time.monotonic(), 1e-3),
         progress=show,
     )
     if not done.finished:
-        return False
+        return False, None
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
-    add(results, record.rows(wanted, dataset, done, steps))
-    return True
+    found = record.rows(wanted, dataset, done, steps)
+    add(results, [row | {"input": wanted["input"]} for row in found] if "input" in wanted else found)
+    return True, done
 
 
 def use_cores(over: str) -> None:

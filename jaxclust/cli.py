@@ -123,6 +123,11 @@ def _fit(name: str, arguments: list[str]) -> int:
 
         return stream.command(name, common, config, pretraining, clusters_given)
     dataset = datasets.load(common.data, flags.size(common.size))
+    pictures = dataset.images
+    if common.features is not None:
+        from jaxclust import features
+
+        dataset = features.replaced(dataset, common.features)
     if not clusters_given:
         if dataset.classes is None:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
@@ -133,6 +138,8 @@ def _fit(name: str, arguments: list[str]) -> int:
     over = flags.over(common.over, len(seeds))
     network = fit.build(method, config, dataset.images.shape[1:])
     wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining)
+    if common.features is not None:
+        wanted["features"] = Path(common.features).name
     first = None if common.weights is None else weights.read(common.weights, method.network, network)
     if first is not None:
         wanted["weights"] = first.digest
@@ -176,7 +183,7 @@ def _fit(name: str, arguments: list[str]) -> int:
         # Rows before pictures: whatever becomes of those, the results are there.
         record.write_rows(results, rows)
         if common.figures:
-            _figures(common.out / "figures", method, config, dataset, done, seeds, bars)
+            _figures(common.out / "figures", method, config, dataset, pictures, done, seeds, bars)
     print(record.summary(common.out))
     for row in rows:
         if row["largest_cluster"] is not None and row["largest_cluster"] > record.COLLAPSED:
@@ -195,7 +202,10 @@ def _predict(arguments: list[str]) -> int:
         raise ValueError(f"out: must not exist without --overwrite, nor be a folder, got {options.out}")
     if not options.out.parent.is_dir():
         raise ValueError(f"out: must be in a folder that exists, got {options.out}")
-    height, width, channels = record.read_settings(options.directory)["data"]["shape"][1:]
+    settings = record.read_settings(options.directory)
+    if settings.get("features") is not None:
+        raise ValueError(f"run: must be on images to take new ones, {options.directory} is on {settings['features']}")
+    height, width, channels = settings["data"]["shape"][1:]
     dataset = datasets.load(options.data, (height, width), channels, least=1)
     seed, predicted = predict(options.directory, dataset.images, options.seed)
     record.write(options.out, table(dataset.files or range(len(dataset.images)), predicted))
@@ -254,11 +264,12 @@ def _figures(
     method: Any,
     config: Any,
     dataset: datasets.Dataset,
+    pictures: np.ndarray,
     done: fit.Fit,
     seeds: Sequence[int],
     bars: Bars,
 ) -> None:
-    """Curves of all seeds; embedding and contact sheets of the first that did not fail."""
+    """Curves of all seeds; embedding and contact sheets, of the pictures, of the first that did not fail."""
     try:
         from jaxclust import plots
     except ImportError:
@@ -285,7 +296,7 @@ def _figures(
     for cluster in range(config.clusters):
         members = np.flatnonzero(labels == cluster)
         chosen = np.random.default_rng(cluster).permutation(members)[:100]
-        plots.contact_sheet(folder / f"cluster-{cluster:0{digits}d}.png", dataset.images[chosen])
+        plots.contact_sheet(folder / f"cluster-{cluster:0{digits}d}.png", pictures[chosen])
         bars.step()
 
 

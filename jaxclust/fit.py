@@ -62,8 +62,12 @@ class Fit(NamedTuple):
 
 
 def build(method: Method, config: Any, shape: tuple[int, int, int]) -> Network:
-    """The method's network for images of shape (h, w, c); as wide in the middle as there are clusters."""
-    return method.network(tuple(shape), config.clusters)
+    """The method's network for images of shape (h, w, c); as wide in the middle as there are clusters.
+
+    An algorithm whose config describes its network too says by ``network_settings(config)`` what the factory is given.
+    """
+    settings = getattr(method.algorithm, "network_settings", None)
+    return method.network(tuple(shape), config.clusters, **({} if settings is None else settings(config)))
 
 
 def fit(

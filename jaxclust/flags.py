@@ -27,6 +27,8 @@ class Common:
     """How many (5: seeds 0 to 4), or which (0,3,7; or 3, for that one)."""
     size: str | None = None
     """Height,width to which a folder's images are scaled and cropped, or one number for both."""
+    features: str | None = None
+    """Features in the images' place: dsift-pca, or the path of an .npy file with a row for each image."""
     preset: str = "paper"
     """paper: the published settings; quick: fewer pretraining epochs, nothing else."""
     over: Literal["auto", "vmap", "map", "shard", "data"] = "auto"

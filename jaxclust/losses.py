@@ -6,7 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
 
+from jaxclust.assignment import cluster_means, squared_distances
 from jaxclust.types import Key
+
+LEAST_SINGULAR = 1e-16
+"""Below it a singular value counts as this: 1 / sigma, and in Adam its square, stay finite in float32."""
 
 
 def squared_error(prediction: jax.Array, target: jax.Array) -> jax.Array:
@@ -39,6 +43,76 @@ def kl_divergence(target: jax.Array, soft: jax.Array) -> jax.Array:
     # Far from every centroid but one, q can underflow to 0, and p with it: the smallest normal number keeps log finite.
     tiny = jnp.finfo(soft.dtype).tiny
     return jnp.sum(xlogy(target, target) - xlogy(target, jnp.maximum(soft, tiny)), axis=-1)
+
+
+def cluster_scatter(points: jax.Array, labels: jax.Array, clusters: int) -> jax.Array:
+    """Squared distance of each point to the mean of its cluster: the k-means term of DCTL, eq. (5).
+
+    The sum over points is ``||Z - Z H' (H H')^-1 H||^2`` with the points as columns of Z and the indicator matrix H of
+    the labels, without a matrix of n x n. An empty cluster, which makes H H' singular, counts nothing: the
+    pseudo-inverse.
+
+    Args:
+      points: float32, (n, d).
+      labels: int32, (n,), in 0..clusters-1.
+      clusters: how many.
+
+    Returns:
+      float32, (n,).
+    """
+    return jnp.sum(jnp.square(points - cluster_means(points, labels, clusters)[labels]), axis=1)
+
+
+def soft_kmeans(points: jax.Array, centroids: jax.Array, alpha: jax.Array | float) -> jax.Array:
+    """Squared distances to all centroids, weighted by a softmax of -alpha times them: DKM (Fard et al. 2020), eq. (4).
+
+    Args:
+      points: float32, (n, d).
+      centroids: float32, (k, d).
+      alpha: inverse temperature, at least 0; towards infinity the value is k-means's.
+
+    Returns:
+      float32, (n,); its gradient also runs through the softmax.
+    """
+    distances = squared_distances(points, centroids)
+    return jnp.sum(distances * jax.nn.softmax(-alpha * distances, axis=1), axis=1)
+
+
+def filter_penalty(filters: jax.Array) -> jax.Array:
+    """||T||_F^2 - logdet T of a layer's filters: DCTL, eq. (2) and (5).
+
+    The logarithm of the determinant of a tall T is the sum of the logarithms of its singular values. It grows without
+    bound as filters vanish or align; ||T||_F^2 keeps them from growing. The least value, at singular values of
+    1 / sqrt(2), is ``m (1 + log 2) / 2`` for m filters.
+
+    Args:
+      filters: T, a filter a column, float32, (rows, m), m at most rows.
+
+    Returns:
+      float32, (). Value and gradient are finite everywhere: see ``LEAST_SINGULAR``.
+    """
+    return jnp.sum(jnp.square(filters)) - _log_det(filters)
+
+
+@jax.custom_vjp
+def _log_det(filters):
+    return jnp.sum(jnp.log(jnp.maximum(jnp.linalg.svd(filters, compute_uv=False), LEAST_SINGULAR)))
+
+
+def _log_det_forward(filters):
+    u, sigma, v = jnp.linalg.svd(filters, full_matrices=False)
+    sigma = jnp.maximum(sigma, LEAST_SINGULAR)
+    return jnp.sum(jnp.log(sigma)), (u, sigma, v)
+
+
+def _log_det_backward(saved, g):
+    # The transposed pseudo-inverse. Through the derivatives of u and v it would come out as 0 / 0 where singular values
+    # are equal, as those of orthogonal filters are.
+    u, sigma, v = saved
+    return (g * (u / sigma) @ v,)
+
+
+_log_det.defvjp(_log_det_forward, _log_det_backward)
 
 
 def weighted_triplet(

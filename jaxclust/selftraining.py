@@ -73,13 +73,18 @@ def refresh(
     """New target and labels from all images; with them the soft assignments, float32 (n, clusters)."""
     features = embed(network, state.variables, images)
     soft, labels = soften(features, state.centroids), _labels(features, state.centroids)
-    sizes = jnp.zeros(soft.shape[1], jnp.int32).at[labels].add(1)
-    info = RefreshInfo(
-        fraction_changed(state.labels, labels),
-        jnp.sum(sizes == 0, dtype=jnp.int32),
-        jnp.max(sizes).astype(jnp.float32) / jnp.float32(labels.size),
-    )
+    info = change(state.labels, labels, soft.shape[1])
     return state._replace(target=sharpen(soft), labels=labels), soft, info
+
+
+def change(old: jax.Array, new: jax.Array, clusters: int) -> RefreshInfo:
+    """What became of the labels, int32 (n,) each."""
+    sizes = jnp.zeros(clusters, jnp.int32).at[new].add(1)
+    return RefreshInfo(
+        fraction_changed(old, new),
+        jnp.sum(sizes == 0, dtype=jnp.int32),
+        jnp.max(sizes).astype(jnp.float32) / jnp.float32(new.size),
+    )
 
 
 def update(

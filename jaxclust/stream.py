@@ -20,8 +20,9 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
     if not streaming.supported(method):
         able = [one for one, method in METHODS.items() if streaming.supported(method)]
         raise ValueError(f"stream: must be with one of {', '.join(able)}, got {name}")
-    if common.pretrained is not None:
-        raise ValueError("pretrained: must not be given with stream")
+    for flag in ("features", "pretrained"):
+        if getattr(common, flag) is not None:
+            raise ValueError(f"{flag}: must not be given with stream")
     seeds = flags.seeds(common.seeds)
     source = sources.open_source(common.data, flags.size(common.size))
     if not clusters_given:

@@ -85,7 +85,8 @@ class Algorithm(Protocol):
     Optional: ``refresh(config, network, key, state, images) -> (state, stop, info)``, absent or None where
     nothing happens between windows; ``finish(config, network, key, state, images) -> {name: labels}``, the run's labels
     where ``predict`` does not give them, named as in the module's ``LABELINGS`` ("" where there is one);
-    ``pretraining``, an algorithm that takes ``jaxclust.pretrain``'s place and its Config.
+    ``pretraining``, an algorithm that takes ``jaxclust.pretrain``'s place and its Config;
+    ``network_settings(config) -> dict``, what the network's factory takes of the config.
     """
 
     Config: type

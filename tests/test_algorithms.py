@@ -10,6 +10,7 @@ import pytest
 
 from jaxclust import fit, pretrain
 from jaxclust.algorithms import ALGORITHMS, METHODS, configured, dcec
+from jaxclust.networks import dctl as dctl_network
 from jaxclust.networks import jule as jule_network
 from jaxclust.networks import pixels, sae
 
@@ -37,7 +38,10 @@ def small(name):
     """A method's module, settings and a network small enough for a test."""
     config, _ = configured(name, clusters=4)
     factory = METHODS[name].network
-    network = factory((8, 8, 1)) if factory in (pixels, jule_network) else NETWORK
+    if name == "dctl":
+        config = dataclasses.replace(config, kernel=3)
+    own = factory in (pixels, jule_network, dctl_network)
+    network = fit.build(METHODS[name], config, (8, 8, 1)) if own else NETWORK
     fields = {field.name for field in dataclasses.fields(config)}
     smaller = {field: value for field, value in SMALL.items() if field in fields}
     return METHODS[name].algorithm, dataclasses.replace(config, **smaller), network

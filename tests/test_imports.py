@@ -12,9 +12,9 @@ LAYERS = {
     "types": 0,
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("agglomerative", "graph", "merging"), 1),
-    **dict.fromkeys(("pretrain", "selftraining", "supervised", "algorithms"), 2),
+    **dict.fromkeys(("layerwise", "pretrain", "selftraining", "supervised", "algorithms"), 2),
     **dict.fromkeys(("train", "checkpoint"), 3),
-    **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "fit"), 4),
+    **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "features", "fit"), 4),
     **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
     **dict.fromkeys(("sources", "streaming", "transfer", "weights"), 4),
     **dict.fromkeys(("auto", "cli", "flags", "progress", "stream", "sweep"), 5),
@@ -69,7 +69,7 @@ def test_only_networks_import_flax(path):
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():
-    heavy = ("PIL", "matplotlib", "orbax", "requests", "sklearn", "tensorflow", "tensorflow_datasets", "torch")
+    heavy = ("PIL", "cv2", "matplotlib", "orbax", "requests", "sklearn", "tensorflow", "tensorflow_datasets", "torch")
     code = f"import sys, jaxclust.cli; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -111,3 +111,85 @@ def test_random_negatives_are_uniform():
     drawn = jax.vmap(lambda key: losses.random_negatives(key, labels, 2))(keys)
     counts = np.bincount(np.asarray(drawn[:, 0]).ravel(), minlength=5) / 4000
     np.testing.assert_allclose(counts, [0, 0.5, 0.5, 0.5, 0.5], atol=0.04)
+
+
+def test_cluster_scatter_is_the_projection_of_the_paper_also_with_an_empty_cluster():
+    rng = np.random.default_rng(4)
+    points, labels = rng.standard_normal((9, 5)).astype(np.float32), np.int32([0, 2, 0, 2, 4, 0, 1, 1, 2])  # None in 3.
+    h = np.eye(5)[labels].T
+    z = points.T.astype(np.float64)
+    assert np.linalg.matrix_rank(h @ h.T) == 4  # Singular: DCTL's inverse does not exist.
+    expected = np.linalg.norm(z - z @ h.T @ np.linalg.pinv(h @ h.T) @ h) ** 2
+    terms = losses.cluster_scatter(points, labels, 5)
+    assert terms.shape == (9,)
+    np.testing.assert_allclose(terms.sum(), expected, rtol=1e-5)
+    gradient = jax.grad(lambda points: losses.cluster_scatter(points, labels, 5).sum())(points)
+    means = np.stack([points[labels == label].mean(axis=0) for label in labels])
+    np.testing.assert_allclose(gradient, 2 * (points - means), atol=1e-5)
+
+
+def test_soft_kmeans_is_dkms_sum_and_tends_to_k_means():
+    rng = np.random.default_rng(5)
+    h, r = rng.standard_normal((6, 3)).astype(np.float32), rng.standard_normal((4, 3)).astype(np.float32)
+    distances = np.array([[np.sum((a - b) ** 2) for b in r] for a in h])
+    for alpha in (0.0, 0.1, 2.0):
+        expected = [
+            sum(f * np.exp(-alpha * f) for f in row) / sum(np.exp(-alpha * f) for f in row) for row in distances
+        ]
+        np.testing.assert_allclose(losses.soft_kmeans(h, r, alpha), expected, rtol=1e-4)
+    np.testing.assert_allclose(losses.soft_kmeans(h, r, 1000.0), distances.min(axis=1), rtol=1e-4)
+    far = jax.grad(lambda h: losses.soft_kmeans(h, r, 1000.0).sum())(100 * h)
+    assert np.isfinite(far).all()
+
+
+@pytest.mark.parametrize("shape", [(81, 3), (243, 3), (4, 4)])
+def test_filter_penalty_and_its_gradient_are_the_papers(shape):
+    filters = np.random.default_rng(6).standard_normal(shape).astype(np.float32)
+    t = filters.astype(np.float64)
+    expected = np.sum(t**2) - np.linalg.slogdet(t.T @ t)[1] / 2
+    np.testing.assert_allclose(losses.filter_penalty(filters), expected, rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(losses.filter_penalty)(filters), 2 * t - np.linalg.pinv(t).T, atol=1e-4)
+
+
+def test_filter_penalty_is_least_at_orthogonal_filters_and_smooth_there():
+    filters = jnp.asarray(np.eye(7, 3, dtype=np.float32) / np.sqrt(2))
+    np.testing.assert_allclose(losses.filter_penalty(filters), 3 * (1 + np.log(2)) / 2, rtol=1e-6)
+    # Equal singular values: derivatives of the decomposition itself would be 0 / 0.
+    np.testing.assert_allclose(jax.grad(losses.filter_penalty)(filters), 0, atol=1e-6)
+
+
+def towards_zero(filters, size):
+    return size * filters
+
+
+def towards_one(filters, size):
+    """The last filter turns into the first."""
+    return filters.at[:, -1].set(filters[:, 0] + size * filters[:, -1])
+
+
+@pytest.mark.parametrize("follow", [towards_zero, towards_one])
+def test_the_penalty_grows_without_bound_towards_trivial_filters(follow):
+    filters = jnp.asarray(np.linalg.qr(np.random.default_rng(7).standard_normal((12, 3)))[0], jnp.float32)
+    found = [jax.value_and_grad(losses.filter_penalty)(follow(filters, 10.0**-k)) for k in range(6)]
+    values = [float(value) for value, _ in found]
+    # Each factor of ten adds log(10) for each singular value that vanishes.
+    vanishing = 3 if follow is towards_zero else 1
+    np.testing.assert_allclose(np.diff(values)[1:], vanishing * np.log(10), rtol=0.05)
+    limit, gradient = jax.value_and_grad(losses.filter_penalty)(follow(filters, 0.0))
+    assert float(limit) > values[-1]
+    for _, one in [*found, (limit, gradient)]:
+        # Adam squares it.
+        assert np.isfinite(np.square(np.asarray(one))).all()
+        assert np.abs(one).max() > 0
+
+
+def test_descent_on_the_penalty_leaves_rank_loss():
+    @jax.jit
+    def step(filters):
+        gradient = jax.grad(losses.filter_penalty)(filters)
+        return filters - 0.1 * gradient / jnp.linalg.norm(gradient)
+
+    for filters in (jnp.zeros((12, 3)), jnp.ones((12, 3)), jnp.ones((12, 3)).at[:, 1].set(0)):
+        for _ in range(20):
+            filters = step(filters)
+        assert np.linalg.svd(np.asarray(filters), compute_uv=False).min() > 0.1

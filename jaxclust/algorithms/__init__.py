@@ -5,14 +5,24 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from jaxclust import pretrain
-from jaxclust.algorithms import ccnn, dbc, dcec, jule, linkage
+from jaxclust import layerwise, pretrain
+from jaxclust.algorithms import ccnn, dbc, dcec, dcn, dctl, dkm, jule, linkage
 from jaxclust.networks import cae, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18, fcae, pixels, sae
 from jaxclust.networks import ccnn as ccnn_network
+from jaxclust.networks import dctl as dctl_network
 from jaxclust.networks import jule as jule_network
 from jaxclust.types import Network
 
-ALGORITHMS: dict[str, ModuleType] = {"ccnn": ccnn, "dbc": dbc, "dcec": dcec, "jule": jule, "linkage": linkage}
+ALGORITHMS: dict[str, ModuleType] = {
+    "ccnn": ccnn,
+    "dbc": dbc,
+    "dcec": dcec,
+    "dcn": dcn,
+    "dctl": dctl,
+    "dkm": dkm,
+    "jule": jule,
+    "linkage": linkage,
+}
 
 
 class Method(NamedTuple):
@@ -49,6 +59,10 @@ _CCNN = pretrain.Config(epochs=30)
 _QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"epochs": 30, "pretraining.epochs": 0}}
 _NO_PRETRAINING = {"paper": {}, "quick": {}}
 _QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 10}}
+# DKM's code pretrains by Adam for 50 epochs on the sum over pixels; its AEKM is k-means after the same.
+_DKM = pretrain.Config(epochs=50, reconstruction="sum")
+_QUICK_DKM = {"paper": {}, "quick": {"pretraining.epochs": 10}}
+_DKM_ANNEALED = {"annealing": True, "alpha": 0.1, "alphas": 40, "clustering_weight": 0.1, "start": "uniform"}
 _KMEANS = {"max_steps": 0}
 _DEC = {"reconstruction_weight": 0.0, "gamma": 1.0}
 
@@ -147,6 +161,34 @@ METHODS: dict[str, Method] = {
         jule.Config(),
         None,
         {"paper": {}, "quick": {"epochs": 5}},
+    ),
+    "dctl": Method(
+        "Deep convolutional transform learning with k-means (Goel et al. 2022)",
+        dctl,
+        dctl_network,
+        dctl.Config(),
+        None,
+        {"paper": {}, "quick": {}},
+    ),
+    "dcn": Method(
+        "Deep Clustering Network (Yang et al. 2017)",
+        dcn,
+        sae,
+        dcn.Config(),
+        layerwise.Config(),
+        {"paper": {}, "quick": {"pretraining.epochs": 25}},
+    ),
+    "dkm": Method("Deep k-Means, pretrained (Fard et al. 2020)", dkm, sae, dkm.Config(), _DKM, _QUICK_DKM),
+    "dkm-annealed": Method(
+        "Deep k-Means with annealing, not pretrained (Fard et al. 2020)",
+        dkm,
+        sae,
+        dkm.Config(**_DKM_ANNEALED),
+        None,
+        {"paper": {}, "quick": {}},
+    ),
+    "aekm": Method(
+        "k-means on the features of DKM's autoencoder", dcec, sae, dcec.Config(**_KMEANS, restarts=10), _DKM, _QUICK_DKM
     ),
 }
 

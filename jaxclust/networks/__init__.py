@@ -2,6 +2,7 @@
 
 from jaxclust.networks.autoencoders import cae, pixels, sae
 from jaxclust.networks.ccnn import ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
+from jaxclust.networks.dctl import dctl
 from jaxclust.networks.fcae import fcae
 from jaxclust.networks.jule import jule
 
@@ -12,6 +13,7 @@ __all__ = [
     "ccnn_alexnet_plain",
     "ccnn_norm",
     "ccnn_resnet18",
+    "dctl",
     "fcae",
     "jule",
     "pixels",

@@ -9,6 +9,7 @@ from jax import lax
 
 from jaxclust.images import scaled
 from jaxclust.networks.layers import Conv, Dense
+from jaxclust.networks.pooling import max_pool_any
 from jaxclust.types import Network, Variables
 
 KERNEL, CHANNELS, FEATURES = 5, 50, 160
@@ -98,7 +99,7 @@ class _JULE(nnx.Module):
         x = images
         for i, pools in enumerate(self.pooled, 1):
             x = jax.nn.relu(getattr(self, f"norm{i}")(getattr(self, f"conv{i}")(x)))
-            x = maps[f"block{i}"] = _max_pool(x) if pools else x
+            x = maps[f"block{i}"] = max_pool_any(x) if pools else x
         x = maps["ip"] = self.ip(x.reshape(x.shape[0], -1))
         # The gradient of a length at zero is NaN; no image has features of length zero but by underflow.
         maps["features"] = x * lax.rsqrt(jnp.maximum(jnp.sum(x**2, axis=1, keepdims=True), 1e-24))
@@ -107,13 +108,3 @@ class _JULE(nnx.Module):
 
 def _normal(rngs, kernel):
     return SCALE * jax.random.normal(rngs.params(), kernel.shape, jnp.float32)
-
-
-def _max_pool(x):
-    """2x2 of stride 2 over (n, h, w, c); an odd last row or column is pooled with itself (ceil)."""
-    n, height, width, channels = x.shape
-    # Edges repeated, not padded with -inf: the maximum is the same. Reshaped, since gradients of a window's maximum
-    # are a scatter, many times slower on a CPU.
-    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    x = x.reshape(n, -(-height // 2), 2, -(-width // 2), 2, channels)
-    return jnp.maximum(jnp.maximum(x[:, :, 0, :, 0], x[:, :, 0, :, 1]), jnp.maximum(x[:, :, 1, :, 0], x[:, :, 1, :, 1]))

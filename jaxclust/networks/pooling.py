@@ -1,4 +1,4 @@
-"""Max pooling that remembers where its maxima were, and the unpooling that puts values back there."""
+"""Max pooling, plain and such that remembers where its maxima were; and the unpooling that puts values back there."""
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,16 @@ def unpool(y: jax.Array, switches: jax.Array) -> jax.Array:
     # One comparison for each entry that is written; four maps put together would cost five times as much on a CPU.
     here = switches[:, :, None, :, None] == jnp.arange(4, dtype=jnp.int32).reshape(2, 1, 2, 1)
     return jnp.where(here, y[:, :, None, :, None], 0).reshape(n, 2 * h, 2 * w, c)
+
+
+def max_pool_any(x: jax.Array) -> jax.Array:
+    """The largest of each 2x2 window of (n, h, w, c); an odd last row or column is pooled with itself (ceil)."""
+    n, height, width, channels = x.shape
+    # Edges repeated, not padded with -inf: the maximum is the same. Reshaped, since gradients of a window's maximum
+    # are a scatter, many times slower on a CPU.
+    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    x = x.reshape(n, -(-height // 2), 2, -(-width // 2), 2, channels)
+    return jnp.maximum(jnp.maximum(x[:, :, 0, :, 0], x[:, :, 0, :, 1]), jnp.maximum(x[:, :, 1, :, 0], x[:, :, 1, :, 1]))
 
 
 def _pooled(x):

@@ -1,0 +1,127 @@
+"""Layer-wise pretraining of a stacked autoencoder, as in DCN: each layer on its own, then all of them together."""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxclust import losses, optimizers, pretrain
+from jaxclust.images import scaled
+from jaxclust.types import Key, Network, Schedule, Variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(pretrain.Config):
+    """Defaults: DCN's code for MNIST (Yang et al. 2017).
+
+    Its step size is 1e-4 on pixels times 5.1; on pixels in [0, 1] the same step is 5.1^2 times as large.
+    """
+
+    epochs: int = 250
+    """Passes over the images for each layer, and then as many for all layers together (authors' code)."""
+    optimizer: optimizers.Name = "sgd"
+    """SGD (authors' code)."""
+    learning_rate: float = 2.6e-3
+    """Step size (authors' code, see above)."""
+    reconstruction: Literal["mean", "sum"] = "sum"
+    """Squared error averaged over inputs, or summed (authors' code)."""
+    layers: int = 4
+    """Layers of the encoder, as ``networks.sae`` has."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.layers < 1:
+            raise ValueError(f"layers: must be at least 1, got {self.layers}")
+
+
+class State(NamedTuple):
+    """The network's arrays, the optimiser's, and the epochs done, int32."""
+
+    variables: Variables
+    opt_state: optax.OptState
+    epochs: jax.Array
+
+
+Info = pretrain.Info
+embed = pretrain.embed
+
+
+def _optimizer(config: Config) -> optax.GradientTransformation:
+    return optimizers.make(config.optimizer, config.learning_rate, config.momentum)
+
+
+def schedule(config: Config, n: int) -> Schedule:
+    """A window is an epoch."""
+    return pretrain.schedule(config, n)._replace(max_windows=config.epochs * (config.layers + 1))
+
+
+def init(config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array) -> State:
+    """A fresh network, or the given ``variables``.
+
+    Raises:
+      ValueError: the network is no stacked autoencoder of ``config.layers`` layers.
+    """
+    del images
+    variables = network.init(key) if variables is None else variables
+    layers = {f"{part}{i}" for part in ("encoder", "decoder") for i in range(1, config.layers + 1)}
+    if variables.params.keys() != layers:
+        raise ValueError(
+            f"layers: the network must have {', '.join(sorted(layers))}, got {', '.join(variables.params)}"
+        )
+    return State(variables, _optimizer(config).init(variables.params), jnp.int32(0))
+
+
+def refresh(
+    config: Config, network: Network, key: Key, state: State, images: jax.Array
+) -> tuple[State, jax.Array, tuple]:
+    """Counts the epoch; a layer starts without the momentum of the one before."""
+    del network, key, images
+    epochs = state.epochs + 1
+    fresh = _optimizer(config).init(state.variables.params)
+    opt_state = jax.tree.map(lambda new, old: jnp.where(epochs % config.epochs == 0, new, old), fresh, state.opt_state)
+    return state._replace(opt_state=opt_state, epochs=epochs), jnp.asarray(False), _NoInfo()
+
+
+class _NoInfo(NamedTuple):
+    pass
+
+
+def step(
+    config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
+) -> tuple[State, Info]:
+    """One gradient step on a layer's reconstruction of its own inputs, or on that of the images."""
+    del key, rows
+
+    def layer(i, params):
+        maps = network.activations(Variables(params, state.variables.stats), batch)
+        inputs = scaled(batch).reshape(batch.shape[0], -1) if i == 1 else maps[f"encoder{i - 1}"]
+        inputs = jax.lax.stop_gradient(inputs)
+        # The embedding and the reconstructed images have no activation, the layers between have ReLU.
+        hidden = _dense(params[f"encoder{i}"], inputs)
+        hidden = hidden if i == config.layers else jax.nn.relu(hidden)
+        output = _dense(params[f"decoder{i}"], hidden)
+        return _loss(config, output if i == 1 else jax.nn.relu(output), inputs)
+
+    def together(params):
+        reconstruction, _, _ = network.reconstruct(Variables(params, state.variables.stats), batch, True)
+        return _loss(config, reconstruction, scaled(batch))
+
+    parts = [lambda params, i=i: layer(i, params) for i in range(1, config.layers + 1)]
+    branches = [jax.value_and_grad(part) for part in (*parts, together)]
+    params = state.variables.params
+    stage = jnp.minimum(state.epochs // config.epochs, config.layers)
+    value, gradient = jax.lax.switch(stage, branches, params)
+    updates, opt_state = _optimizer(config).update(gradient, state.opt_state, params)
+    variables = state.variables._replace(params=optax.apply_updates(params, updates))
+    return state._replace(variables=variables, opt_state=opt_state), Info(value)
+
+
+def _dense(layer, x):
+    return x @ layer["kernel"] + layer["bias"]
+
+
+def _loss(config, output, target):
+    scale = target[0].size if config.reconstruction == "sum" else 1
+    return scale * jnp.mean(losses.squared_error(output, target))

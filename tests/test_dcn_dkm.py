@@ -1,0 +1,204 @@
+"""DCN and DKM: a step against the papers' formulas one after the other, and DCN's layer-wise pretraining."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxclust import layerwise, train
+from jaxclust.algorithms import dcn, dkm
+from jaxclust.networks import pixels, sae
+
+KEY = jax.random.key(0)
+NETWORK = sae((8, 8, 1), 4, (12, 9))
+DCN = dcn.Config(clusters=4, batch=32, restarts=2, counts=3, learning_rate=1e-3)
+DKM = dkm.Config(clusters=4, batch=32, alpha=0.3, annealing=True, clustering_weight=0.7, start="uniform")
+ROWS = np.arange(20, 52)
+
+
+@pytest.fixture(scope="module")
+def images(few_digits):
+    return jnp.asarray(few_digits[0][:120])
+
+
+def begun(algorithm, config, images):
+    return jax.jit(algorithm.init, static_argnums=(0, 1))(config, NETWORK, KEY, None, images)
+
+
+def step(algorithm, config, state, images):
+    rows = jnp.asarray(ROWS, jnp.int32)
+    return jax.jit(lambda state: algorithm.step(config, NETWORK, KEY, state, images[rows], rows))(state)
+
+
+@pytest.fixture(scope="module")
+def dcn_state(images):
+    return begun(dcn, DCN, images)
+
+
+@pytest.fixture(scope="module")
+def dkm_state(images):
+    return begun(dkm, DKM, images)
+
+
+def forward(params, x):
+    """The embedding and the reconstruction of one image (64,), by loops over layers, float64."""
+    layers = {
+        name: (np.asarray(p["kernel"], np.float64), np.asarray(p["bias"], np.float64)) for name, p in params.items()
+    }
+    for i in (1, 2, 3):
+        kernel, bias = layers[f"encoder{i}"]
+        x = x @ kernel + bias
+        x = x if i == 3 else np.maximum(x, 0)
+    features = x
+    for i in (3, 2, 1):
+        kernel, bias = layers[f"decoder{i}"]
+        x = x @ kernel + bias
+        x = x if i == 1 else np.maximum(x, 0)
+    return features, x
+
+
+def test_dcns_centroids_are_those_of_the_sequential_updates(dcn_state, images):
+    # Labels of before decide the network's step; they are not the nearest here, so that this shows.
+    state = dcn_state._replace(labels=(dcn_state.labels + 1) % 4)
+    after, info = step(dcn, DCN, state, images)
+    x = np.asarray(images, np.float64).reshape(120, 64) / 255
+    before, now = ([forward(p.variables.params, one) for one in x[ROWS]] for p in (state, after))
+    reconstruction = np.mean([np.sum((y - one) ** 2) for (_, y), one in zip(before, x[ROWS], strict=True)])
+    centres = np.asarray(state.centroids, np.float64)
+    clustering = np.mean(
+        [np.sum((h - centres[state.labels[row]]) ** 2) for (h, _), row in zip(before, ROWS, strict=True)]
+    )
+    np.testing.assert_allclose(info.loss, reconstruction + clustering, rtol=1e-4)  # eq. 9, authors' weights
+    # Eq. 8 with the new network and the batch's first centroids, then eq. 12 for one sample after the other.
+    labels = [int(np.argmin(np.sum((centres - h) ** 2, axis=1))) for h, _ in now]
+    centres, counts = centres.copy(), [3] * 4
+    for (h, _), label in zip(now, labels, strict=True):
+        counts[label] += 1
+        centres[label] -= (centres[label] - h) / counts[label]
+    np.testing.assert_array_equal(after.labels[ROWS], labels)
+    np.testing.assert_array_equal(after.counts, counts)
+    np.testing.assert_allclose(after.centroids, centres, rtol=1e-4, atol=1e-5)
+    others = np.setdiff1d(np.arange(120), ROWS)
+    np.testing.assert_array_equal(after.labels[others], state.labels[others])
+
+
+def test_dkms_loss_is_the_papers(dkm_state, images):
+    state = dkm_state._replace(epochs=jnp.int32(5))
+    alpha = 0.3 * 2 ** (1 / np.log(2) ** 2)  # The second value.
+    after, info = step(dkm, DKM, state, images)
+    x = np.asarray(images, np.float64).reshape(120, 64)[ROWS] / 255
+    total = 0.0
+    for one in x:
+        h, y = forward(state.variables.params, one)
+        f = [np.sum((h - r) ** 2) for r in np.asarray(state.centroids, np.float64)]
+        g = np.exp(-alpha * np.array(f))
+        total += (np.sum((one - y) ** 2) + 0.7 * sum(f * g / g.sum())) / 32
+    np.testing.assert_allclose(info.loss, total, rtol=1e-4)
+    # Network and centroids move together.
+    assert np.any(np.asarray(after.centroids) != np.asarray(state.centroids))
+    assert np.any(
+        np.asarray(after.variables.params["encoder1"]["kernel"]) != state.variables.params["encoder1"]["kernel"]
+    )
+
+
+def test_dkms_temperatures_are_the_papers():
+    assert dkm.temperatures(dkm.Config()) == (1000.0,) * 20
+    found = dkm.temperatures(dkm.Config(annealing=True, alpha=0.1, alphas=40))
+    assert len(found) == 40
+    value = 0.1
+    for i, alpha in enumerate(found, 1):
+        assert alpha == pytest.approx(value)
+        value *= 2 ** (1 / np.log(i + 1) ** 2)
+    assert dkm.schedule(dkm.Config(), 1000) == (256, 4, 100, "shuffled")
+
+
+def test_dkms_first_centroids_are_uniform_where_it_is_not_pretrained(dkm_state, images):
+    assert 0.5 < np.abs(dkm_state.centroids).max() <= 1
+    assert float(dkm_state.centroids.min()) < 0
+    np.testing.assert_array_equal(dkm_state.labels, dkm.predict(DKM, NETWORK, dkm_state, images).cluster)
+
+
+@pytest.mark.parametrize(("algorithm", "config", "name"), [(dcn, DCN, "dcn_state"), (dkm, DKM, "dkm_state")])
+def test_an_epoch_ends_in_counts_that_are_the_labels(algorithm, config, name, images, request):
+    state = request.getfixturevalue(name)
+    state, stop, info = algorithm.refresh(config, NETWORK, KEY, state, images)
+    sizes = np.bincount(np.asarray(state.labels), minlength=4)
+    assert not bool(stop)
+    assert float(info.changed) == 0
+    assert int(info.empty_clusters) == (sizes == 0).sum()
+    assert float(info.largest_cluster) == pytest.approx(sizes.max() / 120)
+
+
+def test_layers_are_pretrained_one_after_the_other_and_then_together(images):
+    config = layerwise.Config(epochs=3, batch=40, layers=3)
+    assert layerwise.schedule(config, 120) == (40, 3, 12, "shuffled")
+    state = layerwise.init(config, NETWORK, KEY, None, images)
+    run = jax.jit(lambda state: layerwise.step(config, NETWORK, KEY, state, images[:40], None))
+    x = np.asarray(images[:40], np.float64).reshape(40, 64) / 255
+    for epoch in range(0, 12, 3):
+        state = state._replace(epochs=jnp.int32(epoch))
+        before = state.variables.params
+        after, info = run(state)
+        now = after.variables.params
+        moved = {name for name in now if np.any(np.asarray(now[name]["kernel"]) != np.asarray(before[name]["kernel"]))}
+        layer = epoch // 3 + 1
+        assert moved == ({f"encoder{layer}", f"decoder{layer}"} if layer <= 3 else set(now))
+        if layer == 4:
+            expected = [np.sum((forward(before, one)[1] - one) ** 2) for one in x]
+        else:
+            # What the layers below make of the image, through this layer and back.
+            inputs = x
+            for i in range(1, layer):
+                inputs = np.maximum(
+                    inputs @ np.asarray(before[f"encoder{i}"]["kernel"]) + np.asarray(before[f"encoder{i}"]["bias"]), 0
+                )
+            hidden = inputs @ np.asarray(before[f"encoder{layer}"]["kernel"]) + np.asarray(
+                before[f"encoder{layer}"]["bias"]
+            )
+            hidden = hidden if layer == 3 else np.maximum(hidden, 0)
+            output = hidden @ np.asarray(before[f"decoder{layer}"]["kernel"]) + np.asarray(
+                before[f"decoder{layer}"]["bias"]
+            )
+            output = output if layer == 1 else np.maximum(output, 0)
+            expected = np.sum((output - inputs) ** 2, axis=1)
+        np.testing.assert_allclose(info.loss, np.mean(expected), rtol=1e-4)
+        # The next layer starts without momentum, another epoch of the same keeps it.
+        for done, fresh in ((epoch + 1, False), (epoch + 2, True)):
+            state, _, _ = layerwise.refresh(config, NETWORK, KEY, after._replace(epochs=jnp.int32(done)), images)
+            assert all(not np.any(leaf) for leaf in jax.tree.leaves(state.opt_state)) is fresh
+
+
+def test_layerwise_pretraining_through_the_driver_lowers_the_error(images):
+    config = layerwise.Config(epochs=4, batch=40, layers=2)
+    done = train.train(layerwise, config, sae((8, 8, 1), 4, (12,)), jax.random.split(KEY, 1), images, over="map")
+    assert done.finished
+    assert done.history["loss"].shape == (12,)
+    assert (done.runs.failed < 0).all()
+    for first in (0, 4, 8):
+        assert done.history["loss"][first + 3] < done.history["loss"][first]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "message"),
+    [
+        (dcn.Config, "clusters", 1, "clusters: must be at least 2, got 1"),
+        (dcn.Config, "counts", -1, "counts: must be at least 0, got -1"),
+        (dcn.Config, "clustering_weight", float("nan"), "clustering_weight: must be at least 0 and finite, got nan"),
+        (dcn.Config, "reconstruction", "max", "reconstruction: must be mean or sum, got 'max'"),
+        (dkm.Config, "alpha", -0.1, "alpha: must be at least 0 and finite, got -0.1"),
+        (dkm.Config, "alphas", 0, "alphas: must be at least 1, got 0"),
+        (dkm.Config, "start", "zero", "start: must be kmeans or uniform, got 'zero'"),
+        (dkm.Config, "batch", 0, "batch: must be at least 1, got 0"),
+        (layerwise.Config, "layers", 0, "layers: must be at least 1, got 0"),
+        (layerwise.Config, "epochs", -1, "epochs: must be at least 0, got -1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(kind, field, value, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**{field: value})
+
+
+def test_layerwise_pretraining_needs_the_layers_it_names(images):
+    for network, layers in ((NETWORK, 4), (pixels((8, 8, 1)), 3)):
+        with pytest.raises(ValueError, match="layers: the network must have decoder1, .*, got"):
+            layerwise.init(layerwise.Config(layers=layers), network, KEY, None, images)
