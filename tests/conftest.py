@@ -1,6 +1,7 @@
 """Two CPU devices for the whole session, so that spreading seeds over devices is tested everywhere."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import jax
@@ -8,6 +9,11 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 2)
+
+# Programs that a module compiled serve the processes that its tests start; a new folder each time, so that none is old.
+CACHE = tempfile.TemporaryDirectory(prefix="jaxclust-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+jax.config.update("jax_compilation_cache_dir", CACHE.name)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():

@@ -1,6 +1,7 @@
 """A whole run from Python, and its checkpoints."""
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -19,20 +20,25 @@ def settings():
     return config, dataclasses.replace(pretraining, epochs=2, batch=64)
 
 
-def test_without_a_directory_nothing_is_written(settings, few_digits, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = fit.fit(METHOD, *settings, few_digits[0], (0, 1), over="map")
+@pytest.fixture(scope="module")
+def run(settings, few_digits, tmp_path_factory):
+    """Of two seeds, in a folder of its own, and the folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("here"))
+        yield fit.fit(METHOD, *settings, few_digits[0], (0, 7), over="map")
+
+
+def test_without_a_directory_nothing_is_written(run):
     assert run.finished
     assert (run.labels.shape, run.labels.dtype) == ((2, 300), np.int32)
     assert list(run.phases) == ["pretrain", "cluster"]
     assert all(phase.seconds >= 0 and phase.compile_seconds >= 0 for phase in run.phases.values())
-    assert not list(tmp_path.iterdir())
+    assert not list(Path.cwd().iterdir())
 
 
-def test_a_seed_gives_the_same_labels_whoever_runs_beside_it(settings, few_digits):
-    several = fit.fit(METHOD, *settings, few_digits[0], (0, 1, 7), over="shard")
+def test_a_seed_gives_the_same_labels_whoever_runs_beside_it(run, settings, few_digits):
     alone = fit.fit(METHOD, *settings, few_digits[0], (7,), over="map")
-    np.testing.assert_array_equal(several.labels[2], alone.labels[0])
+    np.testing.assert_array_equal(run.labels[1], alone.labels[0])
 
 
 def test_a_finished_directory_is_read_and_not_run_again(settings, few_digits, tmp_path):

@@ -12,6 +12,8 @@ from jaxclust import cli, datasets, fit, flags, record
 from jaxclust.algorithms import METHODS
 
 N = 64
+UNPADDED = ("ccnn-alexnet", "ccnn-alexnet-plain", "ccnn-resnet18", "dctl", "jule")
+"""Methods whose networks refuse images below a size of theirs."""
 SMALL = "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 2 --max-steps 6 --tolerance 0"
 FLAGS = "--seeds 1 --no-figures --no-baseline --restarts 2"
 
@@ -86,7 +88,7 @@ def test_equal_images_cannot_be_parted(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("dctl", "jule")])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in UNPADDED])
 def test_no_image_is_too_small_for_a_network_that_pads(method):
     """One pixel is encoded and reconstructed."""
     method = METHODS[method]
