@@ -47,7 +47,7 @@ OPEN: dict[str, dict[str, Any]] = {
     "inner-steps-10": {"inner_steps": 10},
     "rate-0.001": {"learning_rate": 1e-3},
     "rate-0.1": {"learning_rate": 0.1},
-    "tolerance-0.1": {"tolerance": 0.1},
+    "tolerance-0.5": {"tolerance": 0.5},
     "restarts-1": {"restarts": 1},
     "p2-restarts-5": {"p2_restarts": 5},
     "separate": {"mixing": "separate"},
