@@ -32,7 +32,7 @@ class Config:
     clusters: int = 10
     """Number of clusters k; also the width of the embedding (authors' code)."""
     clustering_weight: float = 1.0
-    """lambda (DKM^p; DKM^a has 0.1 on MNIST and USPS)."""
+    """lambda (authors' code)."""
     reconstruction: Literal["mean", "sum"] = "sum"
     """Squared error averaged over inputs, or summed (the paper's g)."""
     annealing: bool = False
