@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from experiments import common
-from jaxclust import compare, fit, record, report, sweep
-from jaxclust.algorithms import METHODS
+from jaxclust import compare, datasets, fit, record, report, sweep
+from jaxclust.algorithms import METHODS, configured
 from jaxclust.compare import cells, tables
 
 RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
@@ -27,6 +27,19 @@ def missing(data: str, methods: list[str]) -> list[str]:
     # Of a method with several labelings the first.
     called = {name: record.row_name(name, fit.labeling_names(METHODS[name])[0]) for name in methods}
     return [name for name in methods if present.count(called[name]) < SEEDS[data]]
+
+
+def fitting(data: str, methods: list[str]) -> list[str]:
+    """The methods whose networks take the set's images; the others are named on stderr with the reason."""
+    dataset, found = datasets.load(data), []
+    for name in methods:
+        config, _ = configured(name, clusters=dataset.classes)
+        try:
+            fit.build(METHODS[name], config, dataset.images.shape[1:])
+            found.append(name)
+        except ValueError as error:
+            print(f"{data}: without {name}, {error}", file=sys.stderr)
+    return found
 
 
 def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
@@ -54,7 +67,7 @@ def main() -> None:
     """Runs what is missing, then prints the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", default=",".join(SEEDS), help="data sets, by comma (default: %(default)s)")
-    parser.add_argument("--methods", default=",".join(METHODS), help="methods, by comma (default: all)")
+    parser.add_argument("--methods", default=",".join(METHODS), help="by comma (default: all that take the images)")
     parser.add_argument("--folder", type=Path, default=Path("runs/compare"), help="of runs (default: %(default)s)")
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="of the table")
@@ -63,7 +76,7 @@ def main() -> None:
     options = parser.parse_args()
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else options.data.split(","):
-        run(data, options.methods.split(","), options.folder, deadline)
+        run(data, fitting(data, options.methods.split(",")), options.folder, deadline)
     if not common.rows(RESULTS):
         sys.exit(f"{RESULTS} has no rows yet")
     found, notes = cells.read([str(RESULTS)])
@@ -73,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    common.command(main)
