@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import checkpoint, pretrain, train
+from jaxclust import checkpoint, compiling, pretrain, train
 from jaxclust.algorithms import Method
 from jaxclust.types import Key, Network, Variables
 from jaxclust.weights import Weights, placed
@@ -287,7 +287,7 @@ def run_phase(
     ``blocks`` gives the images of each window from the given one on, where they are read block by block; ``images`` are
     then the first block.
     """
-    clock, compiled = time.perf_counter(), train.compile_seconds()
+    clock, compiled = time.perf_counter(), compiling.seconds()
     spent = {"seconds": 0.0, "compile_seconds": 0.0}
     found = None
     if progress:
@@ -306,9 +306,9 @@ def run_phase(
             return Phase(runs, history, **spent, finished=True)
 
     def clocks():
-        compiling = train.compile_seconds() - compiled
-        passed = time.perf_counter() - clock - compiling
-        return {"seconds": spent["seconds"] + passed, "compile_seconds": spent["compile_seconds"] + compiling}
+        waited = compiling.seconds() - compiled
+        passed = time.perf_counter() - clock - waited
+        return {"seconds": spent["seconds"] + passed, "compile_seconds": spent["compile_seconds"] + waited}
 
     saved = time.perf_counter()
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxclust.types import Network, Variables
+
 BLOCK = 1024
 """Images in a block: large enough for full-speed products, a few hundred MB of inner maps."""
 BLOCK_PIXELS = 2**20
@@ -34,6 +36,11 @@ def in_blocks(function: Callable[[jax.Array], jax.Array], images: jax.Array, blo
     rows = (jnp.arange(count * size, dtype=jnp.int32) % n).reshape(count, size)
     blocks = jax.lax.map(lambda r: function(images[r]), rows)
     return blocks.reshape(count * size, *blocks.shape[2:])[:n]
+
+
+def encoded(network: Network, variables: Variables, images: jax.Array, block: int | None = None) -> jax.Array:
+    """Features of all images, with running statistics, float32 (n, d); in blocks as ``in_blocks``."""
+    return in_blocks(lambda part: network.encode(variables, part, False)[0], images, block)
 
 
 def scaled(images: jax.Array) -> jax.Array:

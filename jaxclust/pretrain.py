@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxclust import losses, optimizers
-from jaxclust.images import in_blocks, scaled
+from jaxclust.images import encoded, scaled
 from jaxclust.types import Key, Network, Schedule, Variables
 
 
@@ -93,4 +93,4 @@ def step(
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Features, float32 (n, d)."""
     del config
-    return in_blocks(lambda block: network.encode(state.variables, block, False)[0], images)
+    return encoded(network, state.variables, images)

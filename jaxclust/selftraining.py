@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxclust.assignment import fraction_changed, hard_assignment, nearest, squared_distances
-from jaxclust.images import in_blocks
+from jaxclust.images import encoded
 from jaxclust.kmeans import kmeans
 from jaxclust.types import Key, Network, Prediction, Variables
 
@@ -61,7 +61,7 @@ def init(
     """k-means on the embedding of all images gives the centroids, and the first target follows."""
     network_key, kmeans_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
-    features = embed(network, variables, images)
+    features = encoded(network, variables, images)
     centroids = kmeans(kmeans_key, features, clusters, restarts=restarts).centroids
     opt_state = optimizer.init((variables.params, centroids))
     return State(variables, centroids, sharpen(soften(features, centroids)), _labels(features, centroids), opt_state)
@@ -71,7 +71,7 @@ def refresh(
     network: Network, state: State, images: jax.Array, soften: Soften, sharpen: Sharpen
 ) -> tuple[State, jax.Array, RefreshInfo]:
     """New target and labels from all images; with them the soft assignments, float32 (n, clusters)."""
-    features = embed(network, state.variables, images)
+    features = encoded(network, state.variables, images)
     soft, labels = soften(features, state.centroids), _labels(features, state.centroids)
     info = change(state.labels, labels, soft.shape[1])
     return state._replace(target=sharpen(soft), labels=labels), soft, info
@@ -99,14 +99,9 @@ def update(
     return state, total, means
 
 
-def embed(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
-    """Features z of all images, with running statistics, float32 (n, d)."""
-    return in_blocks(lambda block: network.encode(variables, block, False)[0], images)
-
-
 def predict(network: Network, state: State, images: jax.Array, soften: Soften) -> Prediction:
     """The nearest centroid in the embedding, which is argmax of the soft assignments, with its soft assignment."""
-    return nearest(embed(network, state.variables, images), state.centroids, soften)
+    return nearest(encoded(network, state.variables, images), state.centroids, soften)
 
 
 def _labels(features, centroids):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxclust import optimizers
-from jaxclust.images import in_blocks
+from jaxclust.images import encoded
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
 
@@ -114,7 +114,7 @@ def step(
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Features, float32 (n, d)."""
     del config
-    return in_blocks(lambda block: network.encode(state.variables, block, False)[0], images)
+    return encoded(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:

@@ -6,18 +6,17 @@ callback of ``train``, called between chunks.
 """
 
 import functools
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxclust import compiling
 from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
 
 Over = Literal["vmap", "map", "shard", "data"]
@@ -131,7 +130,7 @@ def train(
     done = ended(runs, schedule)
     while not done.all():
         images = images if blocks is None else next(blocks)
-        before, compiled, clock = np.asarray(runs.window), compile_seconds(), time.perf_counter()
+        before, compiled, clock = np.asarray(runs.window), compiling.seconds(), time.perf_counter()
         runs, infos = chunk(algorithm, config, network, over, runs, images, jnp.int32(windows))
         columns = _columns(infos, before, np.asarray(runs.window))
         history = {
@@ -139,7 +138,7 @@ def train(
         }
         done = ended(runs, schedule)
         if windows_per_chunk is None:
-            seconds = time.perf_counter() - clock - (compile_seconds() - compiled)
+            seconds = time.perf_counter() - clock - (compiling.seconds() - compiled)
             windows = int(np.clip(windows * CHUNK_SECONDS / max(seconds, 1e-3), 1, min(CAPACITY, 2 * windows)))
         event = Event(runs, history, schedule, done)
         # Every callback is called, also after one has asked to stop.
@@ -374,28 +373,3 @@ def _columns(infos: dict[str, jax.Array], before: np.ndarray, after: np.ndarray)
     lane, place = np.nonzero(ran)
     columns = {"lane": lane.astype(np.int32), "window": (before[lane] + place).astype(np.int32)}
     return columns | {name: np.asarray(values)[ran] for name, values in infos.items()}
-
-
-# Spans of tracing, lowering and compiling, (begin, end), disjoint: traces nest, and threads compile side by side.
-_compiling: list[tuple[float, float]] = []
-_compiling_lock = threading.Lock()
-
-
-def _note_compilation(event: str, seconds: float, **_) -> None:
-    if not event.startswith("/jax/core/compile/"):
-        return
-    with _compiling_lock:
-        end = time.perf_counter()
-        begin = end - seconds
-        while _compiling and _compiling[-1][1] > begin:
-            begin = min(begin, _compiling.pop()[0])
-        _compiling.append((begin, end))
-
-
-jax.monitoring.register_event_duration_secs_listener(_note_compilation)
-
-
-def compile_seconds() -> float:
-    """Wall-clock seconds in which this process has traced, lowered or compiled JAX programs so far."""
-    with _compiling_lock:
-        return sum(end - begin for begin, end in _compiling)

@@ -80,7 +80,8 @@ class Algorithm(Protocol):
 
     ``Config`` is a frozen dataclass; a state and the infos are NamedTuples of arrays of fixed shape
     and dtype. A window is ``steps_per_window`` calls of ``step``, then one of ``refresh``: ``init``
-    leaves the state ready for the first step. No function prints, jits, reads files or sees a true label.
+    leaves the state ready for the first step. ``step`` is None where there are no windows.
+    No function prints, jits, reads files or sees a true label.
 
     Optional: ``refresh(config, network, key, state, images) -> (state, stop, info)``, absent or None where
     nothing happens between windows; ``finish(config, network, key, state, images) -> {name: labels}``, the run's labels

@@ -24,7 +24,7 @@ import optax
 
 from jaxclust import losses, optimizers
 from jaxclust.assignment import hard_assignment, squared_distances
-from jaxclust.images import in_blocks
+from jaxclust.images import encoded
 from jaxclust.kmeans import kmeans, kmeans_plus_plus, running_means
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
@@ -308,7 +308,7 @@ def _trained(config: Config, head: Head, params: dict[str, Any]) -> dict[str, An
 
 def _encoded(network: Network, variables: Variables, scale: jax.Array, images: jax.Array) -> jax.Array:
     """FC9's inputs x, float32 (n, d)."""
-    return scale * in_blocks(lambda block: network.encode(variables, block, False)[0], images)
+    return scale * encoded(network, variables, images)
 
 
 def _surest(config: Config, labels: jax.Array, distances: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from jaxclust import losses, optimizers, selftraining
 from jaxclust.assignment import sharpened_target, soft_assignment
+from jaxclust.images import encoded
 from jaxclust.selftraining import State
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
@@ -167,7 +168,7 @@ def step(
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Features z, float32 (n, d)."""
     del config
-    return selftraining.embed(network, state.variables, images)
+    return encoded(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:

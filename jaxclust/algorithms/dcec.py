@@ -21,7 +21,7 @@ import optax
 
 from jaxclust import losses, optimizers, selftraining
 from jaxclust.assignment import sharpened_target, soft_assignment
-from jaxclust.images import scaled
+from jaxclust.images import encoded, scaled
 from jaxclust.selftraining import RefreshInfo, State
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
@@ -142,7 +142,7 @@ def step(
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Features z, float32 (n, d)."""
     del config
-    return selftraining.embed(network, state.variables, images)
+    return encoded(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:

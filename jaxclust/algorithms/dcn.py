@@ -15,7 +15,7 @@ import optax
 
 from jaxclust import layerwise, losses, optimizers, selftraining
 from jaxclust.assignment import hard_assignment, nearest, squared_distances
-from jaxclust.images import scaled
+from jaxclust.images import encoded, scaled
 from jaxclust.kmeans import kmeans, running_means
 from jaxclust.selftraining import RefreshInfo
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
@@ -107,7 +107,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     """k-means on the embedding of all images (section 4.2)."""
     network_key, kmeans_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
-    features = selftraining.embed(network, variables, images)
+    features = encoded(network, variables, images)
     found = kmeans(kmeans_key, features, config.clusters, restarts=config.restarts)
     counts = jnp.full((config.clusters,), config.counts, jnp.int32)
     opt_state = _optimizer(config).init(variables.params)
@@ -152,7 +152,7 @@ def refresh(
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Features, float32 (n, d)."""
     del config
-    return selftraining.embed(network, state.variables, images)
+    return encoded(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:

@@ -17,7 +17,7 @@ import optax
 
 from jaxclust import losses, selftraining
 from jaxclust.assignment import cluster_means, nearest
-from jaxclust.images import in_blocks
+from jaxclust.images import encoded
 from jaxclust.kmeans import kmeans, lloyd
 from jaxclust.networks.dctl import Layout, Mixing, Pooling, Start
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
@@ -166,7 +166,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     """Random filters, codes equal to their outputs, and k-means on the codes."""
     network_key, kmeans_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
-    codes = _constrained(config, _encode(network, variables, images))
+    codes = _constrained(config, encoded(network, variables, images))
     found = kmeans(kmeans_key, codes, config.clusters, restarts=config.restarts)
     centroids = _centroids(codes, found.labels, found.centroids)
     opt_state = optax.adam(config.learning_rate).init(_trained(config, variables, codes))
@@ -272,7 +272,7 @@ def refresh(
     def end():
         codes = state.codes
         if config.z_update == "exact":
-            outputs = _encode(network, state.variables, images)
+            outputs = encoded(network, state.variables, images)
             codes = exact_codes(outputs, labels, config.clusters, _mu(config))
         if config.joint:
             return codes, labels, _centroids(codes, labels, centroids)
@@ -303,7 +303,7 @@ def finish(config: Config, network: Network, key: Key, state: State, images: jax
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Outputs F of the filters, float32 (n, d)."""
     del config
-    return _encode(network, state.variables, images)
+    return encoded(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
@@ -313,10 +313,6 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
 
 def _mu(config):
     return config.mu if config.joint else 0.0
-
-
-def _encode(network, variables, images):
-    return in_blocks(lambda block: network.encode(variables, block, False)[0], images)
 
 
 def _trained(config, variables, codes):

@@ -19,7 +19,7 @@ import optax
 
 from jaxclust import losses, optimizers, selftraining
 from jaxclust.assignment import hard_assignment, nearest, squared_distances
-from jaxclust.images import scaled
+from jaxclust.images import encoded, scaled
 from jaxclust.kmeans import kmeans
 from jaxclust.selftraining import RefreshInfo
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
@@ -120,7 +120,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     """Centroids of k-means on the embedding of all images, or at random."""
     network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
-    features = selftraining.embed(network, variables, images)
+    features = encoded(network, variables, images)
     if config.start == "kmeans":
         centroids = kmeans(centroid_key, features, config.clusters, restarts=config.restarts).centroids
     else:
@@ -170,7 +170,7 @@ def refresh(
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Features, float32 (n, d)."""
     del config
-    return selftraining.embed(network, state.variables, images)
+    return encoded(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:

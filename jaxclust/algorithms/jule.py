@@ -21,7 +21,7 @@ from jax.custom_batching import sequential_vmap
 from jaxclust import losses
 from jaxclust.assignment import cluster_means, nearest, squared_distances
 from jaxclust.graph import Graph, first_numbered, initial_clusters, knn_digraph, unit
-from jaxclust.images import in_blocks, scaled
+from jaxclust.images import encoded, in_blocks, scaled
 from jaxclust.merging import Affinity, History, join_isolated, merge, no_merges
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
@@ -267,7 +267,7 @@ def finish(config: Config, network: Network, key: Key, state: State, images: jax
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Features of unit length, with the running statistics; float32 (n, 160)."""
-    return in_blocks(lambda block: network.encode(state.variables, block, False)[0], images, config.batch)
+    return encoded(network, state.variables, images, config.batch)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxclust.agglomerative import MOST_PAIRS, average_linkage, merge_paths
 from jaxclust.assignment import cluster_means, nearest
 from jaxclust.graph import first_numbered, initial_clusters, knn_digraph, unit
-from jaxclust.images import in_blocks
+from jaxclust.images import encoded
 from jaxclust.merging import merge, no_merges
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
@@ -80,9 +80,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     return State(variables, labels, cluster_means(features, labels, config.clusters))
 
 
-def step(config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array):
-    """Never called: there are no windows."""
-    raise NotImplementedError("agglomerative clustering has no steps")
+step = None  # There are no windows.
 
 
 def finish(config: Config, network: Network, key: Key, state: State, images: jax.Array) -> dict[str, jax.Array]:
@@ -112,5 +110,5 @@ def _on_host(function, n, *arrays) -> jax.Array:
 
 
 def _features(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
-    features = in_blocks(lambda block: network.encode(variables, block, False)[0], images)
+    features = encoded(network, variables, images)
     return unit(features)
