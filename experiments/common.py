@@ -1,6 +1,7 @@
 """What the papers' experiments share: cells that run once, rows that stay, tables beside the paper's numbers."""
 
 import argparse
+import functools
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclust import datasets, fit, record, stats
+from jaxclust import datasets, fit, record, stats, train
 from jaxclust.algorithms import METHODS, Method, configured
 
 Paper = Mapping[str, Mapping[str, Sequence[float]]]
@@ -106,12 +107,6 @@ def run_cell(
     if finished(results, wanted, data=data, method=name):
         return True, None
 
-    def show(phase, event):
-        if event is not None:
-            window, loss = int(np.max(event.runs.window)), event.history["loss"][-1]
-            line = f"{data} {name}: {phase} {window} of {event.schedule.max_windows}, loss {loss:.4g}"
-            print(line, file=sys.stderr, flush=True)
-
     done = fit.fit(
         method,
         config,
@@ -122,7 +117,7 @@ def run_cell(
         directory=places[0],
         pretrained=places[1],
         max_seconds=max(deadline - time.monotonic(), 1e-3),
-        progress=show,
+        progress=functools.partial(show, f"{data} {name}"),
     )
     if not done.finished:
         return False, None
@@ -130,6 +125,16 @@ def run_cell(
     found = record.rows(wanted, dataset, done, steps)
     add(results, [row | {"input": wanted["input"]} for row in found] if "input" in wanted else found)
     return True, done
+
+
+def show(name: str, phase: str, event: train.Event | None) -> None:
+    """A line on stderr for each event of a cell's run: how far it is, the loss, and the clusters where they merge."""
+    if event is None:
+        return
+    window, history = int(np.max(event.runs.window)), event.history
+    merging = f", {history['n_clusters'][-1]:.0f} clusters" if "n_clusters" in history else ""
+    line = f"{name}: {phase} {window} of {event.schedule.max_windows}, loss {history['loss'][-1]:.4g}{merging}"
+    print(line, file=sys.stderr, flush=True)
 
 
 def use_cores(over: str) -> None:
@@ -183,7 +188,6 @@ def table(
     methods: Sequence[str],
     paper: Paper,
     scores: Sequence[str] = ("acc", "nmi"),
-    markdown: bool = False,
 ) -> str:
     """A line a data set and method that has rows: seeds, each score's ``interval``, the paper's number."""
     lines = [["data", "method", "seeds", *(title for score in scores for title in (score.upper(), "paper"))]]
@@ -196,9 +200,11 @@ def table(
                 for score, theirs in zip(scores, published, strict=True):
                     line += [interval([row[score] for row in found]), "" if theirs is None else f"{theirs:.4f}"]
                 lines.append(line)
-    if markdown:
-        lines.insert(1, ["---"] * len(lines[0]))
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as text, each column as wide as its widest cell."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines

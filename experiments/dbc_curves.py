@@ -14,20 +14,23 @@ import numpy as np
 
 from experiments import common
 from jaxclust import datasets, fit, metrics, record, stats, train
-from jaxclust.algorithms import METHODS, configured, dbc
+from jaxclust.algorithms import METHODS, changed, configured, dbc
 
 RESULTS = Path(__file__).parent / "results" / "dbc_curves.jsonl"
-# What differs from the paper's settings; "pretrained" is the part of the pretraining's epochs that are run.
+# What differs from the paper's settings, and from those of its pretraining.
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "alpha 1.5": {"alpha": 1.5},
     "alpha 4": {"alpha": 4.0},
     "n_j 1": {"normalisation": "constant"},
     "n_j sum s": {"normalisation": "scores"},
-    "random": {"pretrained": 0.0},
-    "half-trained": {"pretrained": 0.5},
+    "random": {"pretraining.epochs": 0},
+    "half-trained": {"pretraining.epochs": 25},
     # Not in figure 9: what the paper leaves open.
     "batch statistics": {"batch_norm": "batch"},
+    "sgd": {"optimizer": "sgd", "learning_rate": 0.01},
+    "longer pretraining": {"pretraining.epochs": 200},
+    "adam pretraining": {"pretraining.optimizer": "adam", "pretraining.learning_rate": 1e-3},
 }
 METRICS = ("acc", "nmi_max")
 
@@ -60,11 +63,7 @@ def run(data: str, seeds: tuple[int, ...], options: argparse.Namespace) -> None:
 
 def settings(dataset: datasets.Dataset, variant: str) -> tuple[dbc.Config, Any]:
     """DBC's and the pretraining's settings under a variant."""
-    config, pretraining = configured("dbc", clusters=dataset.classes)
-    changes = dict(VARIANTS[variant])
-    part = changes.pop("pretrained", 1.0)
-    pretraining = dataclasses.replace(pretraining, epochs=round(part * pretraining.epochs))
-    return dataclasses.replace(config, **changes), pretraining
+    return changed(*configured("dbc", clusters=dataset.classes), VARIANTS[variant])
 
 
 def pretrained(
@@ -72,8 +71,9 @@ def pretrained(
 ) -> Any | None:
     """The networks' arrays after pretraining, with a leading seed axis; None if time ran out."""
     method, (config, full) = METHODS["fcae-kmeans"], configured("fcae-kmeans", clusters=dataset.classes)
-    # The tables' pretraining is its own folder; fewer epochs are beside it.
-    suffix = "" if pretraining == full else f"-{pretraining.epochs}"
+    # The tables' pretraining is in a folder of its own; others are beside it, called by what differs.
+    values = zip(dataclasses.astuple(pretraining), dataclasses.astuple(full), strict=True)
+    suffix = "".join(f"-{value}" for value, usual in values if value != usual)
     done = fit.fit(
         method,
         config,

@@ -48,9 +48,9 @@ PAPER = {
 }
 
 
-def table(markdown: bool = False) -> str:
+def tables() -> str:
     """Table 1 from the rows."""
-    return common.table(common.rows(RESULTS), tuple(SEEDS), METHODS, PAPER, markdown=markdown)
+    return common.table(common.rows(RESULTS), tuple(SEEDS), METHODS, PAPER)
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def main() -> None:
         return
     if not options.table:
         common.run_cells(RESULTS, SEEDS, options)
-    print(table())
+    print(tables())
 
 
 if __name__ == "__main__":

@@ -14,12 +14,11 @@ here, at 128x128 in the paper.
 
 import argparse
 import dataclasses
+import functools
 import sys
 import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from experiments import common
 from jaxclust import datasets, fit, record
@@ -60,21 +59,35 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "exponential": {"sample_affinity": "exponential"},
 }
 
-# NMI(sqrt), means of three runs: tables 3 and 4.
-PAPER = {
-    "coil20": (0.775, 0.512, 0.954, 0.945, 0.950, 1.000, 1.000),
-    "coil100-32": (0.822, 0.711, 0.963, 0.954, 0.964, 0.978, 0.985),
-    "usps-11000": (0.447, 0.579, 0.774, 0.854, 0.840, 0.858, 0.913),
-    "mnist-test": (0.528, 0.662, 0.810, 0.864, 0.853, 0.876, 0.915),
-    "mnist": (0.500, 0.686, 0.017, 0.017, 0.017, 0.906, 0.913),
-}
-PAPER_FEATURES = {
-    "coil20": (0.926, 0.896, 1.000, 1.000, 1.000),
-    "coil100-32": (0.919, 0.884, 0.989, 0.985, 0.990),
-    "usps-11000": (0.758, 0.783, 0.910, 0.913, 0.914),
-    "mnist-test": (0.908, 0.901, 0.893, 0.915, 0.909),
-    "mnist": (0.927, 0.918, 0.919, 0.913, 0.907),
-}
+TITLES = (*OTHERS, "jule-sf", "jule-rc")
+
+
+def _titled(published: dict[str, tuple[float, ...]]) -> common.Paper:
+    return {
+        data: {name: (value,) for name, value in zip(TITLES, values, strict=False)}
+        for data, values in published.items()
+    }
+
+
+# NMI(sqrt), means of three runs, in the order of the titles: tables 3 and 4.
+PAPER = _titled(
+    {
+        "coil20": (0.775, 0.512, 0.954, 0.945, 0.950, 1.000, 1.000),
+        "coil100-32": (0.822, 0.711, 0.963, 0.954, 0.964, 0.978, 0.985),
+        "usps-11000": (0.447, 0.579, 0.774, 0.854, 0.840, 0.858, 0.913),
+        "mnist-test": (0.528, 0.662, 0.810, 0.864, 0.853, 0.876, 0.915),
+        "mnist": (0.500, 0.686, 0.017, 0.017, 0.017, 0.906, 0.913),
+    }
+)
+PAPER_FEATURES = _titled(
+    {
+        "coil20": (0.926, 0.896, 1.000, 1.000, 1.000),
+        "coil100-32": (0.919, 0.884, 0.989, 0.985, 0.990),
+        "usps-11000": (0.758, 0.783, 0.910, 0.913, 0.914),
+        "mnist-test": (0.908, 0.901, 0.893, 0.915, 0.909),
+        "mnist": (0.927, 0.918, 0.919, 0.913, 0.907),
+    }
+)
 
 
 def settings(data: str, variant: str) -> tuple[datasets.Dataset, Any]:
@@ -94,12 +107,6 @@ def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: flo
     if common.finished(RESULTS, wanted, data=data, preset=variant):
         return True
 
-    def show(phase, event):
-        if event is not None:
-            window, last = int(np.max(event.runs.window)), {name: event.history[name][-1] for name in event.history}
-            state = f"loss {last['loss']:.4g}, {last['n_clusters']:.0f} clusters"
-            print(f"{data} {variant}: epoch {window}, {state}", file=sys.stderr, flush=True)
-
     done = fit.fit(
         method,
         config,
@@ -109,7 +116,7 @@ def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: flo
         over=options.over,
         directory=options.folder / data / variant,
         max_seconds=max(deadline - time.monotonic(), 1e-3),
-        progress=show,
+        progress=functools.partial(common.show, f"{data} {variant}"),
     )
     if not done.finished:
         return False
@@ -122,17 +129,13 @@ def tables() -> str:
     """All of them, from the rows."""
     # "preset" names the variant for JULE, and for other methods what they cluster.
     present = common.rows(RESULTS)
-    titles = [*OTHERS, "jule-sf", "jule-rc"]
     text = []
     for title, preset, paper, methods in (
-        ("Table 3: NMI(sqrt), on pixels of unit length", "pixels", PAPER, titles),
-        ("Table 4: NMI(sqrt), on JULE's features", "features", PAPER_FEATURES, list(OTHERS)),
+        ("Table 3: NMI(sqrt), on pixels of unit length", "pixels", PAPER, TITLES),
+        ("Table 4: NMI(sqrt), on JULE's features", "features", PAPER_FEATURES, OTHERS),
     ):
         rows = [row for row in present if row["preset"] in (preset, "paper")]
-        published = {
-            data: {name: [value] for name, value in zip(methods, values, strict=True)} for data, values in paper.items()
-        }
-        text += [title, common.table(rows, tuple(SEEDS), methods, published, ("nmi_sqrt",)), ""]
+        text += [title, common.table(rows, tuple(SEEDS), methods, paper, ("nmi_sqrt",)), ""]
     variants = sorted({row["preset"] for row in present if row["method"].startswith("jule-")} - {"paper"})
     for variant in variants:
         rows = [row for row in present if row["preset"] == variant]

@@ -1,21 +1,32 @@
 """The README's results, from the rows: ``python -m experiments.readme`` writes tables and pictures anew.
 
-What stands in README.md between ``<!-- NAME -->`` and ``<!-- /NAME -->`` is replaced by the table of
-``experiments.NAME``, and ``docs/NAME.png`` is drawn from the same rows.
+What stands in README.md between ``<!-- results -->`` and ``<!-- /results -->`` is replaced by a line for each method
+of the five papers, data set and score; ``docs/results.md`` gets every experiment's tables, and ``docs/dcec.png`` is
+drawn from DCEC's rows.
 """
 
-import re
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments import common, dcec
+from experiments import ccnn, common, dbc, dcec, dctl, jule
 from jaxclust import stats
 
 ROOT = Path(__file__).parent.parent
-EXPERIMENTS = {"dcec": dcec}
+EXPERIMENTS = (dcec, jule, dbc, ccnn, dctl)
+# What the README shows: a title, the experiment, what its rows have, the paper's name of it, the scores.
+HEADLINES: tuple[tuple[str, Any, dict[str, str], str, tuple[str, ...]], ...] = (
+    ("DCEC", dcec, {"method": "dcec"}, "dcec", ("acc", "nmi")),
+    ("JULE-RC", jule, {"method": "jule-rc", "preset": "paper"}, "jule-rc", ("nmi_sqrt",)),
+    ("JULE-RC, its code's settings", jule, {"method": "jule-rc", "preset": "code"}, "jule-rc", ("nmi_sqrt",)),
+    ("DBC", dbc, {"method": "dbc"}, "dbc", ("acc", "nmi_max")),
+    *((f"CCNN, {start}", ccnn, {"variant": "ccnn", "start": start}, "ccnn", ("nmi_sqrt",)) for start in ccnn.STARTS),
+    ("DCTL", dctl, {"method": "dctl"}, "dctl", ("acc", "nmi", "ari")),
+)
+SCORES = {"acc": "ACC", "nmi": "NMI", "nmi_sqrt": "NMI(sqrt)", "nmi_max": "NMI(max)", "ari": "ARI"}
 DIAMOND = {"color": "#d1495b", "fillstyle": "none", "markersize": 7, "markeredgewidth": 1.6}
 
 
@@ -61,18 +72,46 @@ def intervals(
     figure.savefig(path, dpi=130)
 
 
+def headlines() -> str:
+    """A line for each headline's data set and score that has rows, as Markdown."""
+    lines = [["method", "data", "seeds", "score", "here", "the paper"]]
+    for title, experiment, wanted, name, scores in HEADLINES:
+        present = [row for row in common.rows(experiment.RESULTS) if wanted.items() <= row.items()]
+        for data in experiment.SEEDS:
+            rows = [row for row in present if row["data"] == data]
+            published = experiment.PAPER.get(data, {}).get(name, [None] * len(scores))
+            for score, theirs in zip(scores, published, strict=True) if rows else ():
+                ours = common.interval([row[score] for row in rows])
+                lines.append([title, data, str(len(rows)), SCORES[score], ours, "" if theirs is None else str(theirs)])
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def page() -> str:
+    """Every experiment's tables, as Markdown."""
+    parts = ["# Results", "Written by `python -m experiments.readme` from the rows in `experiments/results/`."]
+    for experiment in EXPERIMENTS:
+        name = experiment.__name__.split(".")[-1]
+        title = inspect.getdoc(experiment).split("\n")[0].split(": ``")[0].rstrip(".:")
+        text = f"```text\n{experiment.tables()}\n```" if common.rows(experiment.RESULTS) else "No rows yet."
+        parts += [f"## {title}", f"`python -m experiments.{name} --table`", text]
+    return "\n\n".join(parts) + "\n"
+
+
+def with_headlines(text: str) -> str:
+    """The README with its headlines anew; ValueError unless its two marks are there once."""
+    begin, end = "<!-- results -->\n", "<!-- /results -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"README.md: must hold {begin.strip()} and {end} once")
+    return f"{text.split(begin)[0]}{begin}{headlines()}\n{end}{text.split(end)[1]}"
+
+
 def main() -> None:
     """Writes the README's tables and pictures."""
     readme = ROOT / "README.md"
-    text = readme.read_text()
-    for name, experiment in EXPERIMENTS.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        if len(re.findall(f"{begin}|{end}", text)) != 2:
-            raise ValueError(f"README.md: must hold {begin.strip()} and {end} once")
-        head, rest = text.split(begin)
-        text = f"{head}{begin}{experiment.table(markdown=True)}\n{end}{rest.split(end)[1]}"
-        picture = ROOT / "docs" / f"{name}.png"
-        intervals(picture, common.rows(experiment.RESULTS), experiment.SEEDS, experiment.METHODS, experiment.PAPER)
+    text = with_headlines(readme.read_text())
+    intervals(ROOT / "docs" / "dcec.png", common.rows(dcec.RESULTS), dcec.SEEDS, dcec.METHODS, dcec.PAPER)
+    (ROOT / "docs" / "results.md").write_text(page())
     readme.write_text(text)
 
 

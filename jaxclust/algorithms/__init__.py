@@ -1,7 +1,7 @@
 """The algorithms, and the methods people name: an algorithm with a network, its settings and its pretraining."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -209,11 +209,14 @@ def configured(name: str, preset: str = "paper", clusters: int | None = None) ->
     method = METHODS[name]
     if preset not in method.presets:
         raise ValueError(f"preset: must be one of {', '.join(method.presets)}, got {preset!r}")
-    changes = method.presets[preset]
+    found = changed(method.config, method.pretraining, method.presets[preset])
+    return found if clusters is None else (dataclasses.replace(found[0], clusters=clusters), found[1])
+
+
+def changed(config: Any, pretraining: pretrain.Config | None, changes: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Settings, and those of the pretraining, with the fields "name" or "pretraining.name" of ``changes`` replaced."""
     prefix = "pretraining."
-    ours = {field: value for field, value in changes.items() if not field.startswith(prefix)}
-    theirs = {field.removeprefix(prefix): value for field, value in changes.items() if field.startswith(prefix)}
-    if clusters is not None:
-        ours["clusters"] = clusters
-    pretraining = None if method.pretraining is None else dataclasses.replace(method.pretraining, **theirs)
-    return dataclasses.replace(method.config, **ours), pretraining
+    ours = {name: value for name, value in changes.items() if not name.startswith(prefix)}
+    theirs = {name.removeprefix(prefix): value for name, value in changes.items() if name.startswith(prefix)}
+    pretraining = None if pretraining is None else dataclasses.replace(pretraining, **theirs)
+    return dataclasses.replace(config, **ours), pretraining
