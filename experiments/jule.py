@@ -39,10 +39,10 @@ SEEDS = {
 }
 OTHERS = ("kmeans", "ac-link", "ac-zell", "ac-gdl", "ac-pic")
 
-CODE = {"negatives": "random", "margin": 0.2, "gamma": 1.0, "local_above": 100, "restart_rate": False}
+CODE = METHODS["jule"].presets["code"]
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
-    # The authors' Torch code at its defaults, with and without its SGD and its affinities of merged clusters.
+    # The authors' Torch code at its defaults, without and with its SGD and its affinities of merged clusters.
     "code": CODE,
     "code-sgd": CODE | {"dampening": 0.9},
     "code-fast": CODE | {"dampening": 0.9, "affinity": "fast"},

@@ -58,6 +58,7 @@ _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
 _CCNN = pretrain.Config(epochs=30)
 _QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"epochs": 30, "pretraining.epochs": 0}}
 _NO_PRETRAINING = {"paper": {}, "quick": {}}
+_JULE_CODE = {"negatives": "random", "margin": 0.2, "gamma": 1.0, "local_above": 100, "restart_rate": False}
 _QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 10}}
 # DKM's code pretrains by Adam for 50 epochs on the sum over pixels; its AEKM is k-means after the same.
 _DKM = pretrain.Config(epochs=50, reconstruction="sum")
@@ -160,7 +161,7 @@ METHODS: dict[str, Method] = {
         jule_network,
         jule.Config(),
         None,
-        {"paper": {}, "quick": {"epochs": 5}},
+        {"paper": {}, "quick": {"epochs": 5}, "code": _JULE_CODE},
     ),
     "dctl": Method(
         "Deep convolutional transform learning with k-means (Goel et al. 2022)",
