@@ -25,8 +25,9 @@ def measure(data: str, repeats: int) -> list[dict]:
     if data == "random":
         truth, x = None, np.random.default_rng(0).standard_normal((70_000, 160), np.float32)
     else:
-        images, truth = datasets.load(data)[1:]
-        x = images.reshape(len(images), -1).astype(np.float32)
+        dataset = datasets.load(data)
+        truth = dataset.labels
+        x = dataset.images.reshape(len(dataset.images), -1).astype(np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     common = {"data": data, "n": len(x), "d": x.shape[1], "device": record.device()}
     seconds, graph = best(jax.jit(knn_digraph, static_argnums=(1, 2)).lower(x, 20, 1.0).compile(), repeats, x)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks import linkage
 from experiments import jule, jule_features
 
 
@@ -27,6 +28,13 @@ def test_images_take_the_size_and_the_channels_of_another_set():
     np.testing.assert_array_equal(jule_features.fitted(images, (28, 28, 1)), images)
     colour = np.stack([images[..., 0], np.zeros((3, 28, 28), np.uint8), images[..., 0]], axis=3)
     np.testing.assert_allclose(jule_features.fitted(colour, (28, 28, 1)), images * (2 / 3), atol=0.51)
+
+
+def test_the_benchmark_measures_digits():
+    neighbours, gdl, criterion = linkage.measure("digits", 1)
+    assert [row["what"] for row in (neighbours, gdl, criterion)] == ["neighbours", "gdl", "jule"]
+    assert gdl["nmi_sqrt"] == pytest.approx(0.907, abs=5e-4)
+    assert all(row["seconds"] > 0 and row["initial"] == neighbours["initial"] for row in (gdl, criterion))
 
 
 def test_tables_from_rows(digits, monkeypatch):
