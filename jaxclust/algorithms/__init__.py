@@ -199,7 +199,7 @@ def configured(name: str, preset: str = "paper", clusters: int | None = None) ->
 
     Args:
       name: of ``METHODS``.
-      preset: "paper", or "quick": fewer pretraining epochs and nothing else.
+      preset: "paper"; "quick": fewer epochs and nothing else; or another of the method's ``presets``.
       clusters: number of clusters; None keeps the paper's.
 
     Raises:
