@@ -82,20 +82,22 @@ def run_cell(
     method: Method,
     config: Any,
     pretraining: Any,
-    places: tuple[Path, Path],
+    places: tuple[Path, Path | None],
     deadline: float,
+    key: Mapping[str, str] | None = None,
 ) -> tuple[bool, fit.Fit | None]:
     """Runs a cell and adds its rows, unless they are there.
 
     Args:
       results: the file of rows.
-      wanted: ``record.settings`` of the run; its "method" is the cell's name in the rows, as is its "input" if there.
+      wanted: ``record.settings`` of the run; the rows have its "input" too if it is there.
       dataset: what is clustered, called as in the rows.
       method: what clusters.
       config: its settings.
       pretraining: its pretraining's, or None.
-      places: of the run's checkpoints, and of those of a pretraining that other cells share.
+      places: of the run's checkpoints, and of those of a pretraining that other cells share, if any.
       deadline: of ``time.monotonic``.
+      key: the entries by which the cell's rows are known; the default is their data and method.
 
     Returns:
       Whether the rows are there, and the run where it has just ended.
@@ -103,8 +105,8 @@ def run_cell(
     Raises:
       ValueError: the rows that are there were made with other settings.
     """
-    data, name = dataset.name, wanted["method"]
-    if finished(results, wanted, data=data, method=name):
+    key = key or {"data": dataset.name, "method": wanted["method"]}
+    if finished(results, wanted, **key):
         return True, None
 
     done = fit.fit(
@@ -117,7 +119,7 @@ def run_cell(
         directory=places[0],
         pretrained=places[1],
         max_seconds=max(deadline - time.monotonic(), 1e-3),
-        progress=functools.partial(show, f"{data} {name}"),
+        progress=functools.partial(show, " ".join(key.values())),
     )
     if not done.finished:
         return False, None

@@ -14,14 +14,13 @@ here, at 128x128 in the paper.
 
 import argparse
 import dataclasses
-import functools
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from experiments import common
-from jaxclust import datasets, fit, record
+from jaxclust import datasets, record
 from jaxclust.algorithms import METHODS, configured
 
 HERE = Path(__file__).parent
@@ -103,27 +102,10 @@ def settings(data: str, variant: str) -> tuple[datasets.Dataset, Any]:
 def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: float) -> bool:
     """JULE on a data set for all its seeds; False if time ran out."""
     dataset, config = settings(data, variant)
-    method, seeds = METHODS["jule"], tuple(SEEDS[data])
-    wanted = record.settings("jule", variant, dataset, seeds, options.over, config, None)
-    if common.finished(RESULTS, wanted, data=data, preset=variant):
-        return True
-
-    done = fit.fit(
-        method,
-        config,
-        None,
-        dataset.images,
-        seeds,
-        over=options.over,
-        directory=options.folder / data / variant,
-        max_seconds=max(deadline - time.monotonic(), 1e-3),
-        progress=functools.partial(common.show, f"{data} {variant}"),
-    )
-    if not done.finished:
-        return False
-    steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
-    common.add(RESULTS, record.rows(wanted, dataset, done, steps))
-    return True
+    wanted = record.settings("jule", variant, dataset, tuple(SEEDS[data]), options.over, config, None)
+    key = {"data": data, "preset": variant}
+    places = (options.folder / data / variant, None)
+    return common.run_cell(RESULTS, wanted, dataset, METHODS["jule"], config, None, places, deadline, key)[0]
 
 
 def tables() -> str:

@@ -1,8 +1,8 @@
 """The README's results, from the rows: ``python -m experiments.readme`` writes tables and pictures anew.
 
 What stands in README.md between ``<!-- results -->`` and ``<!-- /results -->`` is replaced by a line for each method
-of the five papers, data set and score; ``docs/results.md`` gets every experiment's tables, and ``docs/dcec.png`` is
-drawn from DCEC's rows.
+of the five papers, data set and score; ``docs/results.md`` gets every experiment's tables and figures, and
+``docs/dcec.png`` is drawn from DCEC's rows.
 """
 
 import inspect
@@ -88,13 +88,15 @@ def headlines() -> str:
 
 
 def page() -> str:
-    """Every experiment's tables, as Markdown."""
+    """Every experiment's tables and figures, as Markdown."""
     parts = ["# Results", "Written by `python -m experiments.readme` from the rows in `experiments/results/`."]
     for experiment in EXPERIMENTS:
         name = experiment.__name__.split(".")[-1]
         title = inspect.getdoc(experiment).split("\n")[0].split(": ``")[0].rstrip(".:")
         text = f"```text\n{experiment.tables()}\n```" if common.rows(experiment.RESULTS) else "No rows yet."
-        parts += [f"## {title}", f"`python -m experiments.{name} --table`", text]
+        drawn = sorted((ROOT / "experiments" / "figures" / name).glob("*.png"))
+        pictures = [f"![{name}, {path.stem}](../{path.relative_to(ROOT)})" for path in drawn]
+        parts += [f"## {title}", f"`python -m experiments.{name} --table`", text, *pictures]
     return "\n\n".join(parts) + "\n"
 
 

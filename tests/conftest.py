@@ -34,6 +34,14 @@ def few_digits(digits):
     return np.ascontiguousarray(digits.images[:300]), digits.labels[:300]
 
 
+@pytest.fixture(scope="session")
+def data(tmp_path_factory, few_digits):
+    """A file of those 300, as a user would hand it over; modules with other files have their own."""
+    path = tmp_path_factory.mktemp("data") / "few.npz"
+    np.savez(path, images=few_digits[0], labels=few_digits[1])
+    return path
+
+
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
     """Frees a module's compiled programs: their memory maps, kept for all modules, pass the kernel's limit."""

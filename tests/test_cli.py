@@ -16,13 +16,6 @@ SMALL = "--pretraining.epochs 3 --pretraining.batch 64 --batch 64 --update-inter
 FEW = f"{SMALL} --restarts 2 --over shard"
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory, few_digits):
-    path = tmp_path_factory.mktemp("data") / "few.npz"
-    np.savez(path, images=few_digits[0], labels=few_digits[1])
-    return path
-
-
 def command(data, out, more=""):
     return f"fit idec --data {data} --out {out} --seeds 0,3 {FEW} {more}".split()
 

@@ -18,13 +18,6 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, few_digits):
-    path = tmp_path_factory.mktemp("data") / "few.npz"
-    np.savez(path, images=few_digits[0], labels=few_digits[1])
-    return path
-
-
-@pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     """A finished run of seeds 0 and 3."""
     out = tmp_path_factory.mktemp("runs") / "idec"

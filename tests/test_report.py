@@ -47,13 +47,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, few_digits):
-    path = tmp_path_factory.mktemp("data") / "few.npz"
-    np.savez(path, images=few_digits[0], labels=few_digits[1])
-    return path
-
-
-@pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "idec"
     assert cli.main(f"fit idec --data {data} --out {out} --seeds 0,3 --over map --no-figures {SMALL}".split()) == 0
