@@ -142,6 +142,38 @@ def test_ranks_over_data_sets_pool_the_seeds(tmp_path, capsys):
     assert many["friedman"] == pytest.approx([16.0, np.exp(-8)])
 
 
+def test_ranks_with_failed_seeds_show_the_worst_case(tmp_path, capsys):
+    runs = []
+    for number in range(8):
+        for method, scores in (("a", [*GOOD[:1], *[None] * 7]), ("b", BAD)):
+            shifted = [None if acc is None else acc - 0.01 * number for acc in scores]
+            runs.append(make(tmp_path / f"{method}{number}", method, shifted, data=f"d{number}"))
+    found = compare(capsys, *runs)["ranks"]
+    assert (found["ranks"], found["ranks_worst"]) == ([1.0, 2.0], [2.0, 1.0])
+    assert compare(capsys, *runs[:6])["ranks"]["pairs"][0].keys() == {"a", "b", "p", "p_worst"}
+    lines = [line.split() for line in compare(capsys, *runs, form="text").splitlines()]
+    place = lines.index(["method", "mean", "rank", "failures", "as", "chance"])
+    assert lines[place + 1 : place + 3] == [["a", "1.00", "2.00"], ["b", "2.00", "1.00"]]
+    assert ["A", "B", "corrected", "p", "failures", "as", "chance"] in lines
+
+
+def test_the_seeds_that_two_methods_share_are_paired_and_the_rest_named(tmp_path, capsys):
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD[:7]))
+    (pair,) = found["data"][0]["pairs"]
+    assert (pair["test"], pair["n"], pair["p"]) == ("paired permutation", [7, 7], 2 / 2**7)
+    assert "dcec and idec on usps: tested on the 7 seeds that they share, of 8 and 7" in found["notes"]
+
+
+def test_runs_of_one_method_with_other_weights_need_names(tmp_path, capsys):
+    one, other = (
+        make(tmp_path / name, "ccnn", dict(list(enumerate(GOOD))[half]))
+        for name, half in (("a", slice(4)), ("b", slice(4, 8)))
+    )
+    path = other / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights": "abc"}))
+    assert "ccnn on usps must have one setting, differs in weights (None -> 'abc')" in error(capsys, one, other)
+
+
 def test_seeds_of_several_runs_are_joined(tmp_path, capsys):
     first = make(tmp_path / "a", "dcec", dict(enumerate(GOOD[:4])))
     second = make(tmp_path / "b", "dcec", {0: GOOD[0]} | dict(enumerate(GOOD[4:], 4)))

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.stats
 
-from jaxclust import stats
+from jaxclust import record, stats
 
+ROOT = Path(__file__).parents[1]
 VALUES = [0.78, 0.81, 0.80, 0.74, 0.83]
 
 
@@ -33,6 +36,24 @@ def test_intervals_cover_as_often_as_they_say():
     assert np.mean([s.low <= 0 <= s.high for s in summaries]) == pytest.approx(0.8, abs=0.027)
     hits = [low <= draw[5] <= high for (low, high), draw in zip(intervals, draws, strict=True)]
     assert np.mean(hits) == pytest.approx(0.8, abs=0.027)
+
+
+@pytest.mark.parametrize("n", [5, 10, 20])
+def test_the_default_interval_covers_normal_scores_at_least_93_times_in_100(n):
+    draws = np.random.default_rng(n).normal(0.7, 0.05, (2000, n))
+    ends = [stats.summary(draw)[3:] for draw in draws]
+    assert np.mean([low <= 0.7 <= high for low, high in ends]) >= 0.93
+
+
+def test_the_page_on_statistics_has_the_coverage_of_the_rows():
+    lines = []
+    rows = record.read_rows(ROOT / "experiments" / "results" / "coverage.jsonl")
+    for three in (rows[start : start + 3] for start in range(0, len(rows), 3)):
+        assert [row["interval"] for row in three] == ["t", "bootstrap-t", "percentile"]
+        widths = ["inf" if row["width"] is None else f"{row['width']:.2f}" for row in three]
+        cells = [f"{row['coverage']:.3f}"[1:] + f" ({width})" for row, width in zip(three, widths, strict=True)]
+        lines.append(f"| {three[0]['scores']} | {three[0]['seeds']} | {' | '.join(cells)} |")
+    assert "\n".join(lines) in (ROOT / "docs" / "statistics.md").read_text()
 
 
 def test_one_value_has_no_interval():

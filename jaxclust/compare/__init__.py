@@ -200,8 +200,7 @@ def _method(cell: Cell, options: Options) -> dict[str, Any]:
 def _pair(one: Cell, other: Cell, options: Options) -> dict[str, Any]:
     """A difference and its test, uncorrected."""
     scores = [_scores(cell, options.metric) for cell in (one, other)]
-    shared = scores[0].keys() == scores[1].keys() and not (one.constant or other.constant)
-    a, b, kind = _sides(scores, one, other, shared, options.test)
+    a, b, kind = _sides(scores, one, other, options.test)
     row: dict[str, Any] = {"a": one.method, "b": other.method, "test": kind, "n": [len(a), len(b)]}
     names = ("difference", "low", "high", "superiority", "superiority_low", "superiority_high")
     names += ("p", "p_holm", "p_worst", "p_worst_holm", "smallest_p", "smallest_holm", "seeds_needed", "hint")
@@ -218,16 +217,14 @@ def _pair(one: Cell, other: Cell, options: Options) -> dict[str, Any]:
     row["smallest_p"] = comparisons.smallest_p(len(a), None if paired else len(b))
     if one.failed or other.failed:
         worst = [_at_worst(cell, options.metric) for cell in (one, other)]
-        a_worst, b_worst, _ = _sides(worst, one, other, shared, options.test)
+        a_worst, b_worst, _ = _sides(worst, one, other, options.test)
         row["p_worst"] = _test(kind)(a_worst, b_worst)
         row["difference_worst"] = float(np.mean(a_worst) - np.mean(b_worst))
     row["scores"] = [a, b]
     return row
 
 
-def _sides(
-    scores: list[dict[int, Any]], one: Cell, other: Cell, shared: bool, test: str
-) -> tuple[list[float], list[float], str]:
+def _sides(scores: list[dict[int, Any]], one: Cell, other: Cell, test: str) -> tuple[list[float], list[float], str]:
     """The scores to test, and how: pairs of shared seeds, or one constant set against the other's seeds."""
     a, b = ([score for score in side.values() if score is not None] for side in scores)
     if not a or not b or (one.constant and other.constant):
@@ -238,8 +235,8 @@ def _sides(
         n = max(len(a), len(b))
         a, b = (side * n if cell.constant else side for side, cell in ((a, one), (b, other)))
         return a, b, pairs if n > 1 else "none"
-    if shared and test != "unpaired":
-        both = [seed for seed in scores[0] if scores[0][seed] is not None and scores[1][seed] is not None]
+    if len(scores[0].keys() & scores[1].keys()) > 1 and test != "unpaired":
+        both = [seed for seed in scores[0] if scores[0][seed] is not None and scores[1].get(seed) is not None]
         if len(both) > 1:
             return *([side[seed] for seed in both] for side in scores), pairs
         return a, b, "none"
@@ -303,6 +300,12 @@ def _data_notes(data: dict[str, Any]) -> list[str]:
             notes.append(f"{where} draws no random number: one value, no interval")
         elif row["n"] == 1:
             notes.append(f"{where}: one seed has no interval and cannot be compared")
+    seeds = {row["method"]: row["seeds"].keys() for row in data["methods"] if not row["constant"]}
+    for pair in data["pairs"]:
+        a, b = (seeds.get(pair[side], set()) for side in "ab")
+        if a and b and a != b and pair["test"] not in ("unpaired", "none"):
+            counts = f"{len(a & b)} seeds that they share, of {len(a)} and {len(b)}"
+            notes.append(f"{pair['a']} and {pair['b']} on {data['name']}: tested on the {counts}")
     clusters = {row["method"]: row["clusters"] for row in data["methods"]}
     if len(set(clusters.values())) > 1:
         each = ", ".join(f"{method} {count}" for method, count in clusters.items())
@@ -311,34 +314,42 @@ def _data_notes(data: dict[str, Any]) -> list[str]:
 
 
 def _ranks(data: list[dict[str, Any]], options: Options) -> dict[str, Any] | None:
-    """Methods over data sets, seeds pooled to their mean: ranks, Friedman, and which differ."""
-    values = [{row["method"]: row["mean"] for row in one["methods"] if row["mean"] is not None} for one in data]
+    """Methods over data sets, seeds pooled to their mean: ranks, Friedman, and which differ; the worst case beside."""
+    values = [{row["method"]: row for row in one["methods"] if row["mean"] is not None} for one in data]
     methods = [method for method in values[0] if all(method in one for one in values)]
     if len(data) < 2 or len(methods) < 2:
         return None
-    scores = np.array([[one[method] for method in methods] for one in values])
-    found: dict[str, Any] = {
+    scores, worst = (
+        np.array([[one[method][name] for method in methods] for one in values]) for name in ("mean", "worst_mean")
+    )
+    few = len(data) < ranking.LEAST_DATA_SETS
+    pairs = list(itertools.combinations(range(len(methods)), 2))
+    failed = any(one[method]["failed"] for one in values for method in methods)
+    columns = [_rank_p(table, pairs, few) for table in ((scores, worst) if failed else (scores,))]
+    return {
         "data": [one["name"] for one in data],
         "methods": methods,
-        "left_out": sorted({method for one in values for method in one} - set(methods)),
+        "left_out": sorted({row["method"] for one in data for row in one["methods"]} - set(methods)),
         "ranks": ranking.ranks(scores).tolist(),
+        # Failed seeds counted as chance; None where none failed.
+        "ranks_worst": ranking.ranks(worst).tolist() if failed else None,
         "friedman": ranking.friedman(scores) if len(methods) > 2 else None,
-        "critical_difference": None,
-        "smallest_p": None,
+        "critical_difference": None if few else ranking.critical_difference(len(methods), len(data), options.alpha),
+        "smallest_p": min(1.0, comparisons.smallest_p(len(data)) * len(pairs)) if few else None,
+        "pairs": [
+            {"a": methods[i], "b": methods[j], "p": p[0], "p_worst": p[-1]}
+            for (i, j), p in zip(pairs, zip(*columns, strict=True), strict=True)
+        ],
     }
-    pairs = list(itertools.combinations(range(len(methods)), 2))
-    if len(data) >= ranking.LEAST_DATA_SETS:
-        p = ranking.nemenyi(scores)
-        found["critical_difference"] = ranking.critical_difference(len(methods), len(data), options.alpha)
-        corrected = [p[pair] for pair in pairs]
-    else:
+
+
+def _rank_p(scores: np.ndarray, pairs: list[tuple[int, int]], few: bool) -> list[float]:
+    """Corrected p of each pair of columns: Nemenyi, or where data sets are few, Wilcoxon with Holm."""
+    if few:
         raw = [comparisons.wilcoxon(scores[:, i], scores[:, j]) for i, j in pairs]
-        corrected = comparisons.holm(raw)
-        found["smallest_p"] = min(1.0, comparisons.smallest_p(len(data)) * len(pairs))
-    found["pairs"] = [
-        {"a": methods[i], "b": methods[j], "p": float(p)} for (i, j), p in zip(pairs, corrected, strict=True)
-    ]
-    return found
+        return [float(p) for p in comparisons.holm(raw)]
+    p = ranking.nemenyi(scores)
+    return [float(p[pair]) for pair in pairs]
 
 
 def _number(value: float) -> float | None:

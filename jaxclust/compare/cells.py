@@ -151,6 +151,8 @@ def _from_folder(folder: Path, name: str | None, notes: list[str]) -> list[Cell]
         notes.append(f"{folder} is still going or was stopped: it has no results yet and is left out")
         return []
     kept = {key: settings[key] for key in ("method", "data", "config", "pretraining")}
+    # Only runs that had them name these.
+    kept |= {key: settings[key] for key in ("weights", "features", "stream") if key in settings}
     found: dict[str, Cell] = {}
     for row in _whole(path, {"method", "data", "seed", "failed", *record.SCORES}, notes):
         labeling = row["method"].removeprefix(settings["method"])

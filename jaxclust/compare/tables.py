@@ -86,13 +86,21 @@ def ranks(found: dict[str, Any]) -> list[Table]:
         title += f", Friedman chi2 {found['friedman'][0]:.2f}, p {probability(found['friedman'][1])}"
     if found["critical_difference"]:
         title += f", critical difference {found['critical_difference']:.2f}"
-    rows = [[found["methods"][place], f"{found['ranks'][place]:.2f}"] for place in order]
+    # Where seeds failed, a second column counts them as chance.
+    worst = found["ranks_worst"] is not None
+    columns = [found["ranks"], found["ranks_worst"]] if worst else [found["ranks"]]
+    rows = [[found["methods"][place], *(f"{column[place]:.2f}" for column in columns)] for place in order]
     kind = "Nemenyi" if found["critical_difference"] else "Wilcoxon over data sets, Holm"
     pair_title = f"pairs of ranks, {kind}"
     if found["smallest_p"] is not None:
         pair_title += f"; the smallest p that {len(found['data'])} data sets allow is {found['smallest_p']:.3g}"
-    pair_rows = [[pair["a"], pair["b"], probability(pair["p"])] for pair in found["pairs"]]
-    return [Table(title, ["method", "mean rank"], rows), Table(pair_title, ["A", "B", "corrected p"], pair_rows, 2)]
+    names = ("p", "p_worst") if worst else ("p",)
+    pair_rows = [[pair["a"], pair["b"], *(probability(pair[name]) for name in names)] for pair in found["pairs"]]
+    also = ["failures as chance"] if worst else []
+    return [
+        Table(title, ["method", "mean rank", *also], rows),
+        Table(pair_title, ["A", "B", "corrected p", *also], pair_rows, 2),
+    ]
 
 
 def text(comparison: dict[str, Any]) -> str:
@@ -160,8 +168,11 @@ def as_csv(comparison: dict[str, Any]) -> str:
     if ranks:
         for method, rank in zip(ranks["methods"], ranks["ranks"], strict=True):
             writer.writerow(["ranks", "", method, "", "mean rank", rank])
+        for method, rank in zip(ranks["methods"], ranks["ranks_worst"] or [], strict=False):
+            writer.writerow(["ranks", "", method, "", "mean rank, failures as chance", rank])
         for pair in ranks["pairs"]:
-            writer.writerow(["ranks", "", pair["a"], pair["b"], "p_corrected", pair["p"]])
+            for name in ("p", "p_worst"):
+                writer.writerow(["ranks", "", pair["a"], pair["b"], f"{name}_corrected", pair[name]])
     writer.writerows(["notes", "", "", "", "note", note] for note in comparison["notes"])
     return out.getvalue().rstrip("\n")
 
