@@ -46,7 +46,7 @@ def test_two_methods_on_shared_seeds(tmp_path, capsys):
     assert pair["superiority"] == 1
     assert pair["seeds_needed"] == list(comparisons.seeds_needed(GOOD, BAD, 0.01, True))
     assert pair["verdict"] == "dcec beats idec"
-    assert (found["metric"], found["family"], found["ranks"], found["notes"]) == ("acc", 1, None, [])
+    assert (found["metric"], data["family"], found["ranks"], found["notes"]) == ("acc", 1, None, [])
 
 
 def test_seeds_that_are_not_shared_are_not_paired(tmp_path, capsys):
@@ -70,8 +70,22 @@ def test_a_family_is_corrected_together(tmp_path, capsys):
     pairs = compare(capsys, *runs)["data"][0]["pairs"]
     np.testing.assert_allclose([pair["p_holm"] for pair in pairs], comparisons.holm([pair["p"] for pair in pairs]))
     found = compare(capsys, *runs, "--baseline", "c")
-    assert found["family"] == 2
+    assert found["data"][0]["family"] == 2
     assert [(pair["a"], pair["b"]) for pair in found["data"][0]["pairs"]] == [("a", "c"), ("b", "c")]
+
+
+def test_a_family_is_of_all_data_sets_or_of_each(tmp_path, capsys):
+    runs = [
+        make(tmp_path / f"{name}-{data}", name, scores, data=data)
+        for data in ("usps", "digits")
+        for name, scores in (("a", GOOD[:6]), ("b", BAD[:6]))
+    ]
+    together, apart = compare(capsys, *runs), compare(capsys, *runs, "--family", "data")
+    assert [one["family"] for one in together["data"]] == [2, 2]
+    assert [one["pairs"][0]["verdict"] for one in together["data"]] == ["cannot be shown"] * 2
+    assert [one["family"] for one in apart["data"]] == [1, 1]
+    assert [one["pairs"][0]["p_holm"] for one in apart["data"]] == [2 / 2**6] * 2
+    assert "family of 1 (Holm)" in compare(capsys, *runs, "--family", "data", form="text")
 
 
 def test_what_few_seeds_cannot_show_is_said(tmp_path, capsys):
@@ -106,7 +120,7 @@ def test_the_losers_failed_seeds_leave_the_claim(tmp_path, capsys):
 def test_a_method_that_failed_throughout(tmp_path, capsys):
     found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", [None] * 8))
     (pair,) = found["data"][0]["pairs"]
-    assert (pair["p"], pair["verdict"], found["family"]) == (None, "not tested", 0)
+    assert (pair["p"], pair["verdict"], found["data"][0]["family"]) == (None, "not tested", 0)
     assert found["data"][0]["methods"][1]["mean"] is None
 
 

@@ -15,6 +15,7 @@ from jaxclust.stats import comparisons, ranking
 METRICS = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
 INTERVALS = ("t", "bootstrap-t")
 TESTS = ("auto", "unpaired", "wilcoxon")
+FAMILIES = ("all", "data")
 
 
 class Options(argparse.Namespace):
@@ -27,7 +28,8 @@ class Options(argparse.Namespace):
       test: of TESTS: "auto" is the sign-flip permutation test where seeds are shared and the studentised permutation
         test elsewhere; "unpaired" is always the latter; "wilcoxon" is the signed-rank test where seeds are shared.
       difference: of two means, for which the number of seeds needed is computed.
-      alpha: level of the whole family of comparisons; intervals have confidence 1 - alpha.
+      alpha: level of a family of comparisons; intervals have confidence 1 - alpha.
+      family: of FAMILIES, what is corrected together: the comparisons on "all" data sets, or those of each.
     """
 
     metric: str = "acc"
@@ -36,6 +38,7 @@ class Options(argparse.Namespace):
     test: str = "auto"
     difference: float = 0.01
     alpha: float = 0.05
+    family: str = "all"
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -69,7 +72,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--test", choices=TESTS, help="default: auto, which pairs shared seeds and permutes; unpaired; wilcoxon"
     )
     parser.add_argument("--difference", type=float, help="for which seeds needed are computed (default: 0.01)")
-    parser.add_argument("--alpha", type=float, help="level of the family of comparisons (default: 0.05)")
+    parser.add_argument("--alpha", type=float, help="level of a family of comparisons (default: 0.05)")
+    parser.add_argument(
+        "--family",
+        choices=FAMILIES,
+        help="corrected together: comparisons on all data sets (default), or of each data set",
+    )
 
 
 def check(options: Options) -> None:
@@ -96,8 +104,8 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
       notes: what was left out in reading.
 
     Returns:
-      "data": for each data set its methods' summaries and pairwise differences; "family": how many comparisons are
-      corrected together; "ranks": over data sets, None for one; "notes".
+      "data": for each data set its methods' summaries and pairwise differences, and how many comparisons these were
+      corrected with, "family"; "ranks": over data sets, None for one; "notes".
 
     Raises:
       ValueError: no labels, or a baseline that is not there.
@@ -110,11 +118,14 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
         raise ValueError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")
     notes = list(notes)
     data = [_data_set(name, list(group), options) for name, group in _by_data(found)]
-    pairs = [pair for one in data for pair in one["pairs"] if pair["p"] is not None]
-    _correct(pairs, options)
-    notes += [note for one in data for note in _data_notes(one)]
-    if any(pair["hint"] for pair in pairs):
-        notes.append(next(pair["hint"] for pair in pairs if pair["hint"]))
+    hints = []
+    for family in [data] if options.family == "all" else [[one] for one in data]:
+        pairs = [pair for one in family for pair in one["pairs"] if pair["p"] is not None]
+        _correct(pairs, options)
+        hints += [pair["hint"] for pair in pairs if pair["hint"]][:1]
+        for one in family:
+            one["family"] = len(pairs)
+    notes += [note for one in data for note in _data_notes(one)] + list(dict.fromkeys(hints))
     return {
         "metric": options.metric,
         "alpha": options.alpha,
@@ -122,7 +133,7 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
         "test": options.test,
         "difference": options.difference,
         "baseline": options.baseline,
-        "family": len(pairs),
+        "family": options.family,
         "data": data,
         "ranks": _ranks(data, options),
         "notes": notes,

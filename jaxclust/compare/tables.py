@@ -73,8 +73,8 @@ def pairs(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
         for row in data["pairs"]
     ]
     kinds = ", ".join(dict.fromkeys(row["test"] for row in data["pairs"] if row["test"] != "none")) or "none"
-    count = comparison["family"]
-    title = f"{data['name']}: differences of {TITLES[comparison['metric']]}, test {kinds}, family of {count} (Holm)"
+    metric, count = TITLES[comparison["metric"]], data["family"]
+    title = f"{data['name']}: differences of {metric}, test {kinds}, family of {count} (Holm)"
     return Table(title, header, rows, 2)
 
 

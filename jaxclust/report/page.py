@@ -79,9 +79,10 @@ def _comparison(comparison: dict[str, Any]) -> str:
             )
             figures.append(f"<figure>{chart}<figcaption>{caption}</figcaption></figure>")
     body = "".join(_table(table) for table in tables.sections(comparison))
+    family = {"all": "all data sets", "data": "each data set by itself"}[comparison["family"]]
     return (
         f'<section id="comparison"><h2>Comparison</h2><p>Primary metric: {metric}. '
-        f"Comparisons in the family that is corrected together: {comparison['family']}.</p>"
+        f"Comparisons corrected together: those on {family}.</p>"
         f'<div class="figures">{"".join(figures)}</div>{body}{_notes(comparison["notes"])}</section>'
     )
 
