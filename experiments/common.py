@@ -171,8 +171,8 @@ def cell(present: list[dict[str, Any]], data: str, name: str) -> list[dict[str, 
     return [row for row in present if (row["data"], row["method"]) == (data, name)]
 
 
-def interval(values: Sequence[float | None]) -> str:
-    """Mean of the seeds that ended, sd, and where one more run falls with 95 %; says how many failed."""
+def interval(values: Sequence[float | None], runs: int = 1) -> str:
+    """Mean of the seeds that ended, sd, and where the mean of so many more falls with 95 %; says how many failed."""
     sound = [value for value in values if value is not None]
     failed = f" ({len(values) - len(sound)} failed)" if len(sound) < len(values) else ""
     if not sound:
@@ -180,7 +180,7 @@ def interval(values: Sequence[float | None]) -> str:
     if len(sound) == 1:
         return f"{sound[0]:.4f}{failed}"
     _, mean, sd, _, _ = stats.summary(sound)
-    low, high = stats.prediction_interval(sound)
+    low, high = stats.prediction_interval(sound, runs)
     return f"{mean:.4f} sd {sd:.4f} [{low:.3f}, {high:.3f}]{failed}"
 
 
@@ -190,8 +190,9 @@ def table(
     methods: Sequence[str],
     paper: Paper,
     scores: Sequence[str] = ("acc", "nmi"),
+    runs: int = 1,
 ) -> str:
-    """A line a data set and method that has rows: seeds, each score's ``interval``, the paper's number."""
+    """A line a data set and method that has rows: seeds, each score's ``interval``, the paper's number of ``runs``."""
     lines = [["data", "method", "seeds", *(title for score in scores for title in (score.upper(), "paper"))]]
     for one in data:
         for name in methods:
@@ -200,7 +201,7 @@ def table(
                 published = paper.get(one, {}).get(name, [None] * len(scores))
                 line = [one, name, str(len(found))]
                 for score, theirs in zip(scores, published, strict=True):
-                    line += [interval([row[score] for row in found]), "" if theirs is None else f"{theirs:.4f}"]
+                    line += [interval([row[score] for row in found], runs), "" if theirs is None else f"{theirs:.4f}"]
                 lines.append(line)
     return aligned(lines)
 

@@ -21,28 +21,34 @@ TRANSFERS += (("usps-11000", "mnist-test"),)
 RESTARTS = 20
 
 
-def run(names: Sequence[str], methods: Sequence[str], folder: Path | None) -> None:
-    """Clusters pixels, or the features that JULE's checkpoints in ``folder`` give, by the other methods."""
+def run(names: Sequence[str], methods: Sequence[str], folder: Path | None, deadline: float) -> bool:
+    """Clusters pixels, or the features that JULE's checkpoints in ``folder`` give, by the other methods.
+
+    A seed's row is added as it ends, and one that is there is skipped; False if time ran out.
+    """
     for data in names:
         dataset = datasets.load(data)
         seeds = tuple(jule.SEEDS[data])
         for name in methods:
             preset = "pixels" if folder is None else "features"
             present = [row for row in common.rows(jule.RESULTS) if row["preset"] == preset]
-            if common.cell(present, data, name):
-                continue
+            done = {row["seed"] for row in common.cell(present, data, name)}
             if name == "ac-link" and len(dataset.images) > agglomerative.MOST_PAIRS:
                 print(
                     f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs"
                 )
                 continue
             # Linkages draw nothing: on pixels every seed would give the same.
-            for seed in seeds if folder is not None or name == "kmeans" else seeds[:1]:
+            wanted = seeds if folder is not None or name == "kmeans" else seeds[:1]
+            for seed in [seed for seed in wanted if seed not in done]:
+                if time.monotonic() > deadline:
+                    return False
                 features = unit(dataset.images) if folder is None else embedded(data, seed, dataset.images, folder)
                 clock = time.perf_counter()
                 labels = clustering(name, features, dataset.classes, seed)
                 common.add(jule.RESULTS, [row(dataset, name, preset, seed, labels, time.perf_counter() - clock)])
                 print(f"{data} {name} on {preset}, seed {seed}: done", flush=True)
+    return True
 
 
 def clustering(name: str, features: np.ndarray, clusters: int, seed: int) -> np.ndarray:
@@ -101,12 +107,17 @@ def embedded(data: str, seed: int, images: np.ndarray, folder: Path, layer: str 
     return unit(np.concatenate([np.asarray(maps(images[i : i + 100])) for i in range(0, len(images), 100)]))
 
 
-def transfer(names: Sequence[str], folder: Path) -> None:
-    """Tables 5 and 6: the inner product, and the two blocks below it, of images that the network was not trained on."""
+def transfer(names: Sequence[str], folder: Path, deadline: float) -> bool:
+    """Tables 5 and 6: the inner product, and the two blocks below it, of images that the network was not trained on.
+
+    The rows of a pair of sets come together, and a pair that has them is skipped; False if time ran out.
+    """
     for source, target in TRANSFERS:
         preset = f"transfer {source} to {target}"
         if target not in names or any(one["preset"] == preset for one in common.rows(jule.RESULTS)):
             continue
+        if time.monotonic() > deadline:
+            return False
         dataset, shape = datasets.load(target), datasets.load(source).images.shape[1:]
         images = fitted(dataset.images, shape)
         rows = []
@@ -121,6 +132,7 @@ def transfer(names: Sequence[str], folder: Path) -> None:
                 rows.append(row(dataset, title, preset, seed, labels, time.perf_counter() - clock))
         common.add(jule.RESULTS, rows)
         print(f"{preset}: done", flush=True)
+    return True
 
 
 def fitted(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

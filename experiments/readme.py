@@ -81,7 +81,8 @@ def headlines() -> str:
             rows = [row for row in present if row["data"] == data]
             published = experiment.PAPER.get(data, {}).get(name, [None] * len(scores))
             for score, theirs in zip(scores, published, strict=True) if rows else ():
-                ours = common.interval([row[score] for row in rows])
+                # A paper's number is of one run unless its experiment says otherwise.
+                ours = common.interval([row[score] for row in rows], getattr(experiment, "RUNS", 1))
                 lines.append([title, data, str(len(rows)), SCORES[score], ours, "" if theirs is None else str(theirs)])
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,6 +1,7 @@
 """Checkpoints of a training, with Orbax: written aside and renamed into place, the last two kept."""
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -15,6 +16,9 @@ import numpy as np
 from jaxclust.train import Run
 
 KEEP = 2
+CLOCKS = ("seconds", "compile_seconds")
+DIGEST = "sha256"
+"""Where a checkpoint has the hash of its arrays; ones of before it came lack it."""
 
 
 def save(
@@ -31,7 +35,7 @@ def save(
       about: what decides the training's numbers, as JSON can hold it.
       runs: all lanes.
       history: columns as in ``train.Event``.
-      clocks: seconds spent so far, by name.
+      clocks: seconds spent so far, by name, CLOCKS.
 
     Raises:
       ValueError: it cannot be written, as on a full disk; earlier ones stay.
@@ -42,10 +46,11 @@ def save(
     with _manager(directory) as manager:
         if window in manager.all_steps():
             return
+        arrays = {"runs": _named(runs), "history": history}
         arguments = ocp.args.Composite(
-            arrays=ocp.args.StandardSave({"runs": _named(runs), "history": history}),
+            arrays=ocp.args.StandardSave(arrays),
             clocks=ocp.args.JsonSave({name: float(seconds) for name, seconds in clocks.items()}),
-            about=ocp.args.JsonSave(about),
+            about=ocp.args.JsonSave(about | {DIGEST: _digest(arrays)}),
         )
         try:
             with _quiet():
@@ -83,6 +88,7 @@ def restore(
         try:
             with _quiet():
                 found = manager.restore(window, args=arguments)
+            _check(found)
         except Exception as error:  # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
             earlier = [step for step in manager.all_steps() if step < window]
             remedy = f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
@@ -98,6 +104,28 @@ def restore(
     runs = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in expected])
     runs = jax.tree.map(jax.numpy.asarray, runs._replace(key=jax.random.wrap_key_data(runs.key)))
     return runs, {name: np.asarray(column) for name, column in found.arrays["history"].items()}, found.clocks
+
+
+def _check(found: Any) -> None:
+    """ValueError unless what was read back can be what ``save`` wrote."""
+    for name, part in (("about", found.about), ("clocks", found.clocks), ("arrays", found.arrays)):
+        if not isinstance(part, dict):
+            raise ValueError(f"{name} must be a dict, got {part!r}")
+    if {name: type(seconds) for name, seconds in found.clocks.items()} != dict.fromkeys(CLOCKS, float):
+        raise ValueError(f"clocks must be {' and '.join(CLOCKS)}, got {found.clocks}")
+    if found.about.get(DIGEST) not in (None, _digest(found.arrays)):
+        raise ValueError("its arrays are not those that were written, by their SHA-256")
+
+
+def _digest(arrays: dict[str, dict[str, Any]]) -> str:
+    """SHA-256 of names, types, shapes and bytes."""
+    found = hashlib.sha256()
+    for group in sorted(arrays):
+        for name in sorted(arrays[group]):
+            leaf = np.ascontiguousarray(arrays[group][name])
+            found.update(f"{group} {name} {leaf.dtype} {leaf.shape} ".encode())
+            found.update(leaf.data)
+    return found.hexdigest()
 
 
 @contextlib.contextmanager

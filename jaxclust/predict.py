@@ -36,7 +36,7 @@ def predict(directory: Path, images: np.ndarray, seed: int | None = None) -> tup
     shape = tuple(settings["data"]["shape"])
     if images.shape[1:] != shape[1:]:
         raise ValueError(f"images: must be of shape (n, {', '.join(map(str, shape[1:]))}), got {images.shape}")
-    failed = {row["seed"] for row in record.read_rows(directory / "results.jsonl") if row["failed"] is not None}
+    failed = {row["seed"] for row in record.read_results(directory) if row["failed"] is not None}
     sound = [each for each in settings["seeds"] if each not in failed]
     if not sound:
         raise ValueError(f"seed: all seeds of {directory} failed")

@@ -16,12 +16,18 @@ import jax
 import numpy as np
 
 from jaxclust import datasets, metrics, stats
+from jaxclust.algorithms import METHODS
 from jaxclust.checkpoint import differences
-from jaxclust.fit import Fit
+from jaxclust.fit import Fit, labeling_names
 
 SCORES = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
-FILES = ("config.json", "results.jsonl", "baseline.jsonl", "labels.npy", "history.csv", "unreadable.csv")
-FOLDERS = ("checkpoint", "figures", "tensorboard")
+FILES = ("results.jsonl", "baseline.jsonl", "history.csv", "unreadable.csv")
+FOLDERS = {
+    "figures": ("curves.png", "embedding.png", "cluster-[0-9]*.png"),
+    "tensorboard": ("seed-*/events.out.tfevents.*.jaxclust", "seed-*"),
+    "checkpoint": ("pretrain", "cluster"),
+}
+"""What a run writes beside its settings and labels: files, and patterns in folders, which users may add to."""
 COLLAPSED = 0.9
 """A run whose largest cluster holds more than this share of the images has collapsed."""
 
@@ -81,22 +87,33 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
     elif resume and directory.exists() and any(path.name != ".config.json.part" for path in directory.iterdir()):
         raise ValueError(f"resume: {directory} must hold a run, has no config.json")
     if overwrite and directory.exists() and any(directory.iterdir()):
-        read_settings(directory)  # Only a run's folder is touched.
-        for name in FILES:
-            (directory / name).unlink(missing_ok=True)
-        for path in directory.glob("labels-*.npy"):
-            path.unlink()
-        for path in (directory / name for name in FOLDERS):
-            if path.is_symlink():
-                path.unlink()
-            elif path.exists():
-                shutil.rmtree(path)
+        _delete(directory, read_settings(directory)["method"])  # Only a run's folder is touched.
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # Also where it is there already: that shows the folder to be writable before any long work.
         write(found, json.dumps(wanted, indent=2) + "\n")
     except OSError as error:
         raise ValueError(f"out: must be a folder that can be written to, got {directory} ({error.strerror})") from error
+
+
+def _delete(directory: Path, method: str) -> None:
+    """An earlier run's files but its settings, which the next ones replace: a kill leaves a run's folder."""
+    labelings = labeling_names(METHODS[method]) if method in METHODS else ("",)
+    for name in (*FILES, "labels.npy", *(f"{row_name('labels', labeling)}.npy" for labeling in labelings)):
+        (directory / name).unlink(missing_ok=True)
+    for folder, patterns in ((directory / name, patterns) for name, patterns in FOLDERS.items()):
+        if folder.is_symlink():
+            folder.unlink()
+            continue
+        for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+            if not path.is_dir():
+                path.unlink()
+            elif folder.name == "checkpoint":
+                shutil.rmtree(path)
+            elif not any(path.iterdir()):
+                path.rmdir()
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
@@ -108,7 +125,8 @@ def read_settings(directory: Path) -> dict[str, Any]:
         raise ValueError(f"run: {directory} must hold a run, has no config.json") from None
     except ValueError as error:
         raise ValueError(f"run: {path} must be a run's settings, is damaged ({error})") from error
-    if not isinstance(found, dict) or not found.keys() >= {"method", "data", "seeds", "over", "config", "pretraining"}:
+    kinds = {"method": str, "data": dict, "seeds": list, "over": str, "config": dict, "pretraining": (dict, type(None))}
+    if not isinstance(found, dict) or not all(isinstance(found.get(name, ...), kind) for name, kind in kinds.items()):
         raise ValueError(f"run: {path} must be a run's settings, got something else")
     return found
 
@@ -232,8 +250,28 @@ def lines(rows: list[dict[str, Any]]) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """What ``write_rows`` wrote."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """What ``write_rows`` wrote; ValueError names the first line that is no row."""
+    found = []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"rows: {path} line {number} must be a row of results, is damaged ({error})") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"rows: {path} line {number} must be a row of results, got {line[:40]}")
+        found.append(row)
+    return found
+
+
+def read_results(directory: Path) -> list[dict[str, Any]]:
+    """A finished run's rows; ValueError where they are damaged or of something else."""
+    path = directory / "results.jsonl"
+    found = read_rows(path)
+    wanted = {"method", "data", "preset", "seed", "n", "clusters", "failed", "failed_phase", "seconds", *SCORES}
+    missing = {name for row in found or [{}] for name in wanted - row.keys()}
+    if missing:
+        raise ValueError(f"rows: {path} must hold a row for each seed, lacks {', '.join(sorted(missing))}")
+    return found
 
 
 def write_labels(path: Path, labels: np.ndarray) -> None:
@@ -284,7 +322,7 @@ def table(blocks: Sequence[list[dict[str, Any]]]) -> str:
 
 def summary(directory: Path) -> str:
     """What a finished run's folder has to say: the data, the table beside the baseline's, where the files are."""
-    rows = read_rows(directory / "results.jsonl")
+    rows = read_results(directory)
     first, baseline = rows[0], directory / "baseline.jsonl"
     rows += read_rows(baseline) if baseline.exists() else []
     names = dict.fromkeys(row["method"] for row in rows)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def error(capsys, arguments):
 
 def test_the_folder_holds_what_it_should(finished):
     names = {path.name for path in finished.iterdir()}
-    assert names == {*record.FILES, *record.FOLDERS} - {"tensorboard", "unreadable.csv"}
+    assert names == {"config.json", "labels.npy", *record.FILES, *record.FOLDERS} - {"tensorboard", "unreadable.csv"}
     labels = np.load(finished / "labels.npy", allow_pickle=False)
     assert (labels.shape, labels.dtype) == ((2, 300), np.int32)
     rows = record.read_rows(finished / "results.jsonl")
@@ -192,12 +193,15 @@ def test_overwrite_deletes_a_runs_files_and_nothing_else(finished, data, tmp_pat
     out = tmp_path / "mine"
     out.mkdir()
     (out / "config.json").write_text(json.dumps(record.read_settings(finished)))
-    (out / "notes.txt").write_text("keep")
-    (out / "results.jsonl").write_text("old\n")
+    theirs = ("notes.txt", "labels-corrected.npy", "figures/notes.md", "figures/cluster-notes.png", "tensorboard/x")
+    ours = ("results.jsonl", "labels.npy", "figures/curves.png", "figures/cluster-12.png", "checkpoint/cluster/2/old")
+    for name in (*theirs, *ours):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("keep")
     flags = "--overwrite --no-figures --no-baseline --max-seconds 0.001"
     assert cli.main(command(data, out, flags)) == 0
-    assert (out / "notes.txt").read_text() == "keep"
-    assert not (out / "results.jsonl").exists()
+    assert [(out / name).read_text() for name in theirs] == ["keep"] * len(theirs)
+    assert not any((out / name).exists() for name in ours)
     assert json.loads((out / "config.json").read_text())["seeds"] == [0, 3]
 
 
@@ -341,8 +345,6 @@ def test_a_settings_file_that_is_damaged(data, tmp_path, capsys):
 
 
 def test_a_checkpoint_that_is_damaged(finished, data, tmp_path):
-    import shutil
-
     out = tmp_path / "damaged"
     shutil.copytree(finished, out)
     (out / "results.jsonl").unlink()

@@ -85,20 +85,58 @@ def test_k_means_leaves_a_checkpoint_too(few_digits, tmp_path):
     np.testing.assert_array_equal(done.labels, again.labels)
 
 
+CLOCKS = {"seconds": 1.5, "compile_seconds": 0.25}
+
+
 def test_a_checkpoint_comes_back_bit_for_bit(tmp_path):
     keys = jax.vmap(jax.random.key)(np.arange(2))
     state = {"a": {"b": np.float32([[1.5, np.pi], [np.e, 1e-40]])}, "c": np.int32([3, 4])}
     runs = train.Run(keys, state, np.int32([2, 5]), np.array([False, True]), np.int32([-1, -1]))
     history = {"lane": np.int32([0, 1]), "loss": np.float32([0.1, 0.2])}
-    checkpoint.save(tmp_path / "c", {"a": (1, 2)}, runs, history, {"seconds": 1.5})
+    checkpoint.save(tmp_path / "c", {"a": (1, 2)}, runs, history, CLOCKS)
     back, columns, clocks = checkpoint.restore(tmp_path / "c", {"a": (1, 2)}, jax.tree.map(jax.numpy.asarray, runs))
     assert jax.tree.structure(back) == jax.tree.structure(runs)
     np.testing.assert_array_equal(jax.random.key_data(back.key), jax.random.key_data(keys))
     np.testing.assert_array_equal(back.state["a"]["b"], state["a"]["b"])
     np.testing.assert_array_equal(back.window, [2, 5])
     np.testing.assert_array_equal(columns["loss"], history["loss"])
-    assert clocks == {"seconds": 1.5}
+    assert clocks == CLOCKS
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("about/metadata", "null", "about must be a dict, got None"),
+        ("about/metadata", "[]", r"about must be a dict, got \[\]"),
+        ("clocks/metadata", "null", "clocks must be a dict, got None"),
+        ("clocks/metadata", "{}", "clocks must be seconds and compile_seconds, got {}"),
+        ("clocks/metadata", "{", ""),
+    ],
+)
+def test_a_checkpoint_whose_words_are_damaged(tmp_path, name, content, message):
+    runs = _saved(tmp_path)
+    (tmp_path / "2" / name).write_text(content)
+    with pytest.raises(ValueError, match=f"checkpoint: {tmp_path}/2 cannot be read .*{message}"):
+        checkpoint.restore(tmp_path, {}, runs)
+
+
+def test_a_checkpoint_whose_arrays_changed(tmp_path):
+    runs = _saved(tmp_path)
+    assert checkpoint.restore(tmp_path, {}, runs) is not None
+    about = tmp_path / "2" / "about" / "metadata"
+    about.write_text(about.read_text().replace(checkpoint.DIGEST, "before"))
+    assert checkpoint.restore(tmp_path, {}, runs) is not None  # One of a version without the hash.
+    about.write_text(about.read_text().replace("before", checkpoint.DIGEST).replace("0", "1"))
+    with pytest.raises(ValueError, match="cannot be read .*not those that were written, by their SHA-256"):
+        checkpoint.restore(tmp_path, {}, runs)
+
+
+def _saved(directory):
+    runs = train.Run(jax.vmap(jax.random.key)(np.arange(1)), {"a": np.ones((1, 3))}, *np.int32([[2], [0], [-1]]))
+    runs = jax.tree.map(jax.numpy.asarray, runs)
+    checkpoint.save(directory, {}, runs, {}, CLOCKS)
+    return runs
 
 
 def test_no_checkpoint_is_none(tmp_path):

@@ -31,6 +31,19 @@ def test_neighbours_of_collapsed_features_are_exact():
     assert np.mean(np.asarray(neighbors) == expected) > 0.99
 
 
+@pytest.mark.parametrize(("width", "share"), [(3e-3, 0.999), (1e-4, 0.0)])
+def test_neighbours_in_narrow_clusters_far_apart(width, share):
+    """Exact down to a width of about .002; below it, of the same cluster."""
+    draw = np.random.default_rng(0)
+    centres = np.linalg.qr(draw.standard_normal((8, 4)))[0].T
+    x = np.repeat(centres, 100, axis=0) + draw.standard_normal((400, 8)) * width / 8**0.5
+    x = np.asarray(graph.unit(jnp.asarray(x, jnp.float32)))
+    _, neighbors = graph.nearest_neighbors(jnp.asarray(x), 5)
+    expected = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(x.astype(np.float64)).kneighbors()[1]
+    assert np.mean(np.asarray(neighbors) == expected) >= share
+    assert (np.asarray(neighbors) // 100 == np.arange(400)[:, None] // 100).all()
+
+
 def test_equal_distances_are_in_the_order_of_their_index():
     x = jnp.zeros((200, 2)).at[100:].set(1.0)
     distances, neighbors = graph.nearest_neighbors(x, 3)

@@ -72,6 +72,9 @@ def test_a_run_merges_by_periods_and_ends_at_the_target(finished):
         assert len(counts) % 2 == 0
         # Clusters change at the end of a period alone, to what the paper says.
         np.testing.assert_array_equal(counts[::2][1:], counts[1::2][:-1])
+        changed = history["changed"][history["lane"] == lane]
+        assert (changed[::2] == 0).all()
+        assert (changed[1::2] > 0).all()
         expected = [counts[0]]
         while expected[-1] > 4:
             expected.append(jule.after_period(CONFIG, int(expected[-1])))
@@ -121,6 +124,14 @@ def test_lanes_under_vmap_differ_in_their_clusters_and_end(images):
     assert done.finished
     for labels in done.runs.state.rc:
         assert sorted(np.unique(labels)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("affinity", ["distance", "exponential"])
+def test_duplicates_alone_have_sigma_0_and_a_sound_end(images, affinity):
+    config = dataclasses.replace(CONFIG, sample_affinity=affinity)
+    found = trained(jnp.tile(images[:8], (15, 1, 1, 1)), config, seeds=1)
+    assert found.runs.failed.tolist() == [-1]
+    assert found.history["sigma"][0] == 0
 
 
 def test_the_first_merges_on_pixels(images):

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks import linkage
 from experiments import jule, jule_features
+from jaxclust import stats
 
 
 @pytest.mark.parametrize("variant", jule.VARIANTS)
@@ -37,6 +38,16 @@ def test_the_benchmark_measures_digits():
     assert all(row["seconds"] > 0 and row["initial"] == neighbours["initial"] for row in (gdl, criterion))
 
 
+def test_a_seed_that_has_its_row_is_skipped_and_the_others_run(tmp_path, monkeypatch, digits):
+    monkeypatch.setattr(jule, "RESULTS", tmp_path / "jule.jsonl")
+    jule.common.add(jule.RESULTS, [jule_features.row(digits, "kmeans", "pixels", 0, digits.labels, 1.0)])
+    assert not jule_features.run(["digits"], ["kmeans"], None, deadline=0.0)
+    assert jule_features.run(["digits"], ["kmeans"], None, deadline=float("inf"))
+    rows = jule.common.rows(jule.RESULTS)
+    assert [row["seed"] for row in rows] == [0, 1, 2]
+    assert [row["acc"] == 1 for row in rows] == [True, False, False]
+
+
 def test_tables_from_rows(digits, monkeypatch):
     labels = digits.labels
     rows = [
@@ -52,4 +63,9 @@ def test_tables_from_rows(digits, monkeypatch):
     assert [line.split()[1] for line in fourth[2:]] == ["kmeans"]
     assert code[0].startswith("JULE, code: {'negatives': 'random'")
     assert code[2].split()[:3] == ["digits", "jule-rc", "1"]
+    # The interval is for the mean of the paper's three runs.
+    sf = [jule_features.row(digits, "jule-sf", "paper", seed, np.roll(labels, seed), 1.0) for seed in range(3)]
+    rows.extend(sf)
+    low, high = stats.prediction_interval([row["nmi_sqrt"] for row in sf], 3)
+    assert f"[{low:.3f}, {high:.3f}]" in jule.tables()
     assert transfer[1].split() == ["transfer", "mnist-test", "to", "digits", "top", "seed", "0:", "1.0000"]

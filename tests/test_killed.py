@@ -5,6 +5,7 @@ The test kills three times, the script as often as asked. Every other kill waits
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,18 +71,30 @@ def kills(folder: Path, images: np.ndarray, times: int, seed: int = 0):
     whole, seconds = ending(folder / "whole"), time.monotonic() - clock
     draw = random.Random(seed)
     for number in range(times):
-        out = folder / f"killed-{number}"
-        process, clock = begin(data, out, cache), time.monotonic()
-        moment = draw.uniform(0, seconds)
-        while process.poll() is None and time.monotonic() - clock < moment:
-            time.sleep(0.001)
-        while number % 2 and process.poll() is None and not half_written(out):
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        killed, half = time.monotonic() - clock, half_written(out)
+        out, killed, half = folder / f"killed-{number}", None, False
+        # A run that had ended before its moment, or a checkpoint just in place, is another try.
+        while killed is None or half < number % 2:
+            shutil.rmtree(out, ignore_errors=True)
+            killed, half = kill(begin(data, out, cache), draw.uniform(0, seconds), out if number % 2 else None)
         finish(begin(data, out, cache))
         yield killed, half, ending(out) == whole
+
+
+def kill(process: subprocess.Popen, moment: float, out: Path | None) -> tuple[float | None, bool]:
+    """Kills a run after so many seconds, and not before a checkpoint of ``out`` is half written if one is given.
+
+    Returns:
+      When it was killed, None if it had ended, and whether a checkpoint was half written.
+    """
+    clock = time.monotonic()
+    while process.poll() is None and time.monotonic() - clock < moment:
+        time.sleep(0.001)
+    while process.poll() is None and out is not None and not half_written(out):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killed = time.monotonic() - clock if process.returncode == -signal.SIGKILL else None
+    return killed, out is not None and half_written(out)
 
 
 def half_written(out: Path) -> bool:

@@ -65,3 +65,30 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         record.write_rows(path, [{"a": 2}])
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "must hold a row for each seed, lacks acc, "),
+        ('{"a": 1}', "must hold a row for each seed, lacks acc, "),
+        ('{"a": ', "line 1 must be a row of results, is damaged"),
+        ("3", "line 1 must be a row of results, got 3"),
+    ],
+)
+def test_rows_that_are_damaged(tmp_path, content, message):
+    path = tmp_path / "results.jsonl"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"rows: {path} {message}"):
+        record.read_results(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("data", []), ("seeds", 5), ("config", None), ("method", None), ("x", 0)])
+def test_settings_of_the_wrong_kind(tmp_path, name, value):
+    settings = {"method": "idec", "data": {}, "seeds": [0], "over": "map", "config": {}, "pretraining": None}
+    (tmp_path / "config.json").write_text(json.dumps(settings | {name: value}))
+    if name == "x":
+        assert record.read_settings(tmp_path)["method"] == "idec"
+        return
+    with pytest.raises(ValueError, match="config.json must be a run's settings, got something else"):
+        record.read_settings(tmp_path)

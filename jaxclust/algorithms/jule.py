@@ -19,7 +19,7 @@ from jax import lax
 from jax.custom_batching import sequential_vmap
 
 from jaxclust import losses
-from jaxclust.assignment import cluster_means, nearest, squared_distances
+from jaxclust.assignment import cluster_means, fraction_changed, nearest, squared_distances
 from jaxclust.graph import Graph, first_numbered, initial_clusters, knn_digraph, unit
 from jaxclust.images import encoded, in_blocks, scaled
 from jaxclust.merging import Affinity, History, join_isolated, merge, no_merges
@@ -147,10 +147,12 @@ class Info(NamedTuple):
 
 
 class RefreshInfo(NamedTuple):
-    """After an epoch: clusters, int32; the largest one's share of the images, float32; sigma, float32."""
+    """After an epoch: clusters, int32; the largest one's share of the images, that of the images which merges gave
+    another cluster, and sigma, float32."""
 
     n_clusters: jax.Array
     largest_cluster: jax.Array
+    changed: jax.Array
     sigma: jax.Array
 
 
@@ -216,7 +218,8 @@ def step(
         features, stats = network.encode(Variables(params, state.variables.stats), batch, True)
         affinity = -squared_distances(features, features)
         if config.sample_affinity == "exponential":
-            affinity = jnp.exp(affinity / state.sigma**2)
+            # 0 among duplicates alone, whose affinity stays 1.
+            affinity = jnp.exp(affinity / jnp.maximum(state.sigma**2, jnp.finfo(jnp.float32).tiny))
         if config.negatives == "nearest":
             negatives = losses.nearest_negatives(lax.stop_gradient(affinity), labels, min(config.n_local, len(rows)))
         else:
@@ -252,11 +255,12 @@ def refresh(
             state,
         )
 
-    state = merges(key, state, images)
+    before, state = state.labels, merges(key, state, images)
     sizes = _sizes(state)
     count = jnp.sum(sizes > 0, dtype=jnp.int32)
     largest = jnp.max(sizes).astype(jnp.float32) / jnp.float32(images.shape[0])
-    return state, ends & (count <= config.clusters), RefreshInfo(count, largest, state.sigma)
+    changed = fraction_changed(before, state.labels)
+    return state, ends & (count <= config.clusters), RefreshInfo(count, largest, changed, state.sigma)
 
 
 def finish(config: Config, network: Network, key: Key, state: State, images: jax.Array) -> dict[str, jax.Array]:
