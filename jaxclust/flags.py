@@ -43,7 +43,7 @@ class Common:
     stream: tyro.conf.FlagCreatePairsOff[bool] = False
     """Read the images block by block: an .npy file, a folder or tfds:NAME larger than memory (CCNN's methods)."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in the folder."""
+    """Go on with the run in the folder from its last checkpoint, or from the start where it has none."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Delete an earlier run's files in the folder."""
     baseline: bool = True

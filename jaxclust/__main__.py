@@ -1,0 +1,8 @@
+"""``python -m jaxclust``: the command."""
+
+import sys
+
+from jaxclust.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
