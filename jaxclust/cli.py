@@ -146,7 +146,7 @@ def _fit(name: str, arguments: list[str]) -> int:
     if common.pretrained is not None and common.pretrained.resolve() == common.out.resolve():
         raise ValueError(f"pretrained: must be another folder than out, got {common.pretrained}")
     pretrained = None if common.pretrained is None else _pretrained(common.pretrained, wanted, method.network)
-    record.open_run(common.out, wanted, common.resume, common.overwrite)
+    record.open_run(common.out, wanted, common.resume, common.overwrite, flags.origin(common))
     results = common.out / "results.jsonl"
     if results.exists():
         print(f"{common.out} is finished already")

@@ -75,6 +75,12 @@ def parse(method: str, arguments: list[str]) -> tuple[Common, Any, Any]:
     return parsed, parsed.config, getattr(parsed, "pretraining", None)
 
 
+def origin(common: Common) -> dict[str, str]:
+    """Where a run's inputs are, as asked for: ``compare.cells.repeat`` asks for them again."""
+    asked = {name: getattr(common, name) for name in ("data", "size", "features", "weights")}
+    return {name: str(value) for name, value in asked.items() if value is not None}
+
+
 def one_line(kind: type, arguments: list[str], **options: Any) -> Any:
     """``tyro.cli``, its boxed complaint made one line."""
     complaint = io.StringIO()

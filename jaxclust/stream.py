@@ -1,6 +1,8 @@
 """The command behind ``jaxclust fit METHOD --stream``."""
 
+import csv
 import dataclasses
+import io
 import sys
 from typing import Any
 
@@ -40,7 +42,7 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
     wanted["stream"] = streaming.block_size(config, method, source)
     if first is not None:
         wanted["weights"] = first.digest
-    record.open_run(common.out, wanted, common.resume, common.overwrite)
+    record.open_run(common.out, wanted, common.resume, common.overwrite, flags.origin(common))
     results = common.out / "results.jsonl"
     if results.exists():
         print(f"{common.out} is finished already")
@@ -73,8 +75,10 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
             f"{', '.join(names[:NAMED])}{more}",
             file=sys.stderr,
         )
-        lines = [f"{index},{source.called(index)},{reason}" for index, reason in lost.items()]
-        record.write(common.out / "unreadable.csv", "\n".join(["image,name,reason", *lines]) + "\n")
+        table = io.StringIO()
+        lines = ([index, source.called(index), reason] for index, reason in lost.items())
+        csv.writer(table, lineterminator="\n").writerows([["image", "name", "reason"], *lines])
+        record.write(common.out / "unreadable.csv", table.getvalue())
         read = np.setdiff1d(np.arange(len(source)), list(lost))
         labels = done.labels[:, read]
         done = done._replace(labels=labels, labelings={"": labels})

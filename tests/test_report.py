@@ -120,9 +120,9 @@ def test_chromium_has_no_complaint(path, width, tmp_path):
     assert "transform: scale(9)" in end.stdout  # The script ran: digits of 8 pixels are enlarged to 72.
 
 
-def test_the_command_that_repeats_a_run(run):
+def test_the_command_that_repeats_a_run(run, data):
     words = cells.repeat(record.read_settings(run))
-    for word in ("fit idec --data few --seeds 0,3", "--max-steps 8", "--pretraining.epochs 2", "--restarts 2"):
+    for word in (f"fit idec --data {data} --seeds 0,3", "--max-steps 8", "--pretraining.epochs 2", "--restarts 2"):
         assert word in words
     assert "--gamma" not in words
 

@@ -1,5 +1,6 @@
 """Images read block by block: from files, a folder and tensorflow-datasets; resumed, killed, damaged."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -72,6 +73,7 @@ def folder(tmp_path, few_digits):
         Image.fromarray(images[index, ..., 0]).save(place / f"{index:03}.png")
     damaged = sorted((tmp_path / "set" / "class-2").iterdir())[4]
     damaged.write_bytes(damaged.read_bytes()[:60])
+    damaged = damaged.rename(damaged.with_stem(f"{damaged.stem}, a"))
     return tmp_path / "set", damaged.relative_to(tmp_path / "set").as_posix()
 
 
@@ -82,7 +84,10 @@ def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, caps
     assert cli.main(arguments) == 0
     captured = capsys.readouterr()
     assert f"1 of 40 images could not be read and were skipped: {damaged} (" in captured.err
-    assert damaged in (out / "unreadable.csv").read_text()
+    with (out / "unreadable.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert line["name"] == damaged
+    assert line["reason"] in captured.err
     rows = record.read_rows(out / "results.jsonl")
     assert [(row["n"], row["unreadable"], row["failed"]) for row in rows] == [(39, 1, None)] * 2
     labels = np.load(out / "labels.npy", allow_pickle=False)
