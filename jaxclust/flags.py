@@ -47,9 +47,9 @@ class Common:
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Delete an earlier run's files in the folder."""
     baseline: bool = True
-    """Run k-means on the same pixels with the same seeds, for comparison."""
+    """Run k-means on the same pixels with the same seeds, for comparison; not of a stream."""
     figures: bool = True
-    """Draw curves, embedding and contact sheets."""
+    """Draw curves, embedding and contact sheets; not of a stream."""
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write the history as TensorBoard event files too, a folder a seed, when the command ends or stops."""
 

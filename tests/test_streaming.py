@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -216,14 +217,16 @@ def test_stopped_in_time_it_goes_on(file, tmp_path, capsys, monkeypatch):
         ("ccnn-iii --data {file} --clusters 3", "start: must be seeds to be streamed"),
         ("ccnn --data {file} --clusters 3 --size 9", r"size: must be \(8, 8\) as in"),
         ("ccnn --data {file}x.npy --clusters 3", "must be a file, and is not there"),
+        ("ccnn --data {file} --clusters 3 --figures", "figures: must not be asked for with stream"),
+        ("ccnn --data {file} --clusters 3 --baseline", "baseline: must not be asked for with stream"),
+        ("ccnn --data {file} --clusters 3 --over data --batch 25 --reliable 5", "over: data must have devices"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(flags, message, file, tmp_path, capsys):
     arguments = flags.format(file=file).split()
     assert cli.main(["fit", *arguments, "--stream", "--out", str(tmp_path / "out")]) == 2
-    import re
-
     assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_set_of_tensorflow_datasets_is_streamed(monkeypatch, few_digits):
