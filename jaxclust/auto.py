@@ -65,10 +65,10 @@ def command(method: str, arguments: Sequence[str]) -> int:
 def stability(folder: Path) -> float | None:
     """Mean agreement between a run's seeds; None with fewer than two that did not fail."""
     labels = np.load(folder / "labels.npy", allow_pickle=False)
-    sound = labels[(labels >= 0).all(axis=1)]
+    sound = labels[(labels >= 0).any(axis=1)]
     if len(sound) < 2:
         return None
-    return float(selection.stability(selection.agreement(sound)).mean())
+    return float(selection.stability(selection.agreement(sound[:, selection.readable(sound)])).mean())
 
 
 def choose(rows: Sequence[dict[str, Any]]) -> int | None:

@@ -117,18 +117,19 @@ def _fit(name: str, arguments: list[str]) -> int:
     seeds = flags.seeds(common.seeds)
     if common.max_seconds is not None and not common.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {common.max_seconds}")
-    clusters_given = any(argument.split("=")[0] == "--clusters" for argument in arguments)
+    given = {argument.split("=")[0] for argument in arguments}
     if common.stream:
         from jaxclust import stream
 
-        return stream.command(name, common, config, pretraining, clusters_given)
+        return stream.command(name, common, config, pretraining, given)
     dataset = datasets.load(common.data, flags.size(common.size))
-    pictures = dataset.images
+    pictures, origin = dataset.images, flags.origin(common)
     if common.features is not None:
         from jaxclust import features
 
+        origin["images"] = datasets.fingerprint(dataset)
         dataset = features.replaced(dataset, common.features)
-    if not clusters_given:
+    if "--clusters" not in given:
         if dataset.classes is None:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
         config = dataclasses.replace(config, clusters=max(dataset.classes, 2))
@@ -142,11 +143,14 @@ def _fit(name: str, arguments: list[str]) -> int:
         wanted["features"] = Path(common.features).name
     first = None if common.weights is None else weights.read(common.weights, method.network, network)
     if first is not None:
+        fit.check_weights(first, fit.pixels_digest(pictures), dataset.listing)
         wanted["weights"] = first.digest
     if common.pretrained is not None and common.pretrained.resolve() == common.out.resolve():
         raise ValueError(f"pretrained: must be another folder than out, got {common.pretrained}")
     pretrained = None if common.pretrained is None else _pretrained(common.pretrained, wanted, method.network)
-    record.open_run(common.out, wanted, common.resume, common.overwrite)
+    images = jax.ShapeDtypeStruct(dataset.images.shape, dataset.images.dtype)
+    fit.check(method, config, pretraining, images, over)
+    record.open_run(common.out, wanted, common.resume, common.overwrite, origin)
     results = common.out / "results.jsonl"
     if results.exists():
         print(f"{common.out} is finished already")

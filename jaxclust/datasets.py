@@ -99,12 +99,14 @@ class Dataset(NamedTuple):
       images: uint8 in 0..255 or float32 in [0, 1], (n, h, w, c).
       labels: true classes for scoring, int32 (n,) in 0..classes-1, or None.
       files: the images' names relative to the folder they were read from, or None.
+      listing: ``folders.listing`` of that folder, or None.
     """
 
     name: str
     images: np.ndarray
     labels: np.ndarray | None
     files: tuple[str, ...] | None = None
+    listing: str | None = None
 
     @property
     def classes(self) -> int | None:
@@ -139,7 +141,9 @@ def load(
     path = Path(name)
     if name not in SETS and path.is_dir():
         images, labels, files = folders.read(path, size, channels)
-        return checked(path.resolve().name, images, labels, least)._replace(files=files)
+        return checked(path.resolve().name, images, labels, least)._replace(
+            files=files, listing=folders.listing(path, files)
+        )
     if name in SETS:
         dataset = _named(name)
     elif path.suffix in _ARRAYS:

@@ -114,7 +114,7 @@ def fit(
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     about = _about(method, config, pretraining, images.shape[1:], seeds)
-    about |= {"images": [len(images), hashlib.sha256(np.asarray(images).tobytes()).hexdigest()], "over": over}
+    about |= {"images": [len(images), pixels_digest(np.asarray(images))], "over": over}
     variables = None
     if weights is not None:
         check_weights(weights, about["images"][1])
@@ -165,10 +165,59 @@ def labeling_names(method: Method) -> tuple[str, ...]:
     return getattr(method.algorithm, "LABELINGS", ("",))
 
 
-def check_weights(weights: Weights, images: str) -> None:
-    """Refuses weights that the labels of the images with this SHA-256 have trained: ValueError."""
-    if weights.trained_on == images:
+def check(
+    method: Method,
+    config: Any,
+    pretraining: pretrain.Config | None,
+    images: jax.ShapeDtypeStruct,
+    over: train.Over,
+) -> None:
+    """Traces the first step of each phase without running it: what it refuses is refused before a run has a folder.
+
+    Args:
+      method: as for ``fit``, as are ``config``, ``pretraining`` and ``over``.
+      config: of the clustering.
+      pretraining: its settings, or None.
+      images: shape (n, h, w, c) and dtype.
+      over: how lanes run.
+
+    Raises:
+      ValueError: an argument breaks its rule.
+    """
+    network, variables = build(method, config, images.shape[1:]), None
+    phases = [] if pretraining is None else [(pretrainer(method), pretraining)]
+    for algorithm, settings in [*phases, (method.algorithm, config)]:
+        schedule = algorithm.schedule(settings, images.shape[0])
+        train.check_over(over, schedule)
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        state = jax.eval_shape(functools.partial(algorithm.init, settings, network), key, variables, images)
+        if schedule.max_windows > 0:
+            batch = jax.ShapeDtypeStruct((schedule.batch, *images.shape[1:]), images.dtype)
+            rows = jax.ShapeDtypeStruct((schedule.batch,), jnp.int32)
+            jax.eval_shape(functools.partial(algorithm.step, settings, network), key, state, batch, rows)
+        variables = state.variables
+
+
+def check_weights(weights: Weights, *digests: str | None) -> None:
+    """Refuses weights that the labels of the images to cluster have trained.
+
+    What is caught: the same pixels in the same order, and the same folder however it is read and scaled. What is not: a
+    part of the images, another order, pixels scaled or stored otherwise elsewhere, and a stream of tensorflow-datasets.
+
+    Args:
+      weights: as read.
+      digests: ``pixels_digest`` of the images, ``folders.listing`` of their folder; None where it is not known.
+
+    Raises:
+      ValueError: one of them is of what trained the weights.
+    """
+    if any(digest is not None and digest in (weights.trained_on, weights.trained_on_folder) for digest in digests):
         raise ValueError("weights: must not have been trained on the labels of the images to cluster")
+
+
+def pixels_digest(images: np.ndarray) -> str:
+    """SHA-256 of the images' pixels in their order."""
+    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
 def weighted(network: Network, keys: Key, weights: Weights) -> Variables:

@@ -47,9 +47,9 @@ class Common:
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Delete an earlier run's files in the folder."""
     baseline: bool = True
-    """Run k-means on the same pixels with the same seeds, for comparison."""
+    """Run k-means on the same pixels with the same seeds, for comparison; not of a stream."""
     figures: bool = True
-    """Draw curves, embedding and contact sheets."""
+    """Draw curves, embedding and contact sheets; not of a stream."""
     tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write the history as TensorBoard event files too, a folder a seed, when the command ends or stops."""
 
@@ -73,6 +73,12 @@ def parse(method: str, arguments: list[str]) -> tuple[Common, Any, Any]:
         description=METHODS[method].about,
     )
     return parsed, parsed.config, getattr(parsed, "pretraining", None)
+
+
+def origin(common: Common) -> dict[str, str]:
+    """Where a run's inputs are, as asked for: ``compare.cells.repeat`` asks for them again."""
+    asked = {name: getattr(common, name) for name in ("data", "size", "features", "weights")}
+    return {name: str(value) for name, value in asked.items() if value is not None}
 
 
 def one_line(kind: type, arguments: list[str], **options: Any) -> Any:

@@ -59,7 +59,9 @@ def digest(wanted: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: bool) -> None:
+def open_run(
+    directory: Path, wanted: dict[str, Any], resume: bool, overwrite: bool, origin: dict[str, Any] | None = None
+) -> None:
     """Makes a run's folder, or finds it again, so that nothing in it is lost unasked.
 
     Args:
@@ -67,6 +69,8 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
       wanted: ``settings`` of the run.
       resume: go on in a folder of the same settings.
       overwrite: delete an earlier run's files there, and nothing else.
+      origin: where the run's inputs are from, kept beside ``wanted``; it decides no number, so that the run goes on
+        from copies elsewhere.
 
     Raises:
       ValueError: the folder exists and neither flag is given, or both are, or it holds another run, or it cannot be
@@ -80,7 +84,8 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"out: must be a folder, got {directory}")
     if resume and found.exists():
-        differing = differences(read_settings(directory), wanted)
+        kept = read_settings(directory)
+        differing = differences({name: kept[name] for name in kept if name != "origin"}, wanted)
         if differing:
             raise ValueError(f"resume: {directory} must hold the same run, differs in {'; '.join(differing)}")
     # A kill may have left settings half written.
@@ -91,7 +96,7 @@ def open_run(directory: Path, wanted: dict[str, Any], resume: bool, overwrite: b
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # Also where it is there already: that shows the folder to be writable before any long work.
-        write(found, json.dumps(wanted, indent=2) + "\n")
+        write(found, json.dumps(wanted | {"origin": origin or {}}, indent=2) + "\n")
     except OSError as error:
         raise ValueError(f"out: must be a folder that can be written to, got {directory} ({error.strerror})") from error
 

@@ -60,6 +60,15 @@ def aligned(labels: np.ndarray, to: np.ndarray, clusters: int) -> np.ndarray:
     return linear_sum_assignment(overlap, maximize=True)[1][labels]
 
 
+def readable(labels: np.ndarray) -> np.ndarray:
+    """Places of the images that have a cluster in every seed, int (m,): a stream's that cannot be read have -1 in all.
+
+    Args:
+      labels: clusters or -1, int (seeds, n), of seeds that did not fail.
+    """
+    return np.flatnonzero((labels >= 0).all(axis=0))
+
+
 def consensus(labels: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
     """What most seeds say of each image, their clusters numbered like the medoid's.
 

@@ -163,9 +163,7 @@ def _array(path: Path) -> Source:
 def _folder(path: Path, size: tuple[int, int] | None) -> Source:
     found = folders.survey(path, size)
     # Names and sizes in place of the pixels, which would have to be read for it.
-    stated = "\n".join(f"{name} {(path / name).stat().st_size}" for name in found.files)
-    digest = hashlib.sha256(stated.encode()).hexdigest()
-    shape = (len(found.files), *found.shape)
+    digest, shape = folders.listing(path, found.files), (len(found.files), *found.shape)
     return Source(path.resolve().name, shape, np.uint8, found.labels, digest, found.read, found.files.__getitem__)
 
 

@@ -1,12 +1,15 @@
 """The command behind ``jaxclust fit METHOD --stream``."""
 
+import csv
 import dataclasses
+import io
 import sys
 from typing import Any
 
+import jax
 import numpy as np
 
-from jaxclust import datasets, fit, flags, record, sources, streaming, weights
+from jaxclust import datasets, events, fit, flags, record, sources, streaming, weights
 from jaxclust.algorithms import METHODS
 from jaxclust.progress import Bars
 
@@ -14,8 +17,8 @@ NAMED = 10
 """Unreadable images that stderr names; ``unreadable.csv`` has all."""
 
 
-def command(name: str, common: Any, config: Any, pretraining: Any, clusters_given: bool) -> int:
-    """Runs it from the parsed flags; exit status 0."""
+def command(name: str, common: Any, config: Any, pretraining: Any, given: set[str]) -> int:
+    """Runs it from the parsed flags, of which ``given`` were typed; exit status 0."""
     method = METHODS[name]
     if not streaming.supported(method):
         able = [one for one, method in METHODS.items() if streaming.supported(method)]
@@ -23,9 +26,12 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
     for flag in ("features", "pretrained"):
         if getattr(common, flag) is not None:
             raise ValueError(f"{flag}: must not be given with stream")
+    for flag in ("baseline", "figures"):  # On unless said otherwise, but of images in memory alone.
+        if f"--{flag}" in given:
+            raise ValueError(f"{flag}: must not be asked for with stream, it needs all images in memory")
     seeds = flags.seeds(common.seeds)
     source = sources.open_source(common.data, flags.size(common.size))
-    if not clusters_given:
+    if "--clusters" not in given:
         if source.labels is None:
             raise ValueError(f"clusters: must be given, since {source.name} has no labels")
         config = dataclasses.replace(config, clusters=max(int(source.labels.max()) + 1, 2))
@@ -34,13 +40,16 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
     network = fit.build(method, config, source.shape[1:])
     first = None if common.weights is None else weights.read(common.weights, method.network, network)
     over = flags.over(common.over, len(seeds))
+    streaming.check(method, config, source, first)
+    block = streaming.block_size(config, method, source)
+    fit.check(method, config, pretraining, jax.ShapeDtypeStruct((block, *source.shape[1:]), source.dtype), over)
     # Only its length counts from here on, and what says what it is.
     dataset = datasets.Dataset(source.name, source, source.labels)
     wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining, source.fingerprint())
-    wanted["stream"] = streaming.block_size(config, method, source)
+    wanted["stream"] = block
     if first is not None:
         wanted["weights"] = first.digest
-    record.open_run(common.out, wanted, common.resume, common.overwrite)
+    record.open_run(common.out, wanted, common.resume, common.overwrite, flags.origin(common))
     results = common.out / "results.jsonl"
     if results.exists():
         print(f"{common.out} is finished already")
@@ -62,6 +71,8 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
         )
     steps = fit.steps_per_window(method, config, pretraining, wanted["stream"])
     record.write(common.out / "history.csv", record.history_csv(done, seeds, steps))
+    if common.tensorboard:
+        events.write(common.out / "tensorboard", done, seeds, steps)
     if not done.finished:
         print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
         return 0
@@ -73,8 +84,10 @@ def command(name: str, common: Any, config: Any, pretraining: Any, clusters_give
             f"{', '.join(names[:NAMED])}{more}",
             file=sys.stderr,
         )
-        lines = [f"{index},{source.called(index)},{reason}" for index, reason in lost.items()]
-        record.write(common.out / "unreadable.csv", "\n".join(["image,name,reason", *lines]) + "\n")
+        table = io.StringIO()
+        lines = ([index, source.called(index), reason] for index, reason in lost.items())
+        csv.writer(table, lineterminator="\n").writerows([["image", "name", "reason"], *lines])
+        record.write(common.out / "unreadable.csv", table.getvalue())
         read = np.setdiff1d(np.arange(len(source)), list(lost))
         labels = done.labels[:, read]
         done = done._replace(labels=labels, labelings={"": labels})

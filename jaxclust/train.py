@@ -117,10 +117,7 @@ def train(
     if windows_per_chunk is not None and not 1 <= windows_per_chunk <= CAPACITY:
         raise ValueError(f"windows_per_chunk: must be from 1 to {CAPACITY}, got {windows_per_chunk}")
     schedule = algorithm.schedule(config, images.shape[0])
-    if over == "data" and schedule.batch % jax.device_count():
-        raise ValueError(
-            f"over: data must have devices that divide a step's images, {schedule.batch}, got {jax.device_count()}"
-        )
+    check_over(over, schedule)
     if runs is None:
         runs = start(algorithm, config, network, over, (keys, variables), images)
     history = history or {}
@@ -145,6 +142,14 @@ def train(
         if any([callback(event) for callback in callbacks]):
             break
     return Trained(runs, history, bool(done.all()))
+
+
+def check_over(over: Over, schedule: Schedule) -> None:
+    """Refuses devices that cannot share a step's images: ValueError."""
+    if over == "data" and schedule.batch % jax.device_count():
+        raise ValueError(
+            f"over: data must have devices that divide a step's images, {schedule.batch}, got {jax.device_count()}"
+        )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))

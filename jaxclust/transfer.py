@@ -1,7 +1,6 @@
 """Backbones trained on one set's labels, from which another set is clustered."""
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import datasets, supervised, train, weights
+from jaxclust import datasets, fit, supervised, train, weights
 from jaxclust.types import Network
 
 
@@ -49,5 +48,5 @@ def write(
     if int(done.runs.failed[0]) >= 0:
         raise ValueError(f"learning_rate: must be lower, {config.learning_rate} led to NaN or inf")
     variables = jax.tree.map(lambda leaf: np.asarray(leaf[0]), done.runs.state.variables)
-    weights.write(path, factory, variables, hashlib.sha256(np.asarray(images).tobytes()).hexdigest())
+    weights.write(path, factory, variables, fit.pixels_digest(dataset.images), dataset.listing)
     return float(done.history["accuracy"][-1])

@@ -14,6 +14,8 @@ from jaxclust.types import Network, Variables
 
 TRAINED_ON = "jaxclust.trained_on"
 """In a file's metadata: SHA-256 of the images whose labels trained it."""
+TRAINED_ON_FOLDER = "jaxclust.trained_on_folder"
+"""Likewise, where the images were a folder's: SHA-256 of its files' names and sizes."""
 LISTED = 10
 """Layers that an error names."""
 
@@ -25,11 +27,13 @@ class Weights(NamedTuple):
       arrays: float32, by the path in ``Variables``, ("params" or "stats", module, ..., array).
       digest: SHA-256 of the arrays.
       trained_on: SHA-256 of the images whose labels trained them, None where the file does not say.
+      trained_on_folder: SHA-256 of the names and sizes of the files they were in, None where the file does not say.
     """
 
     arrays: dict[tuple[str, ...], np.ndarray]
     digest: str
     trained_on: str | None
+    trained_on_folder: str | None
 
 
 def read(path: str | os.PathLike, factory: Callable[..., Network], network: Network) -> Weights:
@@ -85,13 +89,24 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
         raise ValueError(f"weights: {path} must hold finite floats, has others in {_listed(unsound)}")
     ours = {wanted[name]: _from_torch(array).astype(np.float32) for name, array in arrays.items()}
     digest = hashlib.sha256(b"".join(repr(place).encode() + ours[place].tobytes() for place in sorted(ours)))
-    return Weights(ours, digest.hexdigest(), metadata.get(TRAINED_ON))
+    return Weights(ours, digest.hexdigest(), metadata.get(TRAINED_ON), metadata.get(TRAINED_ON_FOLDER))
 
 
 def write(
-    path: str | os.PathLike, factory: Callable[..., Network], variables: Variables, trained_on: str | None = None
+    path: str | os.PathLike,
+    factory: Callable[..., Network],
+    variables: Variables,
+    trained_on: str | None = None,
+    trained_on_folder: str | None = None,
 ) -> None:
     """Writes a network's backbone as ``read`` takes it; its adaptation layers stay, which are k wide.
+
+    Args:
+      path: the file, which must not exist.
+      factory: that made the network.
+      variables: its arrays.
+      trained_on: as in ``Weights``, kept in the file.
+      trained_on_folder: likewise.
 
     Raises:
       ValueError: the file exists, or cannot be written.
@@ -102,9 +117,10 @@ def write(
     if path.exists():
         raise ValueError(f"weights: must not exist, got {path}")
     arrays = {name: _to_torch(np.asarray(leaves[place])) for name, place in torch_names(factory)[0].items()}
+    about = {TRAINED_ON: trained_on, TRAINED_ON_FOLDER: trained_on_folder}
     beside = path.with_name(f".{path.name}.part")
     try:
-        save_file(arrays, beside, {} if trained_on is None else {TRAINED_ON: trained_on})
+        save_file(arrays, beside, {name: value for name, value in about.items() if value is not None})
         os.replace(beside, path)
     except OSError as error:
         raise ValueError(f"weights: {path} must be in a folder that can be written to ({error.strerror})") from error

@@ -83,6 +83,13 @@ def test_failed_seeds_are_left_out(tmp_path):
     assert auto.stability(tmp_path) is None
 
 
+def test_an_image_that_cannot_be_read_leaves_the_seeds(tmp_path):
+    labels = np.array([HALVES, HALVES, np.full(60, -1)])
+    labels[:, 7] = -1
+    record.write_labels(tmp_path / "labels.npy", labels)
+    assert auto.stability(tmp_path) == 1.0
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

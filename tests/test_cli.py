@@ -277,12 +277,20 @@ def test_seeds(text, seeds):
         ("--max-seconds 0", "max-seconds: must be above 0, got 0.0"),
         ("--resume --overwrite", "resume: must not be given together with overwrite"),
         ("--data nope", "data: must be one of digits"),
+        ("--batch 63 --over data", "over: data must have devices that divide a step's images, 63, got 2"),
         ("--pretrained /nowhere", "run: /nowhere must hold a run, has no config.json"),
     ],
 )
 def test_flags_that_cannot_work_are_refused(data, tmp_path, capsys, flags, message):
     out = tmp_path / "never"
     assert message in error(capsys, command(data, out, flags))
+    assert not out.exists()
+
+
+def test_what_the_first_step_refuses_leaves_no_folder(data, tmp_path, capsys):
+    out = tmp_path / "never"
+    line = error(capsys, f"fit dbc --data {data} --out {out} --pretraining.batch 1".split())
+    assert "batch: must be at least 2 images for batch normalisation, got 1" in line
     assert not out.exists()
 
 

@@ -1,16 +1,21 @@
 """``jaxclust compare``: what it computes, what it refuses, and that every format says the same."""
 
+import contextlib
 import csv
+import dataclasses
 import io
 import json
+import shlex
+import typing
 
 import numpy as np
 import pytest
 
-from jaxclust import cli, record, stats
-from jaxclust.compare import cells
+from jaxclust import cli, datasets, flags, record, stats
+from jaxclust.algorithms import METHODS, configured
+from jaxclust.compare import cells, tables
 from jaxclust.stats import comparisons
-from runs import make, rows
+from runs import SETTINGS, make, rows
 
 GOOD = [0.80, 0.81, 0.79, 0.82, 0.80, 0.83, 0.81, 0.78]
 BAD = [0.70, 0.72, 0.69, 0.71, 0.73, 0.70, 0.72, 0.68]
@@ -299,6 +304,60 @@ def test_every_format_says_the_same(tmp_path, capsys):
     assert float(values["methods", "dcec", "mean"]) == found["data"][0]["methods"][0]["mean"]
     assert float(values["pairs", "dcec", "p_holm"]) == found["data"][0]["pairs"][0]["p_holm"]
     assert values["methods", "dcec", "seeds.7"] == ""
+
+
+def test_latex_escapes_each_special_once():
+    assert tables._escaped(r"a\b_{x}^2~$5&#%<>") == (
+        r"a\textbackslash{}b\_\{x\}\textasciicircum{}2\textasciitilde{}\$5\&\#\%$<$$>$"
+    )
+
+
+def others(config):
+    """The settings with each boolean turned over alone, then with every other field changed that can be."""
+    last = config
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, bool):
+            yield dataclasses.replace(config, **{field.name: not value})
+            continue
+        if isinstance(value, str):
+            value = next(one for one in typing.get_args(field.type) if one != value)
+        else:
+            value = 0.5 if value is None else value + 1 if isinstance(value, int) else value / 2 + 1e-5
+        with contextlib.suppress(ValueError):
+            last = dataclasses.replace(last, **{field.name: value})
+    yield last
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_command_that_repeats_a_run_is_read_as_its_settings(method):
+    config, pretraining = configured(method)
+    pairs = [(one, pretraining) for one in others(config)]
+    pairs += [(config, one) for one in others(pretraining)] if pretraining is not None else []
+    for one, other in pairs:
+        dataset = datasets.Dataset("digits", np.zeros((2, 1, 1, 1), np.uint8), None)
+        words = shlex.split(cells.repeat(record.settings(method, "paper", dataset, (0, 3), "map", one, other)))
+        assert words[:3] == ["jaxclust", "fit", method]
+        common, *found = flags.parse(method, words[3:])
+        assert found == [one, other]
+        assert (common.data, flags.seeds(common.seeds), common.over) == ("digits", (0, 3), "map")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"origin": {"data": "./my set", "size": "8"}}, "--data './my set' --size 8 "),
+        (
+            {"origin": {"data": "x.npy", "weights": "w.st"}, "stream": 50, "weights": "0" * 64},
+            "x.npy --weights w.st --s",
+        ),
+        ({"origin": {"data": "x", "features": "a/f.npy"}, "features": "f.npy"}, "--data x --features a/f.npy "),
+        ({"features": "f.npy", "weights": "0" * 64}, "--data usps --features PATH --weights PATH "),
+        ({"stream": 50}, "--data PATH --stream "),
+    ],
+)
+def test_the_command_that_repeats_a_run_has_its_inputs(more, expected):
+    assert expected in cells.repeat(SETTINGS | {"seeds": [0]} | more)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Event files: checksums with known answers, and records read back field by field."""
 
+import csv
 import struct
 
 import numpy as np
 import pytest
 
-from jaxclust import events, fit, train
+from jaxclust import cli, events, fit, train
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,21 @@ def test_a_run_is_read_back(tmp_path):
     (first,), (second,) = (list((tmp_path / f"seed-{seed}").iterdir()) for seed in (4, 7))
     assert scalars(first.read_bytes()) == [(140, "cluster/loss", 0.5), (280, "cluster/loss", 0.25)]
     assert scalars(second.read_bytes()) == [(140, "cluster/loss", 9.0)]
+
+
+@pytest.mark.parametrize("how", ["--no-figures --no-baseline", "--stream"])
+def test_the_command_writes_the_history(tmp_path, few_digits, how):
+    np.save(tmp_path / "few.npy", few_digits[0][:60])
+    out = tmp_path / "out"
+    flags = "--clusters 3 --batch 12 --reliable 12 --sample 30 --epochs 2 --pretraining.epochs 0 --seeds 0,4 --over map"
+    command = f"fit ccnn-ii --data {tmp_path / 'few.npy'} --out {out} {flags} --tensorboard {how}"
+    assert cli.main(command.split()) == 0
+    with (out / "history.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 4
+    for seed in ("0", "4"):
+        (path,) = (out / "tensorboard" / f"seed-{seed}").iterdir()
+        found = {(step, tag): value for step, tag, value in scalars(path.read_bytes())}
+        for line in lines:
+            if line["seed"] == seed:
+                assert found[int(line["steps"]), "cluster/moved"] == pytest.approx(float(line["moved"]))

@@ -1,5 +1,6 @@
 """The page: its parts, its text alternatives, and that it asks nobody for anything."""
 
+import html
 import io
 import json
 import re
@@ -13,8 +14,8 @@ import pytest
 
 from jaxclust import cli, record, sheets
 from jaxclust.compare import cells
-from jaxclust.report import charts
-from runs import make
+from jaxclust.report import charts, pictures
+from runs import SETTINGS, make
 
 SMALL = "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 4 --max-steps 8 --restarts 2"
 
@@ -103,13 +104,60 @@ def test_pictures_have_words_and_places_are_reached(page):
     assert all("scope" in one for one in page.all("th"))
 
 
+@pytest.fixture(scope="module")
+def auto(tmp_path_factory):
+    """The page of a run whose number of clusters was chosen."""
+    folder = tmp_path_factory.mktemp("auto")
+    run = make(folder / "k-3", "kmeans", [0.5, 0.6], clusters=3)
+    record.write_labels(run / "labels.npy", np.tile(np.arange(100) % 3, (2, 1)))
+    rows = [{"clusters": k, "stability": value, "reason": None} for k, value in ((2, 0.9), (3, 0.895), (4, 0.5))]
+    (folder / cells.CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": rows}))
+    assert cli.main(["report", str(folder), "--out", str(folder / "auto.html")]) == 0
+    return folder / "auto.html"
+
+
+def test_how_the_number_of_clusters_was_chosen(auto):
+    page = Page(auto.read_text())
+    assert "Number of clusters" in page.text
+    assert "3 is the largest within 0.01 of the best" in page.text
+    assert "Agreement by clusters: 2 0.900, 3 0.895, 4 0.500" in [one["aria-label"] for one in page.all("svg")]
+    assert len([one for one in page.all("circle") if "picked" in one.get("class", "")]) == 1
+
+
+WIDTHS = (360, 768, 1280)
+# What a page of its own says of itself to the one around it: Chromium's own window is no narrower than 500.
+PROBE = """<script>addEventListener("load", () => {
+  const root = document.documentElement, stage = document.querySelector(".stage"), said = [];
+  for (const key of stage ? ["ArrowRight", "ArrowRight", "ArrowLeft", "Escape"] : []) {
+    stage.focus();
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, cancelable: true}));
+    said.push([document.querySelector(".readout").textContent,
+      Number(document.querySelector(".here").getAttribute("cx")), document.querySelector(".thumb").style.display]);
+  }
+  const {color, backgroundColor} = getComputedStyle(document.body);
+  const requests = performance.getEntriesByType("resource").map(one => one.name);
+  parent.postMessage({width: innerWidth, over: root.scrollWidth - root.clientWidth, color, backgroundColor, requests,
+    said}, "*");
+})</script>"""
+FRAMES = """<!doctype html><meta name="color-scheme" content="light dark"><pre></pre><script>
+addEventListener("message", event => document.querySelector("pre").append(JSON.stringify(event.data) + "\\n"));
+</script>"""
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-@pytest.mark.parametrize("width", [500, 1280])
-def test_chromium_has_no_complaint(path, width, tmp_path):
+@pytest.mark.parametrize("dark", [False, True])
+def test_chromium_has_no_complaint(path, page, auto, dark, tmp_path):
+    for one in (path, auto):
+        (tmp_path / one.name).write_text(one.read_text().replace("</body>", f"{PROBE}</body>"))
+    frames = [
+        f'<iframe src="{one.name}" width="{width}" height="900"></iframe>' for one in (path, auto) for width in WIDTHS
+    ]
+    (tmp_path / "frames.html").write_text(FRAMES + "".join(frames))
     end = subprocess.run(
         [
             *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--enable-logging=stderr"),
-            *(f"--user-data-dir={tmp_path}", f"--window-size={width},900", path.as_uri()),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000"),
+            *(f"--blink-settings=preferredColorScheme={0 if dark else 1}", (tmp_path / "frames.html").as_uri()),
         ],
         capture_output=True,
         text=True,
@@ -117,12 +165,29 @@ def test_chromium_has_no_complaint(path, width, tmp_path):
         timeout=120,
     )
     assert "CONSOLE" not in end.stderr
-    assert "transform: scale(9)" in end.stdout  # The script ran: digits of 8 pixels are enlarged to 72.
+    told = [json.loads(html.unescape(line)) for line in re.findall(r"\{.*\}", end.stdout.partition("</pre>")[0])]
+    assert sorted(one["width"] for one in told) == sorted(2 * WIDTHS)
+    points = json.loads(next(one["data-points"] for one in page.all("figure") if "data-points" in one))
+    images = zip(points["rows"], points["clusters"], points["classes"], strict=True)
+    words = [f"image {row}: cluster {cluster}, class {label}" for row, cluster, label in images]
+    for one in told:
+        assert one["over"] <= 0
+        assert one["requests"] == []
+        ink, ground = (sum(map(int, re.findall(r"\d+", one[name])[:3])) for name in ("color", "backgroundColor"))
+        assert (ink > 600 and ground < 120) if dark else (ink < 120 and ground > 600)
+    said = [one["said"] for one in told if one["said"]]
+    assert len(said) == len(WIDTHS)
+    for first, right, left, away in said:
+        assert first[0] == words[0]
+        assert {right[0], left[0], away[0]} <= set(words)
+        assert right[0] != first[0]
+        assert right[1] > max(first[1], left[1])
+        assert [first[2], right[2], left[2], away[2]] == ["block", "block", "block", "none"]
 
 
-def test_the_command_that_repeats_a_run(run):
+def test_the_command_that_repeats_a_run(run, data):
     words = cells.repeat(record.read_settings(run))
-    for word in ("fit idec --data few --seeds 0,3", "--max-steps 8", "--pretraining.epochs 2", "--restarts 2"):
+    for word in (f"fit idec --data {data} --seeds 0,3", "--max-steps 8", "--pretraining.epochs 2", "--restarts 2"):
         assert word in words
     assert "--gamma" not in words
 
@@ -141,6 +206,72 @@ def test_without_the_images_the_rest_is_there(run, tmp_path, capsys):
     assert "no pictures: --data PATH must say where the images of few are" in page.text
     assert "Agreement between seeds" in page.text
     assert page.all("img") == []
+
+
+def test_features_are_shown_by_their_images(data, few_digits, tmp_path):
+    features, run = tmp_path / "mine.npy", tmp_path / "run"
+    np.save(features, few_digits[0].reshape(300, 64)[:, ::2].astype(np.float64))
+    common = f"--seeds 2 --over map --no-baseline --no-figures --features {features}"
+    assert cli.main(f"fit kmeans --data {data} --out {run} --restarts 2 {common}".split()) == 0
+
+    def page(name, *more):
+        assert cli.main(["report", str(run), "--out", str(tmp_path / name), *map(str, more)]) == 0
+        return Page((tmp_path / name).read_text())
+
+    found = page("with.html", "--data", data)
+    assert "no pictures" not in found.text
+    assert "no embedding" not in found.text
+    for heading in ("Embedding", "Classes by clusters", "Most and least certain images"):
+        assert heading in found.text
+    assert "no pictures: --data PATH must say where the images of few are" in page("without.html").text
+    np.savez(tmp_path / "others.npz", images=few_digits[0][::-1])
+    others = page("others.html", "--data", tmp_path / "others.npz")
+    assert f"the images of few are not to be had: {tmp_path / 'others.npz'} has another checksum" in others.text
+    assert others.all("img") == []
+    np.save(features, few_digits[0].reshape(300, 64).astype(np.float64))
+    found = page("changed.html", "--data", data)
+    assert "must be those of the run, has another checksum" in found.text
+    assert len(found.all("img")) == 10
+
+
+def test_a_stream_is_shown_without_the_images_that_cannot_be_read(few_digits, tmp_path):
+    from PIL import Image
+
+    images, labels = few_digits[0][:40, ..., 0], few_digits[1][:40] % 3
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        place = tmp_path / "set" / str(label) / f"{index:02}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place)
+    files = sorted((tmp_path / "set").rglob("*.png"))
+    files[5].write_bytes(files[5].read_bytes()[:60])
+    run, out = tmp_path / "run", tmp_path / "page.html"
+    flags = "--batch 12 --reliable 12 --sample 30 --epochs 1 --pretraining.epochs 0 --seeds 2 --over map --stream"
+    assert cli.main(f"fit ccnn-ii --data {tmp_path / 'set'} --out {run} {flags}".split()) == 0
+    assert cli.main(f"report {run} --data {tmp_path / 'set'} --out {out}".split()) == 0
+    page = Page(out.read_text())
+    assert "left out: 1 of 40 images could not be read" in page.text
+    for part in ("39 images, 3 clusters", "Their consensus", "Classes by clusters", "Most and least certain images"):
+        assert part in page.text
+    points = json.loads(next(one["data-points"] for one in page.all("figure") if "data-points" in one))
+    assert points["rows"] == [index for index in range(40) if index != 5]
+    found = np.load(run / "labels.npy", allow_pickle=False)[:, points["rows"]]
+    assert points["clusters"] in found.tolist()
+    assert points["classes"] == [int(path.parent.name) for path in files if path != files[5]]
+
+
+def test_a_stream_is_shown_by_another_file_of_its_images(few_digits, data, tmp_path):
+    np.save(tmp_path / "plain.npy", few_digits[0])
+    _, source = pictures.opened(str(tmp_path / "plain.npy"), (8, 8), True)
+    settings = SETTINGS | {
+        "stream": 50,
+        "data": {"name": "plain", "shape": [300, 8, 8, 1], "sha256": next(iter(source))},
+    }
+    notes = []
+    found = pictures.find(settings, [str(data)], notes)
+    np.testing.assert_array_equal(found.labels, few_digits[1])
+    assert notes == []
+    streamed = pictures.part(pictures.find(settings, [str(tmp_path / "plain.npy")], notes), np.array([4, 7]))
+    np.testing.assert_array_equal(streamed.images[np.array([1])], few_digits[0][[7]])
 
 
 def test_without_the_checkpoint_there_is_no_embedding(run, data, tmp_path):
@@ -186,6 +317,9 @@ def test_what_cannot_be_reported_is_refused(run, tmp_path, capsys):
     assert "out: must not exist without --overwrite" in error(capsys, run, "--out", tmp_path / "mine.html")
     assert (tmp_path / "mine.html").read_text() == "keep"
     assert "must be in a folder that exists" in error(capsys, run, "--out", tmp_path / "no" / "x.html")
+    assert "data: must be a named set or a path that exists, got 'nope'" in error(
+        capsys, run, "--data", "nope", "--out", tmp_path / "x.html"
+    )
     (tmp_path / "run").mkdir()
     shutil.copy(run / "config.json", tmp_path / "run")
     shutil.copy(run / "results.jsonl", tmp_path / "run")

@@ -44,6 +44,10 @@ def test_the_vote_by_hand():
     np.testing.assert_allclose(share, [1, 1, 2 / 3, 1, 1, 1])
 
 
+def test_images_without_a_cluster_are_left_out():
+    np.testing.assert_array_equal(selection.readable(np.array([[0, -1, 2, 1], [1, -1, 0, 1]])), [0, 2, 3])
+
+
 def test_certainty_by_hand():
     features = np.array([[0.0], [2.0], [10.0], [12.0]])
     # Means 1 and 11.

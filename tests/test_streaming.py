@@ -1,6 +1,8 @@
 """Images read block by block: from files, a folder and tensorflow-datasets; resumed, killed, damaged."""
 
+import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +74,7 @@ def folder(tmp_path, few_digits):
         Image.fromarray(images[index, ..., 0]).save(place / f"{index:03}.png")
     damaged = sorted((tmp_path / "set" / "class-2").iterdir())[4]
     damaged.write_bytes(damaged.read_bytes()[:60])
+    damaged = damaged.rename(damaged.with_stem(f"{damaged.stem}, a"))
     return tmp_path / "set", damaged.relative_to(tmp_path / "set").as_posix()
 
 
@@ -82,7 +85,10 @@ def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, caps
     assert cli.main(arguments) == 0
     captured = capsys.readouterr()
     assert f"1 of 40 images could not be read and were skipped: {damaged} (" in captured.err
-    assert damaged in (out / "unreadable.csv").read_text()
+    with (out / "unreadable.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert line["name"] == damaged
+    assert line["reason"] in captured.err
     rows = record.read_rows(out / "results.jsonl")
     assert [(row["n"], row["unreadable"], row["failed"]) for row in rows] == [(39, 1, None)] * 2
     labels = np.load(out / "labels.npy", allow_pickle=False)
@@ -211,14 +217,16 @@ def test_stopped_in_time_it_goes_on(file, tmp_path, capsys, monkeypatch):
         ("ccnn-iii --data {file} --clusters 3", "start: must be seeds to be streamed"),
         ("ccnn --data {file} --clusters 3 --size 9", r"size: must be \(8, 8\) as in"),
         ("ccnn --data {file}x.npy --clusters 3", "must be a file, and is not there"),
+        ("ccnn --data {file} --clusters 3 --figures", "figures: must not be asked for with stream"),
+        ("ccnn --data {file} --clusters 3 --baseline", "baseline: must not be asked for with stream"),
+        ("ccnn --data {file} --clusters 3 --over data --batch 25 --reliable 5", "over: data must have devices"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(flags, message, file, tmp_path, capsys):
     arguments = flags.format(file=file).split()
     assert cli.main(["fit", *arguments, "--stream", "--out", str(tmp_path / "out")]) == 2
-    import re
-
     assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_set_of_tensorflow_datasets_is_streamed(monkeypatch, few_digits):

@@ -3,8 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
-from jaxclust import cli, record, weights
+from jaxclust import cli, datasets, record, weights
 from jaxclust.networks import ccnn
 
 FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 50 --epochs 1 --pretraining.epochs 0 --seeds 2 --over map"
@@ -64,6 +65,27 @@ def test_the_targets_labels_are_refused(trained, tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.main([*command, "--weights", str(trained / "w.safetensors"), "--out", str(out)]) == 2
     assert "weights: must not have been trained on the labels of the images to cluster" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_labels_of_a_folder_are_refused_however_it_is_read(tmp_path, few_digits, capsys):
+    for index, (image, label) in enumerate(zip(few_digits[0][:40], few_digits[1][:40], strict=True)):
+        place = tmp_path / "set" / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(place / f"{index}.png")
+    file, out = tmp_path / "w.safetensors", tmp_path / "out"
+    assert cli.main(f"weights ccnn --data {tmp_path / 'set'} --out {file} --epochs 1".split()) == 0
+    capsys.readouterr()
+    for how in ("", "--size 10", "--stream", "--stream --size 10"):
+        assert cli.main(f"fit ccnn --data {tmp_path / 'set'} --out {out} --weights {file} {FLAGS} {how}".split()) == 2
+        assert "must not have been trained on the labels" in capsys.readouterr().err
+        assert not out.exists()
+    # The same pixels, from a file.
+    np.save(tmp_path / "set.npy", datasets.load(tmp_path / "set").images)
+    assert (
+        cli.main(f"fit ccnn --data {tmp_path / 'set.npy'} --out {out} --weights {file} {FLAGS} --stream".split()) == 2
+    )
+    assert "must not have been trained on the labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxclust import record
+from jaxclust import datasets, record
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.checkpoint import differences
 
@@ -253,9 +253,15 @@ def _same_images(cells: list[Cell]) -> None:
 
 
 def repeat(settings: dict[str, Any]) -> str:
-    """The command that makes a run again."""
-    seeds = settings["seeds"]
-    words = ["jaxclust", "fit", settings["method"], "--data", settings["data"]["name"]]
+    """The command that makes a run again, from its settings; PATH where they do not say where something was."""
+    seeds, name, origin = settings["seeds"], settings["data"]["name"], settings.get("origin", {})
+    # What a run does not say, as one that was begun before settings had an origin, is left to the reader.
+    data = origin.get("data", name if name in datasets.NAMES and "stream" not in settings else "PATH")
+    words = ["jaxclust", "fit", settings["method"], "--data", data]
+    for flag in ("size", "features", "weights"):
+        if flag in origin or flag in settings:
+            words += [f"--{flag}", origin.get(flag, "PATH")]
+    words += ["--stream"] * ("stream" in settings)
     words += ["--seeds", ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")]
     preset = settings.get("preset", "paper")
     words += ["--preset", preset, "--over", settings["over"], "--clusters", str(settings["config"]["clusters"])]
@@ -264,6 +270,11 @@ def repeat(settings: dict[str, Any]) -> str:
         for prefix, mine, usual in (("", "config", config), ("pretraining.", "pretraining", pretraining)):
             usual = {} if usual is None else dataclasses.asdict(usual)
             for name, value in (settings[mine] or {}).items():
-                if name != "clusters" and usual.get(name) != value:
-                    words += [f"--{prefix}{name.replace('_', '-')}", str(value)]
+                if name == "clusters" or usual.get(name) == value:
+                    continue
+                flag = name.replace("_", "-")
+                if isinstance(value, bool):
+                    words.append(f"--{prefix}{'' if value else 'no-'}{flag}")
+                else:
+                    words += [f"--{prefix}{flag}", str(value)]
     return shlex.join([*words, "--out", "DIR"])

@@ -1,16 +1,16 @@
 """``jaxclust report RUN... --out report.html``: one page with the comparison and a look into each run."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxclust import compare, datasets, fit, metrics, predict, record, selection, sheets
+from jaxclust import compare, datasets, fit, metrics, predict, record, selection, sheets, sources
 from jaxclust.compare import cells
 from jaxclust.compare.cells import Cell
-from jaxclust.report import page
+from jaxclust.report import page, pictures
 
 POINTS = 1_000
 """At most this many images are embedded in two dimensions, with a thumbnail each."""
@@ -25,18 +25,19 @@ class Look(NamedTuple):
       cell: its rows and folders.
       settings: each folder's.
       seeds: that did not fail.
-      labels: their clusters, int32 (seeds, n).
+      labels: their clusters, int32 (seeds, n), of the n images that could be read.
+      rows: places of those images in the set, int (n,).
       history: a phase's columns, "seed" among them.
       notes: what is missing, and why.
       agreement: ARI of each two seeds, float64 (seeds, seeds).
       medoid: place of the seed that agrees best; its images are shown.
       losses: each seed's last.
       consensus: cluster and share of votes of each image, int32 and float64 (n,), and scores or None.
-      data: the images and true labels; None where they could not be had.
-      sample: rows of the embedded images, int (m,).
+      data: the n images, as ``pictures.find`` gives them, and true labels; None where they could not be had.
+      sample: places among the n of the embedded images, int (m,).
       places: the sample in two dimensions, float (m, 2); None without an embedding.
       silhouettes: each seed's, on the sample; None without an embedding.
-      ranked: rows from the most to the least certain, at most RANKED; None without an embedding.
+      ranked: places from the most to the least certain, at most RANKED; None without an embedding.
       clusters: agreement between seeds by number of clusters, where it was chosen so.
     """
 
@@ -44,6 +45,7 @@ class Look(NamedTuple):
     settings: list[dict[str, Any]]
     seeds: list[int]
     labels: np.ndarray
+    rows: np.ndarray
     history: dict[str, dict[str, np.ndarray]]
     notes: list[str]
     agreement: np.ndarray | None = None
@@ -65,7 +67,7 @@ def command(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", required=True, type=Path, help="the .html file; must not exist")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier page")
     parser.add_argument(
-        "--data", action="append", default=[], metavar="PATH", help="where a run's images are, if they have no name"
+        "--data", action="append", default=[], metavar="PATH", help="a run's images, if they have no name of their own"
     )
     compare.add_options(parser)
     options = parser.parse_args(arguments, namespace=compare.Options())
@@ -76,29 +78,47 @@ def command(arguments: Sequence[str]) -> int:
         raise ValueError(f"out: must not exist without --overwrite, got {options.out}")
     if not options.out.resolve().parent.is_dir():
         raise ValueError(f"out: must be in a folder that exists, got {options.out}")
+    for path in options.data:
+        if path not in datasets.NAMES and not path.startswith(sources.SET) and not Path(path).exists():
+            raise ValueError(f"data: must be a named set or a path that exists, got {path!r}")
     found, notes = cells.read(options.runs)
-    own = [datasets.load(path) for path in options.data]
     scored, unscored = compare.with_scores(found, options.metric)
     if unscored:
         notes.append(f"without true labels there are no scores to compare: {unscored}")
     table = compare.comparison(scored, options, notes) if scored else None
-    looks = [look(cell, own) for cell in found if cell.folders]
+    opened = pictures.cache()
+    looks = [look(cell, options.data, opened) for cell in found if cell.folders]
     record.write(options.out, page.render(table, looks, [] if table else notes))
     print(f"wrote {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
-def look(cell: Cell, own: Sequence[datasets.Dataset] = ()) -> Look:
-    """Reads a cell's folders, and embeds a sample of its images where they and a checkpoint are there."""
+def look(
+    cell: Cell,
+    own: Sequence[datasets.Dataset | str] = (),
+    opened: Callable[[str, tuple[int, int], bool], pictures.Found] = pictures.opened,
+) -> Look:
+    """Reads a cell's folders, and embeds a sample of its images where they and a checkpoint are there.
+
+    Args:
+      cell: with folders.
+      own: as for ``pictures.find``, as is ``opened``.
+      opened: reads a set.
+    """
     settings = [record.read_settings(folder) for folder in cell.folders]
     labels, lanes = _labels(cell, settings)
     seeds = list(labels)
     stacked = np.array(list(labels.values()), np.int32).reshape(len(seeds), settings[0]["data"]["shape"][0])
-    found = Look(cell, settings, seeds, stacked, _history(cell), [])
+    found = Look(cell, settings, seeds, stacked, np.arange(stacked.shape[1]), _history(cell), [])
     if not seeds:
         found.notes.append("every seed failed: there is nothing to show")
         return found
-    data = _data(settings[0]["data"], own, found.notes)
+    data, rows = pictures.find(settings[0], own, found.notes, opened), selection.readable(stacked)
+    if rows.size < stacked.shape[1]:
+        lost = stacked.shape[1] - rows.size
+        found.notes.append(f"left out: {lost:,} of {stacked.shape[1]:,} images could not be read")
+        data, stacked = None if data is None else pictures.part(data, rows), stacked[:, rows]
+        found = found._replace(labels=stacked, rows=rows)
     voted, share = selection.consensus(stacked, settings[0]["config"]["clusters"])
     scores = metrics.scores(data.labels, voted) if data is not None and data.labels is not None else None
     agreement = selection.agreement(stacked)
@@ -152,32 +172,13 @@ def _history(cell: Cell) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _data(wanted: dict[str, Any], own: Sequence[datasets.Dataset], notes: list[str]) -> datasets.Dataset | None:
-    """The run's images, if they are those of its checksum."""
-    for one in own:
-        if datasets.fingerprint(one)["sha256"] == wanted["sha256"]:
-            return one
-    if wanted["name"] not in datasets.NAMES:
-        notes.append(f"no pictures: --data PATH must say where the images of {wanted['name']} are")
-        return None
-    try:
-        found = datasets.load(wanted["name"])
-    except ValueError as error:
-        notes.append(f"no pictures: {error}")
-        return None
-    if datasets.fingerprint(found)["sha256"] != wanted["sha256"]:
-        notes.append(f"no pictures: {wanted['name']} is not the run's any more, its checksum differs")
-        return None
-    return found
-
-
 def _embedded(look: Look, lanes: dict[int, tuple[int, int]]) -> Look:
     """Adds what needs the embedding: the shown seed's picture and certainties, each seed's silhouette on a sample."""
-    images, shown = look.data.images, look.seeds[look.medoid]
-    order = np.random.default_rng(0).permutation(len(images))
+    shown, order = look.seeds[look.medoid], np.random.default_rng(0).permutation(look.labels.shape[1])
     sample, ranked = np.sort(order[:POINTS]), np.sort(order[:RANKED])
     found: dict[int, np.ndarray] = {}
     try:
+        images = pictures.inputs(look.settings[0], look.data)
         for number, folder in enumerate(look.cell.folders):
             here = [seed for seed in look.seeds if lanes[seed][0] == number]
             if here:

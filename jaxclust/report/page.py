@@ -236,7 +236,7 @@ def _embedding(number: int, look: "Look") -> str:
     sprite = sprite.transpose(0, 2, 1, 3, 4).reshape(-1, columns * size[0], 3)
     classes = None if data.labels is None else data.labels[look.sample]
     points = {
-        "rows": look.sample.tolist(),
+        "rows": look.rows[look.sample].tolist(),
         "clusters": labels.tolist(),
         "classes": None if classes is None else classes.tolist(),
         "size": size,
