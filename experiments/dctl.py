@@ -102,9 +102,7 @@ def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> b
     height, width = dataset.images.shape[1:3]
     layout = "pixels" if pixels else "grid of features" if key in GRIDS else "vector of features"
     wanted["input"] = f"{height} x {width} {layout}" if pixels or key in GRIDS else f"{layout}, {height * width}"
-    # Methods of one network and input share one pretraining a seed where its settings are the same.
-    shared = "-".join(["pretraining", "pixels" if pixels else "features", method.network.__name__])
-    shared += "-layerwise" if key == "dcn" else ""
+    shared = "-".join(["pretraining", "pixels" if pixels else "features", common.pretraining_name(method)])
     places = (options.folder / data / name, options.folder / data / shared)
     ready, done = common.run_cell(RESULTS, wanted, dataset, method, config, pretraining, places, deadline)
     if done is not None and key == "dctl":
