@@ -59,7 +59,7 @@ VARIANTS = {
     # Figure 6.
     **{f"k_m {k}": Variant("ccnn", {"reliable": k}) for k in (1, 2, 5, 25, 50)},
     # What the paper leaves open.
-    **{f"rate {rate}": Variant("ccnn", {"learning_rate": rate}) for rate in (0.001, 0.01, 1.0)},
+    **{f"rate {rate}": Variant("ccnn", {"learning_rate": rate}) for rate in (0.001, 0.1, 1.0)},
     "train all": Variant("ccnn", {"trainable": "all", "learning_rate": 0.001}),
     "train and compensate all": Variant("ccnn", {"trainable": "all", "compensation": "all", "learning_rate": 0.001}),
     "train all of baseline-i": Variant("ccnn-i", {"trainable": "all", "learning_rate": 0.001}),
