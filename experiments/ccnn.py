@@ -107,6 +107,13 @@ def weights_of(data: str, factory: Any, shape: tuple[int, int, int], folder: Pat
     return weights.read(path, factory, factory(shape, 10))
 
 
+def record_of(dataset: datasets.Dataset, variant: str, start: str, over: str) -> dict[str, Any]:
+    """What a cell's rows must have been made with, as ``record.settings``."""
+    _, config, pretraining = settings(variant, start, dataset.classes)
+    seeds = tuple(SEEDS[dataset.name])
+    return record.settings(VARIANTS[variant].method, start, dataset, seeds, over, config, pretraining)
+
+
 def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float) -> bool:
     """Runs a cell and adds its rows; False if time ran out."""
     deadline = time.monotonic() + max_seconds
@@ -115,7 +122,6 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
     first = None
     if start == "supervised":
         first = weights_of(data, method.network, dataset.images.shape[1:], folder / "weights")
-    wanted = record.settings(VARIANTS[variant].method, start, dataset, seeds, over, config, pretraining)
     place = folder / data / start
     curve: dict[int, list[float | None]] = {}
 
@@ -148,7 +154,7 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
         return False
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
     history = done.phases["cluster"].history
-    rows = record.rows(wanted, dataset, done, steps)
+    rows = record.rows(record_of(dataset, variant, start, over), dataset, done, steps)
     for lane, row in enumerate(rows):
         mine = {name: values[history["lane"] == lane] for name, values in history.items()}
         moved = {name: round(float(np.mean(mine[name])), 6) if name in mine else None for name in ("drift", "length")}
@@ -164,7 +170,11 @@ def found(data: str, variant: str, start: str) -> list[dict[str, Any]]:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Runs the cells asked for that have no rows, each in a process of its own, until time runs out."""
+    """Runs the cells asked for that have no rows, each in a process of its own, until time runs out.
+
+    Raises:
+      ValueError: a name is not known, a cell ended with an error, or the rows that are there have other settings.
+    """
     cells = [
         (data, variant, start)
         for data in options.data.split(",")
@@ -176,9 +186,12 @@ def run(options: argparse.Namespace) -> None:
             if cell[position] not in known:
                 raise ValueError(f"cell: must be of {', '.join(known)}, got {cell[position]!r}")
     deadline = time.monotonic() + options.max_seconds
+    sets = {data: dataset_of(data) for data in dict.fromkeys(cell[0] for cell in cells)}
     for data, variant, start in cells:
-        colour = datasets.SETS.get(data, datasets.SETS["mnist"]).shape[2] == 3
-        if (start == "supervised" and colour) or found(data, variant, start):
+        if start == "supervised" and sets[data].images.shape[3] == 3:
+            continue
+        wanted = record_of(sets[data], variant, start, options.over)
+        if common.finished(RESULTS, wanted, data=data, variant=variant, start=start):
             continue
         left = deadline - time.monotonic()
         if left <= 0:
