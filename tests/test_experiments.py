@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,41 @@ def test_ccnns_rows_of_other_settings_do_not_pass_for_a_cell(tmp_path, monkeypat
         with pytest.raises(ValueError, match="rows: .* has digits, ccnn, random with other settings"):
             ccnn.run(options(over=over))
     assert not ran
+
+
+def test_ccnns_variants_of_one_network_are_pretrained_once_before_their_cells(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(ccnn, "RESULTS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(
+        ccnn.subprocess, "run", lambda command, check: ran.append(command) or subprocess.CompletedProcess(command, 0)
+    )
+    ccnn.run(options(variants="ccnn,baseline-i,plain ccnn"))
+    cells = [command[5] + " --pretrain" * ("--pretrain" in command) for command in ran]
+    assert cells == ["ccnn --pretrain", "ccnn", "baseline-i", "plain ccnn --pretrain", "plain ccnn"]
+
+
+def test_a_cell_of_ccnn_has_what_its_clustering_took(tmp_path, monkeypatch, digits, few_digits):
+    for name, value in (("SEEDS", {"digits": (0,)}), ("RESULTS", tmp_path / "rows"), ("CURVES", tmp_path / "curves")):
+        monkeypatch.setattr(ccnn, name, value)
+    few = digits._replace(images=few_digits[0][:60], labels=few_digits[1][:60])
+    monkeypatch.setattr(ccnn, "dataset_of", lambda name: few)
+    cell = ("digits", "baseline-iii", "random", "map", tmp_path, 1e6)
+    ccnn.pretrain(*cell)
+    made = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "digits" / "random" / "ccnn").rglob("*"))
+    assert made
+    assert ccnn.run_cell(*cell)
+    assert made == [(path, time) for path, time in made if path.stat().st_mtime_ns == time]
+    (row,) = common.rows(ccnn.RESULTS)
+    assert 0 < row["clustering_seconds"] <= row["seconds"]
+    assert row["clustering_peak_mb"] > 100
+    shown = ccnn.tables().splitlines()[1].split()
+    assert shown[-2:] == [f"{row['clustering_seconds']:.1f}", str(row["clustering_peak_mb"])]
+
+
+def test_ccnns_rows_from_before_have_no_time_in_table_iii(monkeypatch):
+    row = {"data": "usps", "variant": "ccnn", "start": "random", "seed": 0, "nmi_sqrt": 0.5, "drift": 1, "length": 4}
+    monkeypatch.setattr(ccnn.common, "rows", lambda path: [row | {"seconds": 9.0, "peak_memory_mb": 8}])
+    assert ccnn.tables().splitlines()[1].split() == ["usps", "random", "ccnn", "1", "0.5000", "0.2500"]
 
 
 def test_dbcs_tables_have_a_number_for_methods_they_run():
