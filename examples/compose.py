@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.scipy.ndimage import map_coordinates
 
 from jaxclust import compare, datasets, fit, losses, optimizers, pretrain, record, train
 from jaxclust.algorithms import METHODS, dcec
@@ -31,8 +32,7 @@ def moved(key, images):
         sine, cosine = jnp.sin(turn * jnp.pi / 18), jnp.cos(turn * jnp.pi / 18)
         places = [cosine * y - sine * x + (0.5 + 0.1 * down) * height - 0.5]
         places += [sine * y + cosine * x + (0.5 + 0.1 * right) * width - 0.5]
-        sampled = [jax.scipy.ndimage.map_coordinates(image[..., c], places, order=1) for c in range(image.shape[-1])]
-        return jnp.stack(sampled, axis=-1)
+        return jax.vmap(lambda channel: map_coordinates(channel, places, order=1), in_axes=-1, out_axes=-1)(image)
 
     return jax.vmap(one)(jax.random.split(key, images.shape[0]), scaled(images))
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclust import datasets, fit, record, stats, train
+from jaxclust import datasets, fit, pretrain, record, stats, train
 from jaxclust.algorithms import METHODS, Method, configured
 
 Paper = Mapping[str, Mapping[str, Sequence[float]]]
@@ -70,9 +70,14 @@ def _run_cell(
     method = METHODS[name]
     config, pretraining = configured(name, clusters=dataset.classes)
     wanted = record.settings(name, "paper", dataset, seeds, over, config, pretraining)
-    # Methods of one network share one pretraining a seed, as in the papers.
-    places = (folder / data / name, folder / data / method.network.__name__)
+    places = (folder / data / name, folder / data / pretraining_name(method))
     return run_cell(results, wanted, dataset, method, config, pretraining, places, deadline)[0]
+
+
+def pretraining_name(method: Method) -> str:
+    """Of a pretraining's folder: methods of one network that pretrain alike share one a seed, as in the papers."""
+    own, network = fit.pretrainer(method), method.network.__name__
+    return network if own is pretrain else f"{network}-{own.__name__.split('.')[-1]}"
 
 
 def run_cell(

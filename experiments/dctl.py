@@ -8,6 +8,7 @@
 Every method gets dense SIFT features reduced to 300 by PCA: as vectors of 300 (k-means, AEKM, DCN, DKM) or as the grid
 of 15 x 20 that those vectors are laid out on (DCEC, DCTL). "-pixels" are k-means and DCEC on the images themselves.
 Rows say which in "input". Extended Yale B has 38 persons here and 2,432 images, 28 and 16,128 in the paper.
+"dctl-untrained" is a control: k-means on what DCTL's first filters give, which nothing has trained.
 """
 
 import argparse
@@ -21,7 +22,8 @@ import numpy as np
 
 from experiments import common
 from jaxclust import datasets, features, record, stats
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.algorithms import METHODS, Method, configured, dctl
+from jaxclust.networks import dctl as dctl_network
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "dctl.jsonl"
@@ -36,6 +38,9 @@ TABLE_2: dict[str, dict[str, Any]] = {
     "dctl": {},
     "dctl-piecewise": {"joint": False},
 }
+# Its filters are those that DCTL with the same seed begins with.
+CONTROL = "dctl-untrained"
+UNTRAINED = METHODS["kmeans"]._replace(network=dctl_network)
 # One change at a time to what section 4 does not say.
 OPEN: dict[str, dict[str, Any]] = {
     "adam": {"z_update": "adam"},
@@ -70,44 +75,47 @@ PAPER = {
         "dctl-1-layer-piecewise": (0.135, 0.193, 0.031),
     }
 }
-# Pairs of cells on the same seeds: joint less piecewise, two layers less one, DCTL less the others.
+# Pairs of cells on the same seeds: joint less piecewise, two layers less one, trained less not, DCTL less the others.
 PAIRS = (
     ("dctl", "dctl-piecewise"),
     ("dctl-1-layer", "dctl-1-layer-piecewise"),
     ("dctl", "dctl-1-layer"),
     ("dctl-piecewise", "dctl-1-layer-piecewise"),
+    ("dctl", CONTROL),
+    ("dctl-piecewise", CONTROL),
     *(("dctl", name) for name in TABLE_1 if name != "dctl"),
 )
-GRIDS = ("dctl", "dcec")
-"""Methods whose network sees where a feature stands."""
+GRIDS = ("dctl", "cae")
+"""Networks that see where a feature stands."""
 
 
-def settings(name: str, preset: str, clusters: int) -> tuple[str, Any, Any]:
+def settings(name: str, preset: str, clusters: int) -> tuple[Method, Any, Any]:
     """A cell's method, its settings, and its pretraining's or None."""
+    if name == CONTROL:
+        config, _ = configured("kmeans", preset, clusters=clusters)
+        return UNTRAINED, dataclasses.replace(config, restarts=METHODS["dctl"].config.restarts), None
     known = name.removesuffix("-pixels")
     key = known if known in METHODS else "dctl"
     config, pretraining = configured(key, preset, clusters=clusters)
     changes = OPEN[name.removeprefix("open-")] if name.startswith("open-") else TABLE_2.get(name, {})
-    return key, dataclasses.replace(config, **changes), pretraining
+    return METHODS[key], dataclasses.replace(config, **changes), pretraining
 
 
 def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> bool:
     """A cell on a data set for all its seeds; False if time ran out."""
     images, pixels = datasets.load(data), name.endswith("-pixels")
     dataset = images if pixels else features.replaced(images, features.DSIFT_PCA)._replace(name=data)
-    key, config, pretraining = settings(name, options.preset, images.classes)
-    method = METHODS[key]
+    method, config, pretraining = settings(name, options.preset, images.classes)
+    grid = method.network.__name__ in GRIDS
     wanted = record.settings(name, options.preset, images, tuple(SEEDS[data]), options.over, config, pretraining)
     wanted["features"] = None if pixels else list(features.SETTINGS)
     height, width = dataset.images.shape[1:3]
-    layout = "pixels" if pixels else "grid of features" if key in GRIDS else "vector of features"
-    wanted["input"] = f"{height} x {width} {layout}" if pixels or key in GRIDS else f"{layout}, {height * width}"
-    # Methods of one network and input share one pretraining a seed where its settings are the same.
-    shared = "-".join(["pretraining", "pixels" if pixels else "features", method.network.__name__])
-    shared += "-layerwise" if key == "dcn" else ""
+    layout = "pixels" if pixels else "grid of features" if grid else "vector of features"
+    wanted["input"] = f"{height} x {width} {layout}" if pixels or grid else f"{layout}, {height * width}"
+    shared = "-".join(["pretraining", "pixels" if pixels else "features", common.pretraining_name(method)])
     places = (options.folder / data / name, options.folder / data / shared)
     ready, done = common.run_cell(RESULTS, wanted, dataset, method, config, pretraining, places, deadline)
-    if done is not None and key == "dctl":
+    if done is not None and method.algorithm is dctl:
         history = done.phases["cluster"].history
         lanes = [history["loss"][history["lane"] == lane] for lane in range(len(wanted["seeds"]))]
         rounds = zip(wanted["seeds"], lanes, strict=True)
@@ -125,7 +133,7 @@ def tables() -> str:
     scores, names = ("acc", "nmi", "ari"), tuple(SEEDS)
     text = ["Table 1 (the paper's Extended Yale B has other persons: a method is to be compared with those beside it)"]
     text += [common.table(present, names, TABLE_1, PAPER, scores), "", _inputs(present), "", seconds(present)]
-    text += ["", "Table 2", common.table(present, names, tuple(TABLE_2), PAPER, scores)]
+    text += ["", "Table 2", common.table(present, names, (*TABLE_2, CONTROL), PAPER, scores)]
     text += ["", "Differences on the same seeds: mean, 95 % interval of the mean", differences(present)]
     opened = tuple(f"open-{name}" for name in OPEN)
     if any(row["method"] in opened for row in present):
@@ -139,7 +147,7 @@ def _inputs(present: list[dict[str, Any]]) -> str:
     return "\n".join(f"{data:11} {name:14} {given}" for (data, name), given in found.items())
 
 
-def seconds(present: list[dict[str, Any]], names: tuple[str, ...] = (*TABLE_1, *TABLE_2)) -> str:
+def seconds(present: list[dict[str, Any]], names: tuple[str, ...] = (*TABLE_1, *TABLE_2, CONTROL)) -> str:
     """Seconds a seed without compilation, pretraining included, and how many times those of k-means."""
     lines = []
     for data in SEEDS:
@@ -193,7 +201,7 @@ def figure() -> None:
 
 def main() -> None:
     """Runs what is asked for, then prints the tables."""
-    methods = tuple(dict.fromkeys((*TABLE_1, *TABLE_2)))
+    methods = tuple(dict.fromkeys((*TABLE_1, *TABLE_2, CONTROL)))
     parser = common.parser("DCTL's tables 1 and 2 and figure 2.", SEEDS, methods, "runs/dctl")
     parser.add_argument("--open", action="store_true", help="the open choices, on yaleb alone")
     parser.add_argument("--preset", default="paper", choices=("paper", "quick"), help="quick: fewer pretraining epochs")

@@ -31,7 +31,8 @@ class Phase(NamedTuple):
     Attributes:
       runs: all lanes.
       history: columns as in ``train.Event``.
-      seconds: wall-clock seconds of the phase for all seeds together, without compilation.
+      seconds: wall-clock seconds of the phase for all seeds together, without compilation and without the caller's
+        ``progress``.
       compile_seconds: seconds of tracing and compiling, over all the starts that the phase took.
       finished: whether all lanes have ended.
     """
@@ -354,20 +355,24 @@ def run_phase(
         if train.ended(runs, algorithm.schedule(config, len(images))).all():
             return Phase(runs, history, **spent, finished=True)
 
+    shown = 0.0
+
     def clocks():
         waited = compiling.seconds() - compiled
-        passed = time.perf_counter() - clock - waited
+        passed = time.perf_counter() - clock - waited - shown
         return {"seconds": spent["seconds"] + passed, "compile_seconds": spent["compile_seconds"] + waited}
 
     saved = time.perf_counter()
 
     def keep(event: train.Event) -> bool:
-        nonlocal saved
+        nonlocal saved, shown
         if place is not None and time.perf_counter() - saved > CHECKPOINT_SECONDS:
             checkpoint.save(place, about, event.runs, event.history, clocks())
             saved = time.perf_counter()
         if progress:
+            begin, compiling_before = time.perf_counter(), compiling.seconds()
             progress(name, event)
+            shown += time.perf_counter() - begin - (compiling.seconds() - compiling_before)
         return deadline is not None and time.perf_counter() > deadline
 
     trained = train.train(

@@ -1,6 +1,7 @@
 """The example: its images move as it says, and it trains."""
 
 import dataclasses
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,13 @@ from jaxclust import fit, optimizers, pretrain
 from jaxclust.algorithms import configured, dcec
 from jaxclust.images import scaled
 from jaxclust.networks import sae
+
+
+def test_the_method_is_under_40_lines():
+    source = inspect.getsource(compose)
+    method = source[source.index("def moved(") : source.index("\nRESULTS = ")]
+    assert method.rstrip().splitlines()[-1].startswith("METHOD = ")
+    assert sum(bool(line.strip()) for line in method.splitlines()) < 40
 
 
 def test_images_are_moved_within_bounds():

@@ -1,20 +1,38 @@
 """DCTL's experiments: every cell has settings that can be, and the open fields of the config are each changed once."""
 
 import dataclasses
+import functools
 import inspect
 import re
 
+import jax
+import numpy as np
+
 from experiments import dctl as experiment
 from jaxclust import fit
-from jaxclust.algorithms import METHODS, dctl
+from jaxclust.algorithms import dctl
 
 
 def test_every_cell_has_settings_and_a_network_for_its_input():
-    for name in (*experiment.TABLE_1, *experiment.TABLE_2, *(f"open-{name}" for name in experiment.OPEN)):
-        key, config, pretraining = experiment.settings(name, "quick", 38)
+    cells = (*experiment.TABLE_1, *experiment.TABLE_2, experiment.CONTROL)
+    for name in (*cells, *(f"open-{name}" for name in experiment.OPEN)):
+        method, config, pretraining = experiment.settings(name, "quick", 38)
         assert config.clusters == 38
-        assert (pretraining is None) == (METHODS[key].pretraining is None)
-        fit.build(METHODS[key], config, (48, 42, 1) if name.endswith("-pixels") else (15, 20, 1))
+        assert (pretraining is None) == (method.pretraining is None)
+        fit.build(method, config, (48, 42, 1) if name.endswith("-pixels") else (15, 20, 1))
+
+
+def test_the_control_has_dctls_first_filters_and_nothing_moves_them():
+    images, filters = np.zeros((20, 9, 9, 1), np.uint8), []
+    for name in (experiment.CONTROL, "dctl"):
+        method, config, pretraining = experiment.settings(name, "paper", 10)
+        assert (config.restarts, pretraining) == (20, None)
+        network = fit.build(method, config, images.shape[1:])
+        begin = functools.partial(method.algorithm.init, config, network, variables=None)
+        first = jax.jit(lambda key, images, begin=begin: begin(key, images=images).variables)
+        filters.append(first(jax.random.key(0), images))
+        assert (method.algorithm.schedule(config, len(images)).max_windows == 0) == (name == experiment.CONTROL)
+    jax.tree.map(np.testing.assert_array_equal, *filters)
 
 
 def test_what_the_paper_leaves_open_is_changed_each_once():

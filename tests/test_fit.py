@@ -1,6 +1,7 @@
 """A whole run from Python, and its checkpoints."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 import jax
@@ -39,6 +40,21 @@ def test_without_a_directory_nothing_is_written(run):
 def test_a_seed_gives_the_same_labels_whoever_runs_beside_it(run, settings, few_digits):
     alone = fit.fit(METHOD, *settings, few_digits[0], (7,), over="map")
     np.testing.assert_array_equal(run.labels[1], alone.labels[0])
+
+
+def test_the_callers_time_is_none_of_the_runs(settings, few_digits):
+    waits = []
+
+    def progress(phase, event):
+        if event is not None:
+            time.sleep(0.5)
+            waits.append(0.5)
+
+    begin = time.perf_counter()
+    done = fit.fit(METHOD, *settings, few_digits[0], (0, 7), over="map", progress=progress)
+    passed = time.perf_counter() - begin
+    assert len(waits) >= 2
+    assert sum(phase.seconds for phase in done.phases.values()) < passed - sum(waits)
 
 
 def test_a_finished_directory_is_read_and_not_run_again(settings, few_digits, tmp_path):

@@ -1,0 +1,73 @@
+"""The comparison of every method: that its seeds can show something, and what it says where they cannot."""
+
+import json
+
+import pytest
+
+from experiments import compare as experiment
+from jaxclust import datasets, fit, record
+from jaxclust.algorithms import METHODS, configured
+from jaxclust.compare import cells, tables
+
+LARGEST = "coil20-32"
+"""Its images are the largest: whatever takes another set's takes these."""
+
+
+@pytest.fixture(scope="module")
+def names():
+    """Of the rows of every method that takes the largest images."""
+    found = []
+    for name, method in METHODS.items():
+        config, _ = configured(name, clusters=datasets.SETS[LARGEST].classes)
+        try:
+            fit.build(method, config, datasets.SETS[LARGEST].shape)
+        except ValueError:
+            continue
+        found += [record.row_name(name, labeling) for labeling in fit.labeling_names(method)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def comparison(names, tmp_path_factory):
+    """Of rows of every method and seed, in which each method beats the ones before by far."""
+    path = tmp_path_factory.mktemp("compare") / "rows.jsonl"
+    with path.open("w") as file:
+        for data, seeds in experiment.SEEDS.items():
+            for place, method in enumerate(names):
+                for seed in range(seeds):
+                    row = {"method": method, "data": data, "seed": seed, "failed": None, "n": 100, "clusters": 10}
+                    row |= dict.fromkeys(record.SCORES, 0.1 + 0.03 * place + 0.001 * seed) | {"config_hash": method}
+                    file.write(json.dumps(row) + "\n")
+    return experiment.comparison(*cells.read([str(path)]))
+
+
+@pytest.mark.parametrize("data", [name for name, seeds in experiment.SEEDS.items() if seeds == 10])
+def test_ten_seeds_of_all_methods_can_show_a_difference(comparison, names, data):
+    (mine,) = (one for one in comparison["data"] if one["name"] == data)
+    assert mine["family"] == len(mine["pairs"]) == len(names) - 1
+    assert {pair["b"] for pair in mine["pairs"]} == {experiment.BASELINE}
+    assert max(pair["smallest_holm"] for pair in mine["pairs"]) <= comparison["alpha"]
+    assert {pair["verdict"] for pair in mine["pairs"]} == {f"{pair['a']} beats kmeans" for pair in mine["pairs"]}
+
+
+def test_no_other_set_has_larger_images():
+    shapes = {data: datasets.SETS[data].shape for data in experiment.SEEDS}
+    assert all(mine <= most for shape in shapes.values() for mine, most in zip(shape, shapes[LARGEST], strict=True))
+
+
+def test_five_seeds_are_said_to_be_too_few(comparison):
+    (mine,) = (one for one in comparison["data"] if one["name"] == "mnist-test")
+    assert {pair["verdict"] for pair in mine["pairs"]} == {"cannot be shown"}
+    text = tables.text(comparison)
+    assert f"test paired permutation, family of {mine['family']} (Holm)" in text
+    assert "a family of 25 needs at least 10 shared seeds" in text
+
+
+def test_ranks_are_over_all_sets(comparison):
+    assert comparison["ranks"]["data"] == list(experiment.SEEDS)
+
+
+def test_an_unknown_set_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["compare", "--table", "--data", "mnist"])
+    with pytest.raises(ValueError, match="data: must be of digits, .*, got 'mnist'"):
+        experiment.main()
