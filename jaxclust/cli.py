@@ -117,6 +117,7 @@ def _fit(name: str, arguments: list[str]) -> int:
     seeds = flags.seeds(common.seeds)
     if common.max_seconds is not None and not common.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {common.max_seconds}")
+    flags.check_out(common)
     given = {argument.split("=")[0] for argument in arguments}
     if common.stream:
         from jaxclust import stream
@@ -154,7 +155,7 @@ def _fit(name: str, arguments: list[str]) -> int:
     results = common.out / "results.jsonl"
     if results.exists():
         print(f"{common.out} is finished already")
-        print(record.summary(common.out))
+        record.conclude(common.out)
         return 0
 
     with Bars() as bars:
@@ -187,12 +188,12 @@ def _fit(name: str, arguments: list[str]) -> int:
         # Rows before pictures: whatever becomes of those, the results are there.
         record.write_rows(results, rows)
         if common.figures:
-            _figures(common.out / "figures", method, config, dataset, pictures, done, seeds, bars)
-    print(record.summary(common.out))
-    for row in rows:
-        if row["largest_cluster"] is not None and row["largest_cluster"] > record.COLLAPSED:
-            share = f"one cluster holds {100 * row['largest_cluster']:.0f} % of the images"
-            print(f"jaxclust: warning: seed {row['seed']} collapsed, {share}", file=sys.stderr)
+            folder = common.out / "figures"
+            try:
+                _figures(folder, method, config, dataset, pictures, done, seeds, bars)
+            except OSError as error:
+                raise ValueError(f"figures: {folder} must be writable, got {error}; the results are there") from error
+    record.conclude(common.out)
     return 0
 
 
@@ -240,7 +241,8 @@ def _weights(arguments: list[str]) -> int:
 def _pretrained(directory: Path, wanted: dict[str, Any], network: Callable) -> Path:
     """The checkpoints of another run, if its pretraining is the one wanted here."""
     found = record.read_settings(directory)
-    if not (directory / "results.jsonl").exists() or not (directory / "checkpoint" / "pretrain").is_dir():
+    place = directory / "checkpoint" / "pretrain"
+    if not (directory / "results.jsonl").exists() or not place.is_dir() or not any(place.iterdir()):
         raise ValueError(f"pretrained: must be a finished run with a pretraining of its own, got {directory}")
     names = ("data", "seeds", "over", "pretraining", "weights")
     theirs, ours = ({name: one.get(name) for name in names} for one in (found, wanted))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import jax
 import tyro
 
-from jaxclust import train
+from jaxclust import datasets, train
 from jaxclust.algorithms import METHODS, configured
 
 MOST_SEEDS = 1000
@@ -73,6 +73,13 @@ def parse(method: str, arguments: list[str]) -> tuple[Common, Any, Any]:
         description=METHODS[method].about,
     )
     return parsed, parsed.config, getattr(parsed, "pretraining", None)
+
+
+def check_out(common: Common) -> None:
+    """ValueError for an output folder among the images, whose pictures would be read as images the next time."""
+    data = Path(common.data).resolve()
+    if common.data not in datasets.NAMES and data.is_dir() and common.out.resolve().is_relative_to(data):
+        raise ValueError(f"out: must not be in the images' folder, {common.data}, got {common.out}")
 
 
 def origin(common: Common) -> dict[str, str]:

@@ -272,7 +272,19 @@ def read_results(directory: Path) -> list[dict[str, Any]]:
     """A finished run's rows; ValueError where they are damaged or of something else."""
     path = directory / "results.jsonl"
     found = read_rows(path)
-    wanted = {"method", "data", "preset", "seed", "n", "clusters", "failed", "failed_phase", "seconds", *SCORES}
+    wanted = {
+        "method",
+        "data",
+        "preset",
+        "seed",
+        "n",
+        "clusters",
+        "failed",
+        "failed_phase",
+        "seconds",
+        "compile_seconds",
+    }
+    wanted |= {"largest_cluster", *SCORES}
     missing = {name for row in found or [{}] for name in wanted - row.keys()}
     if missing:
         raise ValueError(f"rows: {path} must hold a row for each seed, lacks {', '.join(sorted(missing))}")
@@ -340,3 +352,12 @@ def summary(directory: Path) -> str:
             f"files: {directory}",
         ]
     )
+
+
+def conclude(directory: Path) -> None:
+    """Prints a finished run's ``summary``, and a warning on stderr for each seed that collapsed."""
+    print(summary(directory))
+    for row in read_results(directory):
+        if row["largest_cluster"] is not None and row["largest_cluster"] > COLLAPSED:
+            share = f"one cluster holds {100 * row['largest_cluster']:.0f} % of the images"
+            print(f"jaxclust: warning: seed {row['seed']} collapsed, {share}", file=sys.stderr)

@@ -53,7 +53,7 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
     results = common.out / "results.jsonl"
     if results.exists():
         print(f"{common.out} is finished already")
-        print(record.summary(common.out))
+        record.conclude(common.out)
         return 0
     with Bars() as bars:
         done, lost = streaming.fitted(
@@ -94,5 +94,5 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
         dataset = dataset._replace(images=read, labels=None if source.labels is None else source.labels[read])
     rows = record.rows(wanted, dataset, done, steps["cluster"])
     record.write_rows(results, [row | {"unreadable": len(lost)} for row in rows])
-    print(record.summary(common.out))
+    record.conclude(common.out)
     return 0

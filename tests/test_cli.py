@@ -218,8 +218,10 @@ def test_pretraining_must_be_another_runs_own(finished, data, tmp_path, capsys):
     )
     (tmp_path / "config.json").write_text(json.dumps(record.read_settings(finished)))
     (tmp_path / "results.jsonl").write_text("")
-    line = error(capsys, command(data, tmp_path / "x", f"--pretrained {tmp_path}"))
-    assert "pretrained: must be a finished run with a pretraining of its own" in line
+    for _ in range(2):
+        line = error(capsys, command(data, tmp_path / "x", f"--pretrained {tmp_path}"))
+        assert "pretrained: must be a finished run with a pretraining of its own" in line
+        (tmp_path / "checkpoint" / "pretrain").mkdir(parents=True, exist_ok=True)  # Without anything in it.
 
 
 def test_k_means_takes_no_steps(data, tmp_path, capsys):
@@ -285,6 +287,13 @@ def test_flags_that_cannot_work_are_refused(data, tmp_path, capsys, flags, messa
     out = tmp_path / "never"
     assert message in error(capsys, command(data, out, flags))
     assert not out.exists()
+
+
+def test_a_run_among_the_images_is_refused(tmp_path, capsys):
+    for out in (tmp_path, tmp_path / "runs" / "x"):
+        line = error(capsys, f"fit dcec --data {tmp_path} --out {out} --clusters 2".split())
+        assert f"out: must not be in the images' folder, {tmp_path}, got {out}" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_first_step_refuses_leaves_no_folder(data, tmp_path, capsys):

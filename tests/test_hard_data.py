@@ -72,6 +72,10 @@ def test_hard_images_end_with_labels_and_health(name, method, tmp_path, capsys):
         assert row["largest_cluster"] == round(sizes.max() / N, 4)
         collapsed = f"seed {row['seed']} collapsed, one cluster holds {100 * sizes.max() / N:.0f} % of the images"
         assert (collapsed in err) == (sizes.max() / N > 0.9)
+    assert cli.main(run(method, tmp_path / "x.npy", tmp_path / "run", "--clusters 2 --resume")) == 0
+    assert [line for line in capsys.readouterr().err.splitlines() if "collapsed" in line] == [
+        line for line in err.splitlines() if "collapsed" in line
+    ]
     with (tmp_path / "run" / "history.csv").open() as file:
         history = list(csv.DictReader(file))
     assert all(np.isfinite(float(row["loss"])) for row in history if row["loss"])
@@ -79,6 +83,15 @@ def test_hard_images_end_with_labels_and_health(name, method, tmp_path, capsys):
         assert all(row["largest_cluster"] > 0.9 for row in rows)
     if (name, method) == ("outlier", "kmeans"):
         assert all(sorted(np.bincount(mine)) == [1, N - 1] for mine in labels)
+
+
+def test_a_stream_that_collapses_says_so(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", equal_but_one())
+    flags = "--stream --clusters 2 --seeds 1 --preset random --epochs 1 --batch 32"
+    assert cli.main(f"fit ccnn --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} {flags}".split()) == 0
+    (row,) = record.read_rows(tmp_path / "run" / "results.jsonl")
+    assert row["largest_cluster"] > 0.9
+    assert "jaxclust: warning: seed 0 collapsed, one cluster holds " in capsys.readouterr().err
 
 
 def test_equal_images_cannot_be_parted(tmp_path, capsys):
