@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jaxclust import record
+from runs import SETTINGS
 
 
 def row(seed, acc, method="dcec", failed=None):
@@ -65,3 +66,13 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         record.write_rows(path, [{"a": 2}])
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"a": 1}]
+
+
+def test_a_run_goes_on_from_copies_elsewhere(tmp_path):
+    """Where its inputs were is kept and compared with nothing, also of runs that do not say it."""
+    record.open_run(tmp_path / "run", SETTINGS, False, False)
+    for path in ("a.npz", "elsewhere/a.npz"):
+        record.open_run(tmp_path / "run", SETTINGS, True, False, {"data": path})
+        assert record.read_settings(tmp_path / "run") == SETTINGS | {"origin": {"data": path}}
+    with pytest.raises(ValueError, match="differs in method"):
+        record.open_run(tmp_path / "run", SETTINGS | {"method": "dec"}, True, False, {"data": path})
