@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jaxclust import record
+from runs import SETTINGS
 
 
 def row(seed, acc, method="dcec", failed=None):
@@ -92,3 +93,13 @@ def test_settings_of_the_wrong_kind(tmp_path, name, value):
         return
     with pytest.raises(ValueError, match="config.json must be a run's settings, got something else"):
         record.read_settings(tmp_path)
+
+
+def test_a_run_goes_on_from_copies_elsewhere(tmp_path):
+    """Where its inputs were is kept and compared with nothing, also of runs that do not say it."""
+    record.open_run(tmp_path / "run", SETTINGS, False, False)
+    for path in ("a.npz", "elsewhere/a.npz"):
+        record.open_run(tmp_path / "run", SETTINGS, True, False, {"data": path})
+        assert record.read_settings(tmp_path / "run") == SETTINGS | {"origin": {"data": path}}
+    with pytest.raises(ValueError, match="differs in method"):
+        record.open_run(tmp_path / "run", SETTINGS | {"method": "dec"}, True, False, {"data": path})
