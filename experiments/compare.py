@@ -106,7 +106,12 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(METHODS), help=f"by comma, {BASELINE} always too (default: all)")
     parser.add_argument("--folder", type=Path, default=Path("runs/compare"), help="of runs (default: %(default)s)")
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
-    parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="of the tables")
+    parser.add_argument(
+        "--format",
+        default="text",
+        choices=tuple(tables.FORMATS),
+        help="of the tables, a document for each data set and one of the ranks",
+    )
     parser.add_argument("--table", action="store_true", help="only print the table")
     parser.add_argument("--page", type=Path, help="write a report for each data set into this folder, too")
     options = parser.parse_args()
