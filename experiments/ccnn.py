@@ -221,7 +221,7 @@ def run(options: argparse.Namespace) -> None:
         wanted = record_of(sets[data], variant, start, options.over)
         if common.finished(RESULTS, wanted, data=data, variant=variant, start=start):
             continue
-        # Variants of one network share it.
+        # Variants of one network begin with the same pretraining, which the first of them has made.
         first = (data, start, settings(variant, start, sets[data].classes)[0].network)
         for flags in ([],) if first in pretrained else (["--pretrain"], []):
             left = deadline - time.monotonic()

@@ -2,7 +2,8 @@
 
 For each run of a labelled set: the rank correlation over its seeds of agreement, silhouette and final loss with ACC,
 and the ACC of the seed that each would pick beside the mean of all seeds, which a blind choice has. RUN is as in
-``jaxclust report``; an embedding, and so a silhouette, needs the run's checkpoint.
+``jaxclust report``, so a folder that ``jaxclust fit`` or ``experiments.compare`` wrote; an embedding, and so a
+silhouette, needs the run's checkpoint.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 
 import numpy as np
 
+from experiments import common
 from jaxclust import datasets, report, selection
 from jaxclust.compare import cells
 
@@ -63,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    common.command(main)

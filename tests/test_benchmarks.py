@@ -1,9 +1,11 @@
 """The benchmarks' settings; what takes time is in the benchmarks themselves."""
 
+import numpy as np
 import pytest
 
-from benchmarks import peers
-from jaxclust import fit
+from benchmarks import coverage, peers, seeds, step, stream
+from jaxclust import datasets, fit
+from jaxclust.algorithms import dcec
 
 
 @pytest.mark.parametrize("name", peers.PEERS)
@@ -20,3 +22,50 @@ def test_every_peer_pretrains_and_clusters_for_the_same_epochs(name):
 
 def test_a_peers_settings_are_those_of_one_program():
     assert peers.settings("dcn", 1797)[0].algorithm is peers.settings("dcn", 1797)[0].algorithm
+
+
+def test_the_steps_numbers_are_dcecs():
+    config = dcec.Config()
+    assert (config.batch, config.clusters, config.gamma) == (step.BATCH, step.CLUSTERS, step.GAMMA)
+    assert (config.optimizer, config.learning_rate) == ("adam", step.RATE)
+
+
+def test_many_seeds_are_measured_for_a_fixed_number_of_steps(monkeypatch):
+    given = []
+
+    def run(method, config, pretraining, images, seeds, over):
+        given.append((fit.build(method, config, images.shape[1:]), config, pretraining.epochs, seeds, over))
+        return fit.Fit({"cluster": fit.Phase(None, {}, 2.0, 1.0, True)}, True, None, [])
+
+    monkeypatch.setattr(seeds.fit, "fit", run)
+    assert seeds.measure((0, 1), "vmap") == (2.0, 1.0)
+    ((_, config, epochs, *rest),) = given
+    assert (config.max_steps, config.tolerance, epochs, rest) == (140, 0.0, 5, [(0, 1), "vmap"])
+
+
+@pytest.mark.parametrize("name", coverage.shapes())
+def test_coverage_is_measured_for_every_shape(monkeypatch, name):
+    monkeypatch.setattr(coverage, "TRIALS", 40)
+    monkeypatch.setattr(coverage, "RESAMPLES", 99)
+    draw, mean, sd = coverage.shapes()[name]
+    scores = draw(np.random.default_rng(0), (4_000, 50))
+    assert scores.mean() == pytest.approx(mean, abs=0.05)
+    assert scores.std() == pytest.approx(sd, rel=0.05)
+    rows = coverage.measure(name, 5)
+    assert [row["interval"] for row in rows] == ["t", "bootstrap-t", "percentile"]
+    assert all(0 <= row["coverage"] <= 1 and row["trials"] == 40 for row in rows)
+
+
+def test_streamed_images_are_moved_ones(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(1, 256, (4, 28, 28, 1), dtype=np.uint8)
+    monkeypatch.setattr(stream.datasets, "load", lambda name: datasets.Dataset(name, images, None))
+    stream.moved(tmp_path / "moved.npy", 10)
+    made = np.load(tmp_path / "moved.npy")
+    assert (made.shape, made.dtype) == ((10, 28, 28), np.uint8)
+    for number, image in enumerate(made):
+        # What is not black is a part of the image, as large as what the move left in sight.
+        rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+        assert min(len(rows), len(columns)) >= 28 - stream.SHIFT
+        seen, whole = image[np.ix_(rows, columns)], images[number % 4, ..., 0]
+        down, right = (0 if line[0] else 28 - len(line) for line in (rows, columns))
+        np.testing.assert_array_equal(seen, whole[down : down + len(rows), right : right + len(columns)])

@@ -5,11 +5,13 @@ import itertools
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from experiments import ccnn, common, dbc
-from jaxclust import record
-from jaxclust.algorithms import METHODS
+from experiments import ccnn, common, dbc, dbc_curves, dbc_figures, selection
+from jaxclust import datasets, fit, record, report
+from jaxclust.algorithms import METHODS, configured
+from jaxclust.compare.cells import Cell
 
 
 def test_methods_that_pretrain_otherwise_do_not_share_it():
@@ -85,3 +87,95 @@ def test_dbcs_tables_have_a_number_for_methods_they_run():
     assert published == set(dbc.METHODS)
     # Table 3, on the pixels.
     assert dbc.PAPER["mnist"]["dcn"] == (0.58, 0.63)
+
+
+@pytest.mark.parametrize("data", dbc.SEEDS)
+def test_every_cell_of_dbc_has_a_network_for_its_images(data):
+    classes = datasets.SETS[data].classes
+    for name in dbc.METHODS:
+        config, pretraining = configured(name, clusters=classes)
+        assert (config.clusters, pretraining is None) == (classes, name == "kmeans")
+        fit.build(METHODS[name], config, datasets.SETS[data].shape)
+
+
+def test_no_two_variants_of_dbcs_curves_are_alike(digits):
+    found = [dbc_curves.settings(digits, variant) for variant in dbc_curves.VARIANTS]
+    assert len(set(found)) == len(found)
+    assert {name for panel in dbc_figures.PANELS.values() for name in panel} <= dbc_curves.VARIANTS.keys()
+
+
+@pytest.mark.parametrize("data", ccnn.SEEDS)
+def test_every_cell_of_ccnn_has_a_network_for_its_images(data):
+    named = datasets.SETS.get(data, datasets.SETS["mnist"])
+    for variant, start in itertools.product(ccnn.VARIANTS, ccnn.STARTS):
+        method, config, pretraining = ccnn.settings(variant, start, named.classes)
+        assert config.clusters == named.classes
+        assert (pretraining.epochs == 0) == (start != "reconstruction")
+        fit.build(method, config, named.shape)
+
+
+def test_cells_run_once_and_print_their_table(tmp_path, monkeypatch, digits, few_digits):
+    few = digits._replace(images=few_digits[0], labels=few_digits[1])
+    monkeypatch.setattr(common.datasets, "load", lambda name: few)
+    monkeypatch.setattr(dbc, "RESULTS", tmp_path / "rows.jsonl")
+    wanted = options(methods="kmeans", folder=tmp_path / "runs")
+    for _ in range(2):
+        common.run_cells(dbc.RESULTS, {"digits": range(2)}, wanted)
+    rows = common.rows(dbc.RESULTS)
+    assert [(row["method"], row["seed"], row["n"]) for row in rows] == [("kmeans", 0, 300), ("kmeans", 1, 300)]
+    assert dbc.tables().splitlines()[1].startswith("digits  kmeans  2 ")
+    with pytest.raises(ValueError, match="rows: .* has digits, kmeans with other settings"):
+        common.run_cells(dbc.RESULTS, {"digits": range(3)}, wanted)
+
+
+def test_dbcs_curves_are_summed_up_and_drawn(tmp_path, monkeypatch):
+    rows = [
+        {"data": "digits", "variant": name, "seed": seed, "epochs": 2 + seed}
+        | {curve: [0.1 * epoch for epoch in range(2 + seed)] for curve in ("acc", "nmi_max", "polarised")}
+        for name in dbc_curves.VARIANTS
+        for seed in range(2)
+    ]
+    monkeypatch.setattr(dbc_curves.common, "rows", lambda path: rows)
+    lines = dbc_curves.summary("digits").splitlines()
+    assert [line.split("  ")[0] for line in lines[1::3]] == list(dbc_curves.VARIANTS)
+    np.testing.assert_allclose(dbc_curves.band(rows[:2], "acc"), [[0, 0.1, 0.1], [0, 0.1, 0.2]])
+    dbc_figures.curves(tmp_path / "curves.png", "digits")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    del rows[:2]
+    with pytest.raises(ValueError, match="figures: needs the rows of 'paper' on digits; --curves digits makes them"):
+        dbc_figures.curves(tmp_path / "none.png", "digits")
+
+
+def test_wrong_images_are_those_of_another_class_than_their_clusters(tmp_path, monkeypatch):
+    images = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1) * np.ones((1, 2, 2, 1), np.uint8)
+    few = datasets.Dataset("six", images, np.array([0, 0, 0, 1, 1, 1], np.int32))
+    given, sure = np.array([1, 1, 0, 0, 0, 1]), np.array([0.9, 0.9, 0.7, 0.9, 0.9, 0.55])
+    scores = np.where(given[:, None] == np.arange(2), sure[:, None], 1 - sure[:, None])
+    drawn = []
+    figure = dbc_figures.Figure.savefig
+    monkeypatch.setattr(
+        dbc_figures.Figure, "savefig", lambda self, *a, **k: drawn.append(self) or figure(self, *a, **k)
+    )
+    dbc_figures.wrong(tmp_path / "wrong.png", few, {3: {"scores": scores, "labels": given}})
+    # The last is wrong too, with a score below .6.
+    shown = [axes.images[0].get_array()[0, 0] for axes in drawn[0].axes if axes.images]
+    assert shown == [2]
+
+
+def test_selection_says_what_each_measure_would_have_picked():
+    rows = {seed: {"acc": acc} for seed, acc in enumerate((0.5, 0.9, 0.7))}
+    look = report.Look(Cell("digits", "dcec", rows, (), (), None), [], [0, 1, 2], np.zeros((3, 4), np.int32), {}, [])
+    agreement = np.array([[1.0, 0.1, 0.1], [0.1, 1.0, 0.8], [0.1, 0.8, 1.0]])
+    look = look._replace(agreement=agreement, losses=[1.0, 2.0, 3.0], consensus=(None, None, {"acc": 0.8}))
+    row = selection.measure(look)
+    assert (row["mean"], row["best"], row["consensus"]) == (0.7, 0.9, 0.8)
+    assert (row["agreement: pick"], row["lower loss: pick"], row["lower loss: correlation"]) == (0.9, 0.5, -0.5)
+    assert row["silhouette: pick"] is row["silhouette: correlation"] is None
+    assert selection.measure(look._replace(seeds=[0, 1])) is None
+
+
+@pytest.mark.parametrize("path", sorted(Path(common.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_what_cannot_be_done_is_one_line(path):
+    source = path.read_text()
+    if "def main(" in source:
+        assert source.endswith('if __name__ == "__main__":\n    common.command(main)\n')
