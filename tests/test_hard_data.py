@@ -87,8 +87,8 @@ def test_hard_images_end_with_labels_and_health(name, method, tmp_path, capsys):
 
 def test_a_stream_that_collapses_says_so(tmp_path, capsys):
     np.save(tmp_path / "x.npy", equal_but_one())
-    flags = "--stream --clusters 2 --seeds 1 --preset random --epochs 1 --batch 32"
-    assert cli.main(f"fit ccnn --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} {flags}".split()) == 0
+    flags = "--stream --clusters 2 --seeds 1 --preset random --epochs 1"
+    assert cli.main(f"fit ccnn-ii --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} {flags}".split()) == 0
     (row,) = record.read_rows(tmp_path / "run" / "results.jsonl")
     assert row["largest_cluster"] > 0.9
     assert "jaxclust: warning: seed 0 collapsed, one cluster holds " in capsys.readouterr().err

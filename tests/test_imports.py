@@ -18,6 +18,7 @@ LAYERS = {
     **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
     **dict.fromkeys(("sources", "streaming", "transfer", "weights"), 4),
     **dict.fromkeys(("auto", "cli", "flags", "progress", "stream", "sweep"), 5),
+    "__main__": 6,
 }
 ASIDE = {"metrics", "selection", "stats"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
