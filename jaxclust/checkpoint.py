@@ -122,9 +122,9 @@ def _digest(arrays: dict[str, dict[str, Any]]) -> str:
     found = hashlib.sha256()
     for group in sorted(arrays):
         for name in sorted(arrays[group]):
-            leaf = np.ascontiguousarray(arrays[group][name])
+            leaf = np.asarray(arrays[group][name])
             found.update(f"{group} {name} {leaf.dtype} {leaf.shape} ".encode())
-            found.update(leaf.data)
+            found.update(leaf.tobytes())  # bfloat16 is no buffer.
     return found.hexdigest()
 
 

@@ -117,7 +117,6 @@ def _fit(name: str, arguments: list[str]) -> int:
     seeds = flags.seeds(common.seeds)
     if common.max_seconds is not None and not common.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {common.max_seconds}")
-    flags.check_out(common)
     given = {argument.split("=")[0] for argument in arguments}
     if common.stream:
         from jaxclust import stream

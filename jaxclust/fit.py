@@ -337,11 +337,11 @@ def run_phase(
     ``blocks`` gives the images of each window from the given one on, where they are read block by block; ``images`` are
     then the first block.
     """
+    if progress:
+        progress(name, None)
     clock, compiled = time.perf_counter(), compiling.seconds()
     spent = {"seconds": 0.0, "compile_seconds": 0.0}
     found = None
-    if progress:
-        progress(name, None)
     if place is not None and place.is_dir():
         begin = functools.partial(train.start, algorithm, config, network, "map")
         found = checkpoint.restore(place, about, jax.eval_shape(begin, (keys, variables), images))

@@ -72,13 +72,19 @@ def parse(method: str, arguments: list[str]) -> tuple[Common, Any, Any]:
         prog=f"jaxclust fit {method}",
         description=METHODS[method].about,
     )
+    _check_out(parsed)
     return parsed, parsed.config, getattr(parsed, "pretraining", None)
 
 
-def check_out(common: Common) -> None:
-    """ValueError for an output folder among the images, whose pictures would be read as images the next time."""
+def _check_out(common: Common) -> None:
+    """ValueError for a new output folder among the images: its pictures would be read as images the next time."""
     data = Path(common.data).resolve()
-    if common.data not in datasets.NAMES and data.is_dir() and common.out.resolve().is_relative_to(data):
+    if (
+        not common.resume
+        and common.data not in datasets.NAMES
+        and data.is_dir()
+        and common.out.resolve().is_relative_to(data)
+    ):
         raise ValueError(f"out: must not be in the images' folder, {common.data}, got {common.out}")
 
 

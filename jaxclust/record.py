@@ -111,7 +111,7 @@ def _delete(directory: Path, method: str) -> None:
             folder.unlink()
             continue
         for path in [path for pattern in patterns for path in folder.glob(pattern)]:
-            if not path.is_dir():
+            if path.is_symlink() or not path.is_dir():
                 path.unlink()
             elif folder.name == "checkpoint":
                 shutil.rmtree(path)

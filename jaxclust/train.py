@@ -130,6 +130,9 @@ def train(
         before, compiled, clock = np.asarray(runs.window), compiling.seconds(), time.perf_counter()
         runs, infos = chunk(algorithm, config, network, over, runs, images, jnp.int32(windows))
         columns = _columns(infos, before, np.asarray(runs.window))
+        if history and history.keys() != columns.keys():
+            differing = ", ".join(sorted(history.keys() ^ columns.keys()))
+            raise ValueError(f"history: must have this version's columns to go on, differs in {differing}")
         history = {
             name: np.concatenate([history[name], columns[name]]) if history else columns[name] for name in columns
         }

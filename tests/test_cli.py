@@ -293,6 +293,9 @@ def test_a_run_among_the_images_is_refused(tmp_path, capsys):
     for out in (tmp_path, tmp_path / "runs" / "x"):
         line = error(capsys, f"fit dcec --data {tmp_path} --out {out} --clusters 2".split())
         assert f"out: must not be in the images' folder, {tmp_path}, got {out}" in line
+    many = f"fit --methods kmeans --data {tmp_path} --out {tmp_path / 'runs'} --clusters 2".split()
+    for line in (many, f"fit dcec --data {tmp_path} --out {tmp_path / 'runs'} --clusters auto".split()):
+        assert "out: must not be in the images' folder" in error(capsys, line)
     assert list(tmp_path.iterdir()) == []
 
 

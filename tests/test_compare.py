@@ -176,11 +176,42 @@ def test_ranks_with_failed_seeds_show_the_worst_case(tmp_path, capsys):
     assert ["A", "B", "corrected", "p", "failures", "as", "chance"] in lines
 
 
+def test_ranks_name_a_method_that_failed_throughout(tmp_path, capsys):
+    runs = [
+        make(
+            tmp_path / f"{method}{number}", method, scores if number or method != "c" else [None] * 8, data=f"d{number}"
+        )
+        for number in range(3)
+        for method, scores in (("a", GOOD), ("b", BAD), ("c", GOOD))
+    ]
+    found = compare(capsys, *runs)
+    assert found["ranks"]["methods"] == ["a", "b"]
+    assert "ranks leave out, as without a score on some data set: c" in found["notes"]
+
+
 def test_the_seeds_that_two_methods_share_are_paired_and_the_rest_named(tmp_path, capsys):
     found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD[:7]))
     (pair,) = found["data"][0]["pairs"]
     assert (pair["test"], pair["n"], pair["p"]) == ("paired permutation", [7, 7], 2 / 2**7)
-    assert "dcec and idec on usps: tested on the 7 seeds that they share, of 8 and 7" in found["notes"]
+    said = "dcec and idec on usps: difference and test are of the 7 sound seeds that they share, of 8 and 7"
+    assert said in found["notes"]
+
+
+def test_a_few_shared_seeds_among_others_are_not_paired(tmp_path, capsys):
+    other = {6: BAD[6], 7: BAD[7]} | {seed + 100: acc for seed, acc in enumerate(BAD[:6])}
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", other))
+    (pair,) = found["data"][0]["pairs"]
+    assert (pair["test"], pair["n"], pair["verdict"]) == ("unpaired", [8, 8], "dcec beats idec")
+
+
+def test_no_claim_against_the_means_of_all_seeds(tmp_path, capsys):
+    """On the seeds that both have the second is better, on its own seeds far worse."""
+    lost = dict(enumerate([acc - 0.02 for acc in GOOD]))
+    others = dict(enumerate(GOOD)) | dict.fromkeys(range(8, 14), 0.1)
+    found = compare(capsys, make(tmp_path / "a", "dcec", others), make(tmp_path / "b", "idec", lost))
+    (pair,) = found["data"][0]["pairs"]
+    assert pair["difference"] == pytest.approx(0.02)
+    assert pair["verdict"] == "not claimed: it hangs on seeds that only one has"
 
 
 def test_runs_of_one_method_with_other_weights_need_names(tmp_path, capsys):

@@ -103,3 +103,15 @@ def test_a_run_goes_on_from_copies_elsewhere(tmp_path):
         assert record.read_settings(tmp_path / "run") == SETTINGS | {"origin": {"data": path}}
     with pytest.raises(ValueError, match="differs in method"):
         record.open_run(tmp_path / "run", SETTINGS | {"method": "dec"}, True, False, {"data": path})
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "checkpoint/pretrain", "figures", "labels.npy"])
+def test_overwrite_removes_a_link_and_leaves_what_it_leads_to(tmp_path, name):
+    run, place = tmp_path / "run", tmp_path / "elsewhere" / "pretrain" / "1"
+    record.open_run(run, SETTINGS, False, False)
+    place.mkdir(parents=True)
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).symlink_to(tmp_path / "elsewhere")
+    record.open_run(run, SETTINGS, False, True)
+    assert not (run / name).is_symlink()
+    assert place.is_dir()

@@ -61,6 +61,13 @@ def test_chunking_changes_nothing(whole, few_digits, over, lengths):
         np.testing.assert_array_equal(history[name][order[0]], whole[over].history[name][order[1]])
 
 
+def test_a_history_of_other_columns_is_refused(few_digits):
+    part = run(few_digits[0], over="map", windows_per_chunk=1, callbacks=[lambda event: True])
+    older = {name: column for name, column in part.history.items() if name != "changed"}
+    with pytest.raises(ValueError, match="history: must have this version's columns to go on, differs in changed"):
+        run(few_digits[0], over="map", windows_per_chunk=1, runs=part.runs, history=older)
+
+
 def test_adaptive_chunks_change_nothing(whole, few_digits):
     adaptive = run(few_digits[0], over="vmap")
     chex.assert_trees_all_equal(plain(adaptive.runs), plain(whole["vmap"].runs))

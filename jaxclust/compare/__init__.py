@@ -126,6 +126,9 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
         for one in family:
             one["family"] = len(pairs)
     notes += [note for one in data for note in _data_notes(one)] + list(dict.fromkeys(hints))
+    ranks = _ranks(data, options)
+    if ranks and ranks["left_out"]:
+        notes.append(f"ranks leave out, as without a score on some data set: {', '.join(ranks['left_out'])}")
     return {
         "metric": options.metric,
         "alpha": options.alpha,
@@ -135,7 +138,7 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
         "baseline": options.baseline,
         "family": options.family,
         "data": data,
-        "ranks": _ranks(data, options),
+        "ranks": ranks,
         "notes": notes,
     }
 
@@ -213,6 +216,7 @@ def _pair(one: Cell, other: Cell, options: Options) -> dict[str, Any]:
     scores = [_scores(cell, options.metric) for cell in (one, other)]
     a, b, kind = _sides(scores, one, other, options.test)
     row: dict[str, Any] = {"a": one.method, "b": other.method, "test": kind, "n": [len(a), len(b)]}
+    everything = [[score for score in side.values() if score is not None] for side in scores]
     names = ("difference", "low", "high", "superiority", "superiority_low", "superiority_high")
     names += ("p", "p_holm", "p_worst", "p_worst_holm", "smallest_p", "smallest_holm", "seeds_needed", "hint")
     row |= dict.fromkeys(names) | {"verdict": "not tested"}
@@ -231,7 +235,7 @@ def _pair(one: Cell, other: Cell, options: Options) -> dict[str, Any]:
         a_worst, b_worst, _ = _sides(worst, one, other, options.test)
         row["p_worst"] = _test(kind)(a_worst, b_worst)
         row["difference_worst"] = float(np.mean(a_worst) - np.mean(b_worst))
-    row["scores"] = [a, b]
+    row["scores"], row["everything"] = [a, b], everything
     return row
 
 
@@ -246,7 +250,8 @@ def _sides(scores: list[dict[int, Any]], one: Cell, other: Cell, test: str) -> t
         n = max(len(a), len(b))
         a, b = (side * n if cell.constant else side for side, cell in ((a, one), (b, other)))
         return a, b, pairs if n > 1 else "none"
-    if len(scores[0].keys() & scores[1].keys()) > 1 and test != "unpaired":
+    # A few shared seeds among many others are not worth leaving those out for.
+    if 2 * len(scores[0].keys() & scores[1].keys()) > max(map(len, scores)) and test != "unpaired":
         both = [seed for seed in scores[0] if scores[0][seed] is not None and scores[1].get(seed) is not None]
         if len(both) > 1:
             return *([side[seed] for seed in both] for side in scores), pairs
@@ -268,16 +273,18 @@ def _correct(pairs: list[dict[str, Any]], options: Options) -> None:
         for pair, p in zip(pairs, comparisons.holm([pair[name] for pair in pairs]), strict=True):
             pair[corrected] = float(p)
     for pair in pairs:
-        a, b = pair.pop("scores")
+        (a, b), everything = pair.pop("scores"), pair.pop("everything")
         worst = pair.setdefault("difference_worst", pair["difference"])
         winner, loser = (pair["a"], pair["b"]) if pair["difference"] > 0 else (pair["b"], pair["a"])
         if pair["smallest_holm"] > options.alpha:
             pair["verdict"] = "cannot be shown"
-            pair["hint"] = _hint(pair, len(pairs), options)
+            pair["hint"] = _hint(pair, [len(side) for side in everything], len(pairs), options)
         elif pair["p_holm"] > options.alpha:
             pair["verdict"] = "not shown"
         elif pair["p_worst_holm"] > options.alpha or worst * pair["difference"] <= 0:
             pair["verdict"] = "not claimed: it hangs on failed seeds"
+        elif (np.mean(everything[0]) - np.mean(everything[1])) * pair["difference"] <= 0:
+            pair["verdict"] = "not claimed: it hangs on seeds that only one has"
         else:
             pair["verdict"] = f"{winner} beats {loser}"
         paired = pair["test"] != "unpaired"
@@ -285,7 +292,7 @@ def _correct(pairs: list[dict[str, Any]], options: Options) -> None:
         pair["seeds_needed"] = list(comparisons.seeds_needed(a, b, options.difference, paired, alpha=alpha))
 
 
-def _hint(pair: dict[str, Any], family: int, options: Options) -> str:
+def _hint(pair: dict[str, Any], counts: list[int], family: int, options: Options) -> str:
     paired = pair["test"] != "unpaired"
     count = 2
     while comparisons.smallest_p(count, None if paired else count) * family > options.alpha and count < 30:
@@ -293,7 +300,7 @@ def _hint(pair: dict[str, Any], family: int, options: Options) -> str:
     kind = f"{count} shared seeds" if paired else f"{count} seeds a method"
     text = f"a family of {family} needs at least {kind} for any p below {options.alpha:g} after correction"
     if paired and options.test != "unpaired":
-        least = comparisons.smallest_p(*pair["n"]) * family
+        least = comparisons.smallest_p(*counts) * family
         if least <= options.alpha:
             text += f"; --test unpaired, which does not use the pairs, can reach {least:.2g} with these"
     return text
@@ -315,8 +322,8 @@ def _data_notes(data: dict[str, Any]) -> list[str]:
     for pair in data["pairs"]:
         a, b = (seeds.get(pair[side], set()) for side in "ab")
         if a and b and a != b and pair["test"] not in ("unpaired", "none"):
-            counts = f"{len(a & b)} seeds that they share, of {len(a)} and {len(b)}"
-            notes.append(f"{pair['a']} and {pair['b']} on {data['name']}: tested on the {counts}")
+            counts = f"{pair['n'][0]} sound seeds that they share, of {len(a)} and {len(b)}"
+            notes.append(f"{pair['a']} and {pair['b']} on {data['name']}: difference and test are of the {counts}")
     clusters = {row["method"]: row["clusters"] for row in data["methods"]}
     if len(set(clusters.values())) > 1:
         each = ", ".join(f"{method} {count}" for method, count in clusters.items())
