@@ -164,7 +164,8 @@ def test_wrong_images_are_those_of_another_class_than_their_clusters(tmp_path, m
 
 def test_selection_says_what_each_measure_would_have_picked():
     rows = {seed: {"acc": acc} for seed, acc in enumerate((0.5, 0.9, 0.7))}
-    look = report.Look(Cell("digits", "dcec", rows, (), (), None), [], [0, 1, 2], np.zeros((3, 4), np.int32), {}, [])
+    cell, labels = Cell("digits", "dcec", rows, (), (), None), np.zeros((3, 4), np.int32)
+    look = report.Look(cell, [], [0, 1, 2], labels, np.arange(4), {}, [])
     agreement = np.array([[1.0, 0.1, 0.1], [0.1, 1.0, 0.8], [0.1, 0.8, 1.0]])
     look = look._replace(agreement=agreement, losses=[1.0, 2.0, 3.0], consensus=(None, None, {"acc": 0.8}))
     row = selection.measure(look)
