@@ -272,19 +272,8 @@ def read_results(directory: Path) -> list[dict[str, Any]]:
     """A finished run's rows; ValueError where they are damaged or of something else."""
     path = directory / "results.jsonl"
     found = read_rows(path)
-    wanted = {
-        "method",
-        "data",
-        "preset",
-        "seed",
-        "n",
-        "clusters",
-        "failed",
-        "failed_phase",
-        "seconds",
-        "compile_seconds",
-    }
-    wanted |= {"largest_cluster", *SCORES}
+    wanted = {"method", "data", "preset", "seed", "n", "clusters", "largest_cluster", "failed", "failed_phase", *SCORES}
+    wanted |= {"seconds", "compile_seconds"}
     missing = {name for row in found or [{}] for name in wanted - row.keys()}
     if missing:
         raise ValueError(f"rows: {path} must hold a row for each seed, lacks {', '.join(sorted(missing))}")

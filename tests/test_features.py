@@ -62,7 +62,7 @@ def test_files_that_do_not_fit_are_refused(dataset, tmp_path):
 
     np.save(tmp_path / "short.npy", np.eye(39))
     refused("features: must have a row for each of the 40 images, got 39 in .*short.npy", tmp_path / "short.npy")
-    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    np.save(tmp_path / "objects.npy", np.array([{}], object))
     refused("features: .*objects.npy must be a readable .npy file of plain numbers", tmp_path / "objects.npy")
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     refused("features: .*broken.npy must be a readable .npy file", tmp_path / "broken.npy")
@@ -100,7 +100,7 @@ def test_the_cache_is_by_content_and_never_unpickled(dataset, tmp_path, monkeypa
     for content in (b"", path.read_bytes()[:100]):
         path.write_bytes(content)
         np.testing.assert_array_equal(features.cached(dataset.images), first)
-    np.save(path, np.array([{}] * 40, object), allow_pickle=True)
+    np.save(path, np.array([{}] * 40, object))
     np.testing.assert_array_equal(features.cached(dataset.images), first)
     assert len(calls) == 5
     # Nowhere to write: nothing is kept, and nothing fails.

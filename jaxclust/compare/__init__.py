@@ -216,7 +216,7 @@ def _pair(one: Cell, other: Cell, options: Options) -> dict[str, Any]:
     scores = [_scores(cell, options.metric) for cell in (one, other)]
     a, b, kind = _sides(scores, one, other, options.test)
     row: dict[str, Any] = {"a": one.method, "b": other.method, "test": kind, "n": [len(a), len(b)]}
-    everything = [[score for score in side.values() if score is not None] for side in scores]
+    everything = _sound(scores)
     names = ("difference", "low", "high", "superiority", "superiority_low", "superiority_high")
     names += ("p", "p_holm", "p_worst", "p_worst_holm", "smallest_p", "smallest_holm", "seeds_needed", "hint")
     row |= dict.fromkeys(names) | {"verdict": "not tested"}
@@ -239,9 +239,14 @@ def _pair(one: Cell, other: Cell, options: Options) -> dict[str, Any]:
     return row
 
 
+def _sound(scores: list[dict[int, Any]]) -> list[list[float]]:
+    """Of each side the seeds that did not fail."""
+    return [[score for score in side.values() if score is not None] for side in scores]
+
+
 def _sides(scores: list[dict[int, Any]], one: Cell, other: Cell, test: str) -> tuple[list[float], list[float], str]:
     """The scores to test, and how: pairs of shared seeds, or one constant set against the other's seeds."""
-    a, b = ([score for score in side.values() if score is not None] for side in scores)
+    a, b = _sound(scores)
     if not a or not b or (one.constant and other.constant):
         return a, b, "none"
     pairs = "wilcoxon" if test == "wilcoxon" else "paired permutation"

@@ -166,10 +166,12 @@ def as_csv(comparison: dict[str, Any]) -> str:
             writer.writerows(["pairs", data["name"], row["a"], row["b"], *line] for line in _flat(row, ("a", "b")))
     ranks = comparison["ranks"]
     if ranks:
-        for method, rank in zip(ranks["methods"], ranks["ranks"], strict=True):
-            writer.writerow(["ranks", "", method, "", "mean rank", rank])
-        for method, rank in zip(ranks["methods"], ranks["ranks_worst"] or [], strict=False):
-            writer.writerow(["ranks", "", method, "", "mean rank, failures as chance", rank])
+        columns = {"mean rank": ranks["ranks"], "mean rank, failures as chance": ranks["ranks_worst"]}
+        for name, column in columns.items():
+            if column is not None:
+                writer.writerows(
+                    ["ranks", "", method, "", name, rank] for method, rank in zip(ranks["methods"], column, strict=True)
+                )
         for pair in ranks["pairs"]:
             for name in ("p", "p_worst"):
                 writer.writerow(["ranks", "", pair["a"], pair["b"], f"{name}_corrected", pair[name]])

@@ -1,0 +1,190 @@
+"""``jaxclust compare``: the runs it reads and refuses, and the command that repeats one."""
+
+import contextlib
+import dataclasses
+import json
+import shlex
+import typing
+
+import numpy as np
+import pytest
+
+from jaxclust import datasets, flags, record
+from jaxclust.algorithms import METHODS, configured
+from jaxclust.compare import cells
+from runs import BAD, GOOD, SETTINGS, compare, error, make, rows
+
+
+def test_runs_of_one_method_with_other_weights_need_names(tmp_path, capsys):
+    one, other = (
+        make(tmp_path / name, "ccnn", dict(list(enumerate(GOOD))[half]))
+        for name, half in (("a", slice(4)), ("b", slice(4, 8)))
+    )
+    path = other / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights": "abc"}))
+    assert "ccnn on usps must have one setting, differs in weights (None -> 'abc')" in error(capsys, one, other)
+
+
+def test_seeds_of_several_runs_are_joined(tmp_path, capsys):
+    first = make(tmp_path / "a", "dcec", dict(enumerate(GOOD[:4])))
+    second = make(tmp_path / "b", "dcec", {0: GOOD[0]} | dict(enumerate(GOOD[4:], 4)))
+    found = compare(capsys, first, second)
+    assert list(found["data"][0]["methods"][0]["seeds"].values()) == GOOD
+    assert found["notes"] == ["seed 0 of dcec on usps is there twice, with the same scores, and counts once"]
+
+
+def test_settings_of_one_method_need_names(tmp_path, capsys):
+    one, other = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "dcec", BAD, gamma=0.5)
+    message = error(capsys, one, other)
+    assert "dcec on usps must have one setting, differs in config.gamma (0.1 -> 0.5)" in message
+    found = compare(capsys, one, f"strong={other}")
+    assert [row["method"] for row in found["data"][0]["methods"]] == ["dcec", "strong"]
+
+
+def test_a_seed_with_two_scores_is_refused(tmp_path, capsys):
+    message = error(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "dcec", {0: 0.5}))
+    assert "seed 0 of dcec on usps must have one score, got two" in message
+
+
+def test_runs_of_other_images_are_refused(tmp_path, capsys):
+    message = error(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD, n=90))
+    assert "usps must be the same images and labels in all runs, differs in shape ([100, 8, 8, 1] ->" in message
+
+
+def test_unlabelled_runs_are_refused(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    found = [row | dict.fromkeys(record.SCORES) for row in record.read_rows(folder / "results.jsonl")]
+    record.write_rows(folder / "results.jsonl", found)
+    assert "metric: acc needs true labels, dcec on usps had none" in error(capsys, folder)
+
+
+def test_a_run_that_is_still_going_is_named(tmp_path, capsys):
+    going = make(tmp_path / "b", "idec", BAD)
+    (going / "results.jsonl").unlink()
+    found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), going)
+    assert f"{going} is still going or was stopped" in found["notes"][0]
+    assert "at least one must have results" in error(capsys, going)
+
+
+def test_a_folder_of_runs_that_is_not_through(tmp_path, capsys):
+    make(tmp_path / "dcec", "dcec", GOOD)
+    make(tmp_path / "dec", "dec", BAD)
+    cell = {"data": "usps", "reason": None}
+    states = (("dcec", "finished"), ("dec", "finished"), ("idec", "waiting"))
+    listed = [cell | {"method": method, "folder": method, "status": status} for method, status in states]
+    listed.append(cell | {"method": "jule", "folder": "jule", "status": "failed", "reason": "killed by SIGKILL"})
+    record.write_rows(tmp_path / "cells.jsonl", listed)
+    found = compare(capsys, tmp_path)
+    assert [row["method"] for row in found["data"][0]["methods"]] == ["dcec", "dec"]
+    assert found["notes"] == [
+        "idec on usps has not begun and is left out",
+        "jule on usps crashed and has no row: killed by SIGKILL",
+    ]
+    assert f"mine={tmp_path} must name one run" in error(capsys, f"mine={tmp_path}")
+
+
+def test_a_truncated_file_gives_its_whole_rows(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    path = folder / "results.jsonl"
+    path.write_text(path.read_text()[:-40])
+    found = compare(capsys, folder)
+    assert found["data"][0]["methods"][0]["n"] == 7
+    assert found["notes"] == [
+        f"{path} line 8 is cut off or no row, and is left out",
+        f"{path} lacks seeds 7 of dcec, which are left out",
+    ]
+
+
+def test_the_k_means_beside_a_run_is_a_method(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    record.write_rows(folder / "baseline.jsonl", rows("kmeans", "usps", dict(enumerate(BAD))))
+    assert [row["method"] for row in compare(capsys, folder)["data"][0]["methods"]] == ["dcec", "kmeans"]
+
+
+def test_labelings_of_one_run_are_methods(tmp_path, capsys):
+    folder = make(tmp_path / "a", "jule", GOOD)
+    both = rows("jule-rc", "usps", dict(enumerate(GOOD))) + rows("jule-sf", "usps", dict(enumerate(BAD)))
+    record.write_rows(folder / "results.jsonl", both)
+    assert [row["method"] for row in compare(capsys, folder)["data"][0]["methods"]] == ["jule-rc", "jule-sf"]
+    assert [row["method"] for row in compare(capsys, f"mine={folder}")["data"][0]["methods"]] == ["mine-rc", "mine-sf"]
+    found, _ = cells.read([str(folder)])
+    assert [cell.labels for cell in found] == ["labels.npy", "labels-sf.npy"]
+
+
+def test_rows_from_a_file(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    found = rows("dcec", "usps", dict(enumerate(GOOD))) + rows("idec", "usps", dict(enumerate(BAD)))
+    record.write_rows(path, found)
+    assert compare(capsys, path)["data"][0]["pairs"][0]["verdict"] == "dcec beats idec"
+    record.write_rows(path, [*found, found[0]])
+    assert "must hold a seed once, got seed 0 of dcec on usps again" in error(capsys, path)
+    record.write_rows(path, [*found, found[0] | {"seed": 9, "config_hash": "other"}])
+    assert "must hold one run of dcec on usps, got two settings" in error(capsys, path)
+
+
+def others(config):
+    """The settings with each boolean turned over alone, then with every other field changed that can be."""
+    last = config
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, bool):
+            yield dataclasses.replace(config, **{field.name: not value})
+            continue
+        if isinstance(value, str):
+            value = next(one for one in typing.get_args(field.type) if one != value)
+        else:
+            value = 0.5 if value is None else value + 1 if isinstance(value, int) else value / 2 + 1e-5
+        with contextlib.suppress(ValueError):
+            last = dataclasses.replace(last, **{field.name: value})
+    yield last
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_command_that_repeats_a_run_is_read_as_its_settings(method):
+    config, pretraining = configured(method)
+    pairs = [(one, pretraining) for one in others(config)]
+    pairs += [(config, one) for one in others(pretraining)] if pretraining is not None else []
+    for one, other in pairs:
+        dataset = datasets.Dataset("digits", np.zeros((2, 1, 1, 1), np.uint8), None)
+        words = shlex.split(cells.repeat(record.settings(method, "paper", dataset, (0, 3), "map", one, other)))
+        assert words[:3] == ["jaxclust", "fit", method]
+        common, *found = flags.parse(method, words[3:])
+        assert found == [one, other]
+        assert (common.data, flags.seeds(common.seeds), common.over) == ("digits", (0, 3), "map")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"origin": {"data": "./my set", "size": "8"}}, "--data './my set' --size 8 "),
+        (
+            {"origin": {"data": "x.npy", "weights": "w.st"}, "stream": 50, "weights": "0" * 64},
+            "x.npy --weights w.st --s",
+        ),
+        ({"origin": {"data": "x", "features": "a/f.npy"}, "features": "f.npy"}, "--data x --features a/f.npy "),
+        ({"features": "f.npy", "weights": "0" * 64}, "--data usps --features PATH --weights PATH "),
+        ({"stream": 50}, "--data PATH --stream "),
+    ],
+)
+def test_the_command_that_repeats_a_run_has_its_inputs(more, expected):
+    assert expected in cells.repeat(SETTINGS | {"seeds": [0]} | more)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--metric f1", "argument --metric: invalid choice: 'f1'"),
+        ("--baseline jule", "baseline: must be one of dcec, got 'jule'"),
+        ("--difference 0", "difference: must be above 0, got 0.0"),
+        ("--alpha 5", "alpha: must be in (0, 0.5), got 5.0"),
+        ("--colour", "unrecognized arguments: --colour"),
+        ("/nowhere", "runs: must be a run's folder or a .jsonl file of rows, got /nowhere"),
+        ("=x", "runs: must be RUN or NAME=RUN, got '=x'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(tmp_path, capsys, flags, message):
+    assert message in error(capsys, make(tmp_path / "a", "dcec", GOOD), *flags.split())
+
+
+def test_a_folder_that_is_no_run(tmp_path, capsys):
+    assert "must hold a run, has no config.json" in error(capsys, tmp_path)
