@@ -28,11 +28,19 @@ BASELINE = "kmeans"
 
 
 def missing(data: str, methods: list[str]) -> list[str]:
-    """The methods without all their rows on a data set."""
-    present = [row["method"] for row in common.rows(RESULTS) if row["data"] == data]
-    # Of a method with several labelings the first.
-    called = {name: record.row_name(name, fit.labeling_names(METHODS[name])[0]) for name in methods}
-    return [name for name in methods if present.count(called[name]) < SEEDS[data]]
+    """The methods without rows on a data set; ValueError if those that are there have other settings."""
+    from jaxclust import flags  # Here: what only reads results needs no tyro.
+
+    dataset, seeds, found = datasets.load(data), SEEDS[data], []
+    over = flags.over("auto", seeds)
+    for name in methods:
+        config, pretraining = configured(name, clusters=dataset.classes)
+        wanted = record.settings(name, "paper", dataset, range(seeds), over, config, pretraining)
+        # Of a method with several labelings the first.
+        called = record.row_name(name, fit.labeling_names(METHODS[name])[0])
+        if not common.finished(RESULTS, wanted, data=data, method=called):
+            found.append(name)
+    return found
 
 
 def fitting(data: str, methods: list[str]) -> list[str]:
@@ -50,6 +58,7 @@ def fitting(data: str, methods: list[str]) -> list[str]:
 
 def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
     """Runs what is missing on a data set, and adds the rows of what is finished."""
+    methods = fitting(data, methods)
     wanted = missing(data, methods)
     left = deadline - time.monotonic()
     if not wanted or left <= 0:
@@ -91,14 +100,14 @@ def main() -> None:
             raise ValueError(f"data: must be of {', '.join(SEEDS)}, got {data!r}")
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else sets:
-        run(data, fitting(data, methods), options.folder, deadline)
+        run(data, methods, options.folder, deadline)
     if not common.rows(RESULTS):
         sys.exit(f"{RESULTS} has no rows yet")
     found, notes = cells.read([str(RESULTS)])
     print(tables.FORMATS[options.format](comparison(found, notes)))
     if options.page is not None:
-        flags = ["--baseline", BASELINE, "--family", "data", "--overwrite"]
-        report.command([str(options.folder), "--out", str(options.page), *flags])
+        asked = ["--baseline", BASELINE, "--family", "data", "--overwrite"]
+        report.command([str(options.folder), "--out", str(options.page), *asked])
 
 
 if __name__ == "__main__":

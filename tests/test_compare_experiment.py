@@ -1,11 +1,12 @@
 """The comparison of every method: that its seeds can show something, and what it says where they cannot."""
 
+import dataclasses
 import json
 
 import pytest
 
 from experiments import compare as experiment
-from jaxclust import datasets, fit, record
+from jaxclust import cli, datasets, fit, record
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.compare import cells, tables
 
@@ -65,6 +66,23 @@ def test_five_seeds_are_said_to_be_too_few(comparison):
 
 def test_ranks_are_over_all_sets(comparison):
     assert comparison["ranks"]["data"] == list(experiment.SEEDS)
+
+
+def test_a_finished_cell_is_run_once_and_its_rows_of_other_settings_are_refused(monkeypatch, tmp_path):
+    def sweep(arguments):
+        asked, out = arguments[arguments.index("--methods") + 1], tmp_path / "runs" / "digits"
+        out.mkdir(parents=True)
+        flags = ["--data", "digits", "--seeds", "10", "--no-figures", "--out"]
+        assert cli.main(["fit", asked, *flags, str(out / asked)]) == 0
+
+    monkeypatch.setattr(experiment, "RESULTS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(experiment.sweep, "command", sweep)
+    for _ in range(2):  # A second folder would be an error.
+        experiment.run("digits", ["ac-gdl"], tmp_path / "runs", float("inf"))
+    method = METHODS["ac-gdl"]
+    monkeypatch.setitem(METHODS, "ac-gdl", method._replace(config=dataclasses.replace(method.config, n_neighbors=7)))
+    with pytest.raises(ValueError, match="rows: .* has digits, ac-gdl with other settings"):
+        experiment.run("digits", ["ac-gdl"], tmp_path / "runs", float("inf"))
 
 
 def test_an_unknown_set_is_refused(monkeypatch):
