@@ -10,8 +10,7 @@ pretraining a seed. COIL-100 is at 32x32 here, at 128x128 in the paper.
 
 from pathlib import Path
 
-from experiments import common
-from jaxclust import stats
+from experiments import common, dbc_curves
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "dbc.jsonl"
@@ -42,9 +41,12 @@ PAPER = {
 
 
 def tables() -> str:
-    """Tables 3 to 6 from the rows, and what DBC adds."""
+    """Tables 3 to 6 from the rows, what DBC adds, and figure 9's runs."""
     scores = common.table(common.rows(RESULTS), tuple(SEEDS), METHODS, PAPER, ("acc", "nmi_max"))
-    return f"{scores}\n\nDBC less FCAE+k-means, the same seeds\n{gains()}"
+    parts = [scores, f"DBC less FCAE+k-means, the same seeds\n{gains()}"]
+    present = {row["data"] for row in common.rows(dbc_curves.RESULTS)}
+    parts += [f"Figure 9 and open choices, {data}\n{dbc_curves.summary(data)}" for data in SEEDS if data in present]
+    return "\n\n".join(parts)
 
 
 def gains() -> str:
@@ -57,9 +59,8 @@ def gains() -> str:
         )
         seeds = sorted(before.keys() & after.keys())
         for score in ("acc", "nmi_max") if len(seeds) > 1 else ():
-            gain = stats.summary([after[seed][score] - before[seed][score] for seed in seeds])
-            interval = f"[{gain.low:+.4f}, {gain.high:+.4f}]"
-            lines.append(f"{data:11} {score:8} {gain.mean:+.4f} {interval} over {gain.n} seeds")
+            differences = [after[seed][score] - before[seed][score] for seed in seeds]
+            lines.append(f"{data:11} {score:8} {dbc_curves.gain(differences)} over {len(seeds)} seeds")
     return "\n".join(lines)
 
 
@@ -74,8 +75,6 @@ def main() -> None:
         if data is not None and data not in SEEDS:
             raise ValueError(f"{name}: must be of {', '.join(SEEDS)}, got {data!r}")
     if options.curves:
-        from experiments import dbc_curves
-
         dbc_curves.run(options.curves, tuple(SEEDS[options.curves]), options)
         print(dbc_curves.summary(options.curves))
         return
