@@ -72,7 +72,7 @@ def test_a_finished_cell_is_run_once_and_its_rows_of_other_settings_are_refused(
     def sweep(arguments):
         asked, out = arguments[arguments.index("--methods") + 1], tmp_path / "runs" / "digits"
         out.mkdir(parents=True)
-        flags = ["--data", "digits", "--seeds", "10", "--no-figures", "--out"]
+        flags = ["--data", "digits", "--seeds", "10", "--no-figures", "--no-baseline", "--out"]
         assert cli.main(["fit", asked, *flags, str(out / asked)]) == 0
 
     monkeypatch.setattr(experiment, "RESULTS", tmp_path / "rows.jsonl")
