@@ -189,6 +189,14 @@ def interval(values: Sequence[float | None], runs: int = 1) -> str:
     return f"{mean:.4f} sd {sd:.4f} [{low:.3f}, {high:.3f}]{failed}"
 
 
+def gain(values: Sequence[float]) -> str:
+    """Mean of differences on the same seeds, and its 95 % interval where there are several."""
+    if len(values) == 1:
+        return f"{values[0]:+.4f}"
+    found = stats.summary(values)
+    return f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+
+
 def table(
     present: list[dict[str, Any]],
     data: Sequence[str],

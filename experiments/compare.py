@@ -27,39 +27,40 @@ SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
 BASELINE = "kmeans"
 
 
-def missing(data: str, methods: list[str]) -> list[str]:
+def missing(dataset: datasets.Dataset, methods: list[str]) -> list[str]:
     """The methods without rows on a data set; ValueError if those that are there have other settings."""
     from jaxclust import flags  # Here: what only reads results needs no tyro.
 
-    dataset, seeds, found = datasets.load(data), SEEDS[data], []
-    over = flags.over("auto", seeds)
+    seeds, found = SEEDS[dataset.name], []
+    over, fingerprint = flags.over("auto", seeds), datasets.fingerprint(dataset)
     for name in methods:
         config, pretraining = configured(name, clusters=dataset.classes)
-        wanted = record.settings(name, "paper", dataset, range(seeds), over, config, pretraining)
+        wanted = record.settings(name, "paper", dataset, range(seeds), over, config, pretraining, fingerprint)
         # Of a method with several labelings the first.
         called = record.row_name(name, fit.labeling_names(METHODS[name])[0])
-        if not common.finished(RESULTS, wanted, data=data, method=called):
+        if not common.finished(RESULTS, wanted, data=dataset.name, method=called):
             found.append(name)
     return found
 
 
-def fitting(data: str, methods: list[str]) -> list[str]:
+def fitting(dataset: datasets.Dataset, methods: list[str]) -> list[str]:
     """The methods whose networks take the set's images; the others are named on stderr with the reason."""
-    dataset, found = datasets.load(data), []
+    found = []
     for name in methods:
         config, _ = configured(name, clusters=dataset.classes)
         try:
             fit.build(METHODS[name], config, dataset.images.shape[1:])
             found.append(name)
         except ValueError as error:
-            print(f"{data}: without {name}, {error}", file=sys.stderr)
+            print(f"{dataset.name}: without {name}, {error}", file=sys.stderr)
     return found
 
 
 def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
     """Runs what is missing on a data set, and adds the rows of what is finished."""
-    methods = fitting(data, methods)
-    wanted = missing(data, methods)
+    dataset = datasets.load(data)
+    methods = fitting(dataset, methods)
+    wanted = missing(dataset, methods)
     left = deadline - time.monotonic()
     if not wanted or left <= 0:
         return

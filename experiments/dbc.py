@@ -60,7 +60,7 @@ def gains() -> str:
         seeds = sorted(before.keys() & after.keys())
         for score in ("acc", "nmi_max") if len(seeds) > 1 else ():
             differences = [after[seed][score] - before[seed][score] for seed in seeds]
-            lines.append(f"{data:11} {score:8} {dbc_curves.gain(differences)} over {len(seeds)} seeds")
+            lines.append(f"{data:11} {score:8} {common.gain(differences)} over {len(seeds)} seeds")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
-from jaxclust import datasets, fit, metrics, record, stats, train
+from jaxclust import datasets, fit, metrics, record, train
 from jaxclust.algorithms import METHODS, changed, configured, dbc
 
 RESULTS = Path(__file__).parent / "results" / "dbc_curves.jsonl"
@@ -164,19 +164,11 @@ def summary(data: str) -> str:
         last = [common.interval([row[metric][-1] for row in rows]) for metric in METRICS]
         lines.append(f"{name:18} {len(rows):5}  {epochs:20} {last[0]:32} {last[1]}")
         # The first point is k-means on the features before DBC.
-        gains = [gain([row[metric][-1] - row[metric][0] for row in rows]) for metric in METRICS]
+        gains = [common.gain([row[metric][-1] - row[metric][0] for row in rows]) for metric in METRICS]
         lines.append(f"{'':18} {'less k-means at the start':27} {gains[0]:32} {gains[1]}")
         shares = band(rows, "polarised")
         marks = [epoch for epoch in (1, 2, 4, 8, 16, 32, 64, shares.shape[1]) if epoch <= shares.shape[1]]
         points = ", ".join(f"{epoch}: {shares[:, epoch - 1].mean():.3f}" for epoch in dict.fromkeys(marks))
         lines.append(f"{'':18} scores above .8 or below .02, by epoch: {points}")
-        lines.append(f"{'':18} grown by {gain(shares[:, -1] - shares[:, 0])}")
+        lines.append(f"{'':18} grown by {common.gain(shares[:, -1] - shares[:, 0])}")
     return "\n".join(lines)
-
-
-def gain(values: Sequence[float]) -> str:
-    """Mean of differences on the same seeds, and its 95 % interval where there are several."""
-    if len(values) == 1:
-        return f"{values[0]:+.4f}"
-    found = stats.summary(values)
-    return f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"

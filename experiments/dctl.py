@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from experiments import common
-from jaxclust import datasets, features, record, stats
+from jaxclust import datasets, features, record
 from jaxclust.algorithms import METHODS, Method, configured, dctl
 from jaxclust.networks import dctl as dctl_network
 
@@ -170,10 +170,9 @@ def differences(present: list[dict[str, Any]]) -> str:
             )
             seeds = sorted(a.keys() & b.keys())
             for score in ("acc", "nmi", "ari") if len(seeds) > 1 else ():
-                found = stats.summary([a[seed][score] - b[seed][score] for seed in seeds])
-                interval = f"[{found.low:+.4f}, {found.high:+.4f}]"
+                found = common.gain([a[seed][score] - b[seed][score] for seed in seeds])
                 pair = f"{one} less {other}"
-                lines.append(f"{data:11} {pair:42} {score} {found.mean:+.4f} {interval} over {found.n} seeds")
+                lines.append(f"{data:11} {pair:42} {score} {found} over {len(seeds)} seeds")
     return "\n".join(lines)
 
 
