@@ -147,6 +147,11 @@ def _run_variant(dataset, name, seeds, over, folder, deadline) -> list[dict[str,
     ]
 
 
+def sound(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of seeds that did not fail."""
+    return [row for row in rows if row["failed"] is None]
+
+
 def band(rows: list[dict[str, Any]], name: str) -> np.ndarray:
     """A curve of several seeds, float (seeds, epochs); one that ended earlier keeps its last value."""
     longest = max(len(row[name]) for row in rows)
@@ -161,8 +166,12 @@ def summary(data: str) -> str:
         if not rows:
             continue
         epochs = ",".join(str(row["epochs"]) for row in rows)
-        last = [common.interval([row[metric][-1] for row in rows]) for metric in METRICS]
+        ends = [[row[metric][-1] if row["failed"] is None else None for row in rows] for metric in METRICS]
+        last = [common.interval(values) for values in ends]
         lines.append(f"{name:18} {len(rows):5}  {epochs:20} {last[0]:32} {last[1]}")
+        rows = sound(rows)
+        if not rows:
+            continue
         # The first point is k-means on the features before DBC.
         gains = [common.gain([row[metric][-1] - row[metric][0] for row in rows]) for metric in METRICS]
         lines.append(f"{'':18} {'less k-means at the start':27} {gains[0]:32} {gains[1]}")

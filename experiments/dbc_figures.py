@@ -186,12 +186,12 @@ def wrong(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str, np.n
 
 
 def curves(path: Path, data: str) -> None:
-    """Figure 9: ACC and NMI(max) by epoch, mean over seeds and the range of the seeds.
+    """Figure 9: ACC and NMI(max) by epoch, mean and range of the seeds that did not fail.
 
     Raises:
       ValueError: rows of a variant are missing.
     """
-    present = common.rows(dbc_curves.RESULTS)
+    present = dbc_curves.sound(common.rows(dbc_curves.RESULTS))
     figure = Figure(figsize=(12, 6.4), layout="constrained")
     for line, (panel, names) in zip(figure.subplots(2, len(PANELS)).T, PANELS.items(), strict=True):
         for name in names:
@@ -201,13 +201,13 @@ def curves(path: Path, data: str) -> None:
             for axes, metric in zip(line, dbc_curves.METRICS, strict=True):
                 values = dbc_curves.band(rows, metric)
                 epochs = np.arange(values.shape[1])
-                axes.plot(epochs, values.mean(axis=0), label=LEGEND[panel].get(name, name))
+                axes.plot(epochs, values.mean(axis=0), label=f"{LEGEND[panel].get(name, name)}, {len(rows)} seeds")
                 axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), alpha=0.2, linewidth=0)
                 axes.set_ylabel({"acc": "ACC", "nmi_max": "NMI(max)"}[metric])
                 axes.set_xlabel("epoch")
         line[0].set_title(panel, loc="left")
         line[0].legend(frameon=False, fontsize="small")
-    figure.suptitle(f"{data}: mean and range of {len(rows)} seeds; a seed that has stopped keeps its last value")
+    figure.suptitle(f"{data}: mean and range of the seeds; one that has stopped keeps its last value")
     figure.savefig(path, dpi=130)
 
 

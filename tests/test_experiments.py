@@ -130,7 +130,7 @@ def test_cells_run_once_and_print_their_table(tmp_path, monkeypatch, digits, few
 
 def test_dbcs_curves_are_summed_up_and_drawn(tmp_path, monkeypatch):
     rows = [
-        {"data": "digits", "variant": name, "seed": seed, "epochs": 2 + seed}
+        {"data": "digits", "variant": name, "seed": seed, "epochs": 2 + seed, "failed": None}
         | {curve: [0.1 * epoch for epoch in range(2 + seed)] for curve in ("acc", "nmi_max", "polarised")}
         for name in dbc_curves.VARIANTS
         for seed in range(2)
@@ -145,7 +145,15 @@ def test_dbcs_curves_are_summed_up_and_drawn(tmp_path, monkeypatch):
     np.testing.assert_allclose(dbc_curves.band(rows[:2], "acc"), [[0, 0.1, 0.1], [0, 0.1, 0.2]])
     dbc_figures.curves(tmp_path / "curves.png", "digits")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
-    del rows[:2]
+    # A seed that failed is named, and its last labels count for nothing.
+    rows[1]["failed"] = 7
+    found = dbc_curves.summary("digits").splitlines()
+    assert found[1].split() == ["paper", "2", "2,3", *["0.1000", "(1", "failed)"] * 2]
+    assert found[2].split()[-2:] == ["+0.1000"] * 2
+    rows[0]["failed"] = 7
+    found = dbc_curves.summary("digits").splitlines()
+    assert found[1].split() == ["paper", "2", "2,3", *["-", "(2", "failed)"] * 2]
+    assert found[2].startswith("alpha 1.5")
     with pytest.raises(ValueError, match="figures: needs the rows of 'paper' on digits; --curves digits makes them"):
         dbc_figures.curves(tmp_path / "none.png", "digits")
 
