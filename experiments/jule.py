@@ -45,11 +45,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "code": CODE,
     "code-sgd": CODE | {"dampening": 0.9},
     "code-fast": CODE | {"dampening": 0.9, "affinity": "fast"},
-    # One change at a time.
+    # One change at a time; a margin with the negatives that the code draws.
     "pixels-first": {"first_merge": "pixels"},
     "random-negatives": {"negatives": "random"},
     "gamma-1": {"gamma": 1.0},
     "margin": {"margin": 0.2},
+    "margin-random": {"margin": 0.2, "negatives": "random"},
     "dampening": {"dampening": 0.9},
     "one-rate": {"restart_rate": False},
     "epochs-10": {"epochs": 10},
