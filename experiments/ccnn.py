@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from experiments import common
-from jaxclust import datasets, fit, metrics, record, stats, supervised, train, transfer, weights
+from jaxclust import datasets, fit, metrics, record, supervised, train, transfer, weights
 from jaxclust.algorithms import METHODS, Method, configured
 from jaxclust.networks.ccnn import ccnn_plain
 
@@ -265,9 +265,8 @@ def tables() -> str:
                 pair = [{row["seed"]: row["nmi_sqrt"] for row in found(data, one, start)} for one in (ours, theirs)]
                 both = [seed for seed in pair[0] if None not in (pair[0][seed], pair[1].get(seed))]
                 if len(both) > 1:
-                    n, mean, sd, low, high = stats.summary([pair[0][seed] - pair[1][seed] for seed in both])
-                    spread = f"{mean:+.4f} sd {sd:.4f}, 95 % {low:+.4f} to {high:+.4f}, {n} seeds"
-                    text.append(f"{data}, {start}: {ours} less {theirs}, NMI(sqrt) {spread}")
+                    spread = common.gain([pair[0][seed] - pair[1][seed] for seed in both])
+                    text.append(f"{data}, {start}: {ours} less {theirs}, NMI(sqrt) {spread}, {len(both)} seeds")
     return "\n".join(text)
 
 

@@ -84,6 +84,11 @@ def comparison(found: Sequence[cells.Cell], notes: Sequence[str] = ()) -> dict[s
     return compare.comparison(found, compare.Options(baseline=BASELINE, family="data"), notes)
 
 
+def results() -> dict[str, Any] | None:
+    """The comparison of the rows that are there; None if there are none."""
+    return comparison(*cells.read([str(RESULTS)])) if common.rows(RESULTS) else None
+
+
 def main() -> None:
     """Runs what is missing, then prints the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -102,10 +107,10 @@ def main() -> None:
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else sets:
         run(data, methods, options.folder, deadline)
-    if not common.rows(RESULTS):
+    found = results()
+    if found is None:
         sys.exit(f"{RESULTS} has no rows yet")
-    found, notes = cells.read([str(RESULTS)])
-    print(tables.FORMATS[options.format](comparison(found, notes)))
+    print(tables.FORMATS[options.format](found))
     if options.page is not None:
         asked = ["--baseline", BASELINE, "--family", "data", "--overwrite"]
         report.command([str(options.folder), "--out", str(options.page), *asked])

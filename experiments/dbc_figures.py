@@ -96,11 +96,13 @@ def activations(path: Path, dataset: datasets.Dataset, network: Any, variables: 
 def filters(path: Path, params: dict[str, Any]) -> None:
     """Figure 5: the kernels of the first and the last layer, and of the second and the last but one."""
     names = [name for name in ("conv1", "conv2", "deconv2", "deconv1") if name in params]
-    figure = Figure(figsize=(10, 2.2 * len(names)), layout="constrained")
-    for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
-        kernel = np.asarray(params[name].get("layer", params[name])["kernel"])
-        tiles = kernel.transpose(2, 3, 0, 1).reshape(-1, *kernel.shape[:2])
-        axes.imshow(_tiled(tiles[:120], columns=40))
+    kernels = [np.asarray(params[name].get("layer", params[name])["kernel"]) for name in names]
+    stacks = [kernel.transpose(2, 3, 0, 1).reshape(-1, *kernel.shape[:2]) for kernel in kernels]
+    lines = [math.ceil(min(len(tiles), 120) / 20) for tiles in stacks]
+    figure = Figure(figsize=(8, 0.4 * sum(lines) + 0.35 * len(names)), layout="constrained")
+    panels = figure.subplots(len(names), 1, squeeze=False, height_ratios=lines)[:, 0]
+    for axes, name, tiles in zip(panels, names, stacks, strict=True):
+        axes.imshow(_tiled(tiles[:120], columns=20))
         axes.set_title(f"{name}: {min(len(tiles), 120)} of {len(tiles)} kernels", loc="left", fontsize=9)
         axes.set_axis_off()
     figure.savefig(path, dpi=130)
@@ -154,6 +156,7 @@ def embeddings(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str,
         axes.set_title(f"epoch {epoch}: ACC {accuracy:.3f}", loc="left", fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
+    figure.suptitle("t-SNE of the same images' features, coloured by true class", fontsize=9)
     figure.savefig(path, dpi=130)
 
 
@@ -177,9 +180,9 @@ def wrong(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str, np.n
     for axes, row in zip(figure.axes, chosen, strict=False):
         image = dataset.images[row]
         axes.imshow(image if image.shape[2] == 3 else image[..., 0], cmap="gray")
-        axes.text(0.03, 0.97, str(given[row]), transform=axes.transAxes, va="top", color="yellow", fontsize=8)
+        axes.set_title(f"{dataset.labels[row]} in {given[row]}", fontsize=7, pad=2)
     figure.suptitle(
-        f"{len(chosen)} wrong images with the highest scores above {LEAST_SCORE}; the cluster's class in the corner",
+        f"{len(chosen)} wrong images with the highest scores above {LEAST_SCORE}: the class, in the cluster of which",
         fontsize=9,
     )
     figure.savefig(path, dpi=130)
@@ -192,22 +195,24 @@ def curves(path: Path, data: str) -> None:
       ValueError: rows of a variant are missing.
     """
     present = dbc_curves.sound(common.rows(dbc_curves.RESULTS))
-    figure = Figure(figsize=(12, 6.4), layout="constrained")
+    figure, counts = Figure(figsize=(12, 6.4), layout="constrained"), set()
     for line, (panel, names) in zip(figure.subplots(2, len(PANELS)).T, PANELS.items(), strict=True):
         for name in names:
             rows = [row for row in present if (row["data"], row["variant"]) == (data, name)]
             if not rows:
                 raise ValueError(f"figures: needs the rows of {name!r} on {data}; --curves {data} makes them")
+            counts.add(len(rows))
             for axes, metric in zip(line, dbc_curves.METRICS, strict=True):
                 values = dbc_curves.band(rows, metric)
                 epochs = np.arange(values.shape[1])
-                axes.plot(epochs, values.mean(axis=0), label=f"{LEGEND[panel].get(name, name)}, {len(rows)} seeds")
+                axes.plot(epochs, values.mean(axis=0), label=LEGEND[panel].get(name, name))
                 axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), alpha=0.2, linewidth=0)
                 axes.set_ylabel({"acc": "ACC", "nmi_max": "NMI(max)"}[metric])
                 axes.set_xlabel("epoch")
         line[0].set_title(panel, loc="left")
         line[0].legend(frameon=False, fontsize="small")
-    figure.suptitle(f"{data}: mean and range of the seeds; one that has stopped keeps its last value")
+    seeds = " or ".join(map(str, sorted(counts)))
+    figure.suptitle(f"{data}: mean and range of {seeds} seeds; one that has stopped keeps its last value")
     figure.savefig(path, dpi=130)
 
 

@@ -1,8 +1,8 @@
 """The README's results, from the rows: ``python -m experiments.readme`` writes tables and pictures anew.
 
 What stands in README.md between ``<!-- results -->`` and ``<!-- /results -->`` is replaced by a line for each method
-of the five papers, data set and score; ``docs/results.md`` gets every experiment's tables and figures, and
-``docs/dcec.png`` is drawn from DCEC's rows.
+of the five papers, data set and score, and between ``<!-- comparison -->`` and its end by every method against k-means;
+``docs/results.md`` gets every experiment's tables and figures, and ``docs/dcec.png`` is drawn from DCEC's rows.
 """
 
 import inspect
@@ -12,8 +12,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments import ccnn, common, dbc, dcec, dctl, jule
+from experiments import ccnn, common, compare, dbc, dcec, dctl, jule, selection
 from jaxclust import stats
+from jaxclust.compare import tables
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = (dcec, jule, dbc, ccnn, dctl)
@@ -84,8 +85,40 @@ def headlines() -> str:
                 # A paper's number is of one run unless its experiment says otherwise.
                 ours = common.interval([row[score] for row in rows], getattr(experiment, "RUNS", 1))
                 lines.append([title, data, str(len(rows)), SCORES[score], ours, "" if theirs is None else str(theirs)])
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return _markdown(lines)
+
+
+def comparison() -> str:
+    """A line a method, a column a data set, of the rows of ``experiments.compare``, as Markdown.
+
+    ACC: the mean and its 95 % interval; whether the method beats k-means, or k-means it; how many seeds failed.
+    """
+    found = (compare.results() or {"data": []})["data"]
+    names = dict.fromkeys(one["method"] for data in found for one in data["methods"])
+    lines = [["method", *(f"{data['name']}, {max(one['n'] for one in data['methods'])} seeds" for data in found)]]
+    for name in names:
+        lines.append([f"`{name}`"])
+        for data in found:
+            mine = [one for one in data["methods"] if one["method"] == name]
+            verdicts = [pair["verdict"] for pair in data["pairs"] if name in (pair["a"], pair["b"])]
+            lines[-1].append(_cell(mine[0], name, verdicts) if mine else "")
+    return _markdown(lines)
+
+
+def _cell(one: dict[str, Any], name: str, verdicts: list[str]) -> str:
+    """A method's ACC on a data set; of the baseline, which has many pairs, no verdict."""
+    text = "-" if one["mean"] is None else f"{one['mean']:.3f}"
+    if one["low"] is not None:
+        text += f" [{one['low']:.3f}, {one['high']:.3f}]"
+    marks = {f"{name} beats {compare.BASELINE}": " ▲", f"{compare.BASELINE} beats {name}": " ▼"}
+    if name != compare.BASELINE and verdicts:
+        text += marks.get(verdicts[0], "")
+    return text + (f" ({len(one['failed'])} failed)" if one["failed"] else "")
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    """A table whose first line is its head."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(lines[0]), *lines[1:]))
 
 
 def page() -> str:
@@ -98,21 +131,30 @@ def page() -> str:
         drawn = sorted((ROOT / "experiments" / "figures" / name).glob("*.png"))
         pictures = [f"![{name}, {path.stem}](../{path.relative_to(ROOT)})" for path in drawn]
         parts += [f"## {title}", f"`python -m experiments.{name} --table`", text, *pictures]
+    found = compare.results()
+    text = "No rows yet." if found is None else f"```text\n{tables.text(found)}\n```"
+    parts += ["## Every method with the same seeds", "`python -m experiments.compare --table`", text]
+    rows = common.rows(selection.RESULTS)
+    text = f"```text\n{selection.table(rows)}\n```" if rows else "No rows yet."
+    command = "python -m experiments.selection runs/compare --json > experiments/results/selection.jsonl"
+    parts += ["## What picks a seed without labels, on those runs", f"`{command}`", text]
     return "\n\n".join(parts) + "\n"
 
 
-def with_headlines(text: str) -> str:
-    """The README with its headlines anew; ValueError unless its two marks are there once."""
-    begin, end = "<!-- results -->\n", "<!-- /results -->"
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"README.md: must hold {begin.strip()} and {end} once")
-    return f"{text.split(begin)[0]}{begin}{headlines()}\n{end}{text.split(end)[1]}"
+def with_tables(text: str) -> str:
+    """The README with its tables anew; ValueError unless the marks of each are there once."""
+    for name, table in (("results", headlines), ("comparison", comparison)):
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"README.md: must hold {begin.strip()} and {end} once")
+        text = f"{text.split(begin)[0]}{begin}{table()}\n{end}{text.split(end)[1]}"
+    return text
 
 
 def main() -> None:
     """Writes the README's tables and pictures."""
     readme = ROOT / "README.md"
-    text = with_headlines(readme.read_text())
+    text = with_tables(readme.read_text())
     intervals(ROOT / "docs" / "dcec.png", common.rows(dcec.RESULTS), dcec.SEEDS, dcec.METHODS, dcec.PAPER)
     (ROOT / "docs" / "results.md").write_text(page())
     readme.write_text(text)

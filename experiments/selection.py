@@ -8,6 +8,7 @@ silhouette, needs the run's checkpoint.
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -15,20 +16,20 @@ from experiments import common
 from jaxclust import datasets, report, selection
 from jaxclust.compare import cells
 
+RESULTS = Path(__file__).parent / "results" / "selection.jsonl"
+MEASURES = ("agreement", "silhouette", "lower loss")
+
 
 def measure(look: report.Look) -> dict | None:
     """A row of a run; None where it has no scores or fewer than three seeds."""
     acc = np.array([look.cell.rows[seed]["acc"] for seed in look.seeds], float)
     if len(acc) < 3 or not np.isfinite(acc).all():
         return None
-    measures = {
-        "agreement": selection.stability(look.agreement),
-        "silhouette": np.array(look.silhouettes if look.silhouettes is not None else [np.nan] * len(acc)),
-        "lower loss": -np.array(look.losses),
-    }
+    silhouettes = look.silhouettes if look.silhouettes is not None else [np.nan] * len(acc)
+    found = (selection.stability(look.agreement), np.array(silhouettes), -np.array(look.losses))
     row = {"data": look.cell.data, "method": look.cell.method, "seeds": len(acc), "mean": round(float(acc.mean()), 4)}
     row["best"] = round(float(acc.max()), 4)
-    for name, values in measures.items():
+    for name, values in zip(MEASURES, found, strict=True):
         known = np.isfinite(values).all()
         correlation = selection.rank_correlation(values, acc)
         row[f"{name}: correlation"] = round(correlation, 2) if np.isfinite(correlation) else None
@@ -36,6 +37,22 @@ def measure(look: report.Look) -> dict | None:
     scores = look.consensus[2]
     row["consensus"] = round(scores["acc"], 4) if scores else None
     return row
+
+
+def table(rows: list[dict]) -> str:
+    """A line a run."""
+    lines = ["ACC: mean of seeds, best seed, of the consensus, and of the seed picked by (rank correlation with ACC)"]
+    heads = "".join(f"{name:>19}" for name in MEASURES)
+    lines.append(f"{'data':12}{'method':12}{'seeds':>5}{'mean':>8}{'best':>8}{'vote':>8}{heads}")
+    for row in rows:
+        line = f"{row['data']:12}{row['method']:12}{row['seeds']:5}{row['mean']:8.4f}{row['best']:8.4f}"
+        line += f"{'-' if row['consensus'] is None else format(row['consensus'], '.4f'):>8}"
+        for name in MEASURES:
+            pick, correlation = row[f"{name}: pick"], row[f"{name}: correlation"]
+            cell = "-" if pick is None else f"{pick:.4f}"
+            line += f"{cell + ' (' + ('-' if correlation is None else format(correlation, '+.2f')) + ')':>19}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -48,20 +65,7 @@ def main() -> None:
     own = [datasets.load(path) for path in options.data]
     found, _ = cells.read(options.runs)
     rows = [row for cell in found if cell.folders for row in [measure(report.look(cell, own))] if row is not None]
-    if options.json:
-        print("\n".join(json.dumps(row) for row in rows))
-        return
-    print("ACC: mean of seeds, best seed, of the consensus, and of the seed picked by (rank correlation with ACC)")
-    print(f"{'data':12}{'method':12}{'seeds':>5}{'mean':>8}{'best':>8}{'vote':>8}", end="")
-    print("".join(f"{name:>19}" for name in ("agreement", "silhouette", "lower loss")))
-    for row in rows:
-        line = f"{row['data']:12}{row['method']:12}{row['seeds']:5}{row['mean']:8.4f}{row['best']:8.4f}"
-        line += f"{'-' if row['consensus'] is None else format(row['consensus'], '.4f'):>8}"
-        for name in ("agreement", "silhouette", "lower loss"):
-            pick, correlation = row[f"{name}: pick"], row[f"{name}: correlation"]
-            cell = "-" if pick is None else f"{pick:.4f}"
-            line += f"{cell + ' (' + ('-' if correlation is None else format(correlation, '+.2f')) + ')':>19}"
-        print(line)
+    print("\n".join(json.dumps(row) for row in rows) if options.json else table(rows))
 
 
 if __name__ == "__main__":

@@ -178,12 +178,14 @@ def test_selection_says_what_each_measure_would_have_picked():
     rows = {seed: {"acc": acc} for seed, acc in enumerate((0.5, 0.9, 0.7))}
     cell, labels = Cell("digits", "dcec", rows, (), (), None), np.zeros((3, 4), np.int32)
     look = report.Look(cell, [], [0, 1, 2], labels, np.arange(4), {}, [])
-    agreement = np.array([[1.0, 0.1, 0.1], [0.1, 1.0, 0.8], [0.1, 0.8, 1.0]])
+    agreement = np.array([[1.0, 0.2, 0.1], [0.2, 1.0, 0.8], [0.1, 0.8, 1.0]])
     look = look._replace(agreement=agreement, losses=[1.0, 2.0, 3.0], consensus=(None, None, {"acc": 0.8}))
     row = selection.measure(look)
     assert (row["mean"], row["best"], row["consensus"]) == (0.7, 0.9, 0.8)
     assert (row["agreement: pick"], row["lower loss: pick"], row["lower loss: correlation"]) == (0.9, 0.5, -0.5)
     assert row["silhouette: pick"] is row["silhouette: correlation"] is None
+    line = selection.table([row]).splitlines()[2]
+    assert " ".join(line.split()) == "digits dcec 3 0.7000 0.9000 0.8000 0.9000 (+1.00) - (-) 0.5000 (-0.50)"
     assert selection.measure(look._replace(seeds=[0, 1])) is None
 
 

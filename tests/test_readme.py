@@ -1,13 +1,16 @@
 """The README and docs/results.md hold what the rows say: ``python -m experiments.readme`` writes them."""
 
+import json
+
 import pytest
 
 from experiments import dbc, readme
+from jaxclust import record
 
 
 def test_the_readme_and_the_results_page_are_those_of_the_rows():
     text = (readme.ROOT / "README.md").read_text()
-    assert readme.with_headlines(text) == text
+    assert readme.with_tables(text) == text
     assert (readme.ROOT / "docs" / "results.md").read_text() == readme.page()
 
 
@@ -27,10 +30,46 @@ def test_a_headline_is_a_line_a_data_set_and_score(monkeypatch):
     assert cells[0][4].startswith("0.7500 sd 0.0707 [")
 
 
-@pytest.mark.parametrize("text", ["", "<!-- results -->\n", "<!-- results -->\n<!-- /results -->" * 2])
-def test_a_readme_without_its_marks_is_refused(text):
-    with pytest.raises(ValueError, match="README.md: must hold <!-- results --> and <!-- /results --> once"):
-        readme.with_headlines(text)
+def marks(name):
+    return f"<!-- {name} -->\n<!-- /{name} -->\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", "results"),
+        ("<!-- results -->\n", "results"),
+        (marks("results") * 2, "results"),
+        (marks("results"), "comparison"),
+    ],
+)
+def test_a_readme_without_its_marks_is_refused(text, name):
+    with pytest.raises(ValueError, match=f"README.md: must hold <!-- {name} --> and <!-- /{name} --> once"):
+        readme.with_tables(text)
+
+
+def test_the_comparison_is_a_line_a_method_and_a_column_a_set(monkeypatch, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    score = {"kmeans": 0.5, "dcec": 0.8, "dbc": 0.2, "idec": 0.5}
+    with path.open("w") as file:
+        for data, method in [("digits", name) for name in score] + [("usps", "kmeans"), ("usps", "dcec")]:
+            for seed in range(10):
+                lost = (method, seed) == ("dbc", 3)
+                # idec swings around k-means: neither beats the other.
+                acc = score[method] + (0.01 * (-1) ** seed if method == "idec" else 0.002 * seed)
+                row = {"method": method, "data": data, "seed": seed, "failed": 7 if lost else None, "n": 100}
+                row["failed_phase"] = "cluster" if lost else None
+                row |= dict.fromkeys(record.SCORES, None if lost else acc) | {"clusters": 10, "config_hash": method}
+                file.write(json.dumps(row) + "\n")
+    monkeypatch.setattr(readme.compare, "RESULTS", path)
+    assert [line.strip("| ").split(" | ") for line in readme.comparison().splitlines()] == [
+        ["method", "digits, 10 seeds", "usps, 10 seeds"],
+        ["---"] * 3,
+        ["`kmeans`", "0.509 [0.505, 0.513]", "0.509 [0.505, 0.513]"],
+        ["`dcec`", "0.809 [0.805, 0.813] ▲", "0.809 [0.805, 0.813] ▲"],
+        ["`dbc`", "0.209 [0.204, 0.214] ▼ (1 failed)"],
+        ["`idec`", "0.500 [0.492, 0.508]"],
+    ]
 
 
 def test_every_headline_names_a_cell_of_its_experiment():
