@@ -2,7 +2,7 @@
 
 Cells, a method on a data set for all its seeds, run as ``jaxclust fit --methods`` runs them, and add their rows to
 ``results/compare.jsonl``; those whose rows are there are skipped. ``--table`` prints the comparison, ``--page FILE``
-writes the report of the runs that are in ``--folder``.
+writes the report of the runs of ``--methods`` on the sets of ``--data`` that are in ``--folder``.
 
 The question is what beats k-means on pixels: each method is tested against it, and each data set is a family of its
 own. All pairs on all sets would be a family of over 1,000, in which ten seeds could show nothing.
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="of the table")
     parser.add_argument("--table", action="store_true", help="only print the table")
-    parser.add_argument("--page", type=Path, help="write the report of the runs in the folder, too")
+    parser.add_argument("--page", type=Path, help="write the report of these runs, too")
     options = parser.parse_args()
     sets, methods = options.data.split(","), list(dict.fromkeys((BASELINE, *options.methods.split(","))))
     for data in sets:
@@ -113,7 +113,9 @@ def main() -> None:
     print(tables.FORMATS[options.format](found))
     if options.page is not None:
         asked = ["--baseline", BASELINE, "--family", "data", "--overwrite"]
-        report.command([str(options.folder), "--out", str(options.page), *asked])
+        places = [options.folder / data / method for data in sets for method in methods]
+        runs = [str(place) for place in places if (place / "results.jsonl").exists()]
+        report.command([*runs, "--out", str(options.page), *asked])
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ MEASURES = ("agreement", "silhouette", "lower loss")
 
 
 def measure(look: report.Look) -> dict | None:
-    """A row of a run; None where it has no scores or fewer than three seeds."""
+    """A row of a run; None where it has no scores, fewer than three seeds, or one score for all seeds."""
     acc = np.array([look.cell.rows[seed]["acc"] for seed in look.seeds], float)
-    if len(acc) < 3 or not np.isfinite(acc).all():
+    if len(acc) < 3 or not np.isfinite(acc).all() or not np.ptp(acc):
         return None
     silhouettes = look.silhouettes if look.silhouettes is not None else [np.nan] * len(acc)
     found = (selection.stability(look.agreement), np.array(silhouettes), -np.array(look.losses))
@@ -40,7 +40,7 @@ def measure(look: report.Look) -> dict | None:
 
 
 def table(rows: list[dict]) -> str:
-    """A line a run."""
+    """A line a run, and how often each choice is better than a blind one."""
     lines = ["ACC: mean of seeds, best seed, of the consensus, and of the seed picked by (rank correlation with ACC)"]
     heads = "".join(f"{name:>19}" for name in MEASURES)
     lines.append(f"{'data':12}{'method':12}{'seeds':>5}{'mean':>8}{'best':>8}{'vote':>8}{heads}")
@@ -52,6 +52,11 @@ def table(rows: list[dict]) -> str:
             cell = "-" if pick is None else f"{pick:.4f}"
             line += f"{cell + ' (' + ('-' if correlation is None else format(correlation, '+.2f')) + ')':>19}"
         lines.append(line)
+    for name, column in [("vote", "consensus"), *((name, f"{name}: pick") for name in MEASURES)]:
+        gains = [row[column] - row["mean"] for row in rows if row[column] is not None]
+        if gains:
+            above = f"{sum(gain > 0 for gain in gains)} of {len(gains)} runs"
+            lines.append(f"{name}: above the mean of the seeds in {above}, by {np.mean(gains):+.4f} on average")
     return "\n".join(lines)
 
 

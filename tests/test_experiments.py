@@ -184,7 +184,14 @@ def test_selection_says_what_each_measure_would_have_picked():
     assert (row["mean"], row["best"], row["consensus"]) == (0.7, 0.9, 0.8)
     assert (row["agreement: pick"], row["lower loss: pick"], row["lower loss: correlation"]) == (0.9, 0.5, -0.5)
     assert row["silhouette: pick"] is row["silhouette: correlation"] is None
-    line = selection.table([row]).splitlines()[2]
+    _, _, line, *choices = selection.table([row]).splitlines()
+    assert choices == [
+        "vote: above the mean of the seeds in 1 of 1 runs, by +0.1000 on average",
+        "agreement: above the mean of the seeds in 1 of 1 runs, by +0.2000 on average",
+        "lower loss: above the mean of the seeds in 0 of 1 runs, by -0.2000 on average",
+    ]
+    alike = look.cell._replace(rows={seed: {"acc": 0.5} for seed in rows})
+    assert selection.measure(look._replace(cell=alike)) is None
     assert " ".join(line.split()) == "digits dcec 3 0.7000 0.9000 0.8000 0.9000 (+1.00) - (-) 0.5000 (-0.50)"
     assert selection.measure(look._replace(seeds=[0, 1])) is None
 

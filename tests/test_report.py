@@ -14,7 +14,8 @@ import pytest
 
 from jaxclust import cli, record, sheets
 from jaxclust.compare import cells
-from jaxclust.report import charts, pictures
+from jaxclust.report import Look, charts, pictures
+from jaxclust.report import page as written
 from runs import SETTINGS, make
 
 SMALL = "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 4 --max-steps 8 --restarts 2"
@@ -102,6 +103,19 @@ def test_pictures_have_words_and_places_are_reached(page):
     assert all(one["href"][1:] in ids for one in page.all("a"))
     assert page.all("html")[0]["lang"] == "en"
     assert all("scope" in one for one in page.all("th"))
+
+
+def test_runs_on_the_same_images_share_their_thumbnails(digits):
+    def look(points):
+        labels, places = np.zeros((1, len(digits.labels)), int), np.arange(2 * points).reshape(-1, 2)
+        rows = np.arange(len(digits.labels))
+        return Look(None, [], [0], labels, rows, {}, [])._replace(sample=rows[:points], data=digits, places=places)
+
+    sprites = {}
+    parts = [written._embedding(number, look(points), sprites) for number, points in enumerate((30, 30, 20))]
+    assert list(sprites.values()) == ["thumbs-0", "thumbs-1"]
+    assert [re.search(r"thumb (thumbs-.)", part)[1] for part in parts] == ["thumbs-0", "thumbs-0", "thumbs-1"]
+    assert not any("base64" in part for part in parts)
 
 
 @pytest.fixture(scope="module")

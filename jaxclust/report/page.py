@@ -42,7 +42,10 @@ def render(comparison: dict[str, Any] | None, looks: Sequence["Look"], notes: Se
     listed = "".join(f'<li><a href="#{place}">{_text(name)}</a></li>' for place, name in links)
     parts = [_comparison(comparison)] if comparison else []
     parts += [_notes(notes)]
-    parts += [_look(number, name, look) for number, (name, look) in enumerate(zip(names, looks, strict=True))]
+    # Runs on the same images show the same thumbnails: each sheet of them is in the page once.
+    sprites: dict[str, str] = {}
+    parts += [_look(number, name, look, sprites) for number, (name, look) in enumerate(zip(names, looks, strict=True))]
+    thumbnails = "".join(f".{name}{{background-image:url({uri})}}\n" for uri, name in sprites.items())
     title = "Clustering report" + (f": {names[0]}" if len(names) == 1 else "")
     return f"""<!doctype html>
 <html lang="en">
@@ -53,7 +56,8 @@ def render(comparison: dict[str, Any] | None, looks: Sequence["Look"], notes: Se
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <link rel="icon" href="data:,">
 <title>{_text(title)}</title>
-<style>{STYLE}</style>
+<style>{STYLE}
+{thumbnails}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
@@ -87,12 +91,12 @@ def _comparison(comparison: dict[str, Any]) -> str:
     )
 
 
-def _look(number: int, name: str, look: "Look") -> str:
+def _look(number: int, name: str, look: "Look", sprites: dict[str, str]) -> str:
     parts = [f'<section id="run-{number}"><h2>{_text(name)}</h2>', _notes(look.notes)]
     if look.seeds:
         parts += [_lead(look), _seeds(look), _clusters(look), _curves(name, look), _matrices(look)]
         if look.places is not None:
-            parts.append(_embedding(number, look))
+            parts.append(_embedding(number, look, sprites))
         if look.data is not None:
             parts.append(_contact(look))
     parts += [_settings(look), "</section>"]
@@ -224,7 +228,8 @@ def _matrices(look: "Look") -> str:
     return f'<h3>Agreement and confusion</h3><div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
-def _embedding(number: int, look: "Look") -> str:
+def _embedding(number: int, look: "Look", sprites: dict[str, str]) -> str:
+    """``sprites`` are the classes of the sheets of thumbnails by their address; it gets this one's if it is new."""
     labels, data = look.labels[look.medoid][look.sample], look.data
     thumbs = data.images[look.sample]
     stride = -(-max(thumbs.shape[1:3]) // THUMBNAIL)
@@ -234,6 +239,7 @@ def _embedding(number: int, look: "Look") -> str:
     blank = np.zeros((-len(thumbs) % columns, *thumbs.shape[1:]), np.uint8)
     sprite = np.concatenate([thumbs, blank]).reshape(-1, columns, *thumbs.shape[1:])
     sprite = sprite.transpose(0, 2, 1, 3, 4).reshape(-1, columns * size[0], 3)
+    thumbs_class = sprites.setdefault(_uri(sprite), f"thumbs-{len(sprites)}")
     classes = None if data.labels is None else data.labels[look.sample]
     points = {
         "rows": look.rows[look.sample].tolist(),
@@ -256,7 +262,7 @@ def _embedding(number: int, look: "Look") -> str:
         f'<figure class="embedding" data-points="{html.escape(json.dumps(points), quote=True)}">'
         f'<div class="stage" tabindex="0" role="group" aria-describedby="how-{number}" '
         f'aria-label="{_text(title)}">{charts.scatter(look.places, labels, title)}</div>'
-        f'<div class="thumb" aria-hidden="true" style="background-image:url({_uri(sprite)})"></div>'
+        f'<div class="thumb {thumbs_class}" aria-hidden="true"></div>'
         '<p class="readout" role="status" aria-live="polite"></p>'
         f'<figcaption id="how-{number}">t-SNE of the features, {len(labels):,} images, seed '
         f"{look.seeds[look.medoid]}. Point at one to see it; with the keyboard, arrow keys go to the nearest in that "
