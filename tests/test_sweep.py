@@ -12,7 +12,7 @@ from jaxclust import cli, record, sweep
 from jaxclust.compare import cells
 
 # Without steps the methods are their k-means on the features, and little is compiled.
-SMALL = "--pretraining.epochs 1 --pretraining.batch 64 --restarts 1 --seeds 0,3 --over map --no-figures"
+SMALL = "--pretraining.epochs 1 --pretraining.batch 64 --restarts 1 --seeds 0,3 --over map --no-figures --no-baseline"
 
 
 @pytest.fixture(scope="module")
