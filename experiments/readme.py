@@ -106,13 +106,12 @@ def comparison() -> str:
 
 
 def _cell(one: dict[str, Any], name: str, verdicts: list[str]) -> str:
-    """A method's ACC on a data set; of the baseline, which has many pairs, no verdict."""
+    """A method's ACC on a data set, and how it ends against the baseline; the baseline itself has no such verdict."""
     text = "-" if one["mean"] is None else f"{one['mean']:.3f}"
     if one["low"] is not None:
         text += f" [{one['low']:.3f}, {one['high']:.3f}]"
     marks = {f"{name} beats {compare.BASELINE}": " ▲", f"{compare.BASELINE} beats {name}": " ▼"}
-    if name != compare.BASELINE and verdicts:
-        text += marks.get(verdicts[0], "")
+    text += next((marks[verdict] for verdict in verdicts if verdict in marks), "")
     return text + (f" ({len(one['failed'])} failed)" if one["failed"] else "")
 
 
