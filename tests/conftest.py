@@ -15,6 +15,9 @@ CACHE = tempfile.TemporaryDirectory(prefix="jaxclust-tests-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 jax.config.update("jax_compilation_cache_dir", CACHE.name)
 
+# Numbers equal to the last bit however a run is cut, convolutions' speed, and scores on real images.
+OPTIMISED = {"test_distributed", "test_fit", "test_layers", "test_real", "test_train"}
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():
     os.environ["JAXCLUST_DATA"] = str(SHARED)
@@ -43,7 +46,15 @@ def data(tmp_path_factory, few_digits):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def forget_programs():
-    """Frees a module's compiled programs: their memory maps, kept for all modules, pass the kernel's limit."""
-    yield
+def programs(request):
+    """Compiles a module's programs, and those of processes it starts, without LLVM's optimisation; frees them after.
+
+    Optimising programs that run for moments is a third of the time of most modules; those of ``OPTIMISED`` test what
+    it may change. Programs kept for all modules would pass the kernel's limit on memory maps.
+    """
+    plain = request.module.__name__ not in OPTIMISED
+    jax.config.update("jax_disable_most_optimizations", plain)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", str(plain))
+        yield
     jax.clear_caches()
