@@ -9,7 +9,7 @@ demo: .venv/plots
 test: .venv/test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest -n auto --dist loadfile
+	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 bench: .venv/bench
 	.venv/bin/python -m benchmarks.step

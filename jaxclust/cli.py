@@ -1,6 +1,7 @@
 """The command: ``jaxclust fit METHOD --data NAME_OR_PATH --out DIR``, ``jaxclust methods``, ``jaxclust datasets``."""
 
 import dataclasses
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -56,47 +57,14 @@ class _Weights:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status: 0, or 2 with one line on stderr for what cannot be done."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if not arguments or arguments[0] in ("-h", "--help"):
-            print(USAGE)
-            return 0
-        command, *rest = arguments
-        if command == "methods":
-            for name, method in METHODS.items():
-                print(f"{name:12} {method.about} (presets: {', '.join(method.presets)})")
-            return 0
-        if command == "datasets":
-            print(datasets.listing())
-            return 0
-        if command == "predict":
-            return _predict(rest)
-        if command == "weights":
-            return _weights(rest)
-        if command == "compare":
-            from jaxclust import compare
-
-            return compare.command(rest)
-        if command == "report":
-            from jaxclust import report
-
-            return report.command(rest)
-        if command != "fit":
-            known = "fit, methods, datasets, predict, weights, compare or report"
-            raise ValueError(f"command: must be {known}, got {command!r}")
-        if not rest or rest[0] in ("-h", "--help"):
-            print(USAGE)
-            return 0 if rest else 2
-        if any(argument.split("=")[0] == "--methods" for argument in rest):
-            from jaxclust import sweep
-
-            return sweep.command(rest)
-        if "auto" in rest or "--clusters=auto" in rest:
-            from jaxclust import auto
-
-            if auto.asked(rest):
-                return auto.command(rest[0], rest[1:])
-        return _fit(rest[0], rest[1:])
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Who reads the output, such as head, has enough of it. Python writes what is left at its end, to nowhere then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, OSError) as error:
         # A ValueError from elsewhere is a fault of this program, and its traceback is wanted.
         raised = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
@@ -107,6 +75,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("jaxclust: interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
         return 130
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    command, *rest = arguments
+    if command == "methods":
+        for name, method in METHODS.items():
+            print(f"{name:12} {method.about} (presets: {', '.join(method.presets)})")
+        return 0
+    if command == "datasets":
+        print(datasets.listing())
+        return 0
+    if command == "predict":
+        return _predict(rest)
+    if command == "weights":
+        return _weights(rest)
+    if command == "compare":
+        from jaxclust import compare
+
+        return compare.command(rest)
+    if command == "report":
+        from jaxclust import report
+
+        return report.command(rest)
+    if command != "fit":
+        known = "fit, methods, datasets, predict, weights, compare or report"
+        raise ValueError(f"command: must be {known}, got {command!r}")
+    if not rest or rest[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if rest else 2
+    if any(argument.split("=")[0] == "--methods" for argument in rest):
+        from jaxclust import sweep
+
+        return sweep.command(rest)
+    if "auto" in rest or "--clusters=auto" in rest:
+        from jaxclust import auto
+
+        if auto.asked(rest):
+            return auto.command(rest[0], rest[1:])
+    return _fit(rest[0], rest[1:])
 
 
 def _fit(name: str, arguments: list[str]) -> int:

@@ -29,19 +29,25 @@ class Config(pretrain.Config):
     """Squared error averaged over inputs, or summed (authors' code)."""
     layers: int = 4
     """Layers of the encoder, as ``networks.sae`` has."""
+    burn_in: int = 1000
+    """Steps on each layer alone before SGD's momentum sets in (authors' code)."""
+    decay_steps: int = 20_000
+    """Steps on each layer alone after which the step size falls to a tenth, again and again (authors' code)."""
 
     def __post_init__(self):
         super().__post_init__()
-        if self.layers < 1:
-            raise ValueError(f"layers: must be at least 1, got {self.layers}")
+        for name, least in (("layers", 1), ("burn_in", 0), ("decay_steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
 
 
 class State(NamedTuple):
-    """The network's arrays, the optimiser's, and the epochs done, int32."""
+    """The network's arrays, the optimiser's, the epochs done and the steps on the present layer, both int32."""
 
     variables: Variables
     opt_state: optax.OptState
     epochs: jax.Array
+    steps: jax.Array
 
 
 Info = pretrain.Info
@@ -70,7 +76,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
         raise ValueError(
             f"layers: the network must have {', '.join(sorted(layers))}, got {', '.join(variables.params)}"
         )
-    return State(variables, _optimizer(config).init(variables.params), jnp.int32(0))
+    return State(variables, _optimizer(config).init(variables.params), jnp.int32(0), jnp.int32(0))
 
 
 def refresh(
@@ -79,9 +85,17 @@ def refresh(
     """Counts the epoch; a layer starts without the momentum of the one before."""
     del network, key, images
     epochs = state.epochs + 1
+    ended = epochs % config.epochs == 0
+    state = state._replace(
+        opt_state=_fresh_where(ended, config, state), epochs=epochs, steps=jnp.where(ended, 0, state.steps)
+    )
+    return state, jnp.asarray(False), _NoInfo()
+
+
+def _fresh_where(condition: jax.Array, config: Config, state: State) -> optax.OptState:
+    """The optimiser's arrays, as at a start where the condition holds."""
     fresh = _optimizer(config).init(state.variables.params)
-    opt_state = jax.tree.map(lambda new, old: jnp.where(epochs % config.epochs == 0, new, old), fresh, state.opt_state)
-    return state._replace(opt_state=opt_state, epochs=epochs), jnp.asarray(False), _NoInfo()
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), fresh, state.opt_state)
 
 
 class _NoInfo(NamedTuple):
@@ -91,7 +105,7 @@ class _NoInfo(NamedTuple):
 def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
-    """One gradient step on a layer's reconstruction of its own inputs, or on that of the images."""
+    """One gradient step on a layer's reconstruction of its own inputs (half the error), or on that of the images."""
     del key, rows
 
     def layer(i, params):
@@ -102,7 +116,7 @@ def step(
         hidden = _dense(params[f"encoder{i}"], inputs)
         hidden = hidden if i == config.layers else jax.nn.relu(hidden)
         output = _dense(params[f"decoder{i}"], hidden)
-        return _loss(config, output if i == 1 else jax.nn.relu(output), inputs)
+        return _loss(config, output if i == 1 else jax.nn.relu(output), inputs) / 2
 
     def together(params):
         reconstruction, _, _ = network.reconstruct(Variables(params, state.variables.stats), batch, True)
@@ -113,9 +127,16 @@ def step(
     params = state.variables.params
     stage = jnp.minimum(state.epochs // config.epochs, config.layers)
     value, gradient = jax.lax.switch(stage, branches, params)
-    updates, opt_state = _optimizer(config).update(gradient, state.opt_state, params)
-    variables = state.variables._replace(params=optax.apply_updates(params, updates))
-    return state._replace(variables=variables, opt_state=opt_state), Info(value)
+    alone = stage < config.layers
+    opt_state = state.opt_state
+    if config.optimizer == "sgd":
+        # Without the gradients before, SGD is as with a momentum of 0.
+        opt_state = _fresh_where(alone & (state.steps < config.burn_in), config, state)
+    updates, opt_state = _optimizer(config).update(gradient, opt_state, params)
+    rate = jnp.where(alone, 0.1 ** ((state.steps + 1) // config.decay_steps), 1.0)
+    params = optax.apply_updates(params, jax.tree.map(lambda update: rate * update, updates))
+    variables = state.variables._replace(params=params)
+    return state._replace(variables=variables, opt_state=opt_state, steps=state.steps + 1), Info(value)
 
 
 def _dense(layer, x):

@@ -23,6 +23,11 @@ if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():
     os.environ["JAXCLUST_DATA"] = str(SHARED)
 
 
+def pytest_collection_modifyitems(items):
+    """Longest modules first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.module.__name__ not in OPTIMISED)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """scikit-learn's digits as a Dataset: uint8 (1797, 8, 8, 1)."""

@@ -257,6 +257,13 @@ def test_methods_are_listed(capsys):
         assert re.search(rf"^{name} ", out, re.MULTILINE)
 
 
+def test_a_reader_that_has_enough_ends_it_without_a_word():
+    command = [sys.executable, "-m", "jaxclust", "methods"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 141)
+
+
 @pytest.mark.parametrize(
     ("text", "seeds"), [("5", (0, 1, 2, 3, 4)), ("0,3,7", (0, 3, 7)), ("3,", (3,)), ("1", (0,)), ("2, 9", (2, 9))]
 )

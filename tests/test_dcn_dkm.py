@@ -130,7 +130,7 @@ def test_an_epoch_ends_in_counts_that_are_the_labels(algorithm, config, name, im
 
 
 def test_layers_are_pretrained_one_after_the_other_and_then_together(images):
-    config = layerwise.Config(epochs=3, batch=40, layers=3)
+    config = layerwise.Config(epochs=3, batch=40, layers=3, burn_in=0)
     assert layerwise.schedule(config, 120) == (40, 3, 12, "shuffled")
     state = layerwise.init(config, NETWORK, KEY, None, images)
     run = jax.jit(lambda state: layerwise.step(config, NETWORK, KEY, state, images[:40], None))
@@ -160,12 +160,38 @@ def test_layers_are_pretrained_one_after_the_other_and_then_together(images):
                 before[f"decoder{layer}"]["bias"]
             )
             output = output if layer == 1 else np.maximum(output, 0)
-            expected = np.sum((output - inputs) ** 2, axis=1)
+            expected = np.sum((output - inputs) ** 2, axis=1) / 2
         np.testing.assert_allclose(info.loss, np.mean(expected), rtol=1e-4)
         # The next layer starts without momentum, another epoch of the same keeps it.
         for done, fresh in ((epoch + 1, False), (epoch + 2, True)):
             state, _, _ = layerwise.refresh(config, NETWORK, KEY, after._replace(epochs=jnp.int32(done)), images)
             assert all(not np.any(leaf) for leaf in jax.tree.leaves(state.opt_state)) is fresh
+
+
+def test_a_layers_momentum_sets_in_late_and_its_steps_shrink(images):
+    config = layerwise.Config(epochs=5, batch=40, layers=3, burn_in=2, decay_steps=5, learning_rate=1e-3)
+    run = jax.jit(lambda state: layerwise.step(config, NETWORK, KEY, state, images[:40], None))
+
+    @jax.jit
+    def gradient(state):
+        def loss(params):
+            variables = state.variables._replace(params=params)
+            return layerwise.step(config, NETWORK, KEY, state._replace(variables=variables), images[:40], None)[1].loss
+
+        return jax.grad(loss)(state.variables.params)["encoder1"]["kernel"]
+
+    state, velocity = layerwise.init(config, NETWORK, KEY, None, images), 0.0
+    for number in range(7):
+        before, slope = np.asarray(state.variables.params["encoder1"]["kernel"]), np.asarray(gradient(state))
+        velocity = slope + (0.9 * velocity if number >= 2 else 0.0)
+        state, _ = run(state)
+        rate = 1e-3 if number < 4 else 1e-4
+        after = np.asarray(state.variables.params["encoder1"]["kernel"])
+        np.testing.assert_allclose(after - before, -rate * velocity, rtol=1e-3, atol=1e-7)
+    assert int(state.steps) == 7
+    for epochs, steps in ((3, 7), (4, 0)):
+        state, _, _ = layerwise.refresh(config, NETWORK, KEY, state._replace(epochs=jnp.int32(epochs)), images)
+        assert int(state.steps) == steps
 
 
 def test_layerwise_pretraining_through_the_driver_lowers_the_error(images):
@@ -190,6 +216,8 @@ def test_layerwise_pretraining_through_the_driver_lowers_the_error(images):
         (dkm.Config, "start", "zero", "start: must be kmeans or uniform, got 'zero'"),
         (dkm.Config, "batch", 0, "batch: must be at least 1, got 0"),
         (layerwise.Config, "layers", 0, "layers: must be at least 1, got 0"),
+        (layerwise.Config, "burn_in", -1, "burn_in: must be at least 0, got -1"),
+        (layerwise.Config, "decay_steps", 0, "decay_steps: must be at least 1, got 0"),
         (layerwise.Config, "epochs", -1, "epochs: must be at least 0, got -1"),
     ],
 )

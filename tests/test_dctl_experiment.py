@@ -35,6 +35,14 @@ def test_the_control_has_dctls_first_filters_and_nothing_moves_them():
     jax.tree.map(np.testing.assert_array_equal, *filters)
 
 
+def test_dcns_step_is_scaled_in_both_phases():
+    _, config, pretraining = experiment.settings("dcn", "paper", 38)
+    _, *scaled = experiment.settings(experiment.SCALED, "paper", 38)
+    for one, other in zip((config, pretraining), scaled, strict=True):
+        assert other == dataclasses.replace(one, learning_rate=other.learning_rate)
+        np.testing.assert_allclose(other.learning_rate / one.learning_rate, 0.1)
+
+
 def test_what_the_paper_leaves_open_is_changed_each_once():
     source = inspect.getsource(dctl.Config)
     fields = [field.name for field in dataclasses.fields(dctl.Config)]
@@ -53,7 +61,10 @@ def test_tables_print_from_rows(tmp_path, monkeypatch):
         for shift, method in enumerate(("kmeans", "dctl"))
         for seed in range(3)
     ]
+    rows += [rows[0] | {"method": "dcn", "acc": None, "nmi": None, "ari": None, "seconds": 9.0, "failed": 5}]
     monkeypatch.setattr(experiment.common, "rows", lambda path: rows)
     text = experiment.tables()
     assert re.search(r"yaleb +dctl less kmeans +acc \+0\.1000 \[\+0\.1000, \+0\.1000\] over 3 seeds", text)
     assert re.search(r"yaleb +dctl +3\.0 s +1\.5 times k-means", text)
+    assert re.search(r"yaleb +dcn +1 +- \(1 failed\)", text)
+    assert not re.search(r"dcn +9\.0 s", text)
