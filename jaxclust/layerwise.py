@@ -28,7 +28,7 @@ class Config(pretrain.Config):
     reconstruction: Literal["mean", "sum"] = "sum"
     """Squared error averaged over inputs, or summed (authors' code)."""
     layers: int = 4
-    """Layers of the encoder, as ``networks.sae`` has."""
+    """Layers of the encoder, as ``networks.tied_sae`` has."""
     burn_in: int = 1000
     """Steps on each layer alone before SGD's momentum sets in (authors' code)."""
     decay_steps: int = 20_000
@@ -67,15 +67,15 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     """A fresh network, or the given ``variables``.
 
     Raises:
-      ValueError: the network is no stacked autoencoder of ``config.layers`` layers.
+      ValueError: the network is no ``networks.tied_sae`` of ``config.layers`` layers.
     """
     del images
     variables = network.init(key) if variables is None else variables
-    layers = {f"{part}{i}" for part in ("encoder", "decoder") for i in range(1, config.layers + 1)}
-    if variables.params.keys() != layers:
-        raise ValueError(
-            f"layers: the network must have {', '.join(sorted(layers))}, got {', '.join(variables.params)}"
-        )
+    numbers = range(1, config.layers + 1)
+    wanted = {f"encoder{i}": {"kernel", "bias"} for i in numbers} | {f"decoder{i}": {"bias"} for i in numbers}
+    if {name: set(layer) for name, layer in variables.params.items()} != wanted:
+        found = ", ".join(f"{name} ({', '.join(layer)})" for name, layer in variables.params.items())
+        raise ValueError(f"layers: the network must be tied_sae with {config.layers} layers, got {found or 'none'}")
     return State(variables, _optimizer(config).init(variables.params), jnp.int32(0), jnp.int32(0))
 
 
@@ -113,9 +113,10 @@ def step(
         inputs = scaled(batch).reshape(batch.shape[0], -1) if i == 1 else maps[f"encoder{i - 1}"]
         inputs = jax.lax.stop_gradient(inputs)
         # The embedding and the reconstructed images have no activation, the layers between have ReLU.
-        hidden = _dense(params[f"encoder{i}"], inputs)
+        kernel = params[f"encoder{i}"]["kernel"]
+        hidden = inputs @ kernel + params[f"encoder{i}"]["bias"]
         hidden = hidden if i == config.layers else jax.nn.relu(hidden)
-        output = _dense(params[f"decoder{i}"], hidden)
+        output = hidden @ kernel.T + params[f"decoder{i}"]["bias"]
         return _loss(config, output if i == 1 else jax.nn.relu(output), inputs) / 2
 
     def together(params):
@@ -137,10 +138,6 @@ def step(
     params = optax.apply_updates(params, jax.tree.map(lambda update: rate * update, updates))
     variables = state.variables._replace(params=params)
     return state._replace(variables=variables, opt_state=opt_state, steps=state.steps + 1), Info(value)
-
-
-def _dense(layer, x):
-    return x @ layer["kernel"] + layer["bias"]
 
 
 def _loss(config, output, target):

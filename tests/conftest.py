@@ -13,7 +13,9 @@ jax.config.update("jax_num_cpu_devices", 2)
 # Programs that a module compiled serve the processes that its tests start; a new folder each time, so that none is old.
 CACHE = tempfile.TemporaryDirectory(prefix="jaxclust-tests-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 jax.config.update("jax_compilation_cache_dir", CACHE.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 # Numbers equal to the last bit however a run is cut, convolutions' speed, and scores on real images.
 OPTIMISED = {"test_distributed", "test_fit", "test_layers", "test_real", "test_train"}

@@ -7,10 +7,11 @@ import pytest
 
 from jaxclust import layerwise, train
 from jaxclust.algorithms import dcn, dkm
-from jaxclust.networks import pixels, sae
+from jaxclust.networks import pixels, sae, tied_sae
 
 KEY = jax.random.key(0)
-NETWORK = sae((8, 8, 1), 4, (12, 9))
+NETWORKS = {dcn: tied_sae((8, 8, 1), 4, (12, 9)), dkm: sae((8, 8, 1), 4, (12, 9))}
+TIED = NETWORKS[dcn]
 DCN = dcn.Config(clusters=4, batch=32, restarts=2, counts=3, learning_rate=1e-3)
 DKM = dkm.Config(clusters=4, batch=32, alpha=0.3, annealing=True, clustering_weight=0.7, start="uniform")
 ROWS = np.arange(20, 52)
@@ -22,12 +23,12 @@ def images(few_digits):
 
 
 def begun(algorithm, config, images):
-    return jax.jit(algorithm.init, static_argnums=(0, 1))(config, NETWORK, KEY, None, images)
+    return jax.jit(algorithm.init, static_argnums=(0, 1))(config, NETWORKS[algorithm], KEY, None, images)
 
 
 def step(algorithm, config, state, images):
     rows = jnp.asarray(ROWS, jnp.int32)
-    return jax.jit(lambda state: algorithm.step(config, NETWORK, KEY, state, images[rows], rows))(state)
+    return jax.jit(lambda state: algorithm.step(config, NETWORKS[algorithm], KEY, state, images[rows], rows))(state)
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +41,17 @@ def dkm_state(images):
     return begun(dkm, DKM, images)
 
 
+def weights(params, name):
+    """A layer's weights; a decoder without its own has its encoder's, the other way round."""
+    encoder = params[name.replace("decoder", "encoder")]["kernel"]
+    return params[name].get("kernel", np.asarray(encoder).T)
+
+
 def forward(params, x):
     """The embedding and the reconstruction of one image (64,), by loops over layers, float64."""
     layers = {
-        name: (np.asarray(p["kernel"], np.float64), np.asarray(p["bias"], np.float64)) for name, p in params.items()
+        name: (np.asarray(weights(params, name), np.float64), np.asarray(p["bias"], np.float64))
+        for name, p in params.items()
     }
     for i in (1, 2, 3):
         kernel, bias = layers[f"encoder{i}"]
@@ -115,13 +123,13 @@ def test_dkms_temperatures_are_the_papers():
 def test_dkms_first_centroids_are_uniform_where_it_is_not_pretrained(dkm_state, images):
     assert 0.5 < np.abs(dkm_state.centroids).max() <= 1
     assert float(dkm_state.centroids.min()) < 0
-    np.testing.assert_array_equal(dkm_state.labels, dkm.predict(DKM, NETWORK, dkm_state, images).cluster)
+    np.testing.assert_array_equal(dkm_state.labels, dkm.predict(DKM, NETWORKS[dkm], dkm_state, images).cluster)
 
 
 @pytest.mark.parametrize(("algorithm", "config", "name"), [(dcn, DCN, "dcn_state"), (dkm, DKM, "dkm_state")])
 def test_an_epoch_ends_in_counts_that_are_the_labels(algorithm, config, name, images, request):
     state = request.getfixturevalue(name)
-    state, stop, info = algorithm.refresh(config, NETWORK, KEY, state, images)
+    state, stop, info = algorithm.refresh(config, NETWORKS[algorithm], KEY, state, images)
     sizes = np.bincount(np.asarray(state.labels), minlength=4)
     assert not bool(stop)
     assert float(info.changed) == 0
@@ -132,15 +140,15 @@ def test_an_epoch_ends_in_counts_that_are_the_labels(algorithm, config, name, im
 def test_layers_are_pretrained_one_after_the_other_and_then_together(images):
     config = layerwise.Config(epochs=3, batch=40, layers=3, burn_in=0)
     assert layerwise.schedule(config, 120) == (40, 3, 12, "shuffled")
-    state = layerwise.init(config, NETWORK, KEY, None, images)
-    run = jax.jit(lambda state: layerwise.step(config, NETWORK, KEY, state, images[:40], None))
+    state = layerwise.init(config, TIED, KEY, None, images)
+    run = jax.jit(lambda state: layerwise.step(config, TIED, KEY, state, images[:40], None))
     x = np.asarray(images[:40], np.float64).reshape(40, 64) / 255
     for epoch in range(0, 12, 3):
         state = state._replace(epochs=jnp.int32(epoch))
         before = state.variables.params
         after, info = run(state)
         now = after.variables.params
-        moved = {name for name in now if np.any(np.asarray(now[name]["kernel"]) != np.asarray(before[name]["kernel"]))}
+        moved = {name for name in now if np.any(np.asarray(now[name]["bias"]) != np.asarray(before[name]["bias"]))}
         layer = epoch // 3 + 1
         assert moved == ({f"encoder{layer}", f"decoder{layer}"} if layer <= 3 else set(now))
         if layer == 4:
@@ -156,31 +164,29 @@ def test_layers_are_pretrained_one_after_the_other_and_then_together(images):
                 before[f"encoder{layer}"]["bias"]
             )
             hidden = hidden if layer == 3 else np.maximum(hidden, 0)
-            output = hidden @ np.asarray(before[f"decoder{layer}"]["kernel"]) + np.asarray(
-                before[f"decoder{layer}"]["bias"]
-            )
+            output = hidden @ weights(before, f"decoder{layer}") + np.asarray(before[f"decoder{layer}"]["bias"])
             output = output if layer == 1 else np.maximum(output, 0)
             expected = np.sum((output - inputs) ** 2, axis=1) / 2
         np.testing.assert_allclose(info.loss, np.mean(expected), rtol=1e-4)
         # The next layer starts without momentum, another epoch of the same keeps it.
         for done, fresh in ((epoch + 1, False), (epoch + 2, True)):
-            state, _, _ = layerwise.refresh(config, NETWORK, KEY, after._replace(epochs=jnp.int32(done)), images)
+            state, _, _ = layerwise.refresh(config, TIED, KEY, after._replace(epochs=jnp.int32(done)), images)
             assert all(not np.any(leaf) for leaf in jax.tree.leaves(state.opt_state)) is fresh
 
 
 def test_a_layers_momentum_sets_in_late_and_its_steps_shrink(images):
     config = layerwise.Config(epochs=5, batch=40, layers=3, burn_in=2, decay_steps=5, learning_rate=1e-3)
-    run = jax.jit(lambda state: layerwise.step(config, NETWORK, KEY, state, images[:40], None))
+    run = jax.jit(lambda state: layerwise.step(config, TIED, KEY, state, images[:40], None))
 
     @jax.jit
     def gradient(state):
         def loss(params):
             variables = state.variables._replace(params=params)
-            return layerwise.step(config, NETWORK, KEY, state._replace(variables=variables), images[:40], None)[1].loss
+            return layerwise.step(config, TIED, KEY, state._replace(variables=variables), images[:40], None)[1].loss
 
         return jax.grad(loss)(state.variables.params)["encoder1"]["kernel"]
 
-    state, velocity = layerwise.init(config, NETWORK, KEY, None, images), 0.0
+    state, velocity = layerwise.init(config, TIED, KEY, None, images), 0.0
     for number in range(7):
         before, slope = np.asarray(state.variables.params["encoder1"]["kernel"]), np.asarray(gradient(state))
         velocity = slope + (0.9 * velocity if number >= 2 else 0.0)
@@ -190,13 +196,13 @@ def test_a_layers_momentum_sets_in_late_and_its_steps_shrink(images):
         np.testing.assert_allclose(after - before, -rate * velocity, rtol=1e-3, atol=1e-7)
     assert int(state.steps) == 7
     for epochs, steps in ((3, 7), (4, 0)):
-        state, _, _ = layerwise.refresh(config, NETWORK, KEY, state._replace(epochs=jnp.int32(epochs)), images)
+        state, _, _ = layerwise.refresh(config, TIED, KEY, state._replace(epochs=jnp.int32(epochs)), images)
         assert int(state.steps) == steps
 
 
 def test_layerwise_pretraining_through_the_driver_lowers_the_error(images):
     config = layerwise.Config(epochs=4, batch=40, layers=2)
-    done = train.train(layerwise, config, sae((8, 8, 1), 4, (12,)), jax.random.split(KEY, 1), images, over="map")
+    done = train.train(layerwise, config, tied_sae((8, 8, 1), 4, (12,)), jax.random.split(KEY, 1), images, over="map")
     assert done.finished
     assert done.history["loss"].shape == (12,)
     assert (done.runs.failed < 0).all()
@@ -226,7 +232,7 @@ def test_settings_that_cannot_work_are_refused(kind, field, value, message):
         kind(**{field: value})
 
 
-def test_layerwise_pretraining_needs_the_layers_it_names(images):
-    for network, layers in ((NETWORK, 4), (pixels((8, 8, 1)), 3)):
-        with pytest.raises(ValueError, match="layers: the network must have decoder1, .*, got"):
+def test_layerwise_pretraining_needs_its_network(images):
+    for network, layers in ((TIED, 4), (NETWORKS[dkm], 3), (pixels((8, 8, 1)), 3)):
+        with pytest.raises(ValueError, match=f"layers: the network must be tied_sae with {layers} layers, got "):
             layerwise.init(layerwise.Config(layers=layers), network, KEY, None, images)

@@ -16,7 +16,7 @@ from jaxclust.compare.cells import Cell
 
 def test_methods_that_pretrain_otherwise_do_not_share_it():
     assert common.pretraining_name(METHODS["dec"]) == common.pretraining_name(METHODS["idec"]) == "sae"
-    assert common.pretraining_name(METHODS["dcn"]) == "sae-layerwise"
+    assert common.pretraining_name(METHODS["dcn"]) == "tied_sae-layerwise"
 
 
 @pytest.mark.parametrize("start", ccnn.STARTS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxclust.networks import cae, pixels, sae
+from jaxclust.networks import cae, pixels, sae, tied_sae
 from jaxclust.types import Network, Variables
 
 
@@ -113,6 +113,24 @@ def test_sae_is_dense_mirrored_and_linear_at_both_ends():
     np.testing.assert_allclose(network.encode(variables, batch, False)[0], z, atol=1e-5)
     np.testing.assert_allclose(reconstruction, x.reshape(batch.shape), atol=1e-5)
     assert network.activations(variables, batch)["encoder1"].shape == (2, 7)
+
+
+def test_tied_sae_decodes_by_the_encoders_kernels():
+    network, batch = tied_sae((4, 5, 3), 2, (7, 6)), images((4, 5, 3))
+    params = jax.tree.map(np.asarray, start(network).params)
+    assert all(set(params[f"decoder{i}"]) == {"bias"} for i in (1, 2, 3))
+    for i, width in ((1, 60), (2, 7)):
+        params[f"decoder{i}"]["bias"] = np.linspace(-1, 1, width, dtype=np.float32)
+    # The same as without ties where the kernels are given twice.
+    twice = params | {
+        f"decoder{i}": params[f"decoder{i}"] | {"kernel": params[f"encoder{i}"]["kernel"].T} for i in (1, 2, 3)
+    }
+    ours = network.reconstruct(Variables(params, {}), batch, False)
+    theirs = sae((4, 5, 3), 2, (7, 6)).reconstruct(Variables(twice, {}), batch, False)
+    for one, other in zip(ours[:2], theirs[:2], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    wide = tied_sae((20, 20, 1), 2, (500,)).init(jax.random.key(0)).params["encoder1"]["kernel"]
+    np.testing.assert_allclose(np.std(wide), 1 / 20, rtol=0.01)
 
 
 def test_sae_defaults_are_those_of_dec():

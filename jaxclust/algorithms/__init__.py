@@ -7,7 +7,17 @@ from typing import Any, NamedTuple
 
 from jaxclust import layerwise, pretrain
 from jaxclust.algorithms import ccnn, dbc, dcec, dcn, dctl, dkm, jule, linkage
-from jaxclust.networks import cae, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18, fcae, pixels, sae
+from jaxclust.networks import (
+    cae,
+    ccnn_alexnet,
+    ccnn_alexnet_plain,
+    ccnn_norm,
+    ccnn_resnet18,
+    fcae,
+    pixels,
+    sae,
+    tied_sae,
+)
 from jaxclust.networks import ccnn as ccnn_network
 from jaxclust.networks import dctl as dctl_network
 from jaxclust.networks import jule as jule_network
@@ -174,7 +184,7 @@ METHODS: dict[str, Method] = {
     "dcn": Method(
         "Deep Clustering Network (Yang et al. 2017)",
         dcn,
-        sae,
+        tied_sae,
         dcn.Config(),
         layerwise.Config(),
         {"paper": {}, "quick": {"pretraining.epochs": 25}},

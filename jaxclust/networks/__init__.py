@@ -1,6 +1,6 @@
 """Networks as pairs of pure functions; factories are cached, so equal arguments give the identical network."""
 
-from jaxclust.networks.autoencoders import cae, pixels, sae
+from jaxclust.networks.autoencoders import cae, pixels, sae, tied_sae
 from jaxclust.networks.ccnn import ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
 from jaxclust.networks.dctl import dctl
 from jaxclust.networks.fcae import fcae
@@ -18,4 +18,5 @@ __all__ = [
     "jule",
     "pixels",
     "sae",
+    "tied_sae",
 ]

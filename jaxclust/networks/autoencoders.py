@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from jaxclust.networks.layers import Conv, ConvTranspose, Dense
+from jaxclust.networks.layers import Conv, ConvTranspose, Dense, glorot
 from jaxclust.types import Network, Variables
 
 Shape = tuple[int, int, int]
@@ -54,7 +54,25 @@ def sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)
       ValueError: if a size, the embedding or a width is below 1.
     """
     check(shape, embedding, hidden)
-    return as_network(partial(_SAE, shape, embedding, hidden))
+    return as_network(partial(_SAE, shape, embedding, hidden, False))
+
+
+@lru_cache
+def tied_sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)) -> Network:
+    """``sae`` as in DCN's code: a decoder's kernel is its encoder's, transposed, and has no entry of its own.
+
+    Kernels start normal, of variance 1 / inputs.
+
+    Args:
+      shape: as of ``sae``, as are the others and the errors.
+      embedding: number of features.
+      hidden: widths between pixels and embedding.
+
+    Raises:
+      ValueError: if a size, the embedding or a width is below 1.
+    """
+    check(shape, embedding, hidden)
+    return as_network(partial(_SAE, shape, embedding, hidden, True))
 
 
 @lru_cache
@@ -175,12 +193,14 @@ class _CAE(nnx.Module):
 
 
 class _SAE(nnx.Module):
-    def __init__(self, shape, embedding, hidden, *, rngs):
-        self.shape, self.depth = shape, len(hidden) + 1
+    def __init__(self, shape, embedding, hidden, tied, *, rngs):
+        self.shape, self.depth, self.tied = shape, len(hidden) + 1, tied
         widths = (shape[0] * shape[1] * shape[2], *hidden, embedding)
         for i in range(1, self.depth + 1):
-            setattr(self, f"encoder{i}", Dense(widths[i - 1], widths[i], rngs=rngs))
-            setattr(self, f"decoder{i}", Dense(widths[i], widths[i - 1], rngs=rngs))
+            encoder = Dense(widths[i - 1], widths[i], rngs=rngs, start=_normal if tied else glorot)
+            setattr(self, f"encoder{i}", encoder)
+            decoder = _Bias(widths[i - 1]) if tied else Dense(widths[i], widths[i - 1], rngs=rngs)
+            setattr(self, f"decoder{i}", decoder)
 
     def maps(self, images):
         maps = {}
@@ -196,9 +216,22 @@ class _SAE(nnx.Module):
     def reconstruct(self, images):
         x = features = self.encode(images)
         for i in range(self.depth, 0, -1):
+            x = x @ getattr(self, f"encoder{i}").kernel[...].T if self.tied else x
             x = getattr(self, f"decoder{i}")(x)
             x = x if i == 1 else jax.nn.relu(x)
         return x.reshape(-1, *self.shape), features
+
+
+class _Bias(nnx.Module):
+    def __init__(self, outputs):
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
+
+    def __call__(self, x):
+        return x + self.bias[...]
+
+
+def _normal(key, shape):
+    return jax.random.normal(key, shape, jnp.float32) / jnp.sqrt(jnp.float32(shape[0]))
 
 
 def padded(x, size):

@@ -267,7 +267,7 @@ class Conv(nnx.Module):
     """
 
     def __init__(self, inputs, outputs, size, *, stride=1, padding: Padding = "SAME", bias=True, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(_glorot(rngs.params(), (*_pair(size), inputs, outputs)))
+        self.kernel = nnx.Param(glorot(rngs.params(), (*_pair(size), inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32)) if bias else None
         self.stride, self.padding = stride, padding
 
@@ -280,7 +280,7 @@ class ConvTranspose(nnx.Module):
     """``conv_transpose`` with its parameters, as ``Conv``; its kernel is (kh, kw, o, c)."""
 
     def __init__(self, inputs, outputs, size, *, stride=1, padding: Padding = "SAME", bias=True, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(_glorot(rngs.params(), (*_pair(size), outputs, inputs)))
+        self.kernel = nnx.Param(glorot(rngs.params(), (*_pair(size), outputs, inputs)))
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32)) if bias else None
         self.stride, self.padding = stride, padding
 
@@ -289,11 +289,18 @@ class ConvTranspose(nnx.Module):
         return conv_transpose(x, self.kernel[...], bias, stride=self.stride, padding=self.padding)
 
 
-class Dense(nnx.Module):
-    """``x @ kernel + bias``: a Glorot-uniform kernel (inputs, outputs) and a zero bias (outputs,), float32."""
+def glorot(key, shape):
+    """Keras's uniform start of a kernel, float32."""
+    # The last two axes are fan-in and fan-out, each times the receptive field; their sum does not mind that a
+    # transposed convolution holds them the other way round.
+    return jax.nn.initializers.glorot_uniform()(key, shape, jnp.float32)
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(_glorot(rngs.params(), (inputs, outputs)))
+
+class Dense(nnx.Module):
+    """``x @ kernel + bias``: a kernel (inputs, outputs), at first Glorot-uniform, a bias (outputs,), zero; float32."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs, start=glorot):
+        self.kernel = nnx.Param(start(rngs.params(), (inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
 
     def __call__(self, x):
@@ -302,9 +309,3 @@ class Dense(nnx.Module):
 
 def _pair(size):
     return (size, size) if isinstance(size, int) else size
-
-
-def _glorot(key, shape):
-    # Keras takes the last two axes as fan-in and fan-out, each times the receptive field; their sum does not mind
-    # that a transposed convolution holds them the other way round.
-    return jax.nn.initializers.glorot_uniform()(key, shape, jnp.float32)
