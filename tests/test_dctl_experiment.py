@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import dctl as experiment
 from jaxclust import fit
-from jaxclust.algorithms import dctl
+from jaxclust.algorithms import configured, dctl
 
 
 def test_every_cell_has_settings_and_a_network_for_its_input():
@@ -36,11 +36,9 @@ def test_the_control_has_dctls_first_filters_and_nothing_moves_them():
 
 
 def test_dcns_step_is_scaled_in_both_phases():
-    _, config, pretraining = experiment.settings("dcn", "paper", 38)
-    _, *scaled = experiment.settings(experiment.SCALED, "paper", 38)
-    for one, other in zip((config, pretraining), scaled, strict=True):
+    for one, other in zip(configured("dcn", clusters=38), experiment.settings("dcn", "paper", 38)[1:], strict=True):
         assert other == dataclasses.replace(one, learning_rate=other.learning_rate)
-        np.testing.assert_allclose(other.learning_rate / one.learning_rate, 0.1)
+        np.testing.assert_allclose(other.learning_rate / one.learning_rate, 88.03 / 300)
 
 
 def test_what_the_paper_leaves_open_is_changed_each_once():
