@@ -148,9 +148,11 @@ def test_layers_are_pretrained_one_after_the_other_and_then_together(images):
         before = state.variables.params
         after, info = run(state)
         now = after.variables.params
-        moved = {name for name in now if np.any(np.asarray(now[name]["bias"]) != np.asarray(before[name]["bias"]))}
+        moved = {name for name in now if all(np.any(now[name][part] != before[name][part]) for part in now[name])}
+        still = {name for name in now if not any(np.any(now[name][part] != before[name][part]) for part in now[name])}
         layer = epoch // 3 + 1
         assert moved == ({f"encoder{layer}", f"decoder{layer}"} if layer <= 3 else set(now))
+        assert still == now.keys() - moved
         if layer == 4:
             expected = [np.sum((forward(before, one)[1] - one) ** 2) for one in x]
         else:
