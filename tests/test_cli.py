@@ -250,20 +250,6 @@ def test_a_seed_that_fails_is_a_row(data, tmp_path, capsys):
     assert "failed with NaN or inf" in capsys.readouterr().out
 
 
-def test_methods_are_listed(capsys):
-    assert cli.main(["methods"]) == 0
-    out = capsys.readouterr().out
-    for name in ("kmeans", "sae-kmeans", "dec", "idec", "cae-kmeans", "dec-conv", "dcec", "ac-gdl", "jule"):
-        assert re.search(rf"^{name} ", out, re.MULTILINE)
-
-
-def test_a_reader_that_has_enough_ends_it_without_a_word():
-    command = [sys.executable, "-m", "jaxclust", "methods"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.close()
-        assert (process.stderr.read(), process.wait()) == (b"", 141)
-
-
 @pytest.mark.parametrize(
     ("text", "seeds"), [("5", (0, 1, 2, 3, 4)), ("0,3,7", (0, 3, 7)), ("3,", (3,)), ("1", (0,)), ("2, 9", (2, 9))]
 )
