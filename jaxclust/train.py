@@ -8,15 +8,13 @@ callback of ``train``, called between chunks.
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxclust import compiling
+from jaxclust import compiling, devices
 from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
 
 Over = Literal["vmap", "map", "shard", "data"]
@@ -99,10 +97,12 @@ def train(
       images: uint8 or float32 in [0, 1], (n, h, w, c), shared by all lanes.
       variables: the network's arrays with a leading lane axis (from pretraining), or None for fresh ones.
       over: how lanes run: "vmap" together; "map" one after the other, each bit for bit as on its own; "shard" as
-        "map" with the windows spread over the devices present, and with its numbers (``start`` and ``apply``, short
-        beside the windows, run on the first device); "data" as "map" with each step's batch spread over the devices of
-        all processes that ``jax.distributed`` has joined, its numbers to rounding. There all processes call this alike.
-      windows_per_chunk: from 1 to CAPACITY; None adapts it to about CHUNK_SECONDS. It changes no number.
+        "map" with the windows of the lanes that still go spread evenly over the devices present, and with its numbers
+        (``start`` and ``apply``, short beside the windows, run on the first device); "data" as "map" with each step's
+        batch spread over the devices of all processes that ``jax.distributed`` has joined, its numbers to rounding.
+        There all processes call this alike.
+      windows_per_chunk: from 1 to CAPACITY; None adapts it to about CHUNK_SECONDS, or as many as devices need to share
+        the lanes evenly. It changes no number.
       runs: lanes to go on with, instead of new ones.
       history: their history, to go on with.
       callbacks: called in order after each chunk.
@@ -139,7 +139,9 @@ def train(
         done = ended(runs, schedule)
         if windows_per_chunk is None:
             seconds = time.perf_counter() - clock - (compiling.seconds() - compiled)
-            windows = int(np.clip(windows * CHUNK_SECONDS / max(seconds, 1e-3), 1, min(CAPACITY, 2 * windows)))
+            least = devices.evenly(int(np.sum(~done))) if over == "shard" else 1
+            most = max(min(CAPACITY, 2 * windows), least)
+            windows = int(np.clip(windows * CHUNK_SECONDS / max(seconds, 1e-3), least, most))
         event = Event(runs, history, schedule, done)
         # Every callback is called, also after one has asked to stop.
         if any([callback(event) for callback in callbacks]):
@@ -177,61 +179,19 @@ def start(
 
 
 def _over_devices(jitted: Callable) -> Callable:
-    """Adds over="shard": each device runs its share of the lanes, as "map" does, by the same program.
-
-    A program for each device, not one partitioned over all: partitioned programs are fused differently and round
-    differently, and a seed's numbers would depend on how many devices there are.
-    """
+    """Adds over="shard", which runs the lanes as "map" does, and over="data"."""
 
     @functools.wraps(jitted)
     def call(algorithm, config, network, over, runs, images, windows):
         if over == "data":
-            # Every device has all images of a block, and takes its part of each batch: weights and gradients travel.
-            everywhere = NamedSharding(_mesh(), PartitionSpec())
-            arguments = (_placed(tree, everywhere) for tree in (runs, images, windows))
-            return _local(jitted(algorithm, config, network, over, *arguments))
-        if over != "shard":
-            return jitted(algorithm, config, network, over, runs, images, windows)
-        lanes, devices = runs.window.shape[0], jax.local_devices()
-        shares = np.array_split(np.arange(lanes), min(lanes, len(devices)))
-
-        def run(share, device):
-            part = jax.tree.map(lambda leaf: leaf[share[0] : share[-1] + 1], runs)
-            part, pixels = jax.device_put((part, images), device)
-            return jax.block_until_ready(jitted(algorithm, config, network, "map", part, pixels, windows))
-
-        # Threads, so that the devices' programs compile at the same time.
-        with ThreadPoolExecutor(len(shares)) as pool:
-            parts = list(pool.map(run, shares, devices))
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *jax.device_put(parts, devices[0]))
+            return devices.by_image(functools.partial(jitted, algorithm, config, network, over), runs, images, windows)
+        if over == "shard":
+            program = functools.partial(jitted, algorithm, config, network, "map")
+            done = ended(runs, algorithm.schedule(config, images.shape[0]))
+            return devices.by_lane(program, runs, np.flatnonzero(~done).tolist(), images, int(windows))
+        return jitted(algorithm, config, network, over, runs, images, windows)
 
     return call
-
-
-def _mesh() -> Mesh:
-    """All devices of all processes in a row."""
-    return Mesh(np.array(jax.devices()), ("data",))
-
-
-def _placed(tree: Any, sharding: NamedSharding) -> Any:
-    """The same arrays on every device, from what each process has."""
-    return _by_data(tree, lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf), leaf.shape))
-
-
-def _local(tree: Any) -> Any:
-    """Arrays that every device has, as arrays of the process's first."""
-    return _by_data(tree, lambda leaf: leaf.addressable_data(0))
-
-
-def _by_data(tree: Any, function: Callable[[jax.Array], jax.Array]) -> Any:
-    """A function of each array, of typed keys by their data."""
-
-    def apply(leaf):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(function(jax.random.key_data(leaf)))
-        return function(leaf)
-
-    return jax.tree.map(apply, tree)
 
 
 @_over_devices
@@ -336,7 +296,7 @@ def _window(algorithm, config, network, schedule, over, run: Run, images) -> tup
         key = jax.random.fold_in(step_key, number)
         batch = images[rows]
         if over == "data":
-            batch = jax.lax.with_sharding_constraint(batch, NamedSharding(_mesh(), PartitionSpec("data")))
+            batch = devices.split(batch)
         return algorithm.step(config, network, key, state, batch, rows)
 
     state, infos = jax.lax.scan(body, run.state, (steps, rows))

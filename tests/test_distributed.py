@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust import train
+from jaxclust import devices, train
 from jaxclust.algorithms import ccnn
 from jaxclust.types import Network, Variables
 
@@ -51,8 +51,8 @@ def test_each_device_computes_its_part_of_a_batch(few_digits):
     """In the compiled program a device has 18 of the cycle's 36 images, and the gradients are summed over devices."""
     images, keys = jnp.asarray(few_digits[0][:108]), jnp.stack([jax.random.key(0)])
     runs = train.start(ccnn, CONFIG, NETWORK, "map", (keys, None), images)
-    everywhere = jax.sharding.NamedSharding(train._mesh(), jax.sharding.PartitionSpec())
-    arguments = [train._placed(tree, everywhere) for tree in (runs, images, jnp.int32(1))]
+    everywhere = jax.sharding.NamedSharding(devices.mesh(), jax.sharding.PartitionSpec())
+    arguments = [devices.placed(tree, everywhere) for tree in (runs, images, jnp.int32(1))]
     text = train.chunk.__wrapped__.lower(ccnn, CONFIG, NETWORK, "data", *arguments).compile().as_text()
     assert "num_partitions=2" in text
     assert "all-reduce" in text

@@ -13,7 +13,7 @@ LAYERS = {
     **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
     **dict.fromkeys(("agglomerative", "graph", "merging"), 1),
     **dict.fromkeys(("layerwise", "pretrain", "selftraining", "supervised", "algorithms"), 2),
-    **dict.fromkeys(("compiling", "train", "checkpoint"), 3),
+    **dict.fromkeys(("compiling", "devices", "train", "checkpoint"), 3),
     **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "features", "fit"), 4),
     **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
     **dict.fromkeys(("sources", "streaming", "transfer", "weights"), 4),

@@ -84,8 +84,9 @@ def test_the_forward_pass_and_the_running_statistics():
     np.testing.assert_allclose(maps["features"], still, atol=1e-6)
 
 
-def test_pooling_is_laxs_with_ceil_and_so_is_its_gradient():
-    x = jnp.asarray(np.random.default_rng(0).permutation(2 * 5 * 7 * 3).reshape(2, 5, 7, 3), jnp.float32)
+@pytest.mark.parametrize("values", [2 * 5 * 7 * 3, 3], ids=["all differ", "ties"])
+def test_pooling_is_laxs_with_ceil_and_so_is_its_gradient(values):
+    x = jnp.asarray(np.random.default_rng(0).permutation(2 * 5 * 7 * 3).reshape(2, 5, 7, 3) % values, jnp.float32)
 
     def native(x):
         return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "SAME")

@@ -26,6 +26,7 @@ CASES = [
     ((6, 7), (1, 1), 3, 20, 1, "SAME"),
     ((6, 45), (3, 4), 2, 16, 1, "VALID"),  # several strips of a band matrix, the last one short
     ((7, 33), (5, 5), 3, 20, 1, "SAME"),
+    ((9, 10), (3, 5), 18, 17, 1, "VALID"),  # neither few channels nor any padding
     ((7, 8), (1, 2), 3, 4, 3, "SAME"),  # a stride longer than the kernel
     ((7, 8), (2, 1), 1, 9, 3, "VALID"),
 ]
@@ -144,6 +145,13 @@ def test_no_dilated_input_and_no_grouped_convolution_is_compiled_on_a_cpu():
     assert "stablehlo.convolution" in text
     assert "lhs_dilate = [2" not in text
     assert "feature_group_count = 3" not in text
+
+
+def test_a_convolution_without_padding_gets_a_row_of_it_on_a_cpu():
+    x, kernel = jnp.zeros((2, 9, 9, 18)), jnp.zeros((3, 3, 18, 17))
+    text = jax.jit(partial(layers.conv, padding="VALID")).lower(x, kernel).as_text()
+    assert "pad = [[0, 1], [0, 0]]" in text
+    assert "pad = [[0, 0], [0, 0]]" not in text
 
 
 def test_modules_start_as_keras_does():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust import train
+from jaxclust import devices, train
 from jaxclust.algorithms import dcec
 from jaxclust.networks import cae, sae
 from jaxclust.types import Schedule
@@ -83,6 +83,46 @@ def test_a_lane_is_its_solo_run(whole, few_digits, over):
 def test_two_devices_agree_with_one(whole):
     assert jax.device_count() == 2
     chex.assert_trees_all_equal(plain(whole["shard"].runs), plain(whole["map"].runs))
+
+
+@pytest.mark.parametrize("windows", [4, 3, None])
+def test_lanes_that_two_devices_share_are_as_exact(whole, few_digits, windows):
+    """Three lanes on two devices: one is cut, and begins on the later device."""
+    out = run(few_digits[0], seeds=(7, 1, 8), over="shard", windows_per_chunk=windows)
+    alone = run(few_digits[0], seeds=(7, 1, 8), over="map", windows_per_chunk=4)
+    chex.assert_trees_all_equal(plain(out.runs), plain(alone.runs))
+    chex.assert_trees_all_equal(plain(lane(out.runs, 1)), plain(lane(whole["map"].runs, 1)))
+    for h in (out.history, alone.history):
+        assert sorted(zip(h["lane"].tolist(), h["window"].tolist(), strict=True)) == [
+            (lane, window) for lane in range(3) for window in range(4)
+        ]
+    order = [np.lexsort((h["window"], h["lane"])) for h in (out.history, alone.history)]
+    for name in alone.history:
+        np.testing.assert_array_equal(out.history[name][order[0]], alone.history[name][order[1]])
+
+
+@pytest.mark.parametrize("windows", [1, 2, 3, 64])
+@pytest.mark.parametrize(("lanes", "among"), [(1, 1), (2, 2), (3, 2), (5, 2), (4, 3), (7, 4), (20, 16)])
+def test_turns_share_windows_evenly_and_a_lane_is_in_one_place_at_a_time(lanes, among, windows):
+    shares = devices.turns(lanes, windows, among)
+    lengths = [sum(count for _, count in share) for share in shares]
+    assert sum(lengths) == lanes * windows
+    assert max(lengths) - min(lengths) <= 1
+    # Where each window of a lane runs, and when: a cut lane begins on the later device.
+    times = {lane: [] for lane in range(lanes)}
+    for share in reversed(shares):
+        now = 0
+        for lane, count in share:
+            assert count > 0
+            times[lane] += range(now, now + count)
+            now += count
+    for lane, when in times.items():
+        assert len(when) == windows
+        assert when == sorted(set(when)), lane
+
+
+def test_windows_that_lanes_share_evenly():
+    assert [devices.evenly(lanes) for lanes in range(6)] == [1, 1, 1, 2, 1, 2]
 
 
 def test_convolutions_are_as_exact(few_digits):

@@ -1,11 +1,10 @@
 """Convolutions that are fast on every device, and the layers that hold their parameters.
 
 XLA's CPU backend has one fast path for convolutions, which packs patches in the cache and writes none: NHWC, HWIO, no
-dilated input, an output no larger than the input, more than 16 channels on one side. Its own gradients of strided
-convolutions leave that path, inside loops by a factor of fifty, and kernels batched over seeds by a factor of four. So
-on a CPU the gradients are written as such convolutions, and a batch of kernels is a loop; layers of stride 1 with
-few channels, where the path is closed or slow, are products with band matrices. On any other device all three
-are the native operations.
+dilated input, more than 16 channels on one side. Its own gradients of strided convolutions leave that path, inside
+loops by a factor of fifty, and kernels batched over seeds by a factor of four. So on a CPU the gradients are written as
+such convolutions, and a batch of kernels is a loop; layers of stride 1 with few channels, where the path is closed or
+slow, are products with band matrices. On any other device all three are the native operations.
 """
 
 import math
@@ -124,7 +123,7 @@ def conv_cpu(window, x, kernel):
         return (x.reshape(x.shape[0], -1) @ _matrix(window, kernel)).reshape(x.shape[0], *window.small, kernel.shape[3])
     if window.stride == 1 and _few_channels(kernel):
         return bands.conv(window, x, kernel)
-    return conv_native(window, x, kernel)
+    return _padded(x, kernel, window.pads) if window.stride == 1 else conv_native(window, x, kernel)
 
 
 def conv_native(window, x, kernel):
@@ -197,13 +196,15 @@ def _phases(window, axis):
 
 
 def _stride_one(y, kernel, *pads):
-    if max(sum(p) - k + 1 for p, k in zip(pads, kernel.shape, strict=False)) > 0:
-        # The fast path wants an output no larger than its input; without the barrier XLA would fold the padding back.
-        y = lax.optimization_barrier(_pad(y, pads))
-        pads = ((0, 0), (0, 0))
-    # Nor may XLA fold this transpose into the convolution's dimension numbers, as it would without the barrier.
-    kernel = lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))
-    return _lax_conv(y, kernel, pads)
+    # XLA may not fold this transpose into the convolution's dimension numbers, as it would without the barrier.
+    return _padded(y, lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3)), pads)
+
+
+def _padded(x, kernel, pads):
+    """A convolution of stride 1. XLA's is up to three times slower without any padding, so it gets a row, to drop."""
+    if any(map(any, pads)):
+        return _lax_conv(x, kernel, pads)
+    return _lax_conv(x, kernel, ((0, 1), (0, 0)))[:, :-1]
 
 
 def _product_then_add(window, y, kernel):

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 def max_pool(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -56,13 +57,13 @@ def unpool(y: jax.Array, switches: jax.Array) -> jax.Array:
 
 
 def max_pool_any(x: jax.Array) -> jax.Array:
-    """The largest of each 2x2 window of (n, h, w, c); an odd last row or column is pooled with itself (ceil)."""
-    n, height, width, channels = x.shape
-    # Edges repeated, not padded with -inf: the maximum is the same. Reshaped, since gradients of a window's maximum
-    # are a scatter, many times slower on a CPU.
-    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    x = x.reshape(n, -(-height // 2), 2, -(-width // 2), 2, channels)
-    return jnp.maximum(jnp.maximum(x[:, :, 0, :, 0], x[:, :, 0, :, 1]), jnp.maximum(x[:, :, 1, :, 0], x[:, :, 1, :, 1]))
+    """The largest of each 2x2 window of (n, h, w, c); of an odd last row or column alone (ceil).
+
+    The gradient goes to the first of equals, as in Torch.
+    """
+    height, width = x.shape[1:3]
+    below = jnp.array(-jnp.inf, x.dtype)
+    return _max_pool(lax.pad(x, below, [(0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0)]))[0]
 
 
 def _pooled(x):
