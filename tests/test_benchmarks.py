@@ -1,11 +1,11 @@
 """The benchmarks' settings; what takes time is in the benchmarks themselves."""
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks import coverage, peers, seeds, step, stream
 from jaxclust import datasets, fit
-from jaxclust.algorithms import dcec
 
 
 @pytest.mark.parametrize("name", peers.PEERS)
@@ -24,10 +24,17 @@ def test_a_peers_settings_are_those_of_one_program():
     assert peers.settings("dcn", 1797)[0].algorithm is peers.settings("dcn", 1797)[0].algorithm
 
 
-def test_the_steps_numbers_are_dcecs():
-    config = dcec.Config()
-    assert (config.batch, config.clusters, config.gamma) == (step.BATCH, step.CLUSTERS, step.GAMMA)
-    assert (config.optimizer, config.learning_rate) == ("adam", step.RATE)
+@pytest.mark.parametrize("name", step.NETWORKS)
+def test_pytorchs_step_is_of_our_network(name, monkeypatch):
+    torch_steps = pytest.importorskip("benchmarks.torch_steps", reason="needs torch", exc_type=ImportError)
+    side = step.NETWORKS[name][0]
+    _, config, network, _, _ = step.setting(name.split("-")[0], side)
+    monkeypatch.setattr(torch_steps, "trained", lambda optimizer, loss: optimizer)
+    optimizer = getattr(torch_steps, name.split("-")[0])(config, (side, side, 1), np.zeros((4, 10), np.float32))
+    theirs = sum(array.numel() for group in optimizer.param_groups for array in group["params"])
+    ours = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)).params))
+    # DCEC's centroids are parameters too.
+    assert theirs == ours + (100 if name == "dcec" else 0)
 
 
 def test_many_seeds_are_measured_for_a_fixed_number_of_steps(monkeypatch):
