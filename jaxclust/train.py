@@ -140,8 +140,8 @@ def train(
         if windows_per_chunk is None:
             seconds = time.perf_counter() - clock - (compiling.seconds() - compiled)
             least = devices.evenly(int(np.sum(~done))) if over == "shard" else 1
-            most = max(min(CAPACITY, 2 * windows), least)
-            windows = int(np.clip(windows * CHUNK_SECONDS / max(seconds, 1e-3), least, most))
+            windows = int(np.clip(windows * CHUNK_SECONDS / max(seconds, 1e-3), least, max(2 * windows, least)))
+            windows = min(windows, CAPACITY)
         event = Event(runs, history, schedule, done)
         # Every callback is called, also after one has asked to stop.
         if any([callback(event) for callback in callbacks]):
