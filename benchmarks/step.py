@@ -25,19 +25,20 @@ from jaxclust import pretrain
 from jaxclust.algorithms import METHODS, configured
 
 THREADS = 2
-# Pixels a side, images, and how many seeds run how.
+# The method, pixels a side, images, and how many seeds run how.
 ALONE, SEEDS = [(1, "map")], [(8, "map"), (8, "shard")]
 NETWORKS = {
-    "dcec": (28, 4096, [(1, "vmap"), *ALONE, (8, "vmap"), *SEEDS]),
-    "jule": (28, 4096, ALONE + SEEDS),
-    "dbc": (28, 4096, ALONE + SEEDS),
-    "jule-128": (128, 512, [*ALONE, (2, "map"), (2, "shard")]),
-    "dbc-128": (128, 512, [*ALONE, (2, "map"), (2, "shard")]),
+    "dcec": ("dcec", 28, 4096, [(1, "vmap"), *ALONE, (8, "vmap"), *SEEDS]),
+    "jule": ("jule", 28, 4096, ALONE + SEEDS),
+    "dbc": ("dbc", 28, 4096, ALONE + SEEDS),
+    "jule-128": ("jule", 128, 512, [*ALONE, (2, "map"), (2, "shard")]),
+    "dbc-128": ("dbc", 128, 512, [*ALONE, (2, "map"), (2, "shard")]),
 }
 
 
 def setting(name, side):
-    """The algorithm, its config, the network, the images in a step, and what PyTorch's step reads of our state."""
+    """Of a method, on images of ``side`` pixels: what steps, its config, the network, the images in a step, and what
+    PyTorch's step reads of our state."""
     method = METHODS[name]
     config, pretraining = configured(name)
     network = method.network((side, side, 1), config.clusters)
@@ -71,15 +72,14 @@ def jax_runs(states, algorithm, config, network, over, images, rows):
     return lambda: list(pool.map(lambda share: jax.block_until_ready(lanes(*share)), shares))
 
 
-def measure(network_name, repeats, steps):
+def measure(title, repeats, steps):
     """Yields one dict for each variant: network, seeds, over, ours_ms, torch_ms, ratio."""
     import torch
 
     from benchmarks import torch_steps
 
     torch.set_num_threads(THREADS)
-    name = network_name.split("-")[0]
-    side, count, variants = NETWORKS[network_name]
+    name, side, count, variants = NETWORKS[title]
     algorithm, config, network, batch, given = setting(name, side)
     rng = np.random.default_rng(0)  # speed does not depend on the pixels
     pixels = rng.integers(0, 256, (count, side, side, 1), dtype=np.uint8)
@@ -113,7 +113,7 @@ def measure(network_name, repeats, steps):
     for seeds, over in variants:
         ours_ms = float(np.median(times[seeds, over]))
         yield {
-            "network": network_name,
+            "network": title,
             "seeds": seeds,
             "over": over,
             "ours_ms": round(ours_ms, 2),
@@ -136,8 +136,8 @@ def main():
     jax.config.update("jax_num_cpu_devices", THREADS)  # before the backend starts
     if not arguments.json:
         print(f"{'network':8} {'seeds':>5} {'over':>8} {'ours ms':>9} {'torch ms':>9} {'ratio':>6}")
-    for name in names:
-        for row in measure(name, arguments.repeats, arguments.steps):
+    for title in names:
+        for row in measure(title, arguments.repeats, arguments.steps):
             if arguments.json:
                 print(json.dumps(row), flush=True)
             else:

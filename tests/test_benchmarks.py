@@ -24,13 +24,13 @@ def test_a_peers_settings_are_those_of_one_program():
     assert peers.settings("dcn", 1797)[0].algorithm is peers.settings("dcn", 1797)[0].algorithm
 
 
-@pytest.mark.parametrize("name", step.NETWORKS)
-def test_pytorchs_step_is_of_our_network(name, monkeypatch):
+@pytest.mark.parametrize("title", step.NETWORKS)
+def test_pytorchs_step_is_of_our_network(title, monkeypatch):
     torch_steps = pytest.importorskip("benchmarks.torch_steps", reason="needs torch", exc_type=ImportError)
-    side = step.NETWORKS[name][0]
-    _, config, network, _, _ = step.setting(name.split("-")[0], side)
+    name, side, _, _ = step.NETWORKS[title]
+    _, config, network, _, _ = step.setting(name, side)
     monkeypatch.setattr(torch_steps, "trained", lambda optimizer, loss: optimizer)
-    optimizer = getattr(torch_steps, name.split("-")[0])(config, (side, side, 1), np.zeros((4, 10), np.float32))
+    optimizer = getattr(torch_steps, name)(config, (side, side, 1), np.zeros((4, 10), np.float32))
     theirs = sum(array.numel() for group in optimizer.param_groups for array in group["params"])
     ours = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)).params))
     # DCEC's centroids are parameters too.
