@@ -8,8 +8,8 @@
     python -m experiments.jule --table                      only print the tables
 
 Each cell adds its rows to ``results/jule.jsonl`` as it ends; one whose rows are there is skipped, and JULE goes on from
-its checkpoint where it was stopped. Tables 4 to 6 read JULE's checkpoints of the setting "paper". COIL-100 is at 32x32
-here, at 128x128 in the paper.
+its checkpoint where it was stopped. Tables 4 to 6 read JULE's checkpoints, and with figure 1 take
+``--variants`` too. COIL-100 is at 32x32 here, at 128x128 in the paper.
 """
 
 import argparse
@@ -117,12 +117,13 @@ def tables() -> str:
     # "preset" names the variant for JULE, and for other methods what they cluster.
     present = common.rows(RESULTS)
     text = []
-    for title, preset, paper, methods in (
-        ("Table 3: NMI(sqrt), on pixels of unit length", "pixels", PAPER, TITLES),
-        ("Table 4: NMI(sqrt), on JULE's features", "features", PAPER_FEATURES, OTHERS),
-    ):
-        rows = [row for row in present if row["preset"] in (preset, "paper")]
-        text += [title, common.table(rows, tuple(SEEDS), methods, paper, ("nmi_sqrt",), RUNS), ""]
+    rows = [row for row in present if row["preset"] in ("pixels", "paper")]
+    text += ["Table 3: NMI(sqrt), on pixels of unit length"]
+    text += [common.table(rows, tuple(SEEDS), TITLES, PAPER, ("nmi_sqrt",), RUNS), ""]
+    for inputs in sorted({row["preset"] for row in present if row["preset"].startswith("features")}):
+        rows = [row for row in present if row["preset"] == inputs]
+        text += [f"Table 4: NMI(sqrt), on JULE's {inputs}"]
+        text += [common.table(rows, tuple(SEEDS), OTHERS, PAPER_FEATURES, ("nmi_sqrt",), RUNS), ""]
     variants = sorted({row["preset"] for row in present if row["method"].startswith("jule-")} - {"paper"})
     for variant in variants:
         rows = [row for row in present if row["preset"] == variant]
@@ -130,7 +131,7 @@ def tables() -> str:
         text += [common.table(rows, tuple(SEEDS), ["jule-sf", "jule-rc"], {}, ("nmi_sqrt",), RUNS), ""]
     text += ["Tables 5 and 6: NMI(sqrt), graph degree linkage with criterion (7) on a network trained elsewhere"]
     for row in (row for row in present if row["preset"].startswith("transfer")):
-        text.append(f"{row['preset']:32} {row['method']:6} seed {row['seed']}: {row['nmi_sqrt']:.4f}")
+        text.append(f"{row['preset']:40} {row['method']:6} seed {row['seed']}: {row['nmi_sqrt']:.4f}")
     return "\n".join(text)
 
 
@@ -152,20 +153,23 @@ def main() -> None:
     common.use_cores(options.over)
     from experiments import jule_features
 
+    variants = options.variants.split(",")
     if options.figure:
-        jule_features.figure(HERE / "figures" / "jule" / f"{options.figure}.png", options.figure)
+        for variant in variants:
+            name = jule_features.preset(options.figure, variant).replace(", ", "-")
+            jule_features.figure(HERE / "figures" / "jule" / f"{name}.png", options.figure, variant)
         return
     deadline = time.monotonic() + options.max_seconds
     others = [name for name in methods if name != "jule"]
     if options.table:
         ready = True
     elif options.features:
-        ready = jule_features.run(names, others, options.folder, deadline)
+        ready = all(jule_features.run(names, others, options.folder, variant, deadline) for variant in variants)
     elif options.transfer:
-        ready = jule_features.transfer(names, options.folder, deadline)
+        ready = all(jule_features.transfer(names, options.folder, variant, deadline) for variant in variants)
     else:
-        cells = [(data, variant) for data in names for variant in options.variants.split(",") if "jule" in methods]
-        ready = jule_features.run(names, others, None, deadline)
+        cells = [(data, variant) for data in names for variant in variants if "jule" in methods]
+        ready = jule_features.run(names, others, None, "paper", deadline)
         ready = ready and all(run_jule(data, variant, options, deadline) for data, variant in cells)
     if not ready:
         print("out of time; the same command goes on", file=sys.stderr)

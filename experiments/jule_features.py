@@ -21,8 +21,13 @@ TRANSFERS += (("usps-11000", "mnist-test"),)
 RESTARTS = 20
 
 
-def run(names: Sequence[str], methods: Sequence[str], folder: Path | None, deadline: float) -> bool:
-    """Clusters pixels, or the features that JULE's checkpoints in ``folder`` give, by the other methods.
+def preset(what: str, variant: str) -> str:
+    """What rows of JULE's features are told by: "features", or "features, code" for those of other settings."""
+    return what if variant == "paper" else f"{what}, {variant}"
+
+
+def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, variant: str, deadline: float) -> bool:
+    """Clusters pixels, or the features that a variant's checkpoints in ``trained`` give, by the other methods.
 
     A seed's row is added as it ends, and one that is there is skipped; False if time ran out.
     """
@@ -30,8 +35,8 @@ def run(names: Sequence[str], methods: Sequence[str], folder: Path | None, deadl
         dataset = datasets.load(data)
         seeds = tuple(jule.SEEDS[data])
         for name in methods:
-            preset = "pixels" if folder is None else "features"
-            present = [row for row in common.rows(jule.RESULTS) if row["preset"] == preset]
+            inputs = "pixels" if trained is None else preset("features", variant)
+            present = [row for row in common.rows(jule.RESULTS) if row["preset"] == inputs]
             done = {row["seed"] for row in common.cell(present, data, name)}
             if name == "ac-link" and len(dataset.images) > agglomerative.MOST_PAIRS:
                 print(
@@ -39,15 +44,18 @@ def run(names: Sequence[str], methods: Sequence[str], folder: Path | None, deadl
                 )
                 continue
             # Linkages draw nothing: on pixels every seed would give the same.
-            wanted = seeds if folder is not None or name == "kmeans" else seeds[:1]
+            wanted = seeds if trained is not None or name == "kmeans" else seeds[:1]
             for seed in [seed for seed in wanted if seed not in done]:
                 if time.monotonic() > deadline:
                     return False
-                features = unit(dataset.images) if folder is None else embedded(data, seed, dataset.images, folder)
+                if trained is None:
+                    features = unit(dataset.images)
+                else:
+                    features = embedded(data, variant, seed, dataset.images, trained)
                 clock = time.perf_counter()
                 labels = clustering(name, features, dataset.classes, seed)
-                common.add(jule.RESULTS, [row(dataset, name, preset, seed, labels, time.perf_counter() - clock)])
-                print(f"{data} {name} on {preset}, seed {seed}: done", flush=True)
+                common.add(jule.RESULTS, [row(dataset, name, inputs, seed, labels, time.perf_counter() - clock)])
+                print(f"{data} {name} on {inputs}, seed {seed}: done", flush=True)
     return True
 
 
@@ -63,7 +71,7 @@ def clustering(name: str, features: np.ndarray, clusters: int, seed: int) -> np.
 
 
 def row(
-    dataset: datasets.Dataset, name: str, preset: str, seed: int, labels: np.ndarray, seconds: float
+    dataset: datasets.Dataset, name: str, told_by: str, seed: int, labels: np.ndarray, seconds: float
 ) -> dict[str, Any]:
     """A row as ``record.rows`` makes them, as far as it applies."""
     scores = metrics.scores(dataset.labels, labels)
@@ -71,7 +79,7 @@ def row(
     return {
         "method": name,
         "data": dataset.name,
-        "preset": preset,
+        "preset": told_by,
         "seed": seed,
         **{score: scores[score] for score in record.SCORES},
         "seconds": round(seconds, 3),
@@ -91,30 +99,32 @@ def unit(maps: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
-def restored(data: str, seed: int, folder: Path) -> tuple[Any, Any]:
+def restored(data: str, variant: str, seed: int, trained: Path) -> tuple[Any, Any]:
     """JULE's network for a data set, and the arrays that a seed ended with."""
-    dataset, config = jule.settings(data, "paper")
+    dataset, config = jule.settings(data, variant)
     method, seeds = METHODS["jule"], tuple(jule.SEEDS[data])
-    runs = fit.restored(method, config, None, dataset.images.shape, seeds, folder / data / "paper")
+    runs = fit.restored(method, config, None, dataset.images.shape, seeds, trained / data / variant)
     variables = jax.tree.map(lambda leaf: leaf[seeds.index(seed)], runs.state.variables)
     return fit.build(method, config, dataset.images.shape[1:]), variables
 
 
-def embedded(data: str, seed: int, images: np.ndarray, folder: Path, layer: str = "features") -> np.ndarray:
+def embedded(
+    data: str, variant: str, seed: int, images: np.ndarray, trained: Path, layer: str = "features"
+) -> np.ndarray:
     """A layer of the network that JULE trained on ``data``, of any images, as rows of unit length."""
-    network, variables = restored(data, seed, folder)
+    network, variables = restored(data, variant, seed, trained)
     maps = jax.jit(lambda block: network.activations(variables, block)[layer])
     return unit(np.concatenate([np.asarray(maps(images[i : i + 100])) for i in range(0, len(images), 100)]))
 
 
-def transfer(names: Sequence[str], folder: Path, deadline: float) -> bool:
+def transfer(names: Sequence[str], trained: Path, variant: str, deadline: float) -> bool:
     """Tables 5 and 6: the inner product, and the two blocks below it, of images that the network was not trained on.
 
     The rows of a pair of sets come together, and a pair that has them is skipped; False if time ran out.
     """
     for source, target in TRANSFERS:
-        preset = f"transfer {source} to {target}"
-        if target not in names or any(one["preset"] == preset for one in common.rows(jule.RESULTS)):
+        pair = preset(f"transfer {source} to {target}", variant)
+        if target not in names or any(one["preset"] == pair for one in common.rows(jule.RESULTS)):
             continue
         if time.monotonic() > deadline:
             return False
@@ -126,12 +136,14 @@ def transfer(names: Sequence[str], folder: Path, deadline: float) -> bool:
             layers = {"data": None, "top": "features"}
             layers |= {f"top-{i}": f"block{count + 1 - i}" for i in (1, 2) if i <= count}
             for title, layer in layers.items():
-                features = unit(dataset.images) if layer is None else embedded(source, seed, images, folder, layer)
+                features = (
+                    unit(dataset.images) if layer is None else embedded(source, variant, seed, images, trained, layer)
+                )
                 clock = time.perf_counter()
                 labels, _ = agglomerative.graph_degree_linkage(features, dataset.classes, local_weight=1.0)
-                rows.append(row(dataset, title, preset, seed, labels, time.perf_counter() - clock))
+                rows.append(row(dataset, title, pair, seed, labels, time.perf_counter() - clock))
         common.add(jule.RESULTS, rows)
-        print(f"{preset}: done", flush=True)
+        print(f"{pair}: done", flush=True)
     return True
 
 
@@ -145,11 +157,11 @@ def fitted(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return np.asarray(jnp.clip(jnp.round(resized), 0, 255).astype(jnp.uint8))
 
 
-def figure(path: Path, data: str) -> None:
+def figure(path: Path, data: str, variant: str) -> None:
     """Figure 1: the first three principal components at the start, after half of the periods and at the end."""
     from matplotlib.figure import Figure
 
-    dataset, config = jule.settings(data, "paper")
+    dataset, config = jule.settings(data, variant)
     method = METHODS["jule"]
     network = fit.build(method, config, dataset.images.shape[1:])
     stages = [("pixels", unit(dataset.images), None)]

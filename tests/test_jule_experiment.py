@@ -41,8 +41,8 @@ def test_the_benchmark_measures_digits():
 def test_a_seed_that_has_its_row_is_skipped_and_the_others_run(tmp_path, monkeypatch, digits):
     monkeypatch.setattr(jule, "RESULTS", tmp_path / "jule.jsonl")
     jule.common.add(jule.RESULTS, [jule_features.row(digits, "kmeans", "pixels", 0, digits.labels, 1.0)])
-    assert not jule_features.run(["digits"], ["kmeans"], None, deadline=0.0)
-    assert jule_features.run(["digits"], ["kmeans"], None, deadline=float("inf"))
+    assert not jule_features.run(["digits"], ["kmeans"], None, "paper", deadline=0.0)
+    assert jule_features.run(["digits"], ["kmeans"], None, "paper", deadline=float("inf"))
     rows = jule.common.rows(jule.RESULTS)
     assert [row["seed"] for row in rows] == [0, 1, 2]
     assert [row["acc"] == 1 for row in rows] == [True, False, False]
@@ -53,14 +53,17 @@ def test_tables_from_rows(digits, monkeypatch):
     rows = [
         jule_features.row(digits, "kmeans", "pixels", 0, labels, 1.0),
         jule_features.row(digits, "kmeans", "features", 0, (labels + 1) % 10, 1.0),
+        jule_features.row(digits, "ac-gdl", "features, code", 0, (labels + 1) % 10, 1.0),
         jule_features.row(digits, "jule-rc", "paper", 0, labels, 1.0),
         jule_features.row(digits, "jule-rc", "code", 0, labels // 2, 1.0),
         jule_features.row(digits, "top", "transfer mnist-test to digits", 0, labels, 1.0),
     ]
     monkeypatch.setattr(jule.common, "rows", lambda path: rows)
-    third, fourth, code, transfer = (part.splitlines() for part in jule.tables().split("\n\n"))
+    third, fourth, fourth_of_code, code, transfer = (part.splitlines() for part in jule.tables().split("\n\n"))
     assert [line.split()[1] for line in third[2:]] == ["kmeans", "jule-rc"]
     assert [line.split()[1] for line in fourth[2:]] == ["kmeans"]
+    assert fourth_of_code[0].endswith("features, code")
+    assert [line.split()[1] for line in fourth_of_code[2:]] == ["ac-gdl"]
     assert code[0].startswith("JULE, code: {'negatives': 'random'")
     assert code[2].split()[:3] == ["digits", "jule-rc", "1"]
     # The interval is for the mean of the paper's three runs.

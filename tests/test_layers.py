@@ -154,6 +154,13 @@ def test_a_convolution_without_padding_gets_a_row_of_it_on_a_cpu():
     assert "pad = [[0, 0], [0, 0]]" not in text
 
 
+def test_a_transposed_convolution_without_padding_goes_by_rows_of_the_kernel_on_a_cpu():
+    y, kernel = jnp.zeros((2, 9, 9, 17)), jnp.zeros((3, 5, 18, 17))
+    text = jax.jit(partial(layers.conv_transpose, padding="VALID")).lower(y, kernel).as_text()
+    assert "pad = [[0, 0], [4, 4]]" in text
+    assert "pad = [[2, 2], [4, 4]]" not in text
+
+
 def test_modules_start_as_keras_does():
     rngs = nnx.Rngs(0)
     down = layers.Conv(3, 8, 5, stride=2, rngs=rngs)

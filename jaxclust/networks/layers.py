@@ -149,6 +149,8 @@ def conv_transpose_cpu(window, y, kernel):
         return _product_then_add(window, y, kernel)
     if window.stride == 1 and (_few_channels(kernel) or kernel.shape[2] <= 4):
         return bands.conv_transpose(window, y, kernel)
+    if window.stride == 1 and not any(map(any, window.pads)):
+        return _rows_then_add(window, y, kernel)
     s = window.stride
     # Output rows of one remainder modulo the stride meet every s-th row of the kernel and no other.
     kernel = jnp.pad(kernel, [(0, max(s - k, 0)) for k in window.kernel] + [(0, 0), (0, 0)])
@@ -205,6 +207,19 @@ def _padded(x, kernel, pads):
     if any(map(any, pads)):
         return _lax_conv(x, kernel, pads)
     return _lax_conv(x, kernel, ((0, 1), (0, 0)))[:, :-1]
+
+
+def _rows_then_add(window, y, kernel):
+    """As ``conv_transpose_cpu`` for stride 1 and no padding: each row of the kernel alone, then their sum.
+
+    A whole kernel would also multiply the zeros above and below the small map, and its few channels leave part of the
+    vector units idle.
+    """
+    (kh, kw), c = window.kernel, kernel.shape[2]
+    # For the barrier see ``_stride_one``.
+    rows = lax.optimization_barrier(kernel[:, ::-1].transpose(1, 3, 0, 2).reshape(1, kw, -1, kh * c))
+    cells = _padded(y, rows, ((0, 0), (kw - 1, kw - 1))).reshape(-1, window.small[0], window.large[1], kh, c)
+    return sum(_pad(cells[:, :, :, i], ((i, kh - 1 - i), (0, 0))) for i in range(kh))
 
 
 def _product_then_add(window, y, kernel):
