@@ -112,7 +112,7 @@ def test_runs_on_the_same_images_share_their_thumbnails(digits):
         return Look(None, [], [0], labels, rows, {}, [])._replace(sample=rows[:points], data=digits, places=places)
 
     sprites = {}
-    parts = [written._embedding(number, look(points), sprites) for number, points in enumerate((30, 30, 20))]
+    parts = [written.embedding(number, look(points), sprites) for number, points in enumerate((30, 30, 20))]
     assert list(sprites.values()) == ["thumbs-0", "thumbs-1"]
     assert [re.search(r"thumb (thumbs-.)", part)[1] for part in parts] == ["thumbs-0", "thumbs-0", "thumbs-1"]
     assert not any("base64" in part for part in parts)

@@ -86,8 +86,8 @@ def command(arguments: Sequence[str]) -> int:
     if unscored:
         notes.append(f"without true labels there are no scores to compare: {unscored}")
     table = compare.comparison(scored, options, notes) if scored else None
-    opened = pictures.cache()
-    looks = [look(cell, options.data, opened) for cell in found if cell.folders]
+    reader = pictures.cache()
+    looks = [look(cell, options.data, reader) for cell in found if cell.folders]
     record.write(options.out, page.render(table, looks, [] if table else notes))
     print(f"wrote {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
     return 0
@@ -96,14 +96,14 @@ def command(arguments: Sequence[str]) -> int:
 def look(
     cell: Cell,
     own: Sequence[datasets.Dataset | str] = (),
-    opened: Callable[[str, tuple[int, int], bool], pictures.Found] = pictures.opened,
+    reader: Callable[[str, tuple[int, int], bool], pictures.Found] = pictures.opened,
 ) -> Look:
     """Reads a cell's folders, and embeds a sample of its images where they and a checkpoint are there.
 
     Args:
       cell: with folders.
-      own: as for ``pictures.find``, as is ``opened``.
-      opened: reads a set.
+      own: as for ``pictures.find``, as is ``reader``.
+      reader: reads a set.
     """
     settings = [record.read_settings(folder) for folder in cell.folders]
     labels, lanes = _labels(cell, settings)
@@ -113,7 +113,7 @@ def look(
     if not seeds:
         found.notes.append("every seed failed: there is nothing to show")
         return found
-    data, rows = pictures.find(settings[0], own, found.notes, opened), selection.readable(stacked)
+    data, rows = pictures.find(settings[0], own, found.notes, reader), selection.readable(stacked)
     if rows.size < stacked.shape[1]:
         lost = stacked.shape[1] - rows.size
         found.notes.append(f"left out: {lost:,} of {stacked.shape[1]:,} images could not be read")

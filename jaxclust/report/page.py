@@ -96,7 +96,7 @@ def _look(number: int, name: str, look: "Look", sprites: dict[str, str]) -> str:
     if look.seeds:
         parts += [_lead(look), _seeds(look), _clusters(look), _curves(name, look), _matrices(look)]
         if look.places is not None:
-            parts.append(_embedding(number, look, sprites))
+            parts.append(embedding(number, look, sprites))
         if look.data is not None:
             parts.append(_contact(look))
     parts += [_settings(look), "</section>"]
@@ -228,8 +228,11 @@ def _matrices(look: "Look") -> str:
     return f'<h3>Agreement and confusion</h3><div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
-def _embedding(number: int, look: "Look", sprites: dict[str, str]) -> str:
-    """``sprites`` are the classes of the sheets of thumbnails by their address; it gets this one's if it is new."""
+def embedding(number: int, look: "Look", sprites: dict[str, str]) -> str:
+    """The map of a run's images, as HTML.
+
+    ``sprites`` are the classes of the sheets of thumbnails by their address; it gets this run's if it is new.
+    """
     labels, data = look.labels[look.medoid][look.sample], look.data
     thumbs = data.images[look.sample]
     stride = -(-max(thumbs.shape[1:3]) // THUMBNAIL)

@@ -63,7 +63,7 @@ def find(
     settings: dict[str, Any],
     own: Sequence[datasets.Dataset | str],
     notes: list[str],
-    opened: Callable[[str, tuple[int, int], bool], Found] = opened,
+    reader: Callable[[str, tuple[int, int], bool], Found] = opened,
 ) -> datasets.Dataset | None:
     """The images of a run, whatever its network was given in their place.
 
@@ -71,7 +71,7 @@ def find(
       settings: of the run.
       own: sets, or names or paths of sets, to look among, before the one of the run's own name.
       notes: what is missing is said here.
-      opened: reads a set, see there.
+      reader: reads a set, as ``opened`` does.
 
     Returns:
       Images, that may be ``Streamed``, and labels; None where no set has the checksum.
@@ -87,7 +87,7 @@ def find(
     for one in [*own, *known]:
         try:
             read = isinstance(one, datasets.Dataset)
-            dataset, checksums = _with_checksums(one) if read else opened(one, size, "stream" in settings)
+            dataset, checksums = _with_checksums(one) if read else reader(one, size, "stream" in settings)
         except ValueError as error:
             reasons.append(str(error))
             continue
