@@ -1,6 +1,7 @@
 """Losses: one function a term, one value an example, no weight and no reduction; ``weighted`` joins them."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -116,13 +117,19 @@ _log_det.defvjp(_log_det_forward, _log_det_backward)
 
 
 def weighted_triplet(
-    affinity: jax.Array, labels: jax.Array, negatives: jax.Array, gamma: float, margin: float | None = None
+    affinity: jax.Array,
+    labels: jax.Array,
+    negatives: jax.Array,
+    gamma: float,
+    margin: float | None = None,
+    hinge: Literal["weighted", "plain"] = "weighted",
 ) -> tuple[jax.Array, jax.Array]:
     """JULE's weighted triplet loss of every triplet in a batch (Yang, Parikh, Batra 2016, eq. 11).
 
     ``A(i, k) - gamma A(i, j)`` for i and j of one cluster and k one of i's negatives; with a margin, as in the authors'
-    code, ``max(0, A(i, k) - gamma A(i, j) + margin)``. Which triplets there are depends on the labels, so values come
-    for all (i, j, k) with a mask of those that count; the loss is their mean.
+    codes, that plus the margin, and 0 where the negative is farther by the margin: where ``A(i, k) - gamma A(i, j) +
+    margin`` is at most 0 (Torch), or the same without gamma (Caffe, "plain"). Which triplets there are depends on the
+    labels, so values come for all (i, j, k) with a mask of those that count; the loss is their mean.
 
     Args:
       affinity: A of each pair, float32, (b, b).
@@ -130,6 +137,7 @@ def weighted_triplet(
       negatives: rows of the batch for each i, int32, (b, m); b where there is none.
       gamma: weight of the pairs of one cluster.
       margin: None for the paper's loss, which has no margin.
+      hinge: whether gamma counts in what the margin is held against.
 
     Returns:
       Values, float32 (b, b, m), and whether each counts, bool (b, b, m).
@@ -139,7 +147,10 @@ def weighted_triplet(
     counts = same[:, :, None] & (negatives < b)[:, None, :]
     there = jnp.take_along_axis(affinity, jnp.minimum(negatives, b - 1), axis=1)
     values = there[:, None, :] - gamma * affinity[:, :, None]
-    return (values if margin is None else jnp.maximum(values + margin, 0)), counts
+    if margin is None:
+        return values, counts
+    held = values if hinge == "weighted" else there[:, None, :] - affinity[:, :, None]
+    return jnp.where(held + margin > 0, values + margin, 0), counts
 
 
 def nearest_negatives(affinity: jax.Array, labels: jax.Array, m: int) -> jax.Array:

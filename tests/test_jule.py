@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust import fit, metrics, train
+from jaxclust import agglomerative, fit, metrics, train
 from jaxclust.algorithms import METHODS, configured, jule, linkage
 from jaxclust.networks import pixels
 from jaxclust.types import Network, Variables
@@ -106,6 +106,20 @@ def test_finish_and_predict(finished, images):
     distances = np.linalg.norm(features[:, None] - np.asarray(state.means), axis=2)
     np.testing.assert_array_equal(predicted.cluster, distances.argmin(axis=1))
     np.testing.assert_allclose(predicted.distance, distances.min(axis=1), atol=1e-4)
+
+
+def test_clusters_may_be_those_of_directions_from_the_mean(images):
+    config = dataclasses.replace(CONFIG, centre_features=True)
+    state = jax.tree.map(lambda leaf: leaf[0], trained(images, config, 1).runs.state)
+    features = np.asarray(jule.embed(config, NETWORK, state, images))
+    centred = features - features.mean(axis=0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    found = [
+        agglomerative.graph_degree_linkage(points, 4, n_neighbors=10, local_weight=1.0)[0]
+        for points in (centred, features)
+    ]
+    np.testing.assert_array_equal(state.rc, found[0])
+    assert (found[0] != found[1]).any()
 
 
 def test_stopped_inside_a_period_and_resumed(finished, images):
@@ -216,9 +230,12 @@ def test_too_few_images_are_refused(few_digits):
         ("clusters", 1, "clusters: must be at least 2, got 1"),
         ("n_local", 1, "n_local: must be at least 2, got 1"),
         ("batch", 1, "batch: must be at least 2, got 1"),
-        ("a", 0.0, "a: must be above 0, got 0.0"),
-        ("gamma", float("nan"), "gamma: must be at least 0, got nan"),
-        ("margin", -0.1, "margin: must be at least 0 or None, got -0.1"),
+        ("a", 0.0, "a: must be above 0 and finite, got 0.0"),
+        ("gamma", float("nan"), "gamma: must be at least 0 and finite, got nan"),
+        ("a", float("inf"), "a: must be above 0 and finite, got inf"),
+        ("margin", -0.1, "margin: must be None, or at least 0 and finite, got -0.1"),
+        ("hinge", "plain", "hinge: must be weighted where margin is None, got 'plain'"),
+        ("hinge", "none", "hinge: must be weighted or plain, got 'none'"),
         ("dampening", 1.0, r"dampening: must be in \[0, 1\), got 1.0"),
         ("unrolling_rate", 0.0, r"unrolling_rate: must be in \[0.001, 1\], got 0.0"),
         ("negatives", "all", "negatives: must be nearest or random, got 'all'"),
@@ -233,8 +250,6 @@ def test_settings_that_cannot_work_are_refused(field, value, message):
 @pytest.mark.parametrize("kind", ["gdl", "average", "path", "zeta"])
 def test_linkages_as_methods(kind, few_digits):
     """Each through the driver, the host's on two devices at once, and its function on the same pixels."""
-    from jaxclust import agglomerative
-
     name = {"gdl": "ac-gdl", "average": "ac-link", "path": "ac-pic", "zeta": "ac-zell"}[kind]
     images = few_digits[0][:200]
     config, _ = configured(name, clusters=6)

@@ -19,7 +19,7 @@ from jaxclust.networks.pooling import max_pool_any
         (16, (True,)),  # USPS: 12, 6
         (28, (True, False)),  # MNIST: 24, 12, 8
         (32, (True, True)),  # CMU-PIE, FRGC, COIL at 32: 28, 14, 10, 5
-        (55, (True, True, False)),  # YTF: 51, 26, 22, 11, 7
+        (55, (True, True, False)),  # 51, 26, 22, 11, 7
         (128, (True, True, True, True)),  # COIL: 124, 62, 58, 29, 25, 13, 9, 5
     ],
 )

@@ -67,9 +67,9 @@ def test_weighted_triplets_are_those_of_loops():
     x, labels, gamma = rng.standard_normal((9, 4)).astype(np.float32), np.int32([0, 1, 0, 2, 1, 0, 2, 0, 3]), 2.0
     affinity = -np.array([[np.sum((a - b) ** 2) for b in x] for a in x])
     negatives = losses.nearest_negatives(jnp.asarray(affinity, jnp.float32), jnp.asarray(labels), 3)
-    for margin in (None, 0.2):
+    for margin, hinge in ((None, "weighted"), (0.2, "weighted"), (0.2, "plain")):
         values, counts = losses.weighted_triplet(
-            jnp.asarray(affinity, jnp.float32), jnp.asarray(labels), negatives, gamma, margin
+            jnp.asarray(affinity, jnp.float32), jnp.asarray(labels), negatives, gamma, margin, hinge
         )
         found = 0
         for i in range(9):
@@ -81,7 +81,10 @@ def test_weighted_triplets_are_those_of_loops():
                     continue
                 # Eq. 11, with -|x - y|^2 for the affinity: gamma d_ij - d_ik.
                 expected = [affinity[i, k] - gamma * affinity[i, j] for k in near]
-                if margin is not None:
+                if hinge == "plain":
+                    far = [affinity[i, j] - affinity[i, k] >= margin for k in near]
+                    expected = [0 if away else value + margin for away, value in zip(far, expected, strict=True)]
+                elif margin is not None:
                     expected = [max(0, value + margin) for value in expected]
                 np.testing.assert_allclose(values[i, j], expected, rtol=1e-5)
                 assert counts[i, j].all()

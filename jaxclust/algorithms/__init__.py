@@ -69,6 +69,9 @@ _CCNN = pretrain.Config(epochs=30)
 _QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"epochs": 30, "pretraining.epochs": 0}}
 _NO_PRETRAINING = {"paper": {}, "quick": {}}
 _JULE_CODE = {"negatives": "random", "margin": 0.2, "gamma": 1.0, "local_above": 100, "restart_rate": False}
+# Its loss is half of ours: half the rate, and twice the decay, are the same steps.
+_JULE_CAFFE = {"negatives": "random", "n_random": 10, "margin": 0.1, "hinge": "plain", "restart_rate": False}
+_JULE_CAFFE |= {"learning_rate": 0.005, "weight_decay": 1e-4}
 _QUICK_FCAE = {"paper": {}, "quick": {"pretraining.epochs": 10}}
 # DKM's code pretrains by Adam for 50 epochs on the sum over pixels; its AEKM is k-means after the same.
 _DKM = pretrain.Config(epochs=50, reconstruction="sum")
@@ -171,7 +174,7 @@ METHODS: dict[str, Method] = {
         jule_network,
         jule.Config(),
         None,
-        {"paper": {}, "quick": {"epochs": 5}, "code": _JULE_CODE},
+        {"paper": {}, "quick": {"epochs": 5}, "code": _JULE_CODE, "caffe": _JULE_CAFFE},
     ),
     "dctl": Method(
         "Deep convolutional transform learning with k-means (Goel et al. 2022)",

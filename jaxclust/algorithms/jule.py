@@ -10,6 +10,7 @@ the clusters' numbers, below n // 2, have gaps.
 """
 
 import dataclasses
+import math
 from typing import Literal, NamedTuple
 
 import jax
@@ -44,13 +45,15 @@ class Config:
     local_weight: float = 1.0
     """lambda of eq. (7) (table 2)."""
     local_above: int = 0
-    """lambda counts only above this number of clusters; the authors' code has 100."""
+    """lambda counts only above this number of clusters; the authors' Torch code has 100."""
     unrolling_rate: float = 0.9
     """eta: the share of the clusters that a period merges away (table 2); 0.2 for faces. To three decimals."""
     affinity: Affinity = "exact"
-    """fast: the approximation that the authors' code takes by default."""
+    """fast: the approximation that the authors' Torch code takes by default."""
     join_isolated: bool = True
-    """Above 20 times the final number, clusters without any affinity first join the nearest mean (authors' code)."""
+    """Above 20 times the final number, clusters without any affinity first join the nearest mean (Torch code)."""
+    centre_features: bool = False
+    """The graph is of the features less their mean, of unit length again (ours)."""
     first_merge: Literal["features", "pixels"] = "features"
     """The first merges work on features, after a period on the first clusters (code), or on pixels (algorithm 1)."""
     epochs: int = 20
@@ -58,13 +61,16 @@ class Config:
     batch: int = 100
     """Images per step (authors' code)."""
     gamma: float = 2.0
-    """Weight of the pairs of one cluster in eq. (11) (table 2); the authors' code has 1."""
+    """Weight of the pairs of one cluster in eq. (11) (table 2); the authors' Torch code has 1."""
     negatives: Literal["nearest", "random"] = "nearest"
-    """The n_local nearest of other clusters in the batch (section 3.5.2), or n_random drawn (authors' code)."""
+    """The n_local nearest of other clusters in the batch (section 3.5.2), or n_random drawn (authors' codes)."""
     n_random: int = 20
-    """Random negatives of each image (authors' code, there of each pair)."""
+    """Random negatives of each image (authors' Torch code, 10 in Caffe's; there of each pair)."""
     margin: float | None = None
-    """None for eq. (11), which has no margin; the authors' code has max(0, . + 0.2)."""
+    """None for eq. (11), which has no margin; the authors' codes have max(0, . + 0.2) (Torch) and 0.1 (Caffe)."""
+    hinge: Literal["weighted", "plain"] = "weighted"
+    """What the margin is held against: gamma d_ij - d_ik (Torch), or d_ij - d_ik, gamma in the gradient alone (Caffe);
+    d are squared distances."""
     sample_affinity: Literal["distance", "exponential"] = "distance"
     """A of two samples in eq. (11), which the paper leaves open: -|x - y|^2, or exp(-|x - y|^2 / sigma^2)."""
     learning_rate: float = 0.01
@@ -80,7 +86,7 @@ class Config:
     rate_power: float = 0.75
     """Section 4.1.2."""
     restart_rate: bool = True
-    """Steps count from the beginning of each period (section 4.1.2), not of the run (authors' code)."""
+    """Steps count from the beginning of each period (section 4.1.2), not of the run (authors' codes)."""
 
     def __post_init__(self):
         if self.clusters < 2:
@@ -89,13 +95,15 @@ class Config:
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
         for name in ("a", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: must be above 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
         for name in ("local_weight", "local_above", "gamma", "weight_decay", "rate_decay", "rate_power"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}: must be at least 0, got {getattr(self, name)}")
-        if self.margin is not None and not self.margin >= 0:
-            raise ValueError(f"margin: must be at least 0 or None, got {self.margin}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: must be at least 0 and finite, got {getattr(self, name)}")
+        if self.margin is not None and not 0 <= self.margin < math.inf:
+            raise ValueError(f"margin: must be None, or at least 0 and finite, got {self.margin}")
+        if self.margin is None and self.hinge == "plain":
+            raise ValueError("hinge: must be weighted where margin is None, got 'plain'")
         for name in ("momentum", "dampening"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be in [0, 1), got {getattr(self, name)}")
@@ -106,6 +114,7 @@ class Config:
             ("first_merge", ("features", "pixels")),
             ("negatives", ("nearest", "random")),
             ("sample_affinity", ("distance", "exponential")),
+            ("hinge", ("weighted", "plain")),
         ):
             if getattr(self, name) not in names:
                 raise ValueError(f"{name}: must be {' or '.join(names)}, got {getattr(self, name)!r}")
@@ -140,7 +149,8 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """float32 scalars of a batch: the mean loss of its triplets, and the number of its pairs of one cluster."""
+    """float32 scalars of a batch: the mean loss of its triplets, 0 without any, and the number of its ordered pairs
+    (i, j) of one cluster."""
 
     loss: jax.Array
     pairs: jax.Array
@@ -224,7 +234,7 @@ def step(
             negatives = losses.nearest_negatives(lax.stop_gradient(affinity), labels, min(config.n_local, len(rows)))
         else:
             negatives = losses.random_negatives(key, labels, min(config.n_random, len(rows)))
-        values, counts = losses.weighted_triplet(affinity, labels, negatives, config.gamma, config.margin)
+        values, counts = losses.weighted_triplet(affinity, labels, negatives, config.gamma, config.margin, config.hinge)
         # A batch without a pair of one cluster has no triplet, and leaves the network to the weight decay.
         total = jnp.sum(jnp.where(counts, values, 0)) / jnp.maximum(jnp.sum(counts), 1)
         return total, (stats, jnp.sum(jnp.any(counts, axis=2)).astype(jnp.float32))
@@ -288,7 +298,7 @@ def _period_end(config: Config, network: Network, key: Key, state: State, images
     # one class.
     order = jax.random.permutation(key, images.shape[0])
     drawn = in_blocks(lambda block: network.encode(state.variables, block, True)[0], images[order], config.batch)
-    features = jnp.zeros_like(drawn).at[order].set(drawn)
+    features = _for_graph(config, jnp.zeros_like(drawn).at[order].set(drawn))
     graph = knn_digraph(features, config.n_neighbors, config.a)
     state = _merged(config, state, graph, features)
     state = state._replace(
@@ -311,10 +321,16 @@ def _merged(config: Config, state: State, graph: Graph, features: jax.Array) -> 
 def _again(config: Config, network: Network, state: State, images: jax.Array) -> State:
     """RC: clustering the final features from scratch, and the clusters' means."""
     features = embed(config, network, state, images)
-    graph = knn_digraph(features, config.n_neighbors, config.a)
-    labels, history = _joined(config, graph, features, initial_clusters(graph), no_merges(images.shape[0]))
+    points = _for_graph(config, features)
+    graph = knn_digraph(points, config.n_neighbors, config.a)
+    labels, history = _joined(config, graph, points, initial_clusters(graph), no_merges(images.shape[0]))
     labels = first_numbered(_merge(config, graph, labels, config.clusters, history)[0])
     return state._replace(rc=labels, means=cluster_means(features, labels, config.clusters))
+
+
+def _for_graph(config: Config, features: jax.Array) -> jax.Array:
+    """What the clusters are merged on: the features, or their directions from the mean."""
+    return unit(features - jnp.mean(features, axis=0)) if config.centre_features else features
 
 
 def _merge(config: Config, graph: Graph, labels, n_clusters, history: History):

@@ -25,8 +25,8 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 def jule(shape: tuple[int, int, int], embedding: int | None = None) -> Network:
     """Blocks of convolution 5x5 to 50 channels, batch norm, ReLU and 2x2 max pooling; 160 features of unit length.
 
-    How many blocks is a rule that gives the authors' networks for their data sets but UMist: they are added while the
-    map, pooled or not, keeps at least 5 rows and columns; a last pooling that would leave fewer is dropped.
+    How many blocks is a rule that gives the authors' networks for their data sets but UMist and YTF: they are added
+    while the map, pooled or not, keeps at least 5 rows and columns; a last pooling that would leave fewer is dropped.
     Batch norm's running statistics are in ``stats``.
 
     Args:
