@@ -35,6 +35,11 @@ def command(main: Callable[[], None]) -> None:
     """Runs an experiment; what cannot be done is one line on stderr and exit status 2."""
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads the output, such as head, has enough of it. Python writes what is left at its end, to nowhere then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except ValueError as error:
         print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
         sys.exit(2)

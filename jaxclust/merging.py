@@ -392,5 +392,5 @@ def _update_lists(work: _Work, keep, gone, affinities) -> _Work:
     near = jnp.where(here, new, jnp.where(behind, shifted(near, -1), near))
     who = jnp.where(here, keep, jnp.where(behind, shifted(who, -1), who))
     grown = known + enters.astype(jnp.int32)
-    lost = (affinities > 0) & ~enters | (grown > width)
+    lost = ((affinities > 0) & ~enters) | (grown > width)
     return work._replace(near=near, who=who, known=jnp.minimum(grown, width), whole=work.whole & ~lost)

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import subprocess
+import sys
 import types
 
 import pytest
@@ -59,3 +61,13 @@ def test_an_unknown_name_is_refused_before_any_cell(options, tmp_path, monkeypat
     setattr(options, name, value)
     with pytest.raises(ValueError, match=message):
         common.run_cells(tmp_path / "rows.jsonl", {"digits": range(2)}, options)
+
+
+def test_a_reader_that_has_enough_of_a_table_is_no_error():
+    source = "from experiments import common; common.command(lambda: print('row ' * 100_000))"
+    run = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert run.stdout.read(4) == b"row "
+    run.stdout.close()
+    assert run.stderr.read() == b""
+    run.stderr.close()
+    assert run.wait() == 141

@@ -266,9 +266,8 @@ def refresh(
         )
 
     before, state = state.labels, merges(key, state, images)
-    sizes = _sizes(state)
-    count = jnp.sum(sizes > 0, dtype=jnp.int32)
-    largest = jnp.max(sizes).astype(jnp.float32) / jnp.float32(images.shape[0])
+    count = _count(state.labels)
+    largest = jnp.max(_sizes(state.labels)).astype(jnp.float32) / jnp.float32(images.shape[0])
     changed = fraction_changed(before, state.labels)
     return state, ends & (count <= config.clusters), RefreshInfo(count, largest, changed, state.sigma)
 
@@ -306,15 +305,18 @@ def _period_end(config: Config, network: Network, key: Key, state: State, images
         sigma=graph.sigma,
         steps=jnp.int32(0) if config.restart_rate else state.steps,
     )
-    done = jnp.sum(_sizes(state) > 0) <= config.clusters
-    return lax.cond(done, lambda state: _again(config, network, state, images), lambda state: state, state)
+    return lax.cond(
+        _count(state.labels) <= config.clusters,
+        lambda state: _again(config, network, state, images),
+        lambda state: state,
+        state,
+    )
 
 
 def _merged(config: Config, state: State, graph: Graph, features: jax.Array) -> State:
     """A period's merges."""
     labels, history = _joined(config, graph, features, state.labels, state.history)
-    count = jnp.sum(_sizes(state._replace(labels=labels)) > 0, dtype=jnp.int32)
-    labels, history = _merge(config, graph, labels, after_period(config, count), history)
+    labels, history = _merge(config, graph, labels, after_period(config, _count(labels)), history)
     return state._replace(labels=labels, history=history)
 
 
@@ -350,17 +352,21 @@ def _joined(config: Config, graph: Graph, features, labels, history: History):
     """Isolated clusters joined, where that applies."""
     if not config.join_isolated:
         return labels, history
-    count = jnp.sum(jnp.zeros(labels.shape[0], jnp.int32).at[labels].add(1) > 0)
     return lax.cond(
-        count > 20 * config.clusters,
+        _count(labels) > 20 * config.clusters,
         lambda: join_isolated(graph, features, labels, config.clusters, history),
         lambda: (labels, history),
     )
 
 
-def _sizes(state: State) -> jax.Array:
+def _sizes(labels: jax.Array) -> jax.Array:
     """Images in each cluster, int32 (n // 2,)."""
-    return jnp.zeros(state.history.pairs.shape[0], jnp.int32).at[state.labels].add(1)
+    return jnp.zeros(labels.shape[0] // 2, jnp.int32).at[labels].add(1)
+
+
+def _count(labels: jax.Array) -> jax.Array:
+    """Clusters there are, int32."""
+    return jnp.sum(_sizes(labels) > 0, dtype=jnp.int32)
 
 
 def _width(network: Network, variables: Variables, images: jax.Array) -> int:
