@@ -18,12 +18,12 @@ def in_blocks(function: Callable[[jax.Array], jax.Array], images: jax.Array, blo
     """``function(images)``, computed ``block`` images at a time.
 
     Args:
-      function: maps (b, ...) to (b, d), each row on its own.
+      function: maps (b, ...) to (b, d), each row on its own, or by the statistics of the rows it gets.
       images: (n, ...), any dtype.
       block: the most rows in one call; None for ``BLOCK``, fewer of large images.
 
     Returns:
-      (n, d), as ``function(images)`` to rounding.
+      (n, d); where each row is on its own, ``function(images)`` to rounding.
     """
     n = images.shape[0]
     if block is None:
