@@ -15,8 +15,8 @@ import numpy as np
 from jaxclust import datasets, fit, pretrain, record, stats, train
 from jaxclust.algorithms import METHODS, Method, configured
 
-Paper = Mapping[str, Mapping[str, Sequence[float]]]
-"""Published scores, by data set and method."""
+Paper = Mapping[str, Mapping[str, Sequence[float | None]]]
+"""Published scores, by data set and method; None where there is none."""
 
 
 def parser(description: str, data: Sequence[str], methods: Sequence[str], folder: str) -> argparse.ArgumentParser:

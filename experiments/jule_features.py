@@ -133,9 +133,8 @@ def transfer(names: Sequence[str], trained: Path, variant: str, deadline: float)
         rows = []
         for seed in jule.SEEDS[source]:
             count = len(blocks(min(shape[:2])))
-            layers = {"data": None, "top": "features"}
-            layers |= {f"top-{i}": f"block{count + 1 - i}" for i in (1, 2) if i <= count}
-            for title, layer in layers.items():
+            layers = (None, "features", *(f"block{count + 1 - i}" for i in (1, 2) if i <= count))
+            for title, layer in zip(jule.LAYERS, layers, strict=False):
                 features = (
                     unit(dataset.images) if layer is None else embedded(source, variant, seed, images, trained, layer)
                 )

@@ -56,7 +56,9 @@ def test_tables_from_rows(digits, monkeypatch):
         jule_features.row(digits, "ac-gdl", "features, code", 0, (labels + 1) % 10, 1.0),
         jule_features.row(digits, "jule-rc", "paper", 0, labels, 1.0),
         jule_features.row(digits, "jule-rc", "code", 0, labels // 2, 1.0),
-        jule_features.row(digits, "top", "transfer mnist-test to digits", 0, labels, 1.0),
+        jule_features.row(digits, "top-2", "transfer mnist-test to usps-11000, code", 0, labels, 1.0),
+        jule_features.row(digits, "top-1", "transfer mnist-test to usps-11000, code", 0, labels, 1.0),
+        jule_features.row(digits, "top-2", "transfer usps-11000 to mnist-test", 0, labels, 1.0),
     ]
     monkeypatch.setattr(jule.common, "rows", lambda path: rows)
     third, fourth, fourth_of_code, code, transfer = (part.splitlines() for part in jule.tables().split("\n\n"))
@@ -71,4 +73,8 @@ def test_tables_from_rows(digits, monkeypatch):
     rows.extend(sf)
     low, high = stats.prediction_interval([row["nmi_sqrt"] for row in sf], 3)
     assert f"[{low:.3f}, {high:.3f}]" in jule.tables()
-    assert transfer[1].split() == ["transfer", "mnist-test", "to", "digits", "top", "seed", "0:", "1.0000"]
+    assert [" ".join(line.split()) for line in transfer[2:]] == [
+        "transfer mnist-test to usps-11000, code top-1 1 1.0000 0.9070",
+        "transfer mnist-test to usps-11000, code top-2 1 1.0000 0.9080",
+        "transfer usps-11000 to mnist-test top-2 1 1.0000",
+    ]
