@@ -190,4 +190,4 @@ def figure(path: Path, data: str, variant: str) -> None:
         axes.set_yticks([])
         axes.set_zticks([])
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.savefig(path, dpi=130)
+    drawn.savefig(path, dpi=130, bbox_inches="tight")  # The titles of 3-D axes stand above their boxes.
