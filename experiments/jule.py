@@ -45,7 +45,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "code": CODE,
     "code-sgd": CODE | {"dampening": 0.9},
     "code-fast": CODE | {"dampening": 0.9, "affinity": "fast"},
-    # The authors' Caffe code, which made the paper's tables.
+    # The hinge, negatives and rate of their Caffe code, which the paper used.
     "caffe": METHODS["jule"].presets["caffe"],
     # One change at a time; a margin with the negatives that the code draws.
     "pixels-first": {"first_merge": "pixels"},

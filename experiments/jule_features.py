@@ -38,7 +38,7 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
             inputs = "pixels" if trained is None else preset("features", variant)
             present = [row for row in common.rows(jule.RESULTS) if row["preset"] == inputs]
             done = {row["seed"] for row in common.cell(present, data, name)}
-            if name == "ac-link" and len(dataset.images) > agglomerative.MOST_PAIRS:
+            if name == "ac-link" and len(dataset.images) > agglomerative.MOST_SAMPLES:
                 print(
                     f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs"
                 )
@@ -173,7 +173,7 @@ def figure(path: Path, data: str, variant: str) -> None:
         stages.append((f"{labels.max() + 1} clusters", np.asarray(features), labels))
         print(f"{data}: {stages[-1][0]}", flush=True)
 
-    keys = jax.random.key(0)[None]
+    keys = jax.random.split(jax.random.key(0))[1][None]  # Seed 0's, as ``fit`` has it.
     images = jnp.asarray(dataset.images)
     options = {"over": "map", "windows_per_chunk": config.epochs, "callbacks": [keep]}
     train.train(method.algorithm, config, network, keys, images, **options)

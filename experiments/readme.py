@@ -22,8 +22,8 @@ EXPERIMENTS = (dcec, jule, dbc, ccnn, dctl)
 HEADLINES: tuple[tuple[str, Any, dict[str, str], str, tuple[str, ...]], ...] = (
     ("DCEC", dcec, {"method": "dcec"}, "dcec", ("acc", "nmi")),
     ("JULE-RC", jule, {"method": "jule-rc", "preset": "paper"}, "jule-rc", ("nmi_sqrt",)),
-    ("JULE-RC, its Caffe code's loss", jule, {"method": "jule-rc", "preset": "caffe"}, "jule-rc", ("nmi_sqrt",)),
-    ("JULE-RC, its Torch code's settings", jule, {"method": "jule-rc", "preset": "code"}, "jule-rc", ("nmi_sqrt",)),
+    ("JULE-RC, `--preset caffe`", jule, {"method": "jule-rc", "preset": "caffe"}, "jule-rc", ("nmi_sqrt",)),
+    ("JULE-RC, `--preset code`", jule, {"method": "jule-rc", "preset": "code"}, "jule-rc", ("nmi_sqrt",)),
     ("DBC", dbc, {"method": "dbc"}, "dbc", ("acc", "nmi_max")),
     *((f"CCNN, {start}", ccnn, {"variant": "ccnn", "start": start}, "ccnn", ("nmi_sqrt",)) for start in ccnn.STARTS),
     ("DCTL", dctl, {"method": "dctl"}, "dctl", ("acc", "nmi", "ari")),

@@ -18,7 +18,7 @@ from jaxclust.merging import Affinity, merge, no_merges
 
 Descriptor = Literal["path", "zeta"]
 
-MOST_PAIRS = 20_000
+MOST_SAMPLES = 20_000
 """Samples that average linkage takes: it holds a distance for each pair, 1.6 GB of them for so many."""
 # Of the series in z P, beyond the first.
 _PATH_TERMS = 8
@@ -51,7 +51,7 @@ def graph_degree_linkage(
       a: scale of sigma^2.
       local_weight: lambda of JULE's eq. (7): 0 is plain GDL (AC-GDL), 1 the paper's.
       n_local: K_c of eq. (7), the nearest clusters that are looked at; at least 2.
-      affinity: "exact", or "fast": the approximation of the authors' code, S(a u b; c) = S(a; c) + S(b; c).
+      affinity: "exact", or "fast": the approximation of JULE's Torch code, S(a u b; c) = S(a; c) + S(b; c).
 
     Returns:
       Labels, int32 (n,), numbered by their first samples; and merges, int32 (n - n_clusters, 2), of which ``replay``
@@ -62,7 +62,7 @@ def graph_degree_linkage(
       ValueError: an argument breaks its rule.
     """
     if not 0 <= local_weight < np.inf:
-        raise ValueError(f"local_weight: must be at least 0, got {local_weight}")
+        raise ValueError(f"local_weight: must be at least 0 and finite, got {local_weight}")
     if n_local < 2:
         raise ValueError(f"n_local: must be at least 2, got {n_local}")
     if affinity not in ("exact", "fast"):
@@ -107,7 +107,7 @@ def average_linkage(features: np.ndarray, n_clusters: int) -> np.ndarray:
     """Average linkage on Euclidean distances (AC-Link), by scipy.
 
     Args:
-      features: float, (n, d), finite, at most ``MOST_PAIRS`` samples.
+      features: float, (n, d), finite, at most ``MOST_SAMPLES`` samples.
       n_clusters: from 1 to n.
 
     Returns:
@@ -117,8 +117,8 @@ def average_linkage(features: np.ndarray, n_clusters: int) -> np.ndarray:
       ValueError: an argument breaks its rule.
     """
     features = _points(features)
-    if len(features) > MOST_PAIRS:
-        raise ValueError(f"features: must be at most {MOST_PAIRS} samples for average linkage, got {len(features)}")
+    if len(features) > MOST_SAMPLES:
+        raise ValueError(f"features: must be at most {MOST_SAMPLES} samples for average linkage, got {len(features)}")
     if not 1 <= n_clusters <= len(features):
         raise ValueError(f"n_clusters: must be from 1 to {len(features)}, got {n_clusters}")
     tree = hierarchy.linkage(features, "average")
@@ -140,7 +140,7 @@ def _start(features: np.ndarray, n_clusters: int, n_neighbors: int, a: float) ->
     if n_neighbors < 1:
         raise ValueError(f"n_neighbors: must be at least 1, got {n_neighbors}")
     if not 0 < a < np.inf:
-        raise ValueError(f"a: must be above 0, got {a}")
+        raise ValueError(f"a: must be above 0 and finite, got {a}")
     if len(features) < n_neighbors + 1:
         raise ValueError(f"features: must be at least n_neighbors + 1 = {n_neighbors + 1} samples, got {len(features)}")
     graph = _jitted_digraph(features, n_neighbors, a)

@@ -168,7 +168,7 @@ def nearest_negatives(affinity: jax.Array, labels: jax.Array, m: int) -> jax.Arr
 
 
 def random_negatives(key: Key, labels: jax.Array, m: int) -> jax.Array:
-    """For each row of a batch m different rows of other clusters, drawn uniformly (JULE, authors' code).
+    """For each row of a batch m different rows of other clusters, drawn uniformly (JULE; its codes draw for each pair).
 
     Args:
       key: a typed key.

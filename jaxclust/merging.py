@@ -49,7 +49,7 @@ def no_merges(n: int) -> History:
 def join_isolated(
     graph: Graph, features: jax.Array, labels: jax.Array, n_clusters: jax.Array, history: History
 ) -> tuple[jax.Array, History]:
-    """Joins each cluster without affinity to any other to the cluster of the nearest mean (JULE, authors' code).
+    """Joins each cluster without affinity to any other to the cluster of the nearest mean (JULE, Torch code).
 
     All at once: where several clusters point to each other, they become one. In the order of their numbers, as many
     as ``n_clusters`` allows.

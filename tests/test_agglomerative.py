@@ -179,8 +179,11 @@ def test_isolated_clusters_are_left_to_the_last():
 
 def test_duplicate_images_cluster():
     x = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
-    labels, _ = agglomerative.graph_degree_linkage(x, 4, n_neighbors=5)
-    np.testing.assert_array_equal(labels, np.repeat(np.arange(4), 10))
+    labels = [agglomerative.graph_degree_linkage(x, 4, n_neighbors=5, local_weight=weight)[0] for weight in (0.0, 1.0)]
+    labels += [agglomerative.path_linkage(x, 4, kind, n_neighbors=5) for kind in ("path", "zeta")]
+    labels += [agglomerative.average_linkage(x, 4)]
+    for one in labels:
+        np.testing.assert_array_equal(one, np.repeat(np.arange(4), 10))
 
 
 @pytest.mark.parametrize(
@@ -190,9 +193,9 @@ def test_duplicate_images_cluster():
         (30, 16, {}, "n_clusters: must be from 1 to the [0-9]+ initial clusters, got 16"),
         (30, 0, {}, "n_clusters: must be from 1 to the [0-9]+ initial clusters, got 0"),
         (30, 2, {"n_neighbors": 0}, "n_neighbors: must be at least 1, got 0"),
-        (30, 2, {"a": 0.0}, "a: must be above 0, got 0.0"),
-        (30, 2, {"local_weight": -1.0}, "local_weight: must be at least 0, got -1.0"),
-        (30, 2, {"local_weight": float("nan")}, "local_weight: must be at least 0, got nan"),
+        (30, 2, {"a": 0.0}, "a: must be above 0 and finite, got 0.0"),
+        (30, 2, {"local_weight": -1.0}, "local_weight: must be at least 0 and finite, got -1.0"),
+        (30, 2, {"local_weight": float("inf")}, "local_weight: must be at least 0 and finite, got inf"),
         (30, 2, {"n_local": 1}, "n_local: must be at least 2, got 1"),
         (30, 2, {"affinity": "slow"}, "affinity: must be exact or fast, got 'slow'"),
     ],
@@ -208,6 +211,8 @@ def test_features_that_are_not_finite_are_refused():
     x[3, 1] = np.nan
     with pytest.raises(ValueError, match="features: must be finite, got NaN or inf in 1 values"):
         agglomerative.graph_degree_linkage(x, 2)
+    with pytest.raises(ValueError, match="features: must be finite, got NaN or inf in 1 values"):
+        agglomerative.average_linkage(x, 2)
     with pytest.raises(ValueError, match=r"features: must be of rank 2 \(n, d\), got shape \(30,\)"):
         agglomerative.graph_degree_linkage(x[:, 0], 2)
 

@@ -1,4 +1,4 @@
-"""JULE: schedule, optimiser, periods, resuming, what it refuses, and that it beats k-means on real images."""
+"""JULE: schedule, optimiser, periods, resuming, and what it refuses."""
 
 import dataclasses
 from fractions import Fraction
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust import agglomerative, fit, metrics, train
+from jaxclust import agglomerative, fit, graph, merging, metrics, train
 from jaxclust.algorithms import METHODS, configured, jule, linkage
 from jaxclust.networks import pixels
 from jaxclust.types import Network, Variables
@@ -120,6 +120,23 @@ def test_clusters_may_be_those_of_directions_from_the_mean(images):
     ]
     np.testing.assert_array_equal(state.rc, found[0])
     assert (found[0] != found[1]).any()
+
+
+def test_many_clusters_without_affinity_join_before_a_periods_merges():
+    """A blob in small pieces, and a far pair that no edge leads to; the rule is for more than 20 times the target."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.standard_normal((200, 2)), [[1e3, 0], [1e3, 1]]]).astype(np.float32)
+    found = graph.knn_digraph(x, 5, 1.0)
+    labels = graph.initial_clusters(found)
+    first, none = int(labels.max()) + 1, merging.no_merges(len(x))
+    assert first > 40
+    config = jule.Config(clusters=2, n_neighbors=5)
+    for joins in (True, False):
+        joined, history = jule._joined(dataclasses.replace(config, join_isolated=joins), found, x, labels, none)
+        assert (joined[-1] in joined[:200]) == joins
+        assert len(np.unique(joined)) == first - int(history.count)
+    few = dataclasses.replace(config, clusters=first // 20 + 1)
+    np.testing.assert_array_equal(jule._joined(few, found, x, labels, none)[0], labels)
 
 
 def test_stopped_inside_a_period_and_resumed(finished, images):

@@ -28,6 +28,6 @@ def test_dcec_beats_k_means_on_digits(digits, baseline):
 
 
 def test_jule_beats_k_means_on_digits(digits, baseline):
-    # The loss of the authors' code: eq. (11) as printed, without a margin, wants more epochs than these.
+    # The loss of the Torch code: eq. (11) as printed, without a margin, wants more epochs than these.
     loss = {"negatives": "random", "margin": 0.2, "gamma": 1.0}
     assert nmi("jule", digits, **loss) > baseline + MARGIN

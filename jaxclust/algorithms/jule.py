@@ -53,15 +53,15 @@ class Config:
     join_isolated: bool = True
     """Above 20 times the final number, clusters without any affinity first join the nearest mean (Torch code)."""
     centre_features: bool = False
-    """The graph is of the features less their mean, of unit length again (ours)."""
+    """The graph is of the features less their mean, of unit length again; the Torch code's flag caps lengths at 1."""
     first_merge: Literal["features", "pixels"] = "features"
     """The first merges work on features, after a period on the first clusters (code), or on pixels (algorithm 1)."""
     epochs: int = 20
     """Passes over the images in a period ("about 20", section 3.6)."""
     batch: int = 100
-    """Images per step (authors' code)."""
+    """Images per step (Torch code; 128 in the published Caffe networks)."""
     gamma: float = 2.0
-    """Weight of the pairs of one cluster in eq. (11) (table 2); the authors' Torch code has 1."""
+    """Weight of the pairs of one cluster in eq. (11) (table 2); the Torch code has 1, Caffe's network file 0.1."""
     negatives: Literal["nearest", "random"] = "nearest"
     """The n_local nearest of other clusters in the batch (section 3.5.2), or n_random drawn (authors' codes)."""
     n_random: int = 20
@@ -293,7 +293,7 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
 
 
 def _period_end(config: Config, network: Network, key: Key, state: State, images) -> State:
-    # Features by batch statistics, as in the authors' code, but of mixed batches: an ordered data set has batches of
+    # Features by batch statistics, as in the Torch code, but of mixed batches: an ordered data set has batches of
     # one class.
     order = jax.random.permutation(key, images.shape[0])
     drawn = in_blocks(lambda block: network.encode(state.variables, block, True)[0], images[order], config.batch)

@@ -4,13 +4,14 @@ Nothing is trained and nothing random: a run is its ``init``, the same for every
 """
 
 import dataclasses
+import math
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.agglomerative import MOST_PAIRS, average_linkage, merge_paths
+from jaxclust.agglomerative import MOST_SAMPLES, average_linkage, merge_paths
 from jaxclust.assignment import cluster_means, nearest
 from jaxclust.graph import first_numbered, initial_clusters, knn_digraph, unit
 from jaxclust.images import encoded
@@ -38,8 +39,8 @@ class Config:
             raise ValueError(f"linkage: must be gdl, average, path or zeta, got {self.linkage!r}")
         if self.n_neighbors < 1:
             raise ValueError(f"n_neighbors: must be at least 1, got {self.n_neighbors}")
-        if not self.a > 0:
-            raise ValueError(f"a: must be above 0, got {self.a}")
+        if not 0 < self.a < math.inf:
+            raise ValueError(f"a: must be above 0 and finite, got {self.a}")
 
 
 class State(NamedTuple):
@@ -66,8 +67,8 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     features = _features(network, variables, images)
     n = features.shape[0]
     if config.linkage == "average":
-        if n > MOST_PAIRS:
-            raise ValueError(f"images: must be at most {MOST_PAIRS} for average linkage, got {n}")
+        if n > MOST_SAMPLES:
+            raise ValueError(f"images: must be at most {MOST_SAMPLES} for average linkage, got {n}")
         labels = _on_host(lambda x: average_linkage(x, config.clusters), n, features)
     else:
         graph = knn_digraph(features, config.n_neighbors, config.a)
