@@ -132,7 +132,7 @@ def tables() -> str:
     present = common.rows(RESULTS)
     text = []
     rows = [row for row in present if row["preset"] in ("pixels", "paper")]
-    text += ["Table 3: NMI(sqrt), on pixels of unit length"]
+    text += ["Table 3: NMI(sqrt), on pixels of unit length; COIL-100 is at 32x32, the paper's at 128x128"]
     text += [common.table(rows, tuple(SEEDS), TITLES, PAPER, ("nmi_sqrt",), RUNS), ""]
     for inputs in sorted({row["preset"] for row in present if row["preset"].startswith("features")}):
         rows = [row for row in present if row["preset"] == inputs]
@@ -141,7 +141,7 @@ def tables() -> str:
     variants = sorted({row["preset"] for row in present if row["method"].startswith("jule-")} - {"paper"})
     for variant in variants:
         rows = [row for row in present if row["preset"] == variant]
-        text += [f"JULE, {variant}: {VARIANTS.get(variant)}"]
+        text += [f"JULE, {variant}: {flags(VARIANTS[variant])}"]
         text += [common.table(rows, tuple(SEEDS), ["jule-sf", "jule-rc"], PAPER, ("nmi_sqrt",), RUNS), ""]
     text += ["Tables 5 and 6: NMI(sqrt), graph degree linkage with criterion (7) on a network trained elsewhere"]
     rows = [row | {"data": row["preset"]} for row in present if row["preset"].startswith("transfer")]
@@ -149,6 +149,15 @@ def tables() -> str:
     published = {pair: PAPER_TRANSFERS.get(pair.split(", ")[0], {}) for pair in pairs}
     text += [common.table(rows, pairs, LAYERS, published, ("nmi_sqrt",), RUNS)]
     return "\n".join(text)
+
+
+def flags(changes: dict[str, Any]) -> str:
+    """Settings as people type them."""
+    named = {name.replace("_", "-"): value for name, value in changes.items()}
+    return " ".join(
+        f"--{'' if value else 'no-'}{name}" if isinstance(value, bool) else f"--{name} {value}"
+        for name, value in named.items()
+    )
 
 
 def main() -> None:

@@ -66,7 +66,8 @@ def test_tables_from_rows(digits, monkeypatch):
     assert [line.split()[1] for line in fourth[2:]] == ["kmeans"]
     assert fourth_of_code[0].endswith("features, code")
     assert [line.split()[1] for line in fourth_of_code[2:]] == ["ac-gdl"]
-    assert code[0].startswith("JULE, code: {'negatives': 'random'")
+    typed = "--negatives random --margin 0.2 --gamma 1.0 --local-above 100 --no-restart-rate"
+    assert code[0] == f"JULE, code: {typed}"
     assert code[2].split()[:3] == ["digits", "jule-rc", "1"]
     # The interval is for the mean of the paper's three runs.
     sf = [jule_features.row(digits, "jule-sf", "paper", seed, np.roll(labels, seed), 1.0) for seed in range(3)]
