@@ -22,6 +22,7 @@ from typing import Any
 from experiments import common
 from jaxclust import datasets, record
 from jaxclust.algorithms import METHODS, configured
+from jaxclust.compare import cells
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "jule.jsonl"
@@ -141,7 +142,8 @@ def tables() -> str:
     variants = sorted({row["preset"] for row in present if row["method"].startswith("jule-")} - {"paper"})
     for variant in variants:
         rows = [row for row in present if row["preset"] == variant]
-        text += [f"JULE, {variant}: {flags(VARIANTS[variant])}"]
+        typed = [word for name, value in VARIANTS[variant].items() for word in cells.flag_words(name, value)]
+        text += [f"JULE, {variant}: {' '.join(typed)}"]
         text += [common.table(rows, tuple(SEEDS), ["jule-sf", "jule-rc"], PAPER, ("nmi_sqrt",), RUNS), ""]
     text += ["Tables 5 and 6: NMI(sqrt), graph degree linkage with criterion (7) on a network trained elsewhere"]
     rows = [row | {"data": row["preset"]} for row in present if row["preset"].startswith("transfer")]
@@ -149,15 +151,6 @@ def tables() -> str:
     published = {pair: PAPER_TRANSFERS.get(pair.split(", ")[0], {}) for pair in pairs}
     text += [common.table(rows, pairs, LAYERS, published, ("nmi_sqrt",), RUNS)]
     return "\n".join(text)
-
-
-def flags(changes: dict[str, Any]) -> str:
-    """Settings as people type them."""
-    named = {name.replace("_", "-"): value for name, value in changes.items()}
-    return " ".join(
-        f"--{'' if value else 'no-'}{name}" if isinstance(value, bool) else f"--{name} {value}"
-        for name, value in named.items()
-    )
 
 
 def main() -> None:
@@ -193,9 +186,9 @@ def main() -> None:
     elif options.transfer:
         ready = all(jule_features.transfer(names, options.folder, variant, deadline) for variant in variants)
     else:
-        cells = [(data, variant) for data in names for variant in variants if "jule" in methods]
+        wanted = [(data, variant) for data in names for variant in variants if "jule" in methods]
         ready = jule_features.run(names, others, None, "paper", deadline)
-        ready = ready and all(run_jule(data, variant, options, deadline) for data, variant in cells)
+        ready = ready and all(run_jule(data, variant, options, deadline) for data, variant in wanted)
     if not ready:
         print("out of time; the same command goes on", file=sys.stderr)
     print(tables())

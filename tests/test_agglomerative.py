@@ -195,6 +195,7 @@ def test_duplicate_images_cluster():
         (30, 2, {"n_neighbors": 0}, "n_neighbors: must be at least 1, got 0"),
         (30, 2, {"a": 0.0}, "a: must be above 0 and finite, got 0.0"),
         (30, 2, {"local_weight": -1.0}, "local_weight: must be at least 0 and finite, got -1.0"),
+        (30, 2, {"local_weight": float("nan")}, "local_weight: must be at least 0 and finite, got nan"),
         (30, 2, {"local_weight": float("inf")}, "local_weight: must be at least 0 and finite, got inf"),
         (30, 2, {"n_local": 1}, "n_local: must be at least 2, got 1"),
         (30, 2, {"affinity": "slow"}, "affinity: must be exact or fast, got 'slow'"),

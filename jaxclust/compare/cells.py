@@ -252,6 +252,14 @@ def _same_images(cells: list[Cell]) -> None:
             )
 
 
+def flag_words(name: str, value: Any, prefix: str = "") -> list[str]:
+    """A setting as people type it."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{prefix}{'' if value else 'no-'}{flag}"]
+    return [f"--{prefix}{flag}", str(value)]
+
+
 def repeat(settings: dict[str, Any]) -> str:
     """The command that makes a run again, from its settings; PATH where they do not say where something was."""
     seeds, name, origin = settings["seeds"], settings["data"]["name"], settings.get("origin", {})
@@ -272,9 +280,5 @@ def repeat(settings: dict[str, Any]) -> str:
             for name, value in (settings[mine] or {}).items():
                 if name == "clusters" or usual.get(name) == value:
                     continue
-                flag = name.replace("_", "-")
-                if isinstance(value, bool):
-                    words.append(f"--{prefix}{'' if value else 'no-'}{flag}")
-                else:
-                    words += [f"--{prefix}{flag}", str(value)]
+                words += flag_words(name, value, prefix)
     return shlex.join([*words, "--out", "DIR"])
