@@ -1,7 +1,6 @@
 """The command: ``jaxclust fit METHOD --data NAME_OR_PATH --out DIR``, ``jaxclust methods``, ``jaxclust datasets``."""
 
 import dataclasses
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import tyro
 
 from jaxclust import datasets, events, fit, flags, record, train, weights
 from jaxclust.algorithms import METHODS, configured
-from jaxclust.progress import Bars
+from jaxclust.progress import Bars, reader_gone
 
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
        jaxclust fit METHOD --help                                  every option of a method
@@ -62,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Who reads the output, such as head, has enough of it. Python writes what is left at its end, to nowhere then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return reader_gone()
     except (ValueError, OSError) as error:
         # A ValueError from elsewhere is a fault of this program, and its traceback is wanted.
         raised = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()

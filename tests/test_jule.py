@@ -232,6 +232,9 @@ def test_images_that_are_not_finite_fail_at_once(images):
         CONFIG, NETWORK, KEY, None, (images / 255).at[3, 2, 2].set(np.nan)
     )
     assert np.isnan(state.sigma)
+    done = trained((images / 255).at[3, 2, 2].set(np.nan))
+    assert done.runs.failed.tolist() == [0, 0]
+    assert done.runs.window.tolist() == [0, 0]
 
 
 def test_too_few_images_are_refused(few_digits):
@@ -282,6 +285,23 @@ def test_linkages_as_methods(kind, few_digits):
     state = jax.tree.map(lambda leaf: leaf[0], done.phases["cluster"].runs.state)
     predicted = linkage.predict(config, pixels((8, 8, 1)), state, jnp.asarray(images)).cluster
     assert metrics.ari(expected, np.asarray(predicted)) > 0.5
+
+
+@pytest.mark.parametrize("name", ["ac-gdl", "ac-pic", "ac-zell"])
+def test_a_linkage_as_a_method_keeps_its_first_clusters_and_fails_on_nan(name, few_digits):
+    images = few_digits[0][:100]
+    features = images.reshape(100, -1) / np.linalg.norm(images.reshape(100, -1).astype(float), axis=1, keepdims=True)
+    first = int(graph.initial_clusters(graph.knn_digraph(jnp.float32(features), 20)).max()) + 1
+    config, _ = configured(name, clusters=first + 30)
+    done = fit.fit(METHODS[name], config, None, images, (0,), over="map")
+    assert len(np.unique(done.labels)) == first
+    # No image goes to a cluster that nothing is in.
+    state = jax.tree.map(lambda leaf: leaf[0], done.phases["cluster"].runs.state)
+    predicted = linkage.predict(config, pixels((8, 8, 1)), state, jnp.asarray(images)).cluster
+    assert set(np.asarray(predicted)) <= set(done.labels[0])
+    broken = images.astype(np.float32)
+    broken[3, 2, 2] = np.nan
+    assert fit.fit(METHODS[name], config, None, broken, (0,), over="map").failed == [("cluster", 0)]
 
 
 def test_settings_of_a_linkage_that_cannot_work_are_refused():

@@ -1,11 +1,15 @@
 """What JULE's experiment does beside running methods: its settings, images of another network's shape, its tables."""
 
+import argparse
+from unittest import mock
+
 import numpy as np
 import pytest
 
 from benchmarks import linkage
 from experiments import jule, jule_features
-from jaxclust import stats
+from jaxclust import agglomerative, datasets, fit, metrics, stats
+from jaxclust.algorithms import METHODS
 
 
 @pytest.mark.parametrize("variant", jule.VARIANTS)
@@ -79,3 +83,59 @@ def test_tables_from_rows(digits, monkeypatch):
         "transfer mnist-test to usps-11000, code top-2 1 1.0000 0.9080",
         "transfer usps-11000 to mnist-test top-2 1 1.0000",
     ]
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory, few_digits):
+    """The folder of a short run's checkpoints, for as long as the experiment knows that variant; its rows beside it."""
+    few = datasets.Dataset("digits", few_digits[0][:240], few_digits[1][:240])
+    folder = tmp_path_factory.mktemp("jule")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jule, "RESULTS", folder / "jule.jsonl")
+        patch.setitem(jule.VARIANTS, "short", {"epochs": 1, "batch": 40, "n_neighbors": 10})
+        patch.setitem(jule.SEEDS, "digits", range(2))
+        patch.setattr(datasets, "load", lambda name: few)
+        assert jule.run_jule("digits", "short", argparse.Namespace(over="map", folder=folder), float("inf"))
+        yield folder
+
+
+def test_features_are_those_that_rc_was_merged_on(short):
+    images, classes = datasets.load("digits").images, datasets.load("digits").labels
+    rc = [row["nmi_sqrt"] for row in jule.common.rows(jule.RESULTS) if row["method"] == "jule-rc"]
+    assert rc[0] != rc[1]
+    for seed in range(2):
+        features = jule_features.embedded("digits", "short", seed, images, short)
+        np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
+        labels, _ = agglomerative.graph_degree_linkage(features, 10, n_neighbors=10, local_weight=1.0)
+        assert metrics.scores(classes, labels)["nmi_sqrt"] == pytest.approx(rc[seed], abs=1e-4)
+
+
+def test_transfer_has_a_row_a_layer_and_a_seed(short, monkeypatch):
+    monkeypatch.setattr(jule_features, "TRANSFERS", (("digits", "digits"),))
+    assert not jule_features.transfer(["digits"], short, "short", deadline=0.0)
+    for _ in range(2):  # The second finds the rows of the first.
+        assert jule_features.transfer(["digits"], short, "short", deadline=float("inf"))
+    rows = [row for row in jule.common.rows(jule.RESULTS) if row["preset"] == "transfer digits to digits, short"]
+    assert [(row["method"], row["seed"]) for row in rows] == [
+        (layer, seed) for seed in range(2) for layer in ("data", "top", "top-1")
+    ]
+    images, classes = datasets.load("digits").images, datasets.load("digits").labels
+    network, variables = jule_features.restored("digits", "short", 1, short)
+    block = np.asarray(network.activations(variables, images)["block1"]).reshape(len(images), -1)
+    for features, made in ((images.reshape(len(images), -1), rows[3]), (block, rows[5])):
+        labels, _ = agglomerative.graph_degree_linkage(jule_features.unit(features), 10, local_weight=1.0)
+        assert made["nmi_sqrt"] == pytest.approx(metrics.scores(classes, labels)["nmi_sqrt"], abs=1e-4)
+
+
+def test_figure_1_shows_the_run_of_seed_0(short, capsys):
+    axes = pytest.importorskip("mpl_toolkits.mplot3d", reason="pictures need matplotlib").Axes3D
+    with mock.patch.object(axes, "scatter", autospec=True, side_effect=axes.scatter) as scatter:
+        jule_features.figure(short / "figure.png", "digits", "short")
+    assert (short / "figure.png").stat().st_size > 10_000
+    assert capsys.readouterr().out.splitlines()[-1] == "digits: 10 clusters"
+    colours = [call.kwargs["c"] for call in scatter.call_args_list]
+    assert len(colours) == 3
+    config, shape = jule.settings("digits", "short")[1], datasets.load("digits").images.shape
+    state = fit.restored(METHODS["jule"], config, None, shape, (0, 1), short / "digits" / "short").state
+    np.testing.assert_array_equal(colours[-1], np.unique(np.asarray(state.labels[0]), return_inverse=True)[1])
+    np.testing.assert_array_equal(colours[0], datasets.load("digits").labels)
