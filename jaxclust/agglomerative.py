@@ -196,7 +196,8 @@ def merge_paths(
     inverse of I - z P within the samples of C, a cluster's descriptor is ``1' G_C 1 / |C|^2`` (path) or
     ``sum_i log (G_C)_ii / |C|`` (zeta). Clusters i and j merge whose descriptors within their union exceed their own by
     most. G is its series in z P: 8 terms of the path integral, 4 of the zeta function, of which the next
-    is below 1e-16 and 1e-10.
+    is below 1e-16 and 1e-10. The zeta function's gain is summed over the samples whose (G)_ii changes, those at the
+    border of the two clusters.
 
     Ties as in ``graph_degree_linkage``. A pair without edges in both directions has nothing to gain; gains
     below 1e-14 are rounding.
@@ -219,8 +220,7 @@ def merge_paths(
     back = sparse.csr_array(p.T)
     labels = labels.copy()
     members = {cluster: np.flatnonzero(labels == cluster) for cluster in range(int(labels.max()) + 1)}
-    describe = _path_integrals if descriptor == "path" else _zeta_functions
-    own = {cluster: describe(z * p[rows][:, rows], len(rows))[0] for cluster, rows in members.items()}
+    gain, join = (_path_integral if descriptor == "path" else _zeta_function)(z * p, z * back, labels, members)
     # A cluster's number changes its meaning when it merges; ages tell entries of the heap that are out of date.
     age = dict.fromkeys(members, 0)
     heap: list[tuple[float, int, int, int, int]] = []
@@ -228,10 +228,9 @@ def merge_paths(
     def push(cluster, others):
         for other in others:
             i, j = min(cluster, other), max(cluster, other)
-            rows = np.concatenate([members[i], members[j]])
-            gain = sum(describe(z * p[rows][:, rows], len(members[i]))) - own[i] - own[j]
-            if gain > _NOTHING:
-                heapq.heappush(heap, (-gain, i, j, age[i], age[j]))
+            gained = gain(i, j)
+            if gained > _NOTHING:
+                heapq.heappush(heap, (-gained, i, j, age[i], age[j]))
 
     def tied(cluster):
         rows = members[cluster]
@@ -246,32 +245,79 @@ def merge_paths(
             if a in members and b in members and (age[a], age[b]) == (age_a, age_b):
                 i, j = a, b
                 break
+        join(i, j)
         members[i] = np.concatenate([members[i], members.pop(j)])
         labels[members[i]] = i
-        own[i] = describe(z * p[members[i]][:, members[i]], len(members[i]))[0]
         age[i] += 1
         push(i, tied(i))
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
-def _path_integrals(zp, first: int) -> tuple[float, float]:
-    """``1' G 1 / size^2`` of the ``first`` samples and of the rest, G over all of them."""
-    rest = zp.shape[0] - first
-    term = np.repeat(np.eye(2), [first, rest], axis=0)
-    total = term.copy()
-    for _ in range(_PATH_TERMS):
-        term = zp @ term
-        total += term
-    return total[:first, 0].sum() / first**2, total[first:, 1].sum() / max(rest, 1) ** 2
+def _path_integral(zp, back, labels, members):
+    """Of two clusters by their path integrals: what they gain as one, and what is kept when they are (gain, join)."""
+    del back, labels
+
+    def described(rows, first):
+        # 1' G 1 / size^2 of the first samples and of the rest, G over all of them.
+        rest = len(rows) - first
+        term = np.repeat(np.eye(2), [first, rest], axis=0)
+        total, inside = term.copy(), zp[rows][:, rows]
+        for _ in range(_PATH_TERMS):
+            term = inside @ term
+            total += term
+        return total[:first, 0].sum() / first**2 + total[first:, 1].sum() / max(rest, 1) ** 2
+
+    own = {cluster: described(rows, len(rows)) for cluster, rows in members.items()}
+
+    def gain(i, j):
+        return described(np.concatenate([members[i], members[j]]), len(members[i])) - own[i] - own[j]
+
+    def join(i, j):
+        rows = np.concatenate([members[i], members[j]])
+        own[i] = described(rows, len(rows))
+
+    return gain, join
 
 
-def _zeta_functions(zp, first: int) -> tuple[float, float]:
-    """``sum log G_ii / size`` of the ``first`` samples and of the rest, G over all of them."""
-    rest = zp.shape[0] - first
-    if zp.shape[0] <= _DENSE:
-        zp = zp.toarray()
+def _zeta_function(zp, back, labels, members):
+    """The same by their zeta functions; ``loops`` keeps each sample's (G)_ii within its cluster."""
+    within = zp.tocoo()
+    kept = labels[within.row] == labels[within.col]
+    within = sparse.csr_array((within.data[kept], (within.row[kept], within.col[kept])), zp.shape)
+    loops = 1 + _closed_walks(within)
+
+    def crossing(i, j):
+        if len(members[i]) + len(members[j]) <= _DENSE:
+            samples = np.concatenate([members[i], members[j]])
+            return samples, 1 + _closed_walks(zp[samples][:, samples].toarray()) - loops[samples]
+        # A walk of four steps from a sample back to it that leaves its cluster touches the other one, or passes one
+        # sample between two that do: what both clusters' samples gain is a matter of the smaller one and its border.
+        large, small = sorted((i, j), key=lambda cluster: -len(members[cluster]))
+        rows = members[small]
+        border = np.union1d(zp[rows].indices, back[rows].indices)
+        border = border[labels[border] == large]
+        between = np.intersect1d(zp[border].indices, back[border].indices)
+        border = np.union1d(border, between[labels[between] == large])
+        samples, first = np.concatenate([border, rows]), len(border)
+        both = zp[samples][:, samples]
+        apart = sparse.block_diag([both[:first, :first], both[first:, first:]], format="csr")
+        if len(samples) <= _DENSE:
+            both, apart = both.toarray(), apart.toarray()
+        return samples, _closed_walks(both) - _closed_walks(apart)
+
+    def gain(i, j):
+        samples, gained = crossing(i, j)
+        size = np.where(labels[samples] == i, len(members[i]), len(members[j]))
+        return (np.log1p(gained / loops[samples]) / size).sum()
+
+    def join(i, j):
+        samples, gained = crossing(i, j)
+        loops[samples] += gained
+
+    return gain, join
+
+
+def _closed_walks(zp) -> np.ndarray:
+    """The sum of (zP)_ii to (zP)^4_ii, of which the last two are sums over entries of (zP)^2."""
     twice = zp @ zp
-    # (P^3)_ii and (P^4)_ii are sums over entries of P^2, which is as full as the products get.
-    diagonal = 1 + zp.diagonal() + twice.diagonal() + (twice * zp.T).sum(axis=1) + (twice * twice.T).sum(axis=1)
-    logs = np.log(diagonal)
-    return logs[:first].sum() / first, logs[first:].sum() / max(rest, 1)
+    return zp.diagonal() + twice.diagonal() + (twice * zp.T).sum(axis=1) + (twice * twice.T).sum(axis=1)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.datasets import load_digits
 
 import linkage_reference as reference
@@ -254,9 +255,11 @@ def dense_paths(found, labels, n_clusters, descriptor, z=0.01):
     return labels - 1000
 
 
-@pytest.mark.parametrize("descriptor", ["path", "zeta"])
+# The zeta function's gains as of small clusters, as of large ones at small borders, and as of large ones at large.
+@pytest.mark.parametrize(("descriptor", "dense_below"), [("path", 256), ("zeta", 256), ("zeta", 24), ("zeta", 0)])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_path_linkage_is_that_of_a_dense_solve(seed, descriptor):
+def test_path_linkage_is_that_of_a_dense_solve(seed, descriptor, dense_below, monkeypatch):
+    monkeypatch.setattr(agglomerative, "_DENSE", dense_below)
     x = points(seed)
     found = digraph(x, 6)
     labels = np.asarray(graph.initial_clusters(found))
@@ -265,6 +268,34 @@ def test_path_linkage_is_that_of_a_dense_solve(seed, descriptor):
             agglomerative.path_linkage(x, n_clusters, descriptor, n_neighbors=6),
             dense_paths(found, labels, n_clusters, descriptor),
         )
+
+
+@pytest.mark.parametrize("dense_below", [256, 60, 0])
+def test_zeta_gains_at_a_border_are_those_of_the_whole(dense_below, monkeypatch):
+    """From closed walks of up to four steps within the union, less those within each cluster; also once some merged."""
+    monkeypatch.setattr(agglomerative, "_DENSE", dense_below)
+    rng = np.random.default_rng(2)
+    p = 0.2 * np.where(rng.random((200, 200)) < 0.02, rng.random((200, 200)), 0) + 0.2 * np.eye(200)
+    labels = np.repeat(np.arange(4), 50)
+    members = {c: np.flatnonzero(labels == c) for c in range(4)}
+
+    def described(rows, mine):
+        inside = p[np.ix_(rows, rows)]
+        loops = np.diag(sum(np.linalg.matrix_power(inside, power) for power in range(5)))
+        return np.log(loops[np.isin(rows, mine)]).sum() / len(mine)
+
+    def expected(i, j):
+        both = np.concatenate([members[i], members[j]])
+        return sum(described(both, members[c]) - described(members[c], members[c]) for c in (i, j))
+
+    edges = sparse.csr_array(p)
+    gain, join = agglomerative._zeta_function(edges, sparse.csr_array(p.T), labels, members)
+    assert gain(1, 3) == pytest.approx(expected(1, 3), rel=1e-12)
+    join(0, 2)
+    members[0] = np.concatenate([members[0], members.pop(2)])
+    labels[members[0]] = 0
+    for other in (1, 3):
+        assert gain(0, other) == pytest.approx(expected(0, other), rel=1e-12)
 
 
 def test_average_linkage_is_scikit_learns():
