@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclust import datasets, fit, pretrain, progress, record, stats, train
+from jaxclust import datasets, fit, pretrain, record, stats, stdout, train
 from jaxclust.algorithms import METHODS, Method, configured
 
 Paper = Mapping[str, Mapping[str, Sequence[float | None]]]
@@ -37,7 +37,7 @@ def command(main: Callable[[], None]) -> None:
         main()
         sys.stdout.flush()
     except BrokenPipeError:
-        sys.exit(progress.reader_gone())
+        sys.exit(stdout.reader_gone())
     except ValueError as error:
         print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
         sys.exit(2)

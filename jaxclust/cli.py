@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import tyro
 
-from jaxclust import datasets, events, fit, flags, record, train, weights
+from jaxclust import datasets, events, fit, flags, record, stdout, train, weights
 from jaxclust.algorithms import METHODS, configured
-from jaxclust.progress import Bars, reader_gone
+from jaxclust.progress import Bars
 
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
        jaxclust fit METHOD --help                                  every option of a method
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        return reader_gone()
+        return stdout.reader_gone()
     except (ValueError, OSError) as error:
         # A ValueError from elsewhere is a fault of this program, and its traceback is wanted.
         raised = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
@@ -158,10 +158,7 @@ def _fit(name: str, arguments: list[str]) -> int:
     images = jax.ShapeDtypeStruct(dataset.images.shape, dataset.images.dtype)
     fit.check(method, config, pretraining, images, over)
     record.open_run(common.out, wanted, common.resume, common.overwrite, origin)
-    results = common.out / "results.jsonl"
-    if results.exists():
-        print(f"{common.out} is finished already")
-        record.conclude(common.out)
+    if record.finished(common.out):
         return 0
 
     with Bars() as bars:
@@ -192,7 +189,7 @@ def _fit(name: str, arguments: list[str]) -> int:
         if common.baseline and name != "kmeans":
             record.write_rows(common.out / "baseline.jsonl", _baseline(dataset, config.clusters, seeds, over, bars))
         # Rows before pictures: whatever becomes of those, the results are there.
-        record.write_rows(results, rows)
+        record.write_rows(common.out / "results.jsonl", rows)
         if common.figures:
             folder = common.out / "figures"
             try:

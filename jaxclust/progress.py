@@ -1,21 +1,11 @@
-"""Progress of a run on stderr, and what is done when nobody reads stdout any more."""
+"""Progress of a run on stderr."""
 
-import os
 import sys
 
 import numpy as np
 from tqdm import tqdm
 
 from jaxclust import train
-
-
-def reader_gone() -> int:
-    """For a BrokenPipeError: who reads stdout, such as head, has enough of it; returns the exit status, as of SIGPIPE.
-
-    Python writes what is left at its end, to nowhere then.
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
 
 
 class Bars:

@@ -343,6 +343,15 @@ def summary(directory: Path) -> str:
     )
 
 
+def finished(directory: Path) -> bool:
+    """Whether a run has its results already; says so, and concludes it."""
+    if not (directory / "results.jsonl").exists():
+        return False
+    print(f"{directory} is finished already")
+    conclude(directory)
+    return True
+
+
 def conclude(directory: Path) -> None:
     """Prints a finished run's ``summary``, and a warning on stderr for each seed that collapsed."""
     print(summary(directory))

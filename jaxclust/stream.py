@@ -50,10 +50,7 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
     if first is not None:
         wanted["weights"] = first.digest
     record.open_run(common.out, wanted, common.resume, common.overwrite, flags.origin(common))
-    results = common.out / "results.jsonl"
-    if results.exists():
-        print(f"{common.out} is finished already")
-        record.conclude(common.out)
+    if record.finished(common.out):
         return 0
     with Bars() as bars:
         done, lost = streaming.fitted(
@@ -93,6 +90,6 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
         done = done._replace(labels=labels, labelings={"": labels})
         dataset = dataset._replace(images=read, labels=None if source.labels is None else source.labels[read])
     rows = record.rows(wanted, dataset, done, steps["cluster"])
-    record.write_rows(results, [row | {"unreadable": len(lost)} for row in rows])
+    record.write_rows(common.out / "results.jsonl", [row | {"unreadable": len(lost)} for row in rows])
     record.conclude(common.out)
     return 0
