@@ -111,11 +111,15 @@ PAPER_TRANSFERS = _titled(
 
 def settings(data: str, variant: str) -> tuple[datasets.Dataset, Any]:
     """The images, and JULE's settings for them."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variants: must be of {', '.join(VARIANTS)}, got {variant!r}")
+    _check(variant)
     dataset = datasets.load(data)
     config, _ = configured("jule", clusters=dataset.classes)
     return dataset, dataclasses.replace(config, **VARIANTS[variant])
+
+
+def _check(variant: str) -> None:
+    if variant not in VARIANTS:
+        raise ValueError(f"variants: must be of {', '.join(VARIANTS)}, got {variant!r}")
 
 
 def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: float) -> bool:
@@ -168,10 +172,14 @@ def main() -> None:
                 raise ValueError(
                     f"{'data' if known is SEEDS else 'methods'}: must be of {', '.join(known)}, got {name!r}"
                 )
+    variants = options.variants.split(",")
+    for variant in variants:
+        _check(variant)
+    if options.features and methods == ["jule"]:
+        raise ValueError(f"methods: must be of {', '.join(OTHERS)}, for features, got 'jule'")
     common.use_cores(options.over)
     from experiments import jule_features
 
-    variants = options.variants.split(",")
     if options.figure:
         for variant in variants:
             name = jule_features.preset(options.figure, variant).replace(", ", "-")

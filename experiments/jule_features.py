@@ -31,27 +31,33 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
 
     A seed's row is added as it ends, and one that is there is skipped; False if time ran out.
     """
+    inputs = "pixels" if trained is None else preset("features", variant)
     for data in names:
         dataset = datasets.load(data)
-        seeds = tuple(jule.SEEDS[data])
-        for name in methods:
-            inputs = "pixels" if trained is None else preset("features", variant)
-            present = [row for row in common.rows(jule.RESULTS) if row["preset"] == inputs]
-            done = {row["seed"] for row in common.cell(present, data, name)}
-            if name == "ac-link" and len(dataset.images) > agglomerative.MOST_SAMPLES:
-                print(
-                    f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs"
-                )
-                continue
+        present = [row for row in common.rows(jule.RESULTS) if row["preset"] == inputs]
+        most = agglomerative.MOST_SAMPLES
+        if "ac-link" in methods and len(dataset.images) > most:
+            print(f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs")
+        for seed in jule.SEEDS[data]:
             # Linkages draw nothing: on pixels every seed would give the same.
-            wanted = seeds if trained is not None or name == "kmeans" else seeds[:1]
-            for seed in [seed for seed in wanted if seed not in done]:
+            wanted = [
+                name
+                for name in methods
+                if not (name == "ac-link" and len(dataset.images) > most)
+                and not (trained is None and name != "kmeans" and seed != jule.SEEDS[data][0])
+                and seed not in {row["seed"] for row in common.cell(present, data, name)}
+            ]
+            if not wanted:
+                continue
+            if time.monotonic() > deadline:
+                return False
+            if trained is None:
+                features = unit(dataset.images)
+            else:
+                (features,) = embedded(data, variant, seed, dataset.images, trained, ["features"])
+            for name in wanted:
                 if time.monotonic() > deadline:
                     return False
-                if trained is None:
-                    features = unit(dataset.images)
-                else:
-                    features = embedded(data, variant, seed, dataset.images, trained)
                 clock = time.perf_counter()
                 labels = clustering(name, features, dataset.classes, seed)
                 common.add(jule.RESULTS, [row(dataset, name, inputs, seed, labels, time.perf_counter() - clock)])
@@ -104,17 +110,28 @@ def restored(data: str, variant: str, seed: int, trained: Path) -> tuple[Any, An
     dataset, config = jule.settings(data, variant)
     method, seeds = METHODS["jule"], tuple(jule.SEEDS[data])
     runs = fit.restored(method, config, None, dataset.images.shape, seeds, trained / data / variant)
-    variables = jax.tree.map(lambda leaf: leaf[seeds.index(seed)], runs.state.variables)
+    lane = seeds.index(seed)
+    if runs.failed[lane] >= 0:
+        raise ValueError(
+            f"features: seed {seed} of {data}, {variant} must have ended, failed at step {runs.failed[lane]}"
+        )
+    variables = jax.tree.map(lambda leaf: leaf[lane], runs.state.variables)
     return fit.build(method, config, dataset.images.shape[1:]), variables
 
 
 def embedded(
-    data: str, variant: str, seed: int, images: np.ndarray, trained: Path, layer: str = "features"
-) -> np.ndarray:
-    """A layer of the network that JULE trained on ``data``, of any images, as rows of unit length."""
+    data: str, variant: str, seed: int, images: np.ndarray, trained: Path, layers: Sequence[str]
+) -> list[np.ndarray]:
+    """Layers of the network that JULE trained on ``data``, of any images, each as rows of unit length."""
     network, variables = restored(data, variant, seed, trained)
-    maps = jax.jit(lambda block: network.activations(variables, block)[layer])
-    return unit(np.concatenate([np.asarray(maps(images[i : i + 100])) for i in range(0, len(images), 100)]))
+
+    @jax.jit
+    def maps(block):
+        found = network.activations(variables, block)
+        return [found[layer] for layer in layers]
+
+    of_blocks = [jax.device_get(maps(images[i : i + 100])) for i in range(0, len(images), 100)]
+    return [unit(np.concatenate(parts)) for parts in zip(*of_blocks, strict=True)]
 
 
 def transfer(names: Sequence[str], trained: Path, variant: str, deadline: float) -> bool:
@@ -130,14 +147,13 @@ def transfer(names: Sequence[str], trained: Path, variant: str, deadline: float)
             return False
         dataset, shape = datasets.load(target), datasets.load(source).images.shape[1:]
         images = fitted(dataset.images, shape)
+        count = len(blocks(min(shape[:2])))
+        layers = ["features", *(f"block{count + 1 - i}" for i in (1, 2) if i <= count)]
         rows = []
         for seed in jule.SEEDS[source]:
-            count = len(blocks(min(shape[:2])))
-            layers = (None, "features", *(f"block{count + 1 - i}" for i in (1, 2) if i <= count))
-            for title, layer in zip(jule.LAYERS, layers, strict=False):
-                features = (
-                    unit(dataset.images) if layer is None else embedded(source, variant, seed, images, trained, layer)
-                )
+            of_layers = embedded(source, variant, seed, images, trained, layers)
+            # A small network has no block two below the top.
+            for title, features in zip(jule.LAYERS, [unit(dataset.images), *of_layers], strict=False):
                 clock = time.perf_counter()
                 labels, _ = agglomerative.graph_degree_linkage(features, dataset.classes, local_weight=1.0)
                 rows.append(row(dataset, title, pair, seed, labels, time.perf_counter() - clock))

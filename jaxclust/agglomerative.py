@@ -20,9 +20,11 @@ Descriptor = Literal["path", "zeta"]
 
 MOST_SAMPLES = 20_000
 """Samples that average linkage takes: it holds a distance for each pair, 1.6 GB of them for so many."""
-# Of the series in z P, beyond the first.
+# Of the authors' toolbox.
+_Z = 0.01
+# Terms of the series in z P beyond the first, which are enough for that z.
 _PATH_TERMS = 8
-# Samples up to which a dense product is the faster one.
+# Samples up to which dense products of all of them are the faster way.
 _DENSE = 256
 # Gains that rounding makes.
 _NOTHING = 1e-14
@@ -137,6 +139,9 @@ def _points(features: np.ndarray) -> np.ndarray:
 def _start(features: np.ndarray, n_clusters: int, n_neighbors: int, a: float) -> tuple[Graph, np.ndarray]:
     """The graph and the initial clusters, once the arguments have been checked."""
     features = _points(features)
+    for name, value in (("n_clusters", n_clusters), ("n_neighbors", n_neighbors)):
+        if not isinstance(value, (int, np.integer)):
+            raise ValueError(f"{name}: must be an integer, got {value!r}")
     if n_neighbors < 1:
         raise ValueError(f"n_neighbors: must be at least 1, got {n_neighbors}")
     if not 0 < a < np.inf:
@@ -188,19 +193,19 @@ def merge_paths(
     labels: np.ndarray,
     n_clusters: int,
     descriptor: Descriptor,
-    z: float = 0.01,
 ) -> np.ndarray:
     """Agglomerative clustering by path integral or zeta function, from the edges of a kNN digraph, in NumPy alone.
 
     With P the transition probabilities of the graph with loops of weight 1 (as in the authors' toolbox) and G_C the
     inverse of I - z P within the samples of C, a cluster's descriptor is ``1' G_C 1 / |C|^2`` (path) or
     ``sum_i log (G_C)_ii / |C|`` (zeta). Clusters i and j merge whose descriptors within their union exceed their own by
-    most. G is its series in z P: 8 terms of the path integral, 4 of the zeta function, of which the next
-    is below 1e-16 and 1e-10. The zeta function's gain is summed over the samples whose (G)_ii changes, those at the
-    border of the two clusters.
+    most. z is the toolbox's .01, and G its series in z P: 8 terms of the path integral, 4 of the zeta function, of
+    which the next is below 1e-16 and 1e-10. The zeta function's gain is summed over the samples whose (G)_ii changes,
+    those at the border of the two clusters.
 
-    Ties as in ``graph_degree_linkage``. A pair without edges in both directions has nothing to gain; gains
-    below 1e-14 are rounding.
+    Ties as in ``graph_degree_linkage``. A pair has nothing to gain without edges in both directions, and by the zeta
+    function without a way of at most four edges from a sample through both clusters back to it; gains below 1e-14 are
+    rounding.
 
     Args:
       neighbors: int32, (n, K).
@@ -208,7 +213,6 @@ def merge_paths(
       labels: initial clusters, int32 (n,), in 0..clusters-1.
       n_clusters: at least 1.
       descriptor: "path" or "zeta".
-      z: in (0, 1); 0.01 in the authors' toolbox.
 
     Returns:
       Labels, int32 (n,), numbered by their first samples.
@@ -217,10 +221,11 @@ def merge_paths(
     tails = np.repeat(np.arange(n), k)
     p = sparse.csr_array((weights.astype(np.float64).ravel(), (tails, neighbors.ravel())), (n, n)) + sparse.eye_array(n)
     p = sparse.csr_array(p.multiply(1 / p.sum(axis=1)[:, None]))
-    back = sparse.csr_array(p.T)
+    zp, back = _Z * p, sparse.csr_array(p.T)
     labels = labels.copy()
     members = {cluster: np.flatnonzero(labels == cluster) for cluster in range(int(labels.max()) + 1)}
-    gain, join = (_path_integral if descriptor == "path" else _zeta_function)(z * p, z * back, labels, members)
+    # They read labels and members as these are when they are called.
+    gain, join = _path_integral(zp, members) if descriptor == "path" else _zeta_function(zp, back, labels, members)
     # A cluster's number changes its meaning when it merges; ages tell entries of the heap that are out of date.
     age = dict.fromkeys(members, 0)
     heap: list[tuple[float, int, int, int, int]] = []
@@ -245,7 +250,7 @@ def merge_paths(
             if a in members and b in members and (age[a], age[b]) == (age_a, age_b):
                 i, j = a, b
                 break
-        join(i, j)
+        join(i, j)  # Of the two as they still are.
         members[i] = np.concatenate([members[i], members.pop(j)])
         labels[members[i]] = i
         age[i] += 1
@@ -253,9 +258,8 @@ def merge_paths(
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
-def _path_integral(zp, back, labels, members):
+def _path_integral(zp, members):
     """Of two clusters by their path integrals: what they gain as one, and what is kept when they are (gain, join)."""
-    del back, labels
 
     def described(rows, first):
         # 1' G 1 / size^2 of the first samples and of the rest, G over all of them.

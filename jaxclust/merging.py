@@ -51,8 +51,8 @@ def join_isolated(
 ) -> tuple[jax.Array, History]:
     """Joins each cluster without affinity to any other to the cluster of the nearest mean (JULE, Torch code).
 
-    All at once: where several clusters point to each other, they become one. In the order of their numbers, as many
-    as ``n_clusters`` allows.
+    All at once: where several clusters point to each other, they become one. The first of them, as many as there are
+    clusters above ``n_clusters``; the rest stay.
 
     Args:
       graph: of n samples.
@@ -75,6 +75,7 @@ def join_isolated(
     means = jnp.zeros((c, features.shape[1]), jnp.float32).at[labels].add(features) / jnp.maximum(size, 1)[:, None]
     numbers = jnp.arange(c, dtype=jnp.int32)
     isolated = (size > 0) & (ties == 0)
+    isolated &= jnp.cumsum(isolated) <= jnp.sum(size > 0) - n_clusters
 
     def point(state):
         target, left = state
@@ -88,11 +89,9 @@ def join_isolated(
     component = components(target)
     least = jnp.full(c, c, jnp.int32).at[component].min(numbers)[component]
     joins = least != numbers
-    joins &= jnp.cumsum(joins) <= jnp.sum(size > 0) - n_clusters
-    into = jnp.where(joins, least, numbers)
     places = jnp.where(joins, history.count + jnp.cumsum(joins, dtype=jnp.int32) - 1, c)
-    pairs = history.pairs.at[places].set(jnp.stack([into, numbers], axis=1), mode="drop")
-    return into[labels], History(pairs, history.count + jnp.sum(joins, dtype=jnp.int32))
+    pairs = history.pairs.at[places].set(jnp.stack([least, numbers], axis=1), mode="drop")
+    return least[labels], History(pairs, history.count + jnp.sum(joins, dtype=jnp.int32))
 
 
 class _Edges(NamedTuple):

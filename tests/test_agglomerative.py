@@ -194,6 +194,8 @@ def test_duplicate_images_cluster():
         (30, 16, {}, "n_clusters: must be from 1 to the [0-9]+ initial clusters, got 16"),
         (30, 0, {}, "n_clusters: must be from 1 to the [0-9]+ initial clusters, got 0"),
         (30, 2, {"n_neighbors": 0}, "n_neighbors: must be at least 1, got 0"),
+        (30, 2, {"n_neighbors": 5.5}, "n_neighbors: must be an integer, got 5.5"),
+        (30, 2.5, {}, "n_clusters: must be an integer, got 2.5"),
         (30, 2, {"a": 0.0}, "a: must be above 0 and finite, got 0.0"),
         (30, 2, {"local_weight": -1.0}, "local_weight: must be at least 0 and finite, got -1.0"),
         (30, 2, {"local_weight": float("nan")}, "local_weight: must be at least 0 and finite, got nan"),
@@ -340,3 +342,6 @@ def test_isolated_clusters_join_the_nearest_mean():
     # Not more than the number of clusters allows.
     fewer, history = jax.jit(merging.join_isolated)(found, x, labels, initial - 1, merging.no_merges(64))
     assert (int(history.count), len(np.unique(fewer))) == (1, initial - 1)
+    fewer = np.asarray(fewer)
+    assert set(fewer[:30]) >= set(fewer[60:62])
+    assert not set(fewer[30:60]) & set(fewer[62:])

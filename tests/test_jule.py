@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust import agglomerative, fit, graph, merging, metrics, train
+from jaxclust import agglomerative, fit, graph, losses, merging, metrics, train
 from jaxclust.algorithms import METHODS, configured, jule, linkage
 from jaxclust.networks import pixels
 from jaxclust.types import Network, Variables
@@ -95,6 +95,19 @@ def test_the_history_leads_from_the_first_clusters_to_the_last(finished):
     assert (state.history.pairs[int(state.history.count) :] == -1).all()
 
 
+def test_a_periods_merges_are_those_of_its_features(images):
+    """The network has no batch statistics, so that the order of the images makes no difference."""
+    done = trained(images, windows_per_chunk=CONFIG.epochs, callbacks=[lambda event: True])
+    for seed in range(2):
+        state = jax.tree.map(lambda leaf, seed=seed: leaf[seed], done.runs.state)
+        features = jule.embed(CONFIG, NETWORK, state, images)
+        found = graph.knn_digraph(features, CONFIG.n_neighbors)
+        first = jnp.asarray(state.initial)
+        left = jule.after_period(CONFIG, len(np.unique(first)))
+        labels, _ = merging.merge(found, first, left, merging.no_merges(240), 1.0, CONFIG.n_local)
+        np.testing.assert_array_equal(graph.first_numbered(labels), graph.first_numbered(state.labels))
+
+
 def test_finish_and_predict(finished, images):
     state = jax.tree.map(lambda leaf: leaf[0], finished.runs.state)
     found = jule.finish(CONFIG, NETWORK, KEY, state, images)
@@ -172,12 +185,22 @@ def test_the_first_merges_on_pixels(images):
     assert len(np.unique(state.labels)) == jule.after_period(config, first) < first
 
 
-def test_a_step_is_sgds_with_decay_dampening_and_a_falling_rate(images):
-    config = dataclasses.replace(CONFIG, dampening=0.9, rate_decay=0.5, weight_decay=0.1, gamma=1.5)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"sample_affinity": "exponential"},
+        {"margin": 0.1},
+        {"margin": 0.1, "hinge": "plain", "negatives": "random", "n_random": 3},
+    ],
+)
+def test_a_step_is_sgds_with_decay_dampening_and_a_falling_rate(options, images):
+    config = dataclasses.replace(CONFIG, dampening=0.9, rate_decay=0.5, weight_decay=0.1, gamma=1.5, **options)
     state = jax.jit(jule.init, static_argnums=(0, 1))(config, NETWORK, KEY, None, images)
     labels = np.asarray(state.labels)
     kernel = np.asarray(state.variables.params["kernel"], np.float64)
     velocity = np.zeros_like(kernel)
+    sigma = float(state.sigma)
     run = jax.jit(lambda state, rows: jule.step(config, NETWORK, KEY, state, images[rows], rows))
 
     def loss(kernel, rows):
@@ -187,11 +210,20 @@ def test_a_step_is_sgds_with_decay_dampening_and_a_falling_rate(images):
         for i in range(len(rows)):
             d = jnp.sum((x - x[i]) ** 2, axis=1)
             others = np.flatnonzero(labels[rows] != labels[rows[i]])
-            near = jnp.asarray(others)[jnp.argsort(d[others])[:5]]
+            if config.negatives == "nearest":
+                negatives = jnp.asarray(others)[jnp.argsort(d[others])[:5]]
+            else:
+                negatives = losses.random_negatives(KEY, jnp.asarray(labels[rows]), config.n_random)[i]
+            a = -d if config.sample_affinity == "distance" else jnp.exp(-d / sigma**2)
             for j in np.flatnonzero(labels[rows] == labels[rows[i]]):
                 if j != i:
-                    total += jnp.sum(config.gamma * d[j] - d[near])
-                    count += len(near)
+                    for k in negatives:
+                        value = a[k] - config.gamma * a[j]
+                        if config.margin is not None:
+                            held = a[k] - a[j] if config.hinge == "plain" else value
+                            value = (value + config.margin) * (held + config.margin > 0)
+                        total += value
+                    count += len(negatives)
         return total / count
 
     # The first two images of one cluster, and some others.

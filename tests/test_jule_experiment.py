@@ -24,6 +24,21 @@ def test_an_unknown_variant_is_refused():
         jule.settings("digits", "best")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--variants", "paper,best", "--table"], "variants: must be of paper, .*, got 'best'"),
+        (["--data", "cifar"], "data: must be of digits, .*, got 'cifar'"),
+        (["--features", "--methods", "jule"], "methods: must be of kmeans, ac-link, .*, for features, got 'jule'"),
+    ],
+)
+def test_arguments_are_refused_before_anything_runs(arguments, message, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["jule", *arguments])
+    monkeypatch.setattr(datasets, "load", lambda name: pytest.fail("something ran"))
+    with pytest.raises(ValueError, match=message):
+        jule.main()
+
+
 def test_images_take_the_size_and_the_channels_of_another_set():
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
     smaller = jule_features.fitted(images, (14, 14, 3))
@@ -104,10 +119,17 @@ def test_features_are_those_that_rc_was_merged_on(short):
     rc = [row["nmi_sqrt"] for row in jule.common.rows(jule.RESULTS) if row["method"] == "jule-rc"]
     assert rc[0] != rc[1]
     for seed in range(2):
-        features = jule_features.embedded("digits", "short", seed, images, short)
+        (features,) = jule_features.embedded("digits", "short", seed, images, short, ["features"])
         np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
         labels, _ = agglomerative.graph_degree_linkage(features, 10, n_neighbors=10, local_weight=1.0)
         assert metrics.scores(classes, labels)["nmi_sqrt"] == pytest.approx(rc[seed], abs=1e-4)
+
+
+def test_a_failed_seed_has_no_features(short, monkeypatch):
+    restored = fit.restored
+    monkeypatch.setattr(fit, "restored", lambda *given: restored(*given)._replace(failed=np.array([-1, 3])))
+    with pytest.raises(ValueError, match="features: seed 1 of digits, short must have ended, failed at step 3"):
+        jule_features.restored("digits", "short", 1, short)
 
 
 def test_transfer_has_a_row_a_layer_and_a_seed(short, monkeypatch):

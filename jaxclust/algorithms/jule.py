@@ -72,7 +72,8 @@ class Config:
     """What the margin is held against: gamma d_ij - d_ik (Torch), or d_ij - d_ik, gamma in the gradient alone (Caffe);
     d are squared distances."""
     sample_affinity: Literal["distance", "exponential"] = "distance"
-    """A of two samples in eq. (11), which the paper leaves open: -|x - y|^2, or exp(-|x - y|^2 / sigma^2)."""
+    """A of two samples in eq. (11), which the paper leaves open: -|x - y|^2, or exp(-|x - y|^2 / sigma^2)
+    with the sigma of the last graph, which in the first period is that of the pixels."""
     learning_rate: float = 0.01
     """Base rate of SGD (section 4.1.2)."""
     momentum: float = 0.9
