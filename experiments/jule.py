@@ -1,7 +1,7 @@
 """JULE's tables 3 to 6 and figure 1 (Yang, Parikh, Batra 2016) on real images: ``python -m experiments.jule --help``.
 
     python -m experiments.jule                              JULE, and table 3's other rows: pixels of unit length
-    python -m experiments.jule --variants code,gamma-1      the same with other settings, see ``VARIANTS``
+    python -m experiments.jule --variants code,gamma-1      the same with other settings, see jule_settings.py
     python -m experiments.jule --features                   table 4: the other rows on JULE's features
     python -m experiments.jule --transfer                   tables 5 and 6
     python -m experiments.jule --figure mnist-test          figure 1 (trains one seed once more)
@@ -13,55 +13,15 @@ its checkpoint where it was stopped. Tables 4 to 6 read JULE's checkpoints, and 
 """
 
 import argparse
-import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from experiments import common
-from jaxclust import datasets, record
-from jaxclust.algorithms import METHODS, configured
+from experiments import common, jule_features
+from experiments.jule_settings import LAYERS, OTHERS, RESULTS, SEEDS, VARIANTS, check, settings
+from jaxclust import record
+from jaxclust.algorithms import METHODS
 from jaxclust.compare import cells
-
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "jule.jsonl"
-
-# Seeds of each data set. All of MNIST is hours a seed on a CPU.
-SEEDS = {
-    "digits": range(3),
-    "coil20-32": range(3),
-    "usps-11000": range(3),
-    "mnist-test": range(3),
-    "coil20": range(3),
-    "coil100-32": range(1),
-    "mnist": range(1),
-}
-OTHERS = ("kmeans", "ac-link", "ac-zell", "ac-gdl", "ac-pic")
-
-CODE = METHODS["jule"].presets["code"]
-VARIANTS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    # The authors' Torch code at its defaults, without and with its SGD and its affinities of merged clusters.
-    "code": CODE,
-    "code-sgd": CODE | {"dampening": 0.9},
-    "code-fast": CODE | {"dampening": 0.9, "affinity": "fast"},
-    # The hinge, negatives and rate of their Caffe code, which the paper used.
-    "caffe": METHODS["jule"].presets["caffe"],
-    # One change at a time; a margin with the negatives that the code draws.
-    "pixels-first": {"first_merge": "pixels"},
-    "random-negatives": {"negatives": "random"},
-    "gamma-1": {"gamma": 1.0},
-    "margin": {"margin": 0.2},
-    "margin-random": {"margin": 0.2, "negatives": "random"},
-    "dampening": {"dampening": 0.9},
-    "one-rate": {"restart_rate": False},
-    "epochs-10": {"epochs": 10},
-    "epochs-40": {"epochs": 40},
-    "centred": {"centre_features": True},
-    "isolated": {"join_isolated": False},
-    "exponential": {"sample_affinity": "exponential"},
-}
 
 TITLES = (*OTHERS, "jule-sf", "jule-rc")
 
@@ -96,8 +56,6 @@ PAPER_FEATURES = _titled(
         "mnist": (0.927, 0.918, 0.919, 0.913, 0.907),
     },
 )
-# Tables 5 and 6: the images themselves, the inner product, and the two blocks below it.
-LAYERS = ("data", "top", "top-1", "top-2")
 PAPER_TRANSFERS = _titled(
     LAYERS,
     {
@@ -107,19 +65,6 @@ PAPER_TRANSFERS = _titled(
         "transfer usps-11000 to mnist-test": (0.872, 0.873, 0.886, None),
     },
 )
-
-
-def settings(data: str, variant: str) -> tuple[datasets.Dataset, Any]:
-    """The images, and JULE's settings for them."""
-    _check(variant)
-    dataset = datasets.load(data)
-    config, _ = configured("jule", clusters=dataset.classes)
-    return dataset, dataclasses.replace(config, **VARIANTS[variant])
-
-
-def _check(variant: str) -> None:
-    if variant not in VARIANTS:
-        raise ValueError(f"variants: must be of {', '.join(VARIANTS)}, got {variant!r}")
 
 
 def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: float) -> bool:
@@ -166,24 +111,20 @@ def main() -> None:
     parser.add_argument("--figure", help="only draw figure 1, of this data set")
     options = parser.parse_args()
     names, methods = options.data.split(","), options.methods.split(",")
-    for given, known in ((names, SEEDS), (methods, (*OTHERS, "jule"))):
+    for flag, given, known in (("data", names, SEEDS), ("methods", methods, (*OTHERS, "jule"))):
         for name in given:
             if name not in known:
-                raise ValueError(
-                    f"{'data' if known is SEEDS else 'methods'}: must be of {', '.join(known)}, got {name!r}"
-                )
+                raise ValueError(f"{flag}: must be of {', '.join(known)}, got {name!r}")
     variants = options.variants.split(",")
     for variant in variants:
-        _check(variant)
+        check(variant)
     if options.features and methods == ["jule"]:
         raise ValueError(f"methods: must be of {', '.join(OTHERS)}, for features, got 'jule'")
     common.use_cores(options.over)
-    from experiments import jule_features
-
     if options.figure:
         for variant in variants:
             name = jule_features.preset(options.figure, variant).replace(", ", "-")
-            jule_features.figure(HERE / "figures" / "jule" / f"{name}.png", options.figure, variant)
+            jule_features.figure(Path(__file__).parent / "figures" / "jule" / f"{name}.png", options.figure, variant)
         return
     deadline = time.monotonic() + options.max_seconds
     others = [name for name in methods if name != "jule"]

@@ -9,15 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import common, jule
+from experiments import common, jule_settings
+from experiments.jule_settings import LAYERS, SEEDS, TRANSFERS, settings
 from jaxclust import agglomerative, datasets, fit, metrics, record, train
 from jaxclust.algorithms import METHODS
 from jaxclust.kmeans import kmeans
 from jaxclust.networks.jule import blocks
 
-# Tables 5 and 6: a network trained on the first clusters the second.
-TRANSFERS = (("coil20-32", "coil100-32"), ("coil100-32", "coil20-32"), ("mnist-test", "usps-11000"))
-TRANSFERS += (("usps-11000", "mnist-test"),)
 RESTARTS = 20
 
 
@@ -34,17 +32,17 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
     inputs = "pixels" if trained is None else preset("features", variant)
     for data in names:
         dataset = datasets.load(data)
-        present = [row for row in common.rows(jule.RESULTS) if row["preset"] == inputs]
+        present = [row for row in common.rows(jule_settings.RESULTS) if row["preset"] == inputs]
         most = agglomerative.MOST_SAMPLES
         if "ac-link" in methods and len(dataset.images) > most:
             print(f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs")
-        for seed in jule.SEEDS[data]:
+        for seed in SEEDS[data]:
             # Linkages draw nothing: on pixels every seed would give the same.
             wanted = [
                 name
                 for name in methods
                 if not (name == "ac-link" and len(dataset.images) > most)
-                and not (trained is None and name != "kmeans" and seed != jule.SEEDS[data][0])
+                and not (trained is None and name != "kmeans" and seed != SEEDS[data][0])
                 and seed not in {row["seed"] for row in common.cell(present, data, name)}
             ]
             if not wanted:
@@ -60,7 +58,9 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
                     return False
                 clock = time.perf_counter()
                 labels = clustering(name, features, dataset.classes, seed)
-                common.add(jule.RESULTS, [row(dataset, name, inputs, seed, labels, time.perf_counter() - clock)])
+                common.add(
+                    jule_settings.RESULTS, [row(dataset, name, inputs, seed, labels, time.perf_counter() - clock)]
+                )
                 print(f"{data} {name} on {inputs}, seed {seed}: done", flush=True)
     return True
 
@@ -107,8 +107,8 @@ def unit(maps: np.ndarray) -> np.ndarray:
 
 def restored(data: str, variant: str, seed: int, trained: Path) -> tuple[Any, Any]:
     """JULE's network for a data set, and the arrays that a seed ended with."""
-    dataset, config = jule.settings(data, variant)
-    method, seeds = METHODS["jule"], tuple(jule.SEEDS[data])
+    dataset, config = settings(data, variant)
+    method, seeds = METHODS["jule"], tuple(SEEDS[data])
     runs = fit.restored(method, config, None, dataset.images.shape, seeds, trained / data / variant)
     lane = seeds.index(seed)
     if runs.failed[lane] >= 0:
@@ -141,7 +141,7 @@ def transfer(names: Sequence[str], trained: Path, variant: str, deadline: float)
     """
     for source, target in TRANSFERS:
         pair = preset(f"transfer {source} to {target}", variant)
-        if target not in names or any(one["preset"] == pair for one in common.rows(jule.RESULTS)):
+        if target not in names or any(one["preset"] == pair for one in common.rows(jule_settings.RESULTS)):
             continue
         if time.monotonic() > deadline:
             return False
@@ -150,14 +150,14 @@ def transfer(names: Sequence[str], trained: Path, variant: str, deadline: float)
         count = len(blocks(min(shape[:2])))
         layers = ["features", *(f"block{count + 1 - i}" for i in (1, 2) if i <= count)]
         rows = []
-        for seed in jule.SEEDS[source]:
+        for seed in SEEDS[source]:
             of_layers = embedded(source, variant, seed, images, trained, layers)
             # A small network has no block two below the top.
-            for title, features in zip(jule.LAYERS, [unit(dataset.images), *of_layers], strict=False):
+            for title, features in zip(LAYERS, [unit(dataset.images), *of_layers], strict=False):
                 clock = time.perf_counter()
                 labels, _ = agglomerative.graph_degree_linkage(features, dataset.classes, local_weight=1.0)
                 rows.append(row(dataset, title, pair, seed, labels, time.perf_counter() - clock))
-        common.add(jule.RESULTS, rows)
+        common.add(jule_settings.RESULTS, rows)
         print(f"{pair}: done", flush=True)
     return True
 
@@ -176,7 +176,7 @@ def figure(path: Path, data: str, variant: str) -> None:
     """Figure 1: the first three principal components at the start, after half of the periods and at the end."""
     from matplotlib.figure import Figure
 
-    dataset, config = jule.settings(data, variant)
+    dataset, config = settings(data, variant)
     method = METHODS["jule"]
     network = fit.build(method, config, dataset.images.shape[1:])
     stages = [("pixels", unit(dataset.images), None)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import linkage
-from experiments import jule, jule_features
+from experiments import common, jule, jule_features, jule_settings
 from jaxclust import agglomerative, datasets, fit, metrics, stats
 from jaxclust.algorithms import METHODS
 
@@ -58,11 +58,11 @@ def test_the_benchmark_measures_digits():
 
 
 def test_a_seed_that_has_its_row_is_skipped_and_the_others_run(tmp_path, monkeypatch, digits):
-    monkeypatch.setattr(jule, "RESULTS", tmp_path / "jule.jsonl")
-    jule.common.add(jule.RESULTS, [jule_features.row(digits, "kmeans", "pixels", 0, digits.labels, 1.0)])
+    monkeypatch.setattr(jule_settings, "RESULTS", tmp_path / "jule.jsonl")
+    common.add(jule_settings.RESULTS, [jule_features.row(digits, "kmeans", "pixels", 0, digits.labels, 1.0)])
     assert not jule_features.run(["digits"], ["kmeans"], None, "paper", deadline=0.0)
     assert jule_features.run(["digits"], ["kmeans"], None, "paper", deadline=float("inf"))
-    rows = jule.common.rows(jule.RESULTS)
+    rows = common.rows(jule_settings.RESULTS)
     assert [row["seed"] for row in rows] == [0, 1, 2]
     assert [row["acc"] == 1 for row in rows] == [True, False, False]
 
@@ -79,7 +79,7 @@ def test_tables_from_rows(digits, monkeypatch):
         jule_features.row(digits, "top-1", "transfer mnist-test to usps-11000, code", 0, labels, 1.0),
         jule_features.row(digits, "top-2", "transfer usps-11000 to mnist-test", 0, labels, 1.0),
     ]
-    monkeypatch.setattr(jule.common, "rows", lambda path: rows)
+    monkeypatch.setattr(common, "rows", lambda path: rows)
     third, fourth, fourth_of_code, code, transfer = (part.splitlines() for part in jule.tables().split("\n\n"))
     assert [line.split()[1] for line in third[2:]] == ["kmeans", "jule-rc"]
     assert [line.split()[1] for line in fourth[2:]] == ["kmeans"]
@@ -106,7 +106,8 @@ def short(tmp_path_factory, few_digits):
     few = datasets.Dataset("digits", few_digits[0][:240], few_digits[1][:240])
     folder = tmp_path_factory.mktemp("jule")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jule, "RESULTS", folder / "jule.jsonl")
+        for module in (jule, jule_settings):
+            patch.setattr(module, "RESULTS", folder / "jule.jsonl")
         patch.setitem(jule.VARIANTS, "short", {"epochs": 1, "batch": 40, "n_neighbors": 10})
         patch.setitem(jule.SEEDS, "digits", range(2))
         patch.setattr(datasets, "load", lambda name: few)
@@ -116,7 +117,7 @@ def short(tmp_path_factory, few_digits):
 
 def test_features_are_those_that_rc_was_merged_on(short):
     images, classes = datasets.load("digits").images, datasets.load("digits").labels
-    rc = [row["nmi_sqrt"] for row in jule.common.rows(jule.RESULTS) if row["method"] == "jule-rc"]
+    rc = [row["nmi_sqrt"] for row in common.rows(jule.RESULTS) if row["method"] == "jule-rc"]
     assert rc[0] != rc[1]
     for seed in range(2):
         (features,) = jule_features.embedded("digits", "short", seed, images, short, ["features"])
@@ -137,7 +138,7 @@ def test_transfer_has_a_row_a_layer_and_a_seed(short, monkeypatch):
     assert not jule_features.transfer(["digits"], short, "short", deadline=0.0)
     for _ in range(2):  # The second finds the rows of the first.
         assert jule_features.transfer(["digits"], short, "short", deadline=float("inf"))
-    rows = [row for row in jule.common.rows(jule.RESULTS) if row["preset"] == "transfer digits to digits, short"]
+    rows = [row for row in common.rows(jule.RESULTS) if row["preset"] == "transfer digits to digits, short"]
     assert [(row["method"], row["seed"]) for row in rows] == [
         (layer, seed) for seed in range(2) for layer in ("data", "top", "top-1")
     ]
