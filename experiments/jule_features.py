@@ -36,15 +36,11 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
         most = agglomerative.MOST_SAMPLES
         if "ac-link" in methods and len(dataset.images) > most:
             print(f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs")
-        for seed in SEEDS[data]:
+        possible = [name for name in methods if name != "ac-link" or len(dataset.images) <= most]
+        for number, seed in enumerate(SEEDS[data]):
             # Linkages draw nothing: on pixels every seed would give the same.
-            wanted = [
-                name
-                for name in methods
-                if not (name == "ac-link" and len(dataset.images) > most)
-                and not (trained is None and name != "kmeans" and seed != SEEDS[data][0])
-                and seed not in {row["seed"] for row in common.cell(present, data, name)}
-            ]
+            asked = [name for name in possible if trained is not None or name == "kmeans" or number == 0]
+            wanted = [name for name in asked if seed not in {row["seed"] for row in common.cell(present, data, name)}]
             if not wanted:
                 continue
             if time.monotonic() > deadline:
@@ -58,9 +54,8 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
                     return False
                 clock = time.perf_counter()
                 labels = clustering(name, features, dataset.classes, seed)
-                common.add(
-                    jule_settings.RESULTS, [row(dataset, name, inputs, seed, labels, time.perf_counter() - clock)]
-                )
+                seconds = time.perf_counter() - clock
+                common.add(jule_settings.RESULTS, [row(dataset, name, inputs, seed, labels, seconds)])
                 print(f"{data} {name} on {inputs}, seed {seed}: done", flush=True)
     return True
 
