@@ -35,6 +35,8 @@ def command(method: str, arguments: Sequence[str]) -> int:
     parser.add_argument("--max-seconds", type=float, help="of all runs together; --resume goes on")
     parser.add_argument("--resume", action="store_true")
     options, rest = parser.parse_known_args(arguments)
+    if method.startswith(cells.DETERMINISTIC):
+        raise ValueError(f"clusters: auto compares seeds, which {method} does not have: it draws no random number")
     numbers = _range(options.cluster_range)
     if options.max_seconds is not None and not options.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")

@@ -21,6 +21,8 @@ from jaxclust.checkpoint import differences
 from jaxclust.fit import Fit, labeling_names
 
 SCORES = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
+COMPARED = frozenset(("method", "data", "seed", "n", "clusters", "failed", "failed_phase", *SCORES))
+"""What a row must have for its run to be compared with others."""
 FILES = ("results.jsonl", "baseline.jsonl", "history.csv", "unreadable.csv")
 FOLDERS = {
     "figures": ("curves.png", "embedding.png", "cluster-[0-9]*.png"),
@@ -49,9 +51,14 @@ def settings(
         "data": datasets.fingerprint(dataset) if fingerprint is None else fingerprint,
         "seeds": list(seeds),
         "over": over,
-        "config": dataclasses.asdict(config),
-        "pretraining": None if pretraining is None else dataclasses.asdict(pretraining),
+        "config": _plain(config),
+        "pretraining": None if pretraining is None else _plain(pretraining),
     }
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """As JSON gives them back."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
 def digest(wanted: dict[str, Any]) -> str:
@@ -131,7 +138,8 @@ def read_settings(directory: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"run: {path} must be a run's settings, is damaged ({error})") from error
     kinds = {"method": str, "data": dict, "seeds": list, "over": str, "config": dict, "pretraining": (dict, type(None))}
-    if not isinstance(found, dict) or not all(isinstance(found.get(name, ...), kind) for name, kind in kinds.items()):
+    sound = isinstance(found, dict) and all(isinstance(found.get(name, ...), kind) for name, kind in kinds.items())
+    if not sound or not all(type(seed) is int for seed in found["seeds"]):
         raise ValueError(f"run: {path} must be a run's settings, got something else")
     return found
 
@@ -272,8 +280,7 @@ def read_results(directory: Path) -> list[dict[str, Any]]:
     """A finished run's rows; ValueError where they are damaged or of something else."""
     path = directory / "results.jsonl"
     found = read_rows(path)
-    wanted = {"method", "data", "preset", "seed", "n", "clusters", "largest_cluster", "failed", "failed_phase", *SCORES}
-    wanted |= {"seconds", "compile_seconds"}
+    wanted = COMPARED | {"preset", "largest_cluster", "seconds", "compile_seconds"}
     missing = {name for row in found or [{}] for name in wanted - row.keys()}
     if missing:
         raise ValueError(f"rows: {path} must hold a row for each seed, lacks {', '.join(sorted(missing))}")

@@ -137,7 +137,8 @@ def _settings(method: str) -> set[str]:
 def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """Runs the cells in turn, and keeps ``cells.jsonl`` up to date."""
     path = options.out / cells.SWEEP
-    earlier = {row["folder"]: row for row in record.read_rows(path)} if options.resume and path.exists() else {}
+    # With --overwrite only what is asked for runs anew; cells beside it stay.
+    earlier = {row["folder"]: row for row in record.read_rows(path)} if path.exists() else {}
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
     pretrained: dict[tuple[str, str], Path] = {}
     others = [row for folder, row in earlier.items() if folder not in {row["folder"] for row in plan}]
@@ -146,7 +147,7 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
         folder, shared = options.out / row["folder"], (row["data"], row["shares"])
         known = earlier.get(row["folder"])
         done = known is not None and known["status"] == "finished" and (folder / "results.jsonl").exists()
-        if done and known["arguments"] == row["arguments"]:
+        if options.resume and done and known["arguments"] == row["arguments"]:
             row |= known
         else:
             more = ["--pretrained", str(pretrained[shared])] if row["shares"] and shared in pretrained else []

@@ -90,6 +90,16 @@ def test_an_image_that_cannot_be_read_leaves_the_seeds(tmp_path):
     assert auto.stability(tmp_path) == 1.0
 
 
+def test_a_method_without_randomness_has_no_agreement_to_choose_by(tmp_path, capsys):
+    arguments = f"fit ac-gdl --data digits --out {tmp_path / 'never'} --clusters auto".split()
+    assert cli.main(arguments) == 2
+    assert (
+        "clusters: auto compares seeds, which ac-gdl does not have: it draws no random number"
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / "never").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

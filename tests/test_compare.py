@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from jaxclust import stats
+from jaxclust import record, stats
 from jaxclust.compare import tables
 from jaxclust.stats import comparisons
 from runs import BAD, GOOD, compare, make
@@ -25,7 +25,10 @@ def test_two_methods_on_shared_seeds(tmp_path, capsys):
     assert pair["p"] == pair["p_holm"] == pair["smallest_p"] == 2 / 2**8
     assert pair["difference"] == pytest.approx(np.mean(GOOD) - np.mean(BAD))
     assert pair["superiority"] == 1
-    assert pair["seeds_needed"] == list(comparisons.seeds_needed(GOOD, BAD, 0.01, True))
+    # A p below .05 takes six pairs at least.
+    needed = comparisons.seeds_needed(GOOD, BAD, 0.01, True)
+    assert pair["seeds_needed"] == [max(6, n) for n in needed]
+    assert needed.high > 6
     assert pair["verdict"] == "dcec beats idec"
     assert (found["metric"], data["family"], found["ranks"], found["notes"]) == ("acc", 1, None, [])
 
@@ -91,6 +94,63 @@ def test_no_beats_that_hangs_on_failed_seeds(tmp_path, capsys):
     assert "dcec on usps: failed seed 6 (cluster step 7), seed 7 (cluster step 7)" in found["notes"][0]
 
 
+def test_no_beats_that_hangs_on_failed_seeds_that_only_one_has(tmp_path, capsys):
+    """Better on the seeds that both have; with its other seeds, most of which failed, worse at worst."""
+    a = dict.fromkeys(range(9), 0.80) | dict.fromkeys(range(9, 16))
+    b = dict.fromkeys(range(9), 0.70)
+    found = compare(capsys, make(tmp_path / "a", "dcec", a), make(tmp_path / "b", "idec", b))
+    (pair,) = found["data"][0]["pairs"]
+    assert (pair["test"], pair["p"], pair["p_worst"]) == ("paired permutation", 2 / 2**9, 2 / 2**9)
+    assert found["data"][0]["methods"][0]["worst_mean"] < 0.7
+    assert pair["verdict"] == "not claimed: it hangs on failed seeds"
+
+
+def test_a_failed_seed_betters_no_mean(tmp_path, capsys):
+    """Half of the clusters' chance would: K is 2, the set has more classes."""
+    low = [acc - 0.6 for acc in BAD]
+    runs = [make(tmp_path / "a", "dcec", [*low[:7], None]), make(tmp_path / "b", "idec", low)]
+    for run in runs:
+        lines = record.read_rows(run / "results.jsonl")
+        record.write_rows(run / "results.jsonl", [row | {"clusters": 2} for row in lines])
+    row = compare(capsys, *runs)["data"][0]["methods"][0]
+    assert row["worst_mean"] == pytest.approx(np.mean([*low[:7], min(low)]))
+
+
+def test_ranks_that_point_against_the_means_claim_nothing(tmp_path, capsys):
+    """Eleven seeds a little better, one lost: the ranks are A's, the mean is B's."""
+    a = [0.7 + 0.001 * seed for seed in range(1, 12)] + [0.2]
+    runs = make(tmp_path / "a", "dcec", a), make(tmp_path / "b", "idec", [0.7] * 12)
+    (pair,) = compare(capsys, *runs, "--test", "wilcoxon")["data"][0]["pairs"]
+    assert pair["p"] == comparisons.wilcoxon(a, [0.7] * 12) < 0.05
+    assert pair["difference"] < 0
+    assert pair["verdict"] == "not claimed: ranks and means point apart"
+
+
+@pytest.mark.parametrize("test", ["auto", "wilcoxon", "unpaired"])
+def test_seeds_needed_never_lie_below_what_the_family_needs(tmp_path, capsys, test):
+    """Thirty methods of five seeds: 435 pairs in a family, which asks for far more seeds than a t test needs."""
+    runs = [make(tmp_path / f"m{i}", f"m{i}", [0.01 * i + 0.0001 * seed for seed in range(5)]) for i in range(30)]
+    found = compare(capsys, *runs, "--test", test)
+    pairs = found["data"][0]["pairs"]
+    (hint,) = [note for note in found["notes"] if "a family of 435 needs" in note]
+    least = int(hint.split("at least ")[1].split()[0])
+    resamples = 43_499
+    for n in (least, least - 1):
+        small = comparisons.smallest_p(n, n if test == "unpaired" else None, test == "wilcoxon", resamples)
+        assert (small * 435 <= 0.05) == (n == least)
+    assert {pair["verdict"] for pair in pairs} == {"cannot be shown"}
+    assert min(min(pair["seeds_needed"]) for pair in pairs) >= least
+
+
+def test_many_shared_seeds_show_what_fewer_do(tmp_path, capsys):
+    """From 18 pairs on arrangements are drawn: as many as the family needs."""
+    runs = [make(tmp_path / f"m{i}", f"m{i}", [0.02 * i + 0.0001 * s for s in range(18)]) for i in range(33)]
+    pairs = compare(capsys, *runs)["data"][0]["pairs"]
+    assert len(pairs) == 528
+    assert all(pair["smallest_holm"] <= 0.05 for pair in pairs)
+    assert {pair["verdict"].split()[1] for pair in pairs} == {"beats"}
+
+
 def test_the_losers_failed_seeds_leave_the_claim(tmp_path, capsys):
     found = compare(
         capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", [*BAD[:7], None]), "--metric", "ari"
@@ -118,6 +178,7 @@ def test_a_deterministic_method_is_a_constant(tmp_path, capsys):
     assert (row["n"], row["constant"], row["low"]) == (1, True, None)
     (pair,) = found["data"][0]["pairs"]
     assert pair["p"] == comparisons.paired_permutation(GOOD, [0.7] * 8)
+    assert pair["test"] == "sign flips against a constant"
     assert pair["verdict"] == "dcec beats ac-ward"
 
 
@@ -132,6 +193,10 @@ def test_ranks_over_data_sets_pool_the_seeds(tmp_path, capsys):
     assert few["critical_difference"] is None
     assert few["smallest_p"] == 0.75
     assert [pair["p"] for pair in few["pairs"]] == [0.75] * 3
+    assert compare(capsys, *runs[:9], "--baseline", "b")["ranks"]["smallest_p"] == 0.5
+    against = compare(capsys, *runs, "--baseline", "b")["ranks"]["pairs"]
+    assert [(pair["a"], pair["b"]) for pair in against] == [("a", "b"), ("b", "c")]
+    assert "(asymptotic)" in compare(capsys, *runs[:9], form="text")
     many = compare(capsys, *runs)["ranks"]
     assert many["critical_difference"] == pytest.approx(2.343 * np.sqrt(3 * 4 / (6 * 8)), rel=1e-3)  # Demsar's table 5.
     assert many["friedman"] == pytest.approx([16.0, np.exp(-8)])
@@ -204,6 +269,22 @@ def test_every_format_says_the_same(tmp_path, capsys):
     assert float(values["methods", "dcec", "mean"]) == found["data"][0]["methods"][0]["mean"]
     assert float(values["pairs", "dcec", "p_holm"]) == found["data"][0]["pairs"][0]["p_holm"]
     assert values["methods", "dcec", "seeds.7"] == ""
+    assert values["settings", "", "metric"] == "acc"
+    assert values["settings", "", "family"] == "all"
+    # A column of p with failures as chance stands where seeds failed.
+    worst = f"{found['data'][0]['pairs'][0]['p_worst_holm']:.2g}"
+    (line,) = [line for line in compare(capsys, *runs, form="text").splitlines() if "my_method%  +" in line]
+    assert worst in line.split()
+    whole = compare(capsys, make(tmp_path / "c", "idec", GOOD), runs[1], form="text")
+    assert "failures as chance" not in whole
+
+
+def test_names_and_reasons_stay_in_their_line():
+    row = {"a": "x<script>", "b": "y", "verdict": "x|\ny"}
+    found = tables.Table("a\ntitle", ["A"], [[row["a"]], [row["verdict"]]])
+    assert tables._escaped("a note\n\\input{x}") == r"a note \textbackslash{}input\{x\}"
+    assert [tables._plain(cell) for (cell,) in found.rows] == ["x&lt;script>", "x\\| y"]
+    assert tables._range([4, 9, comparisons.MOST_SEEDS]) == "4 to 100000 or more"
 
 
 def test_latex_escapes_each_special_once():

@@ -101,6 +101,70 @@ def test_the_k_means_beside_a_run_is_a_method(tmp_path, capsys):
     assert [row["method"] for row in compare(capsys, folder)["data"][0]["methods"]] == ["dcec", "kmeans"]
 
 
+def test_the_k_means_beside_runs_of_other_seeds_is_one_method(tmp_path, capsys):
+    runs = []
+    for name, seeds in (("a", range(4)), ("b", range(4, 8))):
+        runs.append(make(tmp_path / name, "dcec", {seed: GOOD[seed] for seed in seeds}))
+        record.write_rows(runs[-1] / "baseline.jsonl", rows("kmeans", "usps", {seed: BAD[seed] for seed in seeds}))
+    found = compare(capsys, *runs)
+    assert [row["n"] for row in found["data"][0]["methods"]] == [8, 8]
+    assert found["data"][0]["pairs"][0]["test"] == "paired permutation"
+    other = [row | {"clusters": 3} for row in rows("kmeans", "usps", {4: 0.5})]
+    record.write_rows(runs[1] / "baseline.jsonl", other)
+    found = compare(capsys, *runs)
+    assert [row["n"] for row in found["data"][0]["methods"]] == [8, 4]
+    assert "kmeans on usps with 3 clusters is left out, beside 10" in found["notes"]
+
+
+def test_a_failed_seed_is_no_score_where_there_are_no_labels(tmp_path, capsys):
+    plain = make(tmp_path / "a", "dcec", {seed: None for seed in range(3)})
+    lines = record.read_rows(plain / "results.jsonl")
+    record.write_rows(plain / "results.jsonl", [lines[0], *(row | {"failed": None} for row in lines[1:])])
+    assert "metric: acc needs true labels, dcec on usps had none" in error(capsys, plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"seed": "</title><script>"}, "line 3 is cut off or no row, and is left out"),
+        ({"seed": True}, "line 3 is cut off or no row, and is left out"),
+        ({"clusters": ...}, "line 3 is cut off or no row, and is left out"),
+        ({"failed_phase": ...}, "line 3 is cut off or no row, and is left out"),
+    ],
+)
+def test_a_row_that_is_none_is_named(tmp_path, capsys, change, note):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    lines = record.read_rows(folder / "results.jsonl")
+    lines[2] = {name: value for name, value in (lines[2] | change).items() if value is not ...}
+    record.write_rows(folder / "results.jsonl", lines)
+    found = compare(capsys, folder)
+    assert found["data"][0]["methods"][0]["n"] == 7
+    assert any(note in one for one in found["notes"])
+
+
+def test_many_rows_that_are_none_are_one_note(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("no row\n" * 900)
+    assert f"got none ({path} lines 1, 2, 3 and 897 more are cut off or no rows, and are left out)" in error(
+        capsys, path
+    )
+
+
+def test_a_file_without_a_row_is_named_and_a_seed_comes_once(tmp_path, capsys):
+    empty, twice = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD)
+    (empty / "results.jsonl").write_text("")
+    assert f"{empty / 'results.jsonl'} has no whole row and is left out" in compare(capsys, empty, twice)["notes"]
+    record.write_rows(twice / "results.jsonl", rows("idec", "usps", {0: 0.5}) * 2)
+    assert "must hold a seed once, got seed 0 of idec on usps again" in error(capsys, twice)
+
+
+def test_rows_of_other_images_in_two_files_are_refused(tmp_path, capsys):
+    for name, n in (("dcec", 100), ("idec", 101)):
+        record.write_rows(tmp_path / f"{name}.jsonl", rows(name, "usps", dict(enumerate(GOOD)), n))
+    message = error(capsys, tmp_path / "dcec.jsonl", tmp_path / "idec.jsonl")
+    assert "usps must be the same images and labels in all runs, differs in n (100 -> 101)" in message
+
+
 def test_labelings_of_one_run_are_methods(tmp_path, capsys):
     folder = make(tmp_path / "a", "jule", GOOD)
     both = rows("jule-rc", "usps", dict(enumerate(GOOD))) + rows("jule-sf", "usps", dict(enumerate(BAD)))
@@ -128,10 +192,16 @@ def others(config):
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if isinstance(value, bool):
-            yield dataclasses.replace(config, **{field.name: not value})
+            # What goes with no other setting alone is turned over with the others changed.
+            for one in (config, last):
+                with contextlib.suppress(ValueError):
+                    yield dataclasses.replace(one, **{field.name: not value})
+                    break
             continue
         if isinstance(value, str):
             value = next(one for one in typing.get_args(field.type) if one != value)
+        elif "tuple" in str(field.type):
+            value = (3, 5)
         else:
             value = 0.5 if value is None else value + 1 if isinstance(value, int) else value / 2 + 1e-5
         with contextlib.suppress(ValueError):

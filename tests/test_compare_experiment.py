@@ -36,8 +36,9 @@ def comparison(names, tmp_path_factory):
         for data, seeds in experiment.SEEDS.items():
             for place, method in enumerate(names):
                 for seed in range(seeds):
-                    row = {"method": method, "data": data, "seed": seed, "failed": None, "n": 100, "clusters": 10}
-                    row |= dict.fromkeys(record.SCORES, 0.1 + 0.03 * place + 0.001 * seed) | {"config_hash": method}
+                    row = {"method": method, "data": data, "seed": seed, "failed": None, "n": 100}
+                    row |= {"clusters": 10, "failed_phase": None, "config_hash": method}
+                    row |= dict.fromkeys(record.SCORES, 0.1 + 0.03 * place + 0.001 * seed)
                     file.write(json.dumps(row) + "\n")
     return experiment.comparison(*cells.read([str(path)]))
 
@@ -60,7 +61,7 @@ def test_five_seeds_are_said_to_be_too_few(comparison):
     (mine,) = (one for one in comparison["data"] if one["name"] == "mnist-test")
     assert {pair["verdict"] for pair in mine["pairs"]} == {"cannot be shown"}
     text = tables.text(comparison)
-    assert f"test paired permutation, family of {mine['family']} (Holm)" in text
+    assert f"test paired permutation, sign flips against a constant, family of {mine['family']} (Holm)" in text
     assert "a family of 25 needs at least 10 shared seeds" in text
 
 

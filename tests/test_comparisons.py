@@ -211,9 +211,25 @@ def test_smallest_p_is_reached_and_not_passed(n, m):
     assert p == pytest.approx(comparisons.smallest_p(n, m))
 
 
+@pytest.mark.parametrize(("paired", "ranks"), [(True, False), (True, True), (False, False)])
+@pytest.mark.parametrize("level", [0.05, 0.05 / 14, 1e-4, 1e-5])
+def test_the_fewest_seeds_reach_a_level(level, paired, ranks):
+    least = comparisons.least_seeds(level, paired, ranks, 10**6 - 1)
+    sides = (least, None if paired else least), (least - 1, None if paired else least - 1)
+    assert comparisons.smallest_p(*sides[0], ranks, 10**6 - 1) <= level
+    assert comparisons.smallest_p(*sides[1], ranks, 10**6 - 1) > level
+
+
+def test_a_level_below_what_draws_can_say_takes_more_seeds_than_there_are():
+    assert comparisons.least_seeds(1e-6, True) == comparisons.least_seeds(1e-6, False) == comparisons.MOST_SEEDS
+    assert comparisons.least_seeds(1e-6, True, ranks=True) == 21
+
+
 def test_smallest_p_of_what_cannot_be_tested():
     assert comparisons.smallest_p(1) == comparisons.smallest_p(1, 9) == comparisons.smallest_p(0) == 1.0
     assert comparisons.smallest_p(40) == comparisons.smallest_p(40, 40) == 1e-4
+    assert comparisons.smallest_p(40, resamples=99_999) == comparisons.smallest_p(40, 40, resamples=99_999) == 1e-5
+    assert comparisons.smallest_p(40, ranks=True) == 2 / 2**40
 
 
 @pytest.mark.parametrize("digits", [2, 12])
@@ -223,6 +239,15 @@ def test_tests_keep_their_level(digits):
     for test in (comparisons.permutation, comparisons.paired_permutation, comparisons.wilcoxon):
         # Three standard errors of 1,000 draws at a level of 0.1.
         assert np.mean([test(a, b) <= 0.1 for a, b in draws]) <= 0.1 + 0.029
+
+
+@pytest.mark.parametrize(("n", "m"), [(5, 10), (10, 5)])
+def test_the_unpaired_test_keeps_its_level_where_spreads_differ(n, m):
+    """A plain permutation of means does not: the smaller sample spreads ten times as far, or the larger."""
+    rng = np.random.default_rng(n)
+    found = [comparisons.permutation(rng.normal(0.8, 0.01, n), rng.normal(0.8, 0.1, m)) <= 0.1 for _ in range(500)]
+    # Four standard errors of 500 draws at a level of 0.1, which small samples keep nearly.
+    assert np.mean(found) <= 0.1 + 0.054
 
 
 @pytest.mark.parametrize("test", [comparisons.permutation, comparisons.paired_permutation, comparisons.wilcoxon])

@@ -138,6 +138,37 @@ def test_how_the_number_of_clusters_was_chosen(auto):
     assert len([one for one in page.all("circle") if "picked" in one.get("class", "")]) == 1
 
 
+def test_a_run_of_another_number_of_clusters_is_not_called_the_chosen_one(auto, tmp_path):
+    run = make(auto.parent / "k-4", "kmeans", [0.5, 0.6], clusters=4)
+    record.write_labels(run / "labels.npy", np.tile(np.arange(100) % 4, (2, 1)))
+    assert cli.main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
+    text = Page((tmp_path / "page.html").read_text()).text
+    assert "3 is the largest within 0.01 of the best, this run has 4." in text
+
+
+def test_a_method_without_randomness_is_one_value(tmp_path):
+    run = make(tmp_path / "a", "ac-gdl", [0.5] * 3)
+    record.write_labels(run / "labels.npy", np.tile(np.arange(100) % 10, (3, 1)))
+    assert cli.main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
+    page = Page((tmp_path / "page.html").read_text())
+    assert "100 images, 10 clusters, one value for all seeds: the method draws no random number." in page.text
+    assert "Agreement between seeds" not in page.text
+    assert [one for one in page.all("svg") if "ac-gdl 0.500" in one["aria-label"]]
+    assert sum(one.get("scope") == "row" for one in page.all("th")) == 2  # Of the comparison and of the seeds.
+
+
+def test_runs_that_are_not_whole_are_reported_as_far_as_they_go(tmp_path):
+    cut, going = make(tmp_path / "a", "dcec", [0.5, 0.6, 0.7]), make(tmp_path / "b", "idec", [0.5])
+    record.write_labels(cut / "labels.npy", np.tile(np.arange(100) % 10, (3, 1)))
+    (cut / "results.jsonl").write_text((cut / "results.jsonl").read_text()[:-30])
+    (going / "results.jsonl").unlink()
+    assert cli.main(["report", str(cut), str(going), "--out", str(tmp_path / "page.html")]) == 0
+    text = Page((tmp_path / "page.html").read_text()).text
+    assert f"{cut / 'results.jsonl'} line 3 is cut off or no row, and is left out" in text
+    assert f"{going} is still going or was stopped" in text
+    assert "100 images, 10 clusters, 2 seeds." in text
+
+
 WIDTHS = (360, 768, 1280)
 # What a page of its own says of itself to the one around it: Chromium's own window is no narrower than 500.
 PROBE = """<script>addEventListener("load", () => {
@@ -319,9 +350,11 @@ def test_without_labels_there_is_no_comparison(few_digits, tmp_path):
 def test_names_are_text_and_no_markup(tmp_path):
     folder, out = make(tmp_path / "a", "dcec", [0.5, 0.6]), tmp_path / "page.html"
     np.save(folder / "labels.npy", np.zeros((2, 100), np.int32))
+    (folder / "history.csv").write_text("phase,seed,window,loss\n<i>x</i>,0,0,2\n<i>x</i>,0,1,1\n")
     assert cli.main(["report", f"<b>'&\"={folder}", "--out", str(out)]) == 0
     page = Page(out.read_text())
-    assert page.all("b") == []
+    assert page.all("b") == page.all("i") == []
+    assert "<i>x</i>: loss" in page.text
     assert "<b>'&\" on usps" in page.text
 
 

@@ -10,21 +10,27 @@ ROOT = Path(__file__).parents[1]
 VALUES = [0.78, 0.81, 0.80, 0.74, 0.83]
 
 
-@pytest.mark.parametrize("confidence", [0.95, 0.5])
-def test_summary_is_scipys(confidence):
-    summary = stats.summary(VALUES, confidence)
-    expected = scipy.stats.ttest_1samp(VALUES, 0.0).confidence_interval(confidence)
-    assert summary.n == 5
-    assert summary.mean == pytest.approx(np.mean(VALUES))
-    assert summary.sd == pytest.approx(np.std(VALUES, ddof=1))
-    assert (summary.low, summary.high) == pytest.approx((expected.low, expected.high))
+@pytest.mark.parametrize("digits", [2, 12])
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 13, 40, 100])
+def test_summary_is_scipys(n, digits):
+    values = np.round(np.random.default_rng([n, digits]).normal(0.8, 0.05, n), digits)
+    for confidence in (0.95, 0.5):
+        summary = stats.summary(values, confidence)
+        expected = scipy.stats.ttest_1samp(values, 0.0).confidence_interval(confidence)
+        assert summary.n == n
+        assert summary.mean == pytest.approx(np.mean(values))
+        assert summary.sd == pytest.approx(np.std(values, ddof=1))
+        assert (summary.low, summary.high) == pytest.approx((expected.low, expected.high))
 
 
-def test_prediction_interval_by_its_formula():
+@pytest.mark.parametrize("digits", [2, 12])
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 13, 40, 100])
+def test_prediction_interval_by_its_formula(n, digits):
+    values = np.round(np.random.default_rng([n, digits]).normal(0.8, 0.05, n), digits)
     for runs in (1, 5):
-        low, high = stats.prediction_interval(VALUES, runs, 0.9)
-        half = scipy.stats.t(4).ppf(0.95) * np.std(VALUES, ddof=1) * np.sqrt(1 / 5 + 1 / runs)
-        assert (low, high) == pytest.approx((np.mean(VALUES) - half, np.mean(VALUES) + half))
+        low, high = stats.prediction_interval(values, runs, 0.9)
+        half = scipy.stats.t(n - 1).ppf(0.95) * np.std(values, ddof=1) * np.sqrt(1 / n + 1 / runs)
+        assert (low, high) == pytest.approx((np.mean(values) - half, np.mean(values) + half))
 
 
 def test_intervals_cover_as_often_as_they_say():

@@ -90,6 +90,19 @@ def test_finished_cells_are_skipped_and_others_go_on(swept, data, capsys, monkey
     assert arguments[-3:] == ["--pretrained", str(swept / "few" / "sae-kmeans"), "--resume"]
 
 
+def test_overwriting_some_cells_keeps_the_others(tmp_path, data, monkeypatch):
+    out, states = tmp_path / "all", {"sae-kmeans": "finished", "idec": "finished"}
+    out.mkdir()
+    folders = {method: f"few/{method}" for method in states}
+    old = [{"data": "few", "method": method, "folder": folders[method], "status": "finished"} for method in states]
+    record.write_rows(out / cells.SWEEP, old)
+    began = []
+    monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments[0]) or (1, "no"))
+    assert cli.main([*command(data, out, "idec", "few"), "--overwrite"]) == 1
+    assert began == ["idec"]
+    assert {method: row["status"] for (_, method), row in rows(out).items()} == states | {"idec": "failed"}
+
+
 def test_a_cell_that_is_killed(tmp_path, data, monkeypatch, capfd):
     row = {"method": "kmeans", "data": "few", "arguments": []}
     kill = f"import os, sys; print('last words', file=sys.stderr); os.kill(os.getpid(), {int(signal.SIGKILL)})"

@@ -2,17 +2,18 @@
 
 import argparse
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from jaxclust import stats
-from jaxclust.compare import cells, tables
+from jaxclust import record, stats
+from jaxclust.compare import cells, differences, tables
 from jaxclust.compare.cells import Cell
 from jaxclust.stats import comparisons, ranking
 
-METRICS = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
+METRICS = record.SCORES
 INTERVALS = ("t", "bootstrap-t")
 TESTS = ("auto", "unpaired", "wilcoxon")
 FAMILIES = ("all", "data")
@@ -27,6 +28,7 @@ class Options(argparse.Namespace):
       interval: of INTERVALS, for the mean.
       test: of TESTS: "auto" is the sign-flip permutation test where seeds are shared and the studentised permutation
         test elsewhere; "unpaired" is always the latter; "wilcoxon" is the signed-rank test where seeds are shared.
+        Against a method without randomness all but "wilcoxon" change the signs of the seeds' distances from it.
       difference: of two means, for which the number of seeds needed is computed.
       alpha: level of a family of comparisons; intervals have confidence 1 - alpha.
       family: of FAMILIES, what is corrected together: the comparisons on "all" data sets, or those of each.
@@ -89,8 +91,11 @@ def check(options: Options) -> None:
 
 
 def with_scores(found: Sequence[Cell], metric: str) -> tuple[list[Cell], str]:
-    """The cells that have scores or whose seeds failed, and the names of those without true labels."""
-    unscored = [cell for cell in found if not cell.failed and all(row[metric] is None for row in cell.rows.values())]
+    """The cells that have scores or whose seeds all failed, and the names of those without true labels."""
+    sound = [[row for row in cell.rows.values() if row["failed"] is None] for cell in found]
+    unscored = [
+        cell for cell, rows in zip(found, sound, strict=True) if rows and all(row[metric] is None for row in rows)
+    ]
     names = ", ".join(f"{cell.method} on {cell.data}" for cell in unscored)
     return [cell for cell in found if cell not in unscored], names
 
@@ -116,12 +121,16 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
     methods = list(dict.fromkeys(cell.method for cell in found))
     if options.baseline is not None and options.baseline not in methods:
         raise ValueError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")
-    notes = list(notes)
-    data = [_data_set(name, list(group), options) for name, group in _by_data(found)]
+    notes, groups = list(notes), _by_data(found)
+    counts = [len(_pairs(group, options)) for _, group in groups]
+    # Enough draws for a p that a family of this size lets pass.
+    most = sum(counts) if options.family == "all" else max(counts)
+    resamples = max(stats.RESAMPLES, math.ceil(5 * most / options.alpha) - 1)
+    data = [_data_set(name, group, options, resamples) for name, group in groups]
     hints = []
     for family in [data] if options.family == "all" else [[one] for one in data]:
         pairs = [pair for one in family for pair in one["pairs"] if pair["p"] is not None]
-        _correct(pairs, options)
+        differences.correct(pairs, options, resamples)
         hints += [pair["hint"] for pair in pairs if pair["hint"]][:1]
         for one in family:
             one["family"] = len(pairs)
@@ -148,46 +157,34 @@ def _by_data(found: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
     return [(name, [cell for cell in found if cell.data == name]) for name in names]
 
 
-def chance(metric: str, clusters: int) -> float:
-    """What a failed seed counts as in the worst case: ACC of guessing equal classes, 0 for the others."""
-    return 1 / clusters if metric == "acc" else 0.0
-
-
-def _scores(cell: Cell, metric: str) -> dict[int, float | None]:
-    """Of each seed, None for one that failed; of a constant method the first alone."""
-    scores = {seed: cell.rows[seed][metric] for seed in sorted(cell.rows)}
-    return dict(list(scores.items())[:1]) if cell.constant else scores
-
-
-def _at_worst(cell: Cell, metric: str) -> dict[int, float]:
-    return {
-        seed: chance(metric, cell.rows[seed]["clusters"]) if score is None else score
-        for seed, score in _scores(cell, metric).items()
-    }
-
-
-def _data_set(name: str, group: list[Cell], options: Options) -> dict[str, Any]:
+def _pairs(group: list[Cell], options: Options) -> list[tuple[Cell, Cell]]:
+    """The cells of a data set that are compared: all with all, or each with the baseline."""
     if options.baseline is None:
-        pairs = list(itertools.combinations(group, 2))
-    else:
-        pairs = [
-            (cell, other)
-            for other in group
-            if other.method == options.baseline
-            for cell in group
-            if cell.method != options.baseline
-        ]
+        return list(itertools.combinations(group, 2))
+    return [
+        (cell, other)
+        for other in group
+        if other.method == options.baseline
+        for cell in group
+        if cell.method != options.baseline
+    ]
+
+
+def _data_set(name: str, group: list[Cell], options: Options, resamples: int) -> dict[str, Any]:
     first = next(iter(group[0].rows.values()))
+    every = [score for cell in group for score in differences.seed_scores(cell, options.metric).values()]
+    lowest = min((score for score in every if score is not None), default=math.inf)
     return {
         "name": name,
         "n": first["n"],
-        "methods": [_method(cell, options) for cell in group],
-        "pairs": [_pair(one, other, options) for one, other in pairs],
+        "methods": [_method(cell, options, lowest) for cell in group],
+        "pairs": [differences.pair(one, other, options, lowest, resamples) for one, other in _pairs(group, options)],
     }
 
 
-def _method(cell: Cell, options: Options) -> dict[str, Any]:
-    scores, worst = _scores(cell, options.metric), list(_at_worst(cell, options.metric).values())
+def _method(cell: Cell, options: Options, lowest: float) -> dict[str, Any]:
+    scores = differences.seed_scores(cell, options.metric)
+    worst = list(differences.worst_scores(cell, options.metric, lowest).values())
     values = [score for score in scores.values() if score is not None]
     confidence = 1 - options.alpha
     row = {
@@ -208,107 +205,7 @@ def _method(cell: Cell, options: Options) -> dict[str, Any]:
         low, high = stats.bootstrap_t(values, confidence)
     one_more = stats.prediction_interval(values, confidence=confidence)
     numbers = (mean, sd, low, high, *one_more, stats.median(values), stats.interquartile_mean(values))
-    return row | {name: _number(value) for name, value in zip(names, numbers, strict=True)}
-
-
-def _pair(one: Cell, other: Cell, options: Options) -> dict[str, Any]:
-    """A difference and its test, uncorrected."""
-    scores = [_scores(cell, options.metric) for cell in (one, other)]
-    a, b, kind = _sides(scores, one, other, options.test)
-    row: dict[str, Any] = {"a": one.method, "b": other.method, "test": kind, "n": [len(a), len(b)]}
-    everything = _sound(scores)
-    names = ("difference", "low", "high", "superiority", "superiority_low", "superiority_high")
-    names += ("p", "p_holm", "p_worst", "p_worst_holm", "smallest_p", "smallest_holm", "seeds_needed", "hint")
-    row |= dict.fromkeys(names) | {"verdict": "not tested"}
-    if not a or not b:
-        return row
-    paired = kind not in ("unpaired", "none")
-    gap = comparisons.difference(a, b, paired, 1 - options.alpha)
-    row |= dict(zip(names[:3], map(_number, gap), strict=True))
-    if kind == "none":
-        return row
-    row |= dict(zip(names[3:6], map(_number, comparisons.superiority(a, b, 1 - options.alpha)), strict=True))
-    row["p"] = row["p_worst"] = _test(kind)(a, b)
-    row["smallest_p"] = comparisons.smallest_p(len(a), None if paired else len(b))
-    if one.failed or other.failed:
-        worst = [_at_worst(cell, options.metric) for cell in (one, other)]
-        a_worst, b_worst, _ = _sides(worst, one, other, options.test)
-        row["p_worst"] = _test(kind)(a_worst, b_worst)
-        row["difference_worst"] = float(np.mean(a_worst) - np.mean(b_worst))
-    row["scores"], row["everything"] = [a, b], everything
-    return row
-
-
-def _sound(scores: list[dict[int, Any]]) -> list[list[float]]:
-    """Of each side the seeds that did not fail."""
-    return [[score for score in side.values() if score is not None] for side in scores]
-
-
-def _sides(scores: list[dict[int, Any]], one: Cell, other: Cell, test: str) -> tuple[list[float], list[float], str]:
-    """The scores to test, and how: pairs of shared seeds, or one constant set against the other's seeds."""
-    a, b = _sound(scores)
-    if not a or not b or (one.constant and other.constant):
-        return a, b, "none"
-    pairs = "wilcoxon" if test == "wilcoxon" else "paired permutation"
-    if one.constant != other.constant:
-        # A known number: each seed's distance from it.
-        n = max(len(a), len(b))
-        a, b = (side * n if cell.constant else side for side, cell in ((a, one), (b, other)))
-        return a, b, pairs if n > 1 else "none"
-    # A few shared seeds among many others are not worth leaving those out for.
-    if 2 * len(scores[0].keys() & scores[1].keys()) > max(map(len, scores)) and test != "unpaired":
-        both = [seed for seed in scores[0] if scores[0][seed] is not None and scores[1].get(seed) is not None]
-        if len(both) > 1:
-            return *([side[seed] for seed in both] for side in scores), pairs
-        return a, b, "none"
-    return a, b, "unpaired" if min(len(a), len(b)) > 1 else "none"
-
-
-def _test(kind: str) -> Any:
-    return {
-        "unpaired": comparisons.permutation,
-        "wilcoxon": comparisons.wilcoxon,
-        "paired permutation": comparisons.paired_permutation,
-    }[kind]
-
-
-def _correct(pairs: list[dict[str, Any]], options: Options) -> None:
-    """Holm over the family, what can and cannot be claimed, and the seeds needed."""
-    for name, corrected in (("p", "p_holm"), ("p_worst", "p_worst_holm"), ("smallest_p", "smallest_holm")):
-        for pair, p in zip(pairs, comparisons.holm([pair[name] for pair in pairs]), strict=True):
-            pair[corrected] = float(p)
-    for pair in pairs:
-        (a, b), everything = pair.pop("scores"), pair.pop("everything")
-        worst = pair.setdefault("difference_worst", pair["difference"])
-        winner, loser = (pair["a"], pair["b"]) if pair["difference"] > 0 else (pair["b"], pair["a"])
-        if pair["smallest_holm"] > options.alpha:
-            pair["verdict"] = "cannot be shown"
-            pair["hint"] = _hint(pair, [len(side) for side in everything], len(pairs), options)
-        elif pair["p_holm"] > options.alpha:
-            pair["verdict"] = "not shown"
-        elif pair["p_worst_holm"] > options.alpha or worst * pair["difference"] <= 0:
-            pair["verdict"] = "not claimed: it hangs on failed seeds"
-        elif (np.mean(everything[0]) - np.mean(everything[1])) * pair["difference"] <= 0:
-            pair["verdict"] = "not claimed: it hangs on seeds that only one has"
-        else:
-            pair["verdict"] = f"{winner} beats {loser}"
-        paired = pair["test"] != "unpaired"
-        alpha = options.alpha / len(pairs)
-        pair["seeds_needed"] = list(comparisons.seeds_needed(a, b, options.difference, paired, alpha=alpha))
-
-
-def _hint(pair: dict[str, Any], counts: list[int], family: int, options: Options) -> str:
-    paired = pair["test"] != "unpaired"
-    count = 2
-    while comparisons.smallest_p(count, None if paired else count) * family > options.alpha and count < 30:
-        count += 1
-    kind = f"{count} shared seeds" if paired else f"{count} seeds a method"
-    text = f"a family of {family} needs at least {kind} for any p below {options.alpha:g} after correction"
-    if paired and options.test != "unpaired":
-        least = comparisons.smallest_p(*counts) * family
-        if least <= options.alpha:
-            text += f"; --test unpaired, which does not use the pairs, can reach {least:.2g} with these"
-    return text
+    return row | {name: differences.number(value) for name, value in zip(names, numbers, strict=True)}
 
 
 def _data_notes(data: dict[str, Any]) -> list[str]:
@@ -346,7 +243,11 @@ def _ranks(data: list[dict[str, Any]], options: Options) -> dict[str, Any] | Non
         np.array([[one[method][name] for method in methods] for one in values]) for name in ("mean", "worst_mean")
     )
     few = len(data) < ranking.LEAST_DATA_SETS
-    pairs = list(itertools.combinations(range(len(methods)), 2))
+    pairs = [
+        pair
+        for pair in itertools.combinations(range(len(methods)), 2)
+        if options.baseline is None or options.baseline in (methods[pair[0]], methods[pair[1]])
+    ]
     failed = any(one[method]["failed"] for one in values for method in methods)
     columns = [_rank_p(table, pairs, few) for table in ((scores, worst) if failed else (scores,))]
     return {
@@ -373,8 +274,3 @@ def _rank_p(scores: np.ndarray, pairs: list[tuple[int, int]], few: bool) -> list
         return [float(p) for p in comparisons.holm(raw)]
     p = ranking.nemenyi(scores)
     return [float(p[pair]) for pair in pairs]
-
-
-def _number(value: float) -> float | None:
-    """None for nan; infinite ends, which JSON lacks, as None too."""
-    return float(value) if np.isfinite(value) else None

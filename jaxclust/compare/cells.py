@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,10 +84,7 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
             if mine:
                 baselines += _baseline(folder, mine[0], notes)
     given = {(cell.data, cell.method) for cell in found}
-    for cell in baselines:  # The first of each data set.
-        if (cell.data, cell.method) not in given:
-            given.add((cell.data, cell.method))
-            found.append(cell)
+    found += _together([cell for cell in baselines if (cell.data, cell.method) not in given], notes)
     joined: dict[tuple[str, str], Cell] = {}
     for cell in found:
         key = (cell.data, cell.method)
@@ -98,10 +95,23 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
     return list(joined.values()), notes
 
 
+def _together(baselines: list[Cell], notes: list[str]) -> list[Cell]:
+    """Those of one data set as one cell: runs of other seeds keep other seeds of it beside them."""
+    joined: dict[tuple[str, str], Cell] = {}
+    for cell in baselines:
+        first = joined.setdefault((cell.data, cell.method), cell)
+        counts = [next(iter(one.rows.values()))["clusters"] for one in (first, cell)]
+        if counts[0] == counts[1]:
+            joined[cell.data, cell.method] = first._replace(rows=cell.rows | first.rows)
+        else:
+            notes.append(f"{cell.method} on {cell.data} with {counts[1]} clusters is left out, beside {counts[0]}")
+    return list(joined.values())
+
+
 def _named(run: str) -> tuple[str | None, Path]:
     name, equals, rest = run.partition("=")
     if equals and not Path(run).exists():
-        if not name or not rest:
+        if not name.isprintable() or not name.strip() or not rest:
             raise ValueError(f"runs: must be RUN or NAME=RUN, got {run!r}")
         return name, Path(rest)
     return None, Path(run)
@@ -154,13 +164,15 @@ def _from_folder(folder: Path, name: str | None, notes: list[str]) -> list[Cell]
     # Only runs that had them name these.
     kept |= {key: settings[key] for key in ("weights", "features", "stream") if key in settings}
     found: dict[str, Cell] = {}
-    for row in _whole(path, {"method", "data", "seed", "failed", *record.SCORES}, notes):
+    for row in _whole(path, record.COMPARED, notes):
         labeling = row["method"].removeprefix(settings["method"])
         mine = (name or settings["method"]) + labeling
         # The first labeling is the run's own.
         labels = f"labels{labeling}.npy" if found else "labels.npy"
-        cell = Cell(settings["data"]["name"], mine, {}, (), (folder,), kept, labels)
-        found.setdefault(mine, cell).rows[row["seed"]] = row
+        cell = found.setdefault(mine, Cell(settings["data"]["name"], mine, {}, (), (folder,), kept, labels))
+        _add(cell, row, path)
+    if not found:
+        notes.append(f"{path} has no whole row and is left out")
     cells = []
     for cell in found.values():
         missing = tuple(seed for seed in settings["seeds"] if seed not in cell.rows)
@@ -174,7 +186,7 @@ def _baseline(folder: Path, cell: Cell, notes: list[str]) -> list[Cell]:
     path = folder / "baseline.jsonl"
     if not path.exists():
         return []
-    rows = {row["seed"]: row for row in _whole(path, {"method", "data", "seed", "failed", *record.SCORES}, notes)}
+    rows = {row["seed"]: row for row in _whole(path, record.COMPARED, notes)}
     if not rows:
         return []
     method = next(iter(rows.values()))["method"]
@@ -184,31 +196,39 @@ def _baseline(folder: Path, cell: Cell, notes: list[str]) -> list[Cell]:
 def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
     cells: dict[tuple[str, str], Cell] = {}
     hashes: dict[tuple[str, str], str] = {}
-    wanted = {"method", "data", "seed", "failed", "n", "config_hash", *record.SCORES}
-    for row in _whole(path, wanted, notes):
+    for row in _whole(path, record.COMPARED | {"config_hash"}, notes):
         key = (row["data"], name or row["method"])
         if hashes.setdefault(key, row["config_hash"]) != row["config_hash"]:
             raise ValueError(f"runs: {path} must hold one run of {row['method']} on {row['data']}, got two settings")
-        cell = cells.setdefault(key, Cell(*key, {}, (), (), None))
-        if row["seed"] in cell.rows:
-            where = f"seed {row['seed']} of {key[1]} on {key[0]}"
-            raise ValueError(f"runs: {path} must hold a seed once, got {where} again")
-        cell.rows[row["seed"]] = row
+        _add(cells.setdefault(key, Cell(*key, {}, (), (), None)), row, path)
     return list(cells.values())
 
 
-def _whole(path: Path, wanted: set[str], notes: list[str]) -> list[dict[str, Any]]:
+def _add(cell: Cell, row: dict[str, Any], path: Path) -> None:
+    if row["seed"] in cell.rows:
+        where = f"seed {row['seed']} of {cell.method} on {cell.data}"
+        raise ValueError(f"runs: {path} must hold a seed once, got {where} again")
+    cell.rows[row["seed"]] = row
+
+
+def _whole(path: Path, wanted: Set[str], notes: list[str]) -> list[dict[str, Any]]:
     """The rows that are whole; the rest is named."""
-    rows = []
+    rows, lost = [], []
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         try:
             row = json.loads(line)
         except ValueError:
             row = None
-        if isinstance(row, dict) and wanted <= row.keys():
+        # A seed stands in a page as it is.
+        if isinstance(row, dict) and wanted <= row.keys() and type(row.get("seed", 0)) is int:
             rows.append(row)
         elif line.strip():
-            notes.append(f"{path} line {number} is cut off or no row, and is left out")
+            lost.append(str(number))
+    if len(lost) == 1:
+        notes.append(f"{path} line {lost[0]} is cut off or no row, and is left out")
+    elif lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        notes.append(f"{path} lines {', '.join(lost[:3])}{more} are cut off or no rows, and are left out")
     return rows
 
 
@@ -257,7 +277,7 @@ def flag_words(name: str, value: Any, prefix: str = "") -> list[str]:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{prefix}{'' if value else 'no-'}{flag}"]
-    return [f"--{prefix}{flag}", str(value)]
+    return [f"--{prefix}{flag}", *map(str, value if isinstance(value, list | tuple) else [value])]
 
 
 def repeat(settings: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from jaxclust.stats import comparisons
+
 TITLES = {"acc": "ACC", "nmi": "NMI", "nmi_sqrt": "NMI (geometric)", "nmi_max": "NMI (max)", "ari": "ARI"}
 
 
@@ -56,7 +58,9 @@ def methods(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
 def pairs(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
     """A line for each pair of methods: the difference, its test, and what may be claimed."""
     header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(A beats B)", "p", "corrected p", "smallest p"]
-    header += ["seeds for " + f"{comparison['difference']:g}", "verdict"]
+    # Where seeds failed, a further column counts them as chance.
+    worst = any(row["failed"] for row in data["methods"])
+    header += ["failures as chance"] * worst + [f"seeds for {comparison['difference']:g}", "verdict"]
     rows = [
         [
             row["a"],
@@ -67,6 +71,7 @@ def pairs(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
             probability(row["p"]),
             probability(row["p_holm"]),
             probability(row["smallest_holm"]),
+            *([probability(row["p_worst_holm"])] * worst),
             _range(row["seeds_needed"]),
             row["verdict"],
         ]
@@ -83,7 +88,7 @@ def ranks(found: dict[str, Any]) -> list[Table]:
     order = sorted(range(len(found["methods"])), key=lambda place: found["ranks"][place])
     title = f"ranks over {len(found['data'])} data sets (seeds pooled to their mean)"
     if found["friedman"]:
-        title += f", Friedman chi2 {found['friedman'][0]:.2f}, p {probability(found['friedman'][1])}"
+        title += f", Friedman chi2 {found['friedman'][0]:.2f}, p {probability(found['friedman'][1])} (asymptotic)"
     if found["critical_difference"]:
         title += f", critical difference {found['critical_difference']:.2f}"
     # Where seeds failed, a second column counts them as chance.
@@ -127,10 +132,10 @@ def markdown(comparison: dict[str, Any]) -> str:
     blocks = []
     for table in sections(comparison):
         rules = [":---" if place < table.names else "---:" for place in range(len(table.header))]
-        lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table.rows]
+        lines = ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in table.rows]
         head = ["| " + " | ".join(table.header) + " |", "| " + " | ".join(rules) + " |"]
-        blocks.append("\n".join([f"**{table.title}**", "", *head, *lines]))
-    return "\n\n".join([*blocks, *_joined(f"- {note}" for note in comparison["notes"])])
+        blocks.append("\n".join([f"**{_plain(table.title)}**", "", *head, *lines]))
+    return "\n\n".join([*blocks, *_joined(f"- {_plain(note)}" for note in comparison["notes"])])
 
 
 def latex(comparison: dict[str, Any]) -> str:
@@ -146,7 +151,7 @@ def latex(comparison: dict[str, Any]) -> str:
             f"\\caption{{{_escaped(table.title)}.}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}\n"
             "\\end{table}"
         )
-    return "\n\n".join([*blocks, *_joined(f"% {note}" for note in comparison["notes"])])
+    return "\n\n".join([*blocks, *_joined(f"% {_line(note)}" for note in comparison["notes"])])
 
 
 def as_json(comparison: dict[str, Any]) -> str:
@@ -159,6 +164,8 @@ def as_csv(comparison: dict[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["table", "data", "method", "other", "quantity", "value"])
+    settings = {name: value for name, value in comparison.items() if not isinstance(value, dict | list)}
+    writer.writerows(["settings", "", "", "", *line] for line in _flat(settings, ("ranks",)))
     for data in comparison["data"]:
         for row in data["methods"]:
             writer.writerows(["methods", data["name"], row["method"], "", *line] for line in _flat(row, ("method",)))
@@ -212,8 +219,8 @@ def _with_interval(value: float | None, low: float | None, high: float | None) -
 def _range(needed: list[int] | None) -> str:
     if needed is None:
         return "-"
-    low, _, high = needed
-    return f"{low}" if low == high else f"{low} to {high}"
+    low, high = (f"{n}" if n < comparisons.MOST_SEEDS else f"{n} or more" for n in (needed[0], needed[-1]))
+    return low if low == high else f"{low} to {high}"
 
 
 def _percent(comparison: dict[str, Any]) -> str:
@@ -233,8 +240,18 @@ _LATEX = str.maketrans(
 
 
 def _escaped(text: str) -> str:
-    """In one pass: what stands for one mark holds others."""
-    return text.translate(_LATEX)
+    """For LaTeX, in one pass: what stands for one mark holds others."""
+    return _line(text).translate(_LATEX)
+
+
+def _plain(text: str) -> str:
+    """For Markdown."""
+    return _line(text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _line(text: str) -> str:
+    """Without the breaks that a path or a reason may have."""
+    return " ".join(text.split())
 
 
 def _flat(row: dict[str, Any], left_out: tuple[str, ...]) -> list[tuple[str, Any]]:

@@ -107,7 +107,9 @@ def look(
     """
     settings = [record.read_settings(folder) for folder in cell.folders]
     labels, lanes = _labels(cell, settings)
-    seeds = list(labels)
+    # Seeds of a method without randomness are one run, repeated.
+    seeds = list(labels)[:1] if cell.constant else list(labels)
+    labels = {seed: labels[seed] for seed in seeds}
     stacked = np.array(list(labels.values()), np.int32).reshape(len(seeds), settings[0]["data"]["shape"][0])
     found = Look(cell, settings, seeds, stacked, np.arange(stacked.shape[1]), _history(cell), [])
     if not seeds:

@@ -39,7 +39,7 @@ def intervals(rows: Sequence[dict[str, Any]], title: str) -> str:
             if score is not None:
                 parts.append(
                     f'<circle class="dot" cx="{scale(score):.1f}" cy="{middle}" r="4">'
-                    f"<title>seed {seed}: {score:.4f}</title></circle>"
+                    f"<title>seed {escape(str(seed))}: {score:.4f}</title></circle>"
                 )
         if row["mean"] is not None:
             x = scale(row["mean"])

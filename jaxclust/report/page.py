@@ -75,7 +75,9 @@ def _comparison(comparison: dict[str, Any]) -> str:
     metric = tables.TITLES[comparison["metric"]]
     figures = []
     for data in comparison["data"]:
-        chart = charts.intervals(data["methods"], f"{metric} of each seed and method on {data['name']}; table below")
+        # Baselines and rows from files have no section that lists their seeds.
+        seeds = "; ".join(f"{row['method']} {_scores(row['seeds'])}" for row in data["methods"])
+        chart = charts.intervals(data["methods"], f"{metric} of each seed on {data['name']}: {seeds}")
         if chart:
             caption = (
                 f"{_text(data['name'])}: {metric}. A dot is a seed, the stroke the mean, the thick line its interval, "
@@ -89,6 +91,10 @@ def _comparison(comparison: dict[str, Any]) -> str:
         f"Comparisons corrected together: those on {family}.</p>"
         f'<div class="figures">{"".join(figures)}</div>{body}{_notes(comparison["notes"])}</section>'
     )
+
+
+def _scores(seeds: dict[str, float | None]) -> str:
+    return ", ".join("failed" if score is None else f"{score:.3f}" for score in seeds.values())
 
 
 def _look(number: int, name: str, look: "Look", sprites: dict[str, str]) -> str:
@@ -105,7 +111,10 @@ def _look(number: int, name: str, look: "Look", sprites: dict[str, str]) -> str:
 
 def _lead(look: "Look") -> str:
     clusters = look.settings[0]["config"]["clusters"]
-    text = f"{look.labels.shape[1]:,} images, {clusters} clusters, {len(look.cell.rows)} seeds"
+    text = f"{look.labels.shape[1]:,} images, {clusters} clusters, "
+    if look.cell.constant:
+        return f"<p>{text}one value for all seeds: the method draws no random number.</p>"
+    text += f"{len(look.cell.rows)} seeds"
     if look.cell.failed:
         text += f", {len(look.cell.failed)} of them failed"
     text += "."
@@ -130,7 +139,8 @@ def _seeds(look: "Look") -> str:
     header = ["seed", "ACC", "NMI", "ARI", "agreement", "silhouette", "final loss", "largest cluster", "seconds"]
     agree = selection.stability(look.agreement)
     rows = []
-    for seed, row in sorted(look.cell.rows.items()):
+    shown = {seed: look.cell.rows[seed] for seed in look.seeds} if look.cell.constant else look.cell.rows
+    for seed, row in sorted(shown.items()):
         if row["failed"] is not None:
             rows.append([f"{seed}: failed, {look.cell.failed[seed]}", *["-"] * 8])
             continue
@@ -179,7 +189,9 @@ def _clusters(look: "Look") -> str:
     chart = charts.line(
         list(look.clusters), list(look.clusters.values()), chosen, ("clusters", f"Agreement by clusters: {each}")
     )
-    caption = f"Mean ARI between seeds by number of clusters; {chosen} is the largest within 0.01 of the best."
+    best = selection.best_clusters(look.clusters)
+    caption = f"Mean ARI between seeds by number of clusters; {best} is the largest within 0.01 of the best"
+    caption += "." if best == chosen else f", this run has {chosen}."
     return (
         f'<h3>Number of clusters</h3><div class="figures"><figure>{chart}<figcaption>{caption}</figcaption></figure>'
         "</div>"
@@ -204,7 +216,7 @@ def _curves(name: str, look: "Look") -> str:
             below = "epoch" if phase == "pretrain" else "window"
             chart = charts.curves(windows, values, what == "loss", (below, label))
             if chart:
-                caption = f"{PHASES.get(phase, phase)}: {title}"
+                caption = f"{PHASES.get(phase, _text(phase))}: {title}"
                 caption += ", a line a seed, their median and range." if len(seeds) > 1 else "."
                 figures.append(f"<figure>{chart}<figcaption>{caption}</figcaption></figure>")
     return f'<h3>Curves</h3><div class="figures">{"".join(figures)}</div>' if figures else ""
@@ -263,7 +275,7 @@ def embedding(number: int, look: "Look", sprites: dict[str, str]) -> str:
     return (
         f"<h3>Embedding</h3>{switch}"
         f'<figure class="embedding" data-points="{html.escape(json.dumps(points), quote=True)}">'
-        f'<div class="stage" tabindex="0" role="group" aria-describedby="how-{number}" '
+        f'<div class="stage" tabindex="0" role="application" aria-describedby="how-{number}" '
         f'aria-label="{_text(title)}">{charts.scatter(look.places, labels, title)}</div>'
         f'<div class="thumb {thumbs_class}" aria-hidden="true"></div>'
         '<p class="readout" role="status" aria-live="polite"></p>'

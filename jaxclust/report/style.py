@@ -38,7 +38,7 @@ th[scope=row]{text-align:left;font-weight:600}
 td:last-child,thead th:last-child{text-align:left}
 thead th{color:var(--soft);font-weight:600}
 .matrix tr>td,.matrix tr>th{padding:3px 6px;text-align:center}
-.matrix td{background:color-mix(in srgb,var(--accent) calc(var(--s,0)*55%),transparent)}
+.matrix td{background:color-mix(in srgb,var(--accent) calc(var(--s,0)*40%),transparent)}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr));gap:16px;align-items:start}
 figure{margin:0}
 .figures figure,.embedding{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px}
@@ -118,8 +118,9 @@ for (const figure of document.querySelectorAll(".embedding")) {
     });
     if (best >= 0) show(best);
   };
-  svg.addEventListener("pointermove", nearest);
-  svg.addEventListener("pointerdown", nearest);
+  // What is pointed at changes too often to be read out; what a key or a tap picks is.
+  svg.addEventListener("pointermove", event => { readout.ariaLive = "off"; nearest(event); });
+  svg.addEventListener("pointerdown", event => { readout.ariaLive = "polite"; nearest(event); });
   svg.addEventListener("pointerleave", hide);
   stage.addEventListener("blur", hide);
   const ways = {ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1]};
@@ -128,12 +129,15 @@ for (const figure of document.querySelectorAll(".embedding")) {
     const way = ways[event.key];
     if (!way) return;
     event.preventDefault();
+    readout.ariaLive = "polite";
     if (current < 0) { show(0); return; }
     const [x, y] = at[current];
     let best = -1, least = Infinity;
     at.forEach(([a, b], i) => {
       const along = (a - x) * way[0] + (b - y) * way[1], across = (a - x) * way[1] + (b - y) * way[0];
-      if (i !== current && along > 0 && along >= Math.abs(across)) {
+      // Of images at one place each is next to the one before it.
+      const same = along === 0 && across === 0 && i > current;
+      if (i !== current && (same || along > 0) && along >= Math.abs(across)) {
         const d = along ** 2 + across ** 2;
         if (d < least) { least = d; best = i; }
       }

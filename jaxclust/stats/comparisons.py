@@ -106,16 +106,18 @@ def superiority(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
     return Superiority(probability, max(0.0, probability - half), min(1.0, probability + half))
 
 
-def paired_permutation(a: Sequence[float], b: Sequence[float], seed: int = 0) -> float:
+def paired_permutation(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> float:
     """p of the mean difference of shared seeds, when each pair's two scores might be exchanged.
 
-    Exact up to 17 pairs; from RESAMPLES draws beyond, the observed signs counted among them. Studentising would
-    change nothing: under changes of sign t is a monotone function of the mean.
+    Exact up to 17 pairs; from random draws beyond, the observed signs counted among them. Studentising would change
+    nothing: under changes of sign t is a monotone function of the mean. Against a known number, b the same throughout,
+    it supposes that scores lie symmetrically around their mean.
 
     Args:
       a: one score per seed.
       b: the same seeds in the same order.
       seed: of the draws.
+      resamples: draws, where it is not exact.
 
     Raises:
       ValueError: a score is not finite, or pairs are incomplete.
@@ -129,20 +131,21 @@ def paired_permutation(a: Sequence[float], b: Sequence[float], seed: int = 0) ->
         for gap in gaps:
             sums = np.concatenate([sums + gap, sums - gap])
         return float(np.mean(np.abs(sums) >= observed))
-    signs = 1 - 2 * np.random.default_rng(seed).integers(0, 2, (RESAMPLES, gaps.size), dtype=np.int8)
+    signs = 1 - 2 * np.random.default_rng(seed).integers(0, 2, (resamples, gaps.size), dtype=np.int8)
     return _share(np.abs(signs @ gaps) >= observed)
 
 
-def permutation(a: Sequence[float], b: Sequence[float], seed: int = 0) -> float:
+def permutation(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> float:
     """p of the difference of means in units of Welch's standard error, over permutations of all scores.
 
     Studentised, it keeps its level for large samples also where the spreads differ (Janssen 1997), which a plain
-    permutation of means does not. Exact up to 10 against 10; from RESAMPLES draws beyond, the observed one counted.
+    permutation of means does not. Exact up to 10 against 10; from random draws beyond, the observed one counted.
 
     Args:
       a: one score per seed, at least 2.
       b: the same.
       seed: of the draws.
+      resamples: draws, where it is not exact.
 
     Raises:
       ValueError: a score is not finite, or one side has fewer than 2.
@@ -155,7 +158,7 @@ def permutation(a: Sequence[float], b: Sequence[float], seed: int = 0) -> float:
     if exact:
         mine = _subsets(scores.size, a.size)
     else:
-        first = np.tile(np.arange(scores.size) < a.size, (RESAMPLES, 1))
+        first = np.tile(np.arange(scores.size) < a.size, (resamples, 1))
         mine = np.random.default_rng(seed).permuted(first, axis=1)
     everyone = np.broadcast_to(scores, mine.shape)
     found = _studentised(everyone[mine].reshape(-1, a.size), everyone[~mine].reshape(-1, b.size))
@@ -184,38 +187,69 @@ def wilcoxon(a: Sequence[float], b: Sequence[float]) -> float:
     Raises:
       ValueError: a score is not finite, or pairs are incomplete.
     """
+    ranks = signed_ranks(a, b)
+    chances = np.ones(1)
+    for rank in np.abs(ranks):  # The sum of the ranks of positive gaps, each in it with chance 1/2.
+        chances = (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0))) / 2
+    positive = int(ranks[ranks > 0].sum())
+    return float(min(1.0, 2 * min(chances[: positive + 1].sum(), chances[positive:].sum())))
+
+
+def signed_ranks(a: Sequence[float], b: Sequence[float]) -> np.ndarray:
+    """Twice the ranks of the differences' sizes, whole also with ties, with their signs: their sum tells who is ahead.
+
+    Args:
+      a: as of ``wilcoxon``, as is ``b``.
+      b: the same ones in the same order.
+
+    Returns:
+      int64, one of each pair that differs.
+    """
     a, b = _two(a, b, True)
     gaps = a - b
     gaps = gaps[np.abs(gaps) > ROUNDING * max(np.ptp(a), np.ptp(b), np.abs(gaps).max())]
     if gaps.size == 0:
-        return 1.0
-    # Twice a rank is whole. Gaps that differ by rounding alone are tied.
+        return np.zeros(0, np.int64)
+    # Gaps that differ by rounding alone are tied.
     sizes = np.abs(gaps)
-    ranks = np.rint(2 * stats.rankdata(np.round(sizes / sizes.max(), 9))).astype(int)
-    chances = np.ones(1)
-    for rank in ranks:  # The sum of the ranks of positive gaps, each in it with chance 1/2.
-        chances = (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0))) / 2
-    positive = int(ranks[gaps > 0].sum())
-    return float(min(1.0, 2 * min(chances[: positive + 1].sum(), chances[positive:].sum())))
+    ranks = np.rint(2 * stats.rankdata(np.round(sizes / sizes.max(), 9))).astype(np.int64)
+    return np.where(gaps > 0, ranks, -ranks)
 
 
-def smallest_p(n: int, m: int | None = None) -> float:
+def smallest_p(n: int, m: int | None = None, ranks: bool = False, resamples: int = RESAMPLES) -> float:
     """The smallest p that the numbers of seeds allow, whatever the scores.
 
     Args:
       n: pairs, or the seeds of one method.
       m: seeds of the other, None for pairs.
+      ranks: of ``wilcoxon``, which is exact for any n.
+      resamples: draws of the permutation tests, where they are not exact.
 
     Returns:
-      2 / 2^n for pairs; of all choices of n from n + m the share that two (n = m) or one can have; 1 / (RESAMPLES + 1)
+      2 / 2^n for pairs; of all choices of n from n + m the share that two (n = m) or one can have; 1 / (resamples + 1)
       where that many are drawn; 1 where nothing can be tested.
     """
     if m is None:
-        return min(1.0, 2 / 2**n) if 2**n <= EXACT else 1 / (RESAMPLES + 1)
+        return min(1.0, 2 / 2**n) if ranks or 2**n <= EXACT else 1 / (resamples + 1)
     if min(n, m) < 2:
         return 1.0
     count = math.comb(n + m, n)
-    return (1 + (n == m)) / count if count <= EXACT else 1 / (RESAMPLES + 1)
+    return (1 + (n == m)) / count if count <= EXACT else 1 / (resamples + 1)
+
+
+def least_seeds(level: float, paired: bool, ranks: bool = False, resamples: int = RESAMPLES) -> int:
+    """The fewest seeds, where not ``paired`` of each method, whose p can be as small as a level; MOST_SEEDS if none.
+
+    Args:
+      level: divide that of a family by its size.
+      paired: seeds are shared.
+      ranks: as of ``smallest_p``.
+      resamples: as of ``smallest_p``.
+    """
+    # Beyond, p is smaller than any level of use, or it never is.
+    counts = range(2, 65)
+    fits = (n for n in counts if smallest_p(n, None if paired else n, ranks, resamples) <= level)
+    return next(fits, MOST_SEEDS)
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
