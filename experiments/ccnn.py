@@ -1,7 +1,7 @@
 """CCNN's tables II to V, figures 5 to 7 (Hsu and Lin 2018) on the sets we have: ``python -m experiments.ccnn --help``.
 
 A cell is a variant on a data set from one start, for all its seeds. It runs in a process of its own, after another has
-made what it begins with, so that "clustering_seconds" and "clustering_peak_mb" are its clustering's. It adds its rows
+made what it begins with, so that "clustering_seconds" and "clustering_peak_mb" have no pretraining. It adds its rows
 to ``results/ccnn.jsonl`` as it ends, is skipped where they are there, and goes on from its checkpoint where it was
 stopped. Starts: "random"; "reconstruction" of the set's images; "supervised", the backbone trained on another set's
 labels, never the target's, in place of ImageNet.
@@ -10,6 +10,7 @@ labels, never the target's, in place of ImageNet.
 import argparse
 import dataclasses
 import functools
+import itertools
 import subprocess
 import sys
 import time
@@ -36,8 +37,9 @@ SEEDS = {
     "mnist-train": range(3),
 }
 STARTS = ("random", "reconstruction", "supervised")
-SOURCES = {"fashion-mnist": "mnist"}
-"""Whose labels the supervised start has, where not Fashion-MNIST's; a set in colour has none here."""
+SOURCE, SOURCES = "fashion-mnist", {"fashion-mnist": "mnist"}
+"""Whose labels the supervised start has, and where others; a set in colour has none here, and is skipped."""
+SUPERVISED, SUPERVISED_SEED = supervised.Config(epochs=5), 0
 
 
 class Variant(NamedTuple):
@@ -48,13 +50,17 @@ class Variant(NamedTuple):
     plain: bool = False
 
 
+ALL = {"trainable": "all", "learning_rate": 0.001}
 VARIANTS = {
     # Table II.
     "ccnn": Variant("ccnn", {}),
     "baseline-i": Variant("ccnn-i", {}),
     "baseline-ii": Variant("ccnn-ii", {}),
     "baseline-iii": Variant("ccnn-iii", {}),
-    # Table V.
+    # Table V: without the adaptation layers FC9 cannot be the identity, and so it is drawn with them too.
+    "random fc9": Variant("ccnn", {"fc9": "glorot"}),
+    "random fc9 baseline-ii": Variant("ccnn-ii", {"fc9": "glorot"}),
+    "random fc9 baseline-iii": Variant("ccnn-iii", {"fc9": "glorot"}),
     "plain ccnn": Variant("ccnn", {"fc9": "glorot"}, True),
     "plain baseline-ii": Variant("ccnn-ii", {"fc9": "glorot"}, True),
     "plain baseline-iii": Variant("ccnn-iii", {"fc9": "glorot"}, True),
@@ -62,20 +68,39 @@ VARIANTS = {
     **{f"k_m {k}": Variant("ccnn", {"reliable": k}) for k in (1, 2, 5, 25, 50)},
     # What the paper leaves open.
     **{f"rate {rate}": Variant("ccnn", {"learning_rate": rate}) for rate in (0.001, 0.1, 1.0)},
-    "train all": Variant("ccnn", {"trainable": "all", "learning_rate": 0.001}),
-    "train and compensate all": Variant("ccnn", {"trainable": "all", "compensation": "all", "learning_rate": 0.001}),
-    "train all of baseline-i": Variant("ccnn-i", {"trainable": "all", "learning_rate": 0.001}),
+    # Where steps are longer there is more to compensate.
+    **{f"baseline-i rate {rate}": Variant("ccnn-i", {"learning_rate": rate}) for rate in (0.1, 1.0)},
+    "train all": Variant("ccnn", ALL),
+    "train and compensate all": Variant("ccnn", ALL | {"compensation": "all"}),
+    "baseline-i train all": Variant("ccnn-i", ALL),
+    # From random weights, of which the head alone is trained, the running statistics are still 0 and 1.
     "batch norm": Variant("ccnn-norm", {}),
-    "batch statistics": Variant("ccnn-norm", {"trainable": "all", "batch_statistics": True}),
-    "random fc9": Variant("ccnn", {"fc9": "glorot"}),
+    "batch norm train all": Variant("ccnn-norm", ALL),
+    "batch norm train all batch statistics": Variant("ccnn-norm", ALL | {"batch_statistics": True}),
     "superscripts": Variant("ccnn", {"backtrack": "previous"}),
     "printed gradient": Variant("ccnn", {"gradient": "printed"}),
+    "count all": Variant("ccnn", {"count": "assigned"}),
     "count from 1": Variant("ccnn", {"start_count": 1}),
     "update with all": Variant("ccnn", {"update_with": "all"}),
     "update with reliable": Variant("ccnn", {"update_with": "reliable"}),
     "nearest of each cluster": Variant("ccnn", {"select": "balanced"}),
 }
 TABLE_2 = ("ccnn", "baseline-i", "baseline-ii", "baseline-iii")
+# Differences on the same seeds: what the compensation brings, the adaptation layers, and each setting changed alone.
+PAIRS = (
+    ("ccnn", "baseline-i"),
+    *((f"rate {rate}", f"baseline-i rate {rate}") for rate in (0.1, 1.0)),
+    ("train all", "baseline-i train all"),
+    ("random fc9", "plain ccnn"),
+    *((f"random fc9 {name}", f"plain {name}") for name in ("baseline-ii", "baseline-iii")),
+    ("batch norm train all batch statistics", "batch norm train all"),
+    *(
+        (name, "ccnn")
+        for name, variant in VARIANTS.items()
+        if variant.method in ("ccnn", "ccnn-norm") and name != "ccnn"
+    ),
+    *((name, "ccnn") for name in ("baseline-ii", "baseline-iii")),
+)
 PAPER = {"mnist-train": {"ccnn": (0.876,)}, "mnist-test": {"ccnn": (0.916,)}}
 """Table IV, NMI(sqrt) of CCNN."""
 
@@ -105,11 +130,11 @@ def weights_of(
     """Weights trained on another set's labels, made where they are missing; None from the other starts."""
     if start != "supervised":
         return None
-    source = SOURCES.get(data, "fashion-mnist")
+    source = SOURCES.get(data, SOURCE)
     path = folder / f"{factory.__name__}-{source}.safetensors"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        transfer.write(path, factory, datasets.load(source), supervised.Config(epochs=5), seed=0)
+        transfer.write(path, factory, datasets.load(source), SUPERVISED, seed=SUPERVISED_SEED)
     return weights.read(path, factory, factory(shape, 10))
 
 
@@ -117,7 +142,10 @@ def record_of(dataset: datasets.Dataset, variant: str, start: str, over: str) ->
     """What a cell's rows must have been made with, as ``record.settings``."""
     _, config, pretraining = settings(variant, start, dataset.classes)
     seeds = tuple(SEEDS[dataset.name])
-    return record.settings(VARIANTS[variant].method, start, dataset, seeds, over, config, pretraining)
+    wanted = record.settings(VARIANTS[variant].method, start, dataset, seeds, over, config, pretraining)
+    if start == "supervised":
+        wanted["weights"] = [SOURCES.get(dataset.name, SOURCE), dataclasses.asdict(SUPERVISED), SUPERVISED_SEED]
+    return wanted
 
 
 def pretrain(data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float) -> None:
@@ -147,7 +175,7 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
     method, config, pretraining = settings(variant, start, dataset.classes)
     first = weights_of(data, start, method.network, dataset.images.shape[1:], folder / "weights")
     place = folder / data / start
-    curve: dict[int, list[float | None]] = {}
+    key = {"data": data, "variant": variant, "start": start}
 
     def show(phase, event):
         common.show(f"{data} {variant}, {start}", phase, event)
@@ -156,7 +184,9 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
             network = fit.build(method, config, dataset.images.shape[1:])
             state = event.runs.state
             labels = train.apply(method.algorithm, config, network, "map", state, dataset.images, "predict").cluster
-            curve[window] = [metrics.scores(dataset.labels, one)["nmi_sqrt"] for one in np.asarray(labels)]
+            found = [metrics.scores(dataset.labels, one)["nmi_sqrt"] for one in np.asarray(labels)]
+            # Figure 7, at each chunk's end, as it comes.
+            common.add(CURVES, [key | {"epoch": window, "nmi_sqrt": found}])
 
     done = fit.fit(
         method,
@@ -171,9 +201,6 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
         max_seconds=max(deadline - time.monotonic(), 1e-3),
         progress=show,
     )
-    key = {"data": data, "variant": variant, "start": start}
-    # Figure 7: what each chunk's end shows, kept as it comes; a run that goes on adds the rest.
-    common.add(CURVES, [key | {"epoch": epoch, "nmi_sqrt": nmi} for epoch, nmi in curve.items()])
     if not done.finished:
         return False
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
@@ -202,20 +229,12 @@ def run(options: argparse.Namespace) -> None:
     Raises:
       ValueError: a name is not known, a cell ended with an error, or the rows that are there have other settings.
     """
-    cells = [
-        (data, variant, start)
-        for data in options.data.split(",")
-        for variant in options.variants.split(",")
-        for start in options.starts.split(",")
-    ]
-    for known, position in ((SEEDS, 0), (VARIANTS, 1), (STARTS, 2)):
-        for cell in cells:
-            if cell[position] not in known:
-                raise ValueError(f"cell: must be of {', '.join(known)}, got {cell[position]!r}")
+    flags = (("data", SEEDS), ("variants", VARIANTS), ("starts", STARTS))
+    names, variants, starts = (common.listed(flag, getattr(options, flag), known) for flag, known in flags)
     deadline = time.monotonic() + options.max_seconds
-    sets = {data: dataset_of(data) for data in dict.fromkeys(cell[0] for cell in cells)}
+    sets = {data: dataset_of(data) for data in names}
     pretrained = set()
-    for data, variant, start in cells:
+    for data, variant, start in itertools.product(names, variants, starts):
         if start == "supervised" and sets[data].images.shape[3] == 3:
             continue
         wanted = record_of(sets[data], variant, start, options.over)
@@ -236,24 +255,26 @@ def run(options: argparse.Namespace) -> None:
 
 
 def tables() -> str:
-    """Tables II to IV, the settings' effects, and CCNN against Baseline I seed by seed.
+    """Tables II to V, and the differences of PAIRS on the same seeds.
 
-    Table III is "s/seed", without pretraining, scoring and compilation, and "MB", the peak of the process that
-    clustered; rows that were made before these were measured have none.
+    Drift is how far a fine-tuning moves the features that move the centroids, length how long they are. Table III is
+    "s/seed", without pretraining, scoring and compilation, and "MB", the peak of the whole process that clustered, with
+    the set, compiler and all seeds.
     """
-    lines = [("data", "start", "variant", "seeds", "NMI(sqrt)", "paper", "drift / length", "s/seed", "MB")]
+    lines = [("data", "start", "variant", "seeds", "NMI(sqrt)", "paper", "drift", "length", "s/seed", "MB")]
     for data in SEEDS:
         for start in STARTS:
             for variant in VARIANTS:
                 rows = found(data, variant, start)
                 if not rows:
                     continue
-                moved = [row["drift"] / row["length"] for row in rows if row["length"]]
+                moved = [(row["drift"], row["length"]) for row in rows if row["length"]]
+                drift, length = (f"{value:.4g}" for value in np.mean(moved, axis=0)) if moved else ("", "")
                 lines.append(
                     (
                         *(data, start, variant, str(len(rows)), common.interval([row["nmi_sqrt"] for row in rows])),
                         str(PAPER.get(data, {}).get(variant, ("",))[0]),
-                        f"{np.mean(moved):.4f}" if moved else "",
+                        *(drift, length),
                         f"{rows[0]['clustering_seconds']:.1f}" if "clustering_seconds" in rows[0] else "",
                         str(rows[0].get("clustering_peak_mb") or ""),
                     )
@@ -261,7 +282,7 @@ def tables() -> str:
     text = [common.aligned(lines)]
     for data in SEEDS:
         for start in STARTS:
-            for ours, theirs in (("ccnn", "baseline-i"), ("train all", "train all of baseline-i")):
+            for ours, theirs in PAIRS:
                 pair = [{row["seed"]: row["nmi_sqrt"] for row in found(data, one, start)} for one in (ours, theirs)]
                 both = [seed for seed in pair[0] if None not in (pair[0][seed], pair[1].get(seed))]
                 if len(both) > 1:

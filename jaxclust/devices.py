@@ -93,23 +93,27 @@ def evenly(lanes: int) -> int:
     return devices // math.gcd(lanes, devices)
 
 
-def by_image(program: Callable[..., tuple[Any, Any]], *arguments: Any) -> tuple[Any, Any]:
+def by_image(program: Callable[..., tuple[Any, Any]], batch: int, *arguments: Any) -> tuple[Any, Any]:
     """Runs a program whose steps share their images between the devices of all processes; each process gets its result.
 
-    Every device has all images of a block, and takes its part of each batch: weights and gradients travel.
+    Every device has all images of a block, and takes its part of each batch, ``batch`` images: weights and gradients
+    travel.
     """
-    everywhere = NamedSharding(mesh(), PartitionSpec())
+    everywhere = NamedSharding(mesh(batch), PartitionSpec())
     return _map(program(*(placed(tree, everywhere) for tree in arguments)), lambda leaf: leaf.addressable_data(0))
 
 
 def split(batch: jax.Array) -> jax.Array:
     """Inside such a program: a batch, of which each device has its part."""
-    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh(), PartitionSpec("data")))
+    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh(batch.shape[0]), PartitionSpec("data")))
 
 
-def mesh() -> Mesh:
-    """All devices of all processes in a row."""
-    return Mesh(np.array(jax.devices()), ("data",))
+def mesh(batch: int) -> Mesh:
+    """All devices of all processes in a row; of one process as many as can share a batch evenly."""
+    found = jax.devices()
+    if jax.process_count() == 1:
+        found = found[: max(count for count in range(1, len(found) + 1) if batch % count == 0)]
+    return Mesh(np.array(found), ("data",))
 
 
 def placed(tree: Any, sharding: NamedSharding) -> Any:

@@ -39,7 +39,8 @@ class Common:
     pretrained: Path | None = None
     """Folder of a run whose finished pretraining (same data, seeds, settings) is used instead of a new one."""
     weights: Path | None = None
-    """A .safetensors file with the network's first layers: torchvision's, or one of jaxclust weights."""
+    """A .safetensors file with the network's first layers: torchvision's, or one of jaxclust weights. They stand in
+    place of the pretraining, unless --pretraining.epochs is given too."""
     stream: tyro.conf.FlagCreatePairsOff[bool] = False
     """Read the images block by block: an .npy file, a folder or tfds:NAME larger than memory (CCNN's methods)."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -73,6 +74,10 @@ def parse(method: str, arguments: list[str]) -> tuple[Common, Any, Any]:
         description=METHODS[method].about,
     )
     _check_out(parsed)
+    if parsed.weights is not None and pretraining is not None:
+        asked = any(argument.split("=")[0] == "--pretraining.epochs" for argument in arguments)
+        if not asked:
+            return parsed, parsed.config, dataclasses.replace(parsed.pretraining, epochs=0)
     return parsed, parsed.config, getattr(parsed, "pretraining", None)
 
 

@@ -71,7 +71,8 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
     if common.tensorboard:
         events.write(common.out / "tensorboard", done, seeds, steps)
     if not done.finished:
-        print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
+        skipped = f"; {source.skipped} times an image could not be read so far" if source.skipped else ""
+        print(f"stopped after {common.max_seconds:g} s with a checkpoint{skipped}; go on with --resume")
         return 0
     if lost:
         names = [f"{source.called(index)} ({reason})" for index, reason in lost.items()]

@@ -22,7 +22,8 @@ from jaxclust.sources import Source
 from jaxclust.weights import Weights
 
 BLOCK_BYTES = 16 * 2**20
-"""What a block of images may hold, unless a step needs more; three are held at once, read ahead and in use."""
+"""What a block of images may hold, unless a step or the first centroids need more; three are held at once, read ahead
+and in use."""
 
 
 def supported(method: Method) -> bool:
@@ -31,10 +32,13 @@ def supported(method: Method) -> bool:
 
 
 def block_size(config: Any, method: Method, source: Source) -> int:
-    """Images in a block: whole steps, as many as BLOCK_BYTES hold, at least one, and no more than there are."""
+    """Images in a block: whole steps, as many as BLOCK_BYTES hold, and no more images than there are.
+
+    At least as many as the first centroids are chosen from, which are those of the first block.
+    """
     step = method.algorithm.schedule(config, len(source)).batch
     image = int(np.prod(source.shape[1:])) * source.dtype.itemsize
-    return min(max(BLOCK_BYTES // image // step, 1) * step, len(source))
+    return min(max(BLOCK_BYTES // image // step, -(-config.sample // step)) * step, len(source))
 
 
 def check(method: Method, config: Any, source: Source, weights: Weights | None) -> None:
@@ -43,6 +47,8 @@ def check(method: Method, config: Any, source: Source, weights: Weights | None) 
         raise ValueError(f"stream: must be with a method whose state does not grow, got {method.about}")
     if config.start == "kmeans":
         raise ValueError("start: must be seeds to be streamed, k-means on all images needs all of them")
+    if config.tolerance > 0:
+        raise ValueError(f"tolerance: must be 0 to be streamed, where no window is an epoch, got {config.tolerance}")
     if weights is not None:
         fit.check_weights(weights, source.digest)
 
@@ -100,8 +106,8 @@ def fitted(
     settings = [("pretrain", fit.pretrainer(method), pretraining, pretrain_keys)] if pretraining is not None else []
     settings.append(("cluster", method.algorithm, config, cluster_keys))
     for number, (name, algorithm, own, lane_keys) in enumerate(settings):
-        order = 2 * seeds[0] + number
-        mine = about | ({"config": dataclasses.asdict(config)} if name == "cluster" else {})
+        order = order_of(seeds[0], number)
+        mine = about | {"order": order} | ({"config": dataclasses.asdict(config)} if name == "cluster" else {})
         phases[name] = fit.run_phase(
             name,
             algorithm,
@@ -132,6 +138,14 @@ def fitted(
 
     found, lost = _labelled(predict, source, size, labels, [entry is not None for entry in failed])
     return fit.Fit(phases, True, found, failed, {"": found}), lost
+
+
+def order_of(seed: int, phase: int) -> int:
+    """What decides the order of the blocks.
+
+    Grain counts up from it with each epoch: of numbers in a row phases and seeds would have each other's orders.
+    """
+    return int(np.random.SeedSequence((seed, phase)).generate_state(1)[0])
 
 
 def _in_blocks(config: Any, n: int, size: int) -> Any:

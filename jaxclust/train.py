@@ -100,7 +100,8 @@ def train(
         "map" with the windows of the lanes that still go spread evenly over the devices present, and with its numbers
         (``start`` and ``apply``, short beside the windows, run on the first device); "data" as "map" with each step's
         batch spread over the devices of all processes that ``jax.distributed`` has joined, its numbers to rounding.
-        There all processes call this alike.
+        There all processes call this alike, and their devices have to divide a batch; a process alone uses as many of
+        its devices as do.
       windows_per_chunk: from 1 to CAPACITY; None adapts it to about CHUNK_SECONDS, or as many as devices need to share
         the lanes evenly. It changes no number.
       runs: lanes to go on with, instead of new ones.
@@ -121,7 +122,8 @@ def train(
     if runs is None:
         runs = start(algorithm, config, network, over, (keys, variables), images)
     history = history or {}
-    if blocks is not None:
+    # Processes that chose by their own clocks would run different numbers of windows.
+    if blocks is not None or jax.process_count() > 1:
         windows_per_chunk = 1
     windows = windows_per_chunk or 1
     done = ended(runs, schedule)
@@ -150,8 +152,8 @@ def train(
 
 
 def check_over(over: Over, schedule: Schedule) -> None:
-    """Refuses devices that cannot share a step's images: ValueError."""
-    if over == "data" and schedule.batch % jax.device_count():
+    """Refuses devices of several processes that cannot share a step's images: ValueError."""
+    if over == "data" and jax.process_count() > 1 and schedule.batch % jax.device_count():
         raise ValueError(
             f"over: data must have devices that divide a step's images, {schedule.batch}, got {jax.device_count()}"
         )
@@ -184,7 +186,8 @@ def _over_devices(jitted: Callable) -> Callable:
     @functools.wraps(jitted)
     def call(algorithm, config, network, over, runs, images, windows):
         if over == "data":
-            return devices.by_image(functools.partial(jitted, algorithm, config, network, over), runs, images, windows)
+            program, batch = functools.partial(jitted, algorithm, config, network, over), images.shape[0]
+            return devices.by_image(program, algorithm.schedule(config, batch).batch, runs, images, windows)
         if over == "shard":
             program = functools.partial(jitted, algorithm, config, network, "map")
             done = ended(runs, algorithm.schedule(config, images.shape[0]))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust import train
+from jaxclust import flags, train
 from jaxclust.algorithms import ccnn
 from jaxclust.kmeans import minibatch_update, running_means
 from jaxclust.networks import ccnn as network_of
@@ -135,6 +135,8 @@ class Slow:
         moving = {"last": range(n - config.batch, n), "reliable": kept, "all": range(n)}[config.update_with]
         previous = jax.tree.map(lambda a: np.asarray(a, np.float64), self.state.fc9_step)
         drift = 0.0
+        for i in range(n) if config.count == "assigned" else ():
+            counts[labels[i]] += i not in moving
         for i in moving:
             after = self.h(self.trunk(i), self.head["fc9"])
             drift += np.sqrt(np.sum((after - before[i]) ** 2)) / len(moving)
@@ -165,6 +167,8 @@ class Slow:
         {"trainable": "head", "learning_rate": 1.0, "backtrack": "previous"},
         {"trainable": "head", "gradient": "printed", "update_with": "all"},
         {"trainable": "nothing", "update_with": "reliable"},
+        {"count": "assigned"},
+        {"count": "assigned", "update_with": "reliable"},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())) or "paper",
 )
@@ -351,6 +355,15 @@ def test_more_clusters_than_images_are_refused(images):
     config = dataclasses.replace(CONFIG, fc9="identity")
     with pytest.raises(ValueError, match="fc9: must be glorot for 5 features and 4 clusters"):
         ccnn.init(config, NETWORK, KEY, None, images)
+    with pytest.raises(ValueError, match="batch_statistics: must be with a network that has batch normalisation"):
+        ccnn.init(dataclasses.replace(CONFIG, batch_statistics=True), NETWORK, KEY, None, images)
+
+
+@pytest.mark.parametrize(("typed", "epochs"), [("", 0), ("--pretraining.epochs 3", 3), ("--pretraining.epochs=3", 3)])
+def test_weights_from_a_file_stand_in_place_of_the_pretraining(typed, epochs):
+    _, config, pretraining = flags.parse("ccnn", f"--data digits --out x --weights w {typed}".split())
+    assert (config.epochs, pretraining.epochs) == (10, epochs)
+    assert flags.parse("ccnn", ["--data", "digits", "--out", "x"])[2].epochs == 30
 
 
 @pytest.mark.parametrize(
@@ -364,6 +377,8 @@ def test_more_clusters_than_images_are_refused(images):
         ({"gradient": "printed", "trainable": "all"}, "trainable: must be head with gradient printed, got 'all'"),
         ({"backtrack": "previous", "compensation": "all"}, "compensation: must be fc9 with backtrack previous"),
         ({"tolerance": float("nan")}, "tolerance: must be at least 0, got nan"),
+        ({"batch_statistics": True}, "trainable: must be all with batch statistics, got 'head'"),
+        ({"count": "seen"}, "count: must be one of moved, assigned, got 'seen'"),
         ({"start_count": -1}, "start_count: must be at least 0, got -1"),
         ({"learning_rate": 0.0}, "learning_rate: must be above 0, got 0.0"),
     ],

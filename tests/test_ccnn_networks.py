@@ -1,15 +1,19 @@
 """CCNN's networks against PyTorch's, the weights file between them, and what it must not hold."""
 
+import dataclasses
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxclust import weights
+from jaxclust import fit, weights
+from jaxclust.algorithms import METHODS
 from jaxclust.networks import ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
 from jaxclust.networks.backbones import DEVIATION, MEAN
-from jaxclust.networks.ccnn import torch_names
+from jaxclust.networks.ccnn import ccnn_plain, torch_names
 
 ALEXNET, RESNET18 = (4, 6, 8, 5, 7), (4, 6, 8, 10)
 
@@ -164,6 +168,37 @@ def test_the_simplified_network_is_the_stated_one():
     }
 
 
+@pytest.mark.parametrize(
+    ("factory", "last", "shape"),
+    [(ccnn_plain, "conv2", (9, 8, 1)), (partial(ccnn_alexnet_plain, filters=ALEXNET), "conv5", (64, 64, 1))],
+)
+def test_without_adaptation_layers_features_are_the_last_maps_maxima(factory, last, shape):
+    network, batch = factory(shape, 5), images(shape)
+    variables = start(network)
+    features, _ = jax.jit(network.encode, static_argnums=2)(variables, batch, False)
+    maps = jax.jit(network.activations)(variables, batch)
+    assert np.ptp(maps[last], axis=(1, 2)).max() > 0
+    np.testing.assert_allclose(features, np.max(maps[last], axis=(1, 2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ccnn", "ccnn-norm", "ccnn-alexnet", "ccnn-resnet18"])
+def test_widths_are_settings(name):
+    widths = {"ccnn-alexnet": ALEXNET, "ccnn-resnet18": RESNET18}.get(name, (3, 4))
+    config = dataclasses.replace(METHODS[name].config, filters=widths, adaptation=(5, 6))
+    network = fit.build(METHODS[name], config, (64, 64, 1))
+    kernels = jax.eval_shape(network.init, jax.random.key(0)).params
+    assert kernels["conv6"]["kernel"].shape == (3, 3, widths[-1], 5)
+    assert kernels["conv7"]["kernel"].shape == (3, 3, 5, 6)
+    assert kernels["conv8"]["kernel"].shape == (3, 3, 6, 10)
+
+
+def test_a_network_without_adaptation_layers_takes_no_widths_of_them():
+    method = METHODS["ccnn-alexnet-plain"]
+    fit.build(method, dataclasses.replace(method.config, filters=ALEXNET), (64, 64, 1))
+    with pytest.raises(ValueError, match="adaptation: must be none in a network without adaptation layers, got "):
+        fit.build(method, dataclasses.replace(method.config, adaptation=(5,)), (64, 64, 1))
+
+
 @pytest.mark.parametrize("shape", [(16, 16, 1), (13, 18, 3)])
 def test_the_simplified_network_returns_images_of_any_size(shape):
     network = ccnn(shape, 4, (3, 4), (5,))
@@ -261,7 +296,8 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
 
 
 def test_every_factorys_names_are_places_in_its_network():
-    for factory, side in ((ccnn, 8), (ccnn_norm, 8), (ccnn_alexnet, 64), (ccnn_alexnet_plain, 64), (ccnn_resnet18, 32)):
+    sides = ((ccnn, 8), (ccnn_norm, 8), (ccnn_plain, 8))
+    for factory, side in (*sides, (ccnn_alexnet, 64), (ccnn_alexnet_plain, 64), (ccnn_resnet18, 32)):
         leaves = weights._flat(jax.eval_shape(factory((side, side, 3), 4).init, jax.random.key(0)))
         for names in torch_names(factory):
             assert set(names.values()) <= leaves.keys(), factory

@@ -272,7 +272,6 @@ def test_seeds(text, seeds):
         ("--max-seconds 0", "max-seconds: must be above 0, got 0.0"),
         ("--resume --overwrite", "resume: must not be given together with overwrite"),
         ("--data nope", "data: must be one of digits"),
-        ("--batch 63 --over data", "over: data must have devices that divide a step's images, 63, got 2"),
         ("--pretrained /nowhere", "run: /nowhere must hold a run, has no config.json"),
     ],
 )

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from jaxclust import cli, metrics, record, sources, streaming, train
-from jaxclust.algorithms import METHODS, ccnn, configured
+from jaxclust.algorithms import METHODS, ccnn
 
-FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 50 --epochs 3 --pretraining.epochs 0 --seeds 2 --over map"
+FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 30 --epochs 3 --pretraining.epochs 0 --seeds 2 --over map"
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def folder(tmp_path, few_digits):
 def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, capsys):
     place, damaged = folder
     out = tmp_path / "out"
-    arguments = f"fit ccnn-ii --data {place} --stream --out {out} {FLAGS} --reliable 12 --sample 30".split()
+    arguments = f"fit ccnn-ii --data {place} --stream --out {out} {FLAGS} --reliable 12".split()
     assert cli.main(arguments) == 0
     captured = capsys.readouterr()
     assert f"1 of 40 images could not be read and were skipped: {damaged} (" in captured.err
@@ -113,10 +113,9 @@ def test_a_stream_of_one_block_trains_as_the_driver_does(file):
     assert streaming.block_size(config, method, source) == 200
     network = method.network((8, 8, 1), 4)
     keys = jax.vmap(jax.random.split)(jnp.stack([jax.random.key(0)]))[:, 1]
-    blocks = source.blocks(200, 0)
-    expected = train.train(
-        ccnn, config, network, keys, jnp.asarray(next(source.blocks(200, 0))), over="map", blocks=blocks
-    )
+    order = streaming.order_of(0, 0)
+    first, blocks = jnp.asarray(next(source.blocks(200, order))), source.blocks(200, order)
+    expected = train.train(ccnn, config, network, keys, first, over="map", blocks=blocks)
     state = done.phases["cluster"].runs.state
     np.testing.assert_array_equal(state.centroids, expected.runs.state.centroids)
     images = jnp.asarray(np.load(file)[..., None])
@@ -207,6 +206,49 @@ def test_stopped_in_time_it_goes_on(file, tmp_path, capsys, monkeypatch):
     np.testing.assert_array_equal(predicted, np.load(once / "labels.npy", allow_pickle=False)[0])
 
 
+NARROW = "--filters 3 4 --adaptation 5"
+
+
+def test_pretraining_is_streamed_too_stopped_and_over_devices(file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(streaming, "BLOCK_BYTES", 60 * 64)
+    flags = f"fit ccnn --data {file} --stream {FLAGS} {NARROW} --epochs 1 --pretraining.epochs 2 --pretraining.batch 30"
+    once, parts, spread = (tmp_path / name for name in ("once", "parts", "spread"))
+    assert cli.main([*flags.split(), "--out", str(once)]) == 0
+    for _ in range(30):
+        if (parts / "results.jsonl").exists():
+            break
+        resume = ["--resume"] if parts.exists() else []
+        assert cli.main([*flags.split(), "--out", str(parts), "--max-seconds", "1e-3", *resume]) == 0
+    assert "go on with --resume" in capsys.readouterr().out
+    assert (parts / "labels.npy").read_bytes() == (once / "labels.npy").read_bytes()
+    with (once / "history.csv").open() as opened:
+        phases = [line["phase"] for line in csv.DictReader(opened) if line["seed"] == "0"]
+    # Two passes over 200 images in blocks of 36, and one.
+    assert (phases.count("pretrain"), phases.count("cluster")) == (12, 6)
+    assert cli.main(["predict", str(once), "--data", str(file), "--out", str(tmp_path / "p.csv")]) == 0
+    assert cli.main([*flags.split(), "--out", str(spread), "--over", "data"]) == 0
+    np.testing.assert_allclose(centroids(spread), centroids(once), rtol=1e-3, atol=1e-4)
+
+
+def test_a_block_holds_the_images_that_the_first_centroids_are_chosen_from(monkeypatch):
+    class Large:
+        shape, dtype = (5000, 224, 224, 3), np.dtype(np.uint8)
+
+        def __len__(self):
+            return 5000
+
+    config = ccnn.Config(clusters=365)
+    assert streaming.block_size(config, METHODS["ccnn"], Large()) == 1000
+    assert streaming.block_size(ccnn.Config(clusters=365, sample=1001), METHODS["ccnn"], Large()) == 1250
+    assert streaming.block_size(ccnn.Config(clusters=10, sample=9000), METHODS["ccnn"], Large()) == 5000
+
+
+def test_phases_and_seeds_have_orders_of_their_own():
+    orders = [streaming.order_of(seed, phase) for seed in range(50) for phase in range(2)]
+    apart = np.diff(np.sort(orders))
+    assert apart.min() > 100  # Epochs, by which Grain counts on.
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -219,7 +261,7 @@ def test_stopped_in_time_it_goes_on(file, tmp_path, capsys, monkeypatch):
         ("ccnn --data {file}x.npy --clusters 3", "must be a file, and is not there"),
         ("ccnn --data {file} --clusters 3 --figures", "figures: must not be asked for with stream"),
         ("ccnn --data {file} --clusters 3 --baseline", "baseline: must not be asked for with stream"),
-        ("ccnn --data {file} --clusters 3 --over data --batch 25 --reliable 5", "over: data must have devices"),
+        ("ccnn --data {file} --clusters 3 --tolerance 0.1", "tolerance: must be 0 to be streamed, .* got 0.1"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(flags, message, file, tmp_path, capsys):
@@ -245,4 +287,3 @@ def test_a_set_of_tensorflow_datasets_is_streamed(monkeypatch, few_digits):
     assert source.shape == (300, 8, 8, 1)
     np.testing.assert_array_equal(source.labels, labels)
     np.testing.assert_array_equal(source[7], images[7])
-    assert configured("ccnn")[0].batch == 50

@@ -68,6 +68,8 @@ _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
 _CCNN = pretrain.Config(epochs=30)
 _QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"epochs": 30, "pretraining.epochs": 0}}
 _NO_PRETRAINING = {"paper": {}, "quick": {}}
+# The paper's epochs are those from pretrained weights, which a file has to bring here.
+_FROM_FILE = {"paper": {}, "quick": {}, "random": {"epochs": 30}}
 _JULE_CODE = {"negatives": "random", "margin": 0.2, "gamma": 1.0, "local_above": 100, "restart_rate": False}
 # Its loss is half of ours: half the rate, and twice the decay, are the same steps.
 _JULE_CAFFE = {"negatives": "random", "n_random": 10, "margin": 0.1, "hinge": "plain", "restart_rate": False}
@@ -141,7 +143,7 @@ METHODS: dict[str, Method] = {
         ccnn_alexnet,
         ccnn.Config(),
         None,
-        _NO_PRETRAINING,
+        _FROM_FILE,
     ),
     "ccnn-alexnet-plain": Method(
         "CCNN on AlexNet without adaptation layers",
@@ -149,7 +151,7 @@ METHODS: dict[str, Method] = {
         ccnn_alexnet_plain,
         ccnn.Config(fc9="glorot"),
         None,
-        _NO_PRETRAINING,
+        _FROM_FILE,
     ),
     "ccnn-resnet18": Method(
         "CCNN on ResNet-18, for images of 32 pixels or more",
@@ -157,7 +159,7 @@ METHODS: dict[str, Method] = {
         ccnn_resnet18,
         ccnn.Config(),
         None,
-        _NO_PRETRAINING,
+        _FROM_FILE,
     ),
     **{
         name: Method(about, linkage, pixels, linkage.Config(linkage=kind), None, {"paper": {}, "quick": {}})

@@ -62,6 +62,8 @@ class Config:
     """Of the SSE: its own, or eq. 6 and 10 as printed, with max(y, 0) for a derivative; that one for the head alone."""
     start: Literal["seeds", "kmeans"] = "seeds"
     """First centroids: k-means++ seeds from a sample (section III.C), or k-means on all images (Baseline III)."""
+    count: Literal["moved", "assigned"] = "moved"
+    """What a centroid counts (eq. 12): the images that move it, or all of the cycle that it is assigned."""
     start_count: int = 0
     """What a centroid has counted before its first image (v in table I): at 0 that image takes the seed's place."""
     sample: int = 1000
@@ -79,9 +81,16 @@ class Config:
     """Step size eta (ours)."""
     momentum: float = 0.0
     """Momentum of SGD; eq. 6 and 10 have none."""
+    filters: tuple[int, ...] | None = None
+    """Channels of the network's first convolutions, the backbone; None for the network's own (section II)."""
+    adaptation: tuple[int, ...] | None = None
+    """Channels of conv6 and conv7; None for the network's own (section II)."""
 
     def __post_init__(self):
         optimizers.check(self)
+        for name in ("filters", "adaptation"):
+            if getattr(self, name) is not None:  # A run's settings have lists.
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, least in (("clusters", 2), ("reliable", 1), ("epochs", 0), ("start_count", 0), ("sample", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
@@ -94,6 +103,7 @@ class Config:
             ("start", ("seeds", "kmeans")),
             ("select", ("nearest", "balanced")),
             ("fc9", ("glorot", "identity")),
+            ("count", ("moved", "assigned")),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: must be one of {', '.join(known)}, got {getattr(self, name)!r}")
@@ -103,6 +113,8 @@ class Config:
             raise ValueError(f"sample: must be at least clusters, {self.clusters}, got {self.sample}")
         if not 0 <= self.tolerance < float("inf"):
             raise ValueError(f"tolerance: must be at least 0, got {self.tolerance}")
+        if self.batch_statistics and self.trainable != "all":
+            raise ValueError(f"trainable: must be all with batch statistics, got {self.trainable!r}")
         if self.gradient == "printed" and self.trainable != "head":
             raise ValueError(f"trainable: must be head with gradient printed, got {self.trainable!r}")
         if self.backtrack == "previous" and self.compensation != "fc9":
@@ -119,7 +131,7 @@ class State(NamedTuple):
       fc9_step: what the last fine-tuning added to FC9, -eta * Delta W of eq. 10, as ``head["fc9"]``.
       centroids: float32, (k, k).
       counts: images each centroid has counted (eq. 12), int32, (k,).
-      before: the centroids when the epoch began.
+      before: the centroids when the epoch, in a stream the block, began.
       opt_state: the optimiser's arrays.
     """
 
@@ -150,8 +162,8 @@ class Info(NamedTuple):
 
 
 class RefreshInfo(NamedTuple):
-    """At the end of an epoch: squared movement of the centroids as a part of their scatter, float32, and centroids that
-    never got an image, int32."""
+    """At the end of an epoch, in a stream of a block: squared movement of the centroids as a part of their scatter,
+    float32, and centroids that never got an image, int32."""
 
     moved: jax.Array
     unseen: jax.Array
@@ -159,6 +171,12 @@ class RefreshInfo(NamedTuple):
 
 def _optimizer(config: Config) -> optax.GradientTransformation:
     return optimizers.make(config.optimizer, config.learning_rate, config.momentum)
+
+
+def network_settings(config: Config) -> dict[str, Any]:
+    """What the networks take from the config."""
+    widths = {"filters": config.filters, "adaptation": config.adaptation}
+    return {name: value for name, value in widths.items() if value is not None}
 
 
 def schedule(config: Config, n: int) -> Schedule:
@@ -171,13 +189,16 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     """Fresh FC9 and softmax; centroids by k-means++ on the features of a sample (table I, lines 2 and 3).
 
     Raises:
-      ValueError: fewer images than clusters, or FC9 cannot be the identity.
+      ValueError: fewer images than clusters, FC9 cannot be the identity, or there is no batch normalisation for
+        ``batch_statistics``.
     """
     n = images.shape[0]
     if n < config.clusters:
         raise ValueError(f"clusters: must be at most the number of images, {n}, got {config.clusters}")
     network_key, head_key, sample_key, seeds_key = jax.random.split(key, 4)
     variables = network.init(network_key) if variables is None else variables
+    if config.batch_statistics and not variables.stats:
+        raise ValueError("batch_statistics: must be with a network that has batch normalisation")
     if config.start == "seeds" and config.sample < n:
         images = images[jax.random.permutation(sample_key, jnp.arange(n, dtype=jnp.int32))[: config.sample]]
     x = _encoded(network, variables, jnp.float32(1), images)
@@ -241,7 +262,10 @@ def step(
         features = fc9(_tracked_back(state.head["fc9"], state.fc9_step), x)
     else:
         features = fc9(_tracked_back(tuned.head["fc9"], tuned.fc9_step), x)
-    centroids, counts = running_means(state.centroids, state.counts, features, labels[moving])
+    counts = state.counts
+    if config.count == "assigned":
+        counts = counts.at[labels].add(1).at[labels[moving]].add(-1)
+    centroids, counts = running_means(state.centroids, counts, features, labels[moving])
     info = Info(
         loss,
         jnp.mean(jnp.sqrt(nearest)),

@@ -60,15 +60,20 @@ def ccnn(
 
 
 @lru_cache
-def ccnn_norm(shape: Shape, embedding: int) -> Network:
+def ccnn_norm(
+    shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64), adaptation: tuple[int, ...] = (128, 64)
+) -> Network:
     """``ccnn`` with batch normalisation in conv1 and conv2."""
-    return ccnn(shape, embedding, norm=True)
+    return ccnn(shape, embedding, filters, adaptation, norm=True)
 
 
 @lru_cache
-def ccnn_plain(shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64)) -> Network:
+def ccnn_plain(
+    shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64), adaptation: tuple[()] = ()
+) -> Network:
     """``ccnn`` without the adaptation layers (table V): the global maxima of the last map, (n, filters[-1])."""
     check(shape, embedding, filters)
+    _no_layers(adaptation)
     step = 2 ** len(filters)
     size = tuple(-(-side // step) * step for side in shape[:2])
     return as_network(partial(_Small, shape, size, filters, False, ()))
@@ -99,9 +104,12 @@ def ccnn_alexnet(
 
 
 @lru_cache
-def ccnn_alexnet_plain(shape: Shape, embedding: int, filters: tuple[int, ...] = backbones.ALEXNET) -> Network:
+def ccnn_alexnet_plain(
+    shape: Shape, embedding: int, filters: tuple[int, ...] = backbones.ALEXNET, adaptation: tuple[()] = ()
+) -> Network:
     """AlexNet without the adaptation layers (table V): the global maxima of conv5's map, (n, filters[-1])."""
     check(shape, embedding, ())
+    _no_layers(adaptation)
     return _on(backbones.AlexNet, shape, filters, ())
 
 
@@ -147,6 +155,11 @@ def torch_names(factory: Callable[..., Network]) -> tuple[backbones.Names, backb
     layers = () if factory.__name__.endswith("plain") else (6, 7, 8)
     arrays = (("weight", "kernel"), ("bias", "bias"))
     return backbone, {f"conv{i}.{theirs}": ("params", f"conv{i}", ours) for i in layers for theirs, ours in arrays}
+
+
+def _no_layers(adaptation):
+    if adaptation:
+        raise ValueError(f"adaptation: must be none in a network without adaptation layers, got {adaptation}")
 
 
 def _on(backbone, shape, filters, widths) -> Network:
