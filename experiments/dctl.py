@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ OPEN: dict[str, dict[str, Any]] = {
     "l1": {"z_update": "adam", "psi": "l1"},
     "l1-weight-1": {"z_update": "adam", "psi": "l1", "psi_weight": 1.0},
     "nonnegative": {"z_update": "adam", "psi": "nonnegative"},
+    "inner-steps-4": {"inner_steps": 4},
     "inner-steps-10": {"inner_steps": 10},
     "rate-0.001": {"learning_rate": 1e-3},
     "rate-0.1": {"learning_rate": 0.1},
@@ -61,7 +63,16 @@ OPEN: dict[str, dict[str, Any]] = {
     "line": {"layout": "line"},
     "floor": {"pooling": "floor"},
     "orthonormal": {"start": "orthonormal"},
+    "1-layer-linear": {"layers": 1, "single": "linear"},
 }
+# The same for what it gets.
+OPEN_INPUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "patch-32": lambda images: features.as_images(features.dsift_pca(images, patch=32)),
+    "step-4": lambda images: features.as_images(features.dsift_pca(images, step=4)),
+    "scale-0.1": lambda images: 0.1 * features.as_images(features.cached(images)),
+    "scale-10": lambda images: 10 * features.as_images(features.cached(images)),
+}
+OPENED = tuple(f"open-{name}" for name in (*OPEN, *OPEN_INPUTS))
 
 # Tables 1 and 2: ACC, NMI and ARI of the paper's Extended Yale B.
 PAPER = {
@@ -103,18 +114,22 @@ def settings(name: str, preset: str, clusters: int) -> tuple[Method, Any, Any]:
         config, pretraining = (
             dataclasses.replace(one, learning_rate=DCN_STEP * one.learning_rate) for one in (config, pretraining)
         )
-    changes = OPEN[name.removeprefix("open-")] if name.startswith("open-") else TABLE_2.get(name, {})
+    changes = OPEN.get(name.removeprefix("open-"), TABLE_2.get(name, {}))
     return METHODS[key], dataclasses.replace(config, **changes), pretraining
 
 
 def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> bool:
     """A cell on a data set for all its seeds; False if time ran out."""
     images, pixels = datasets.load(data), name.endswith("-pixels")
-    dataset = images if pixels else features.replaced(images, features.DSIFT_PCA)._replace(name=data)
+    opened = name.removeprefix("open-")
+    if opened in OPEN_INPUTS:
+        dataset = images._replace(images=OPEN_INPUTS[opened](images.images))
+    else:
+        dataset = images if pixels else features.replaced(images, features.DSIFT_PCA)._replace(name=data)
     method, config, pretraining = settings(name, options.preset, images.classes)
     grid = method.network.__name__ in GRIDS
     wanted = record.settings(name, options.preset, images, tuple(SEEDS[data]), options.over, config, pretraining)
-    wanted["features"] = None if pixels else list(features.SETTINGS)
+    wanted["features"] = None if pixels else [*features.SETTINGS, *({opened} & OPEN_INPUTS.keys())]
     height, width = dataset.images.shape[1:3]
     layout = "pixels" if pixels else "grid of features" if grid else "vector of features"
     wanted["input"] = f"{height} x {width} {layout}" if pixels or grid else f"{layout}, {height * width}"
@@ -141,10 +156,10 @@ def tables() -> str:
     text += [common.table(present, names, TABLE_1, PAPER, scores), "", _inputs(present), "", seconds(present)]
     text += ["", "Table 2", common.table(present, names, (*TABLE_2, CONTROL), PAPER, scores)]
     text += ["", "Differences on the same seeds: mean, 95 % interval of the mean", differences(present)]
-    opened = tuple(f"open-{name}" for name in OPEN)
-    if any(row["method"] in opened for row in present):
+    if any(row["method"] in OPENED for row in present):
+        listed = ("dctl", "dctl-1-layer", *OPENED)
         text += ["", "What the paper leaves open, one change at a time"]
-        text += [common.table(present, names, ("dctl", *opened), {}, scores), "", seconds(present, ("dctl", *opened))]
+        text += [common.table(present, names[:1], listed, {}, scores), "", seconds(present, listed, names[:1])]
     return "\n".join(text)
 
 
@@ -153,10 +168,14 @@ def _inputs(present: list[dict[str, Any]]) -> str:
     return "\n".join(f"{data:11} {name:14} {given}" for (data, name), given in found.items())
 
 
-def seconds(present: list[dict[str, Any]], names: tuple[str, ...] = (*TABLE_1, *TABLE_2, CONTROL)) -> str:
+def seconds(
+    present: list[dict[str, Any]],
+    names: tuple[str, ...] = (*TABLE_1, *TABLE_2, CONTROL),
+    sets: tuple[str, ...] = tuple(SEEDS),
+) -> str:
     """Seconds a seed without compilation, pretraining included, and how many times those of k-means; of ended seeds."""
     lines = []
-    for data in SEEDS:
+    for data in sets:
         spent = {name: common.cell(present, data, name) for name in ("kmeans", *names)}
         spent = {name: [row["seconds"] for row in found if row["failed"] is None] for name, found in spent.items()}
         spent = {name: found[0] for name, found in spent.items() if found}
@@ -184,21 +203,23 @@ def differences(present: list[dict[str, Any]]) -> str:
 
 
 def figure() -> None:
-    """Figure 2: P1's objective by round, a line a seed, joint and piecewise for each number of layers."""
+    """Figure 2: P1's objective by round, a line a seed, joint and piecewise by number of layers, on two scales."""
     import matplotlib.pyplot as plt
 
-    rows = [row for row in common.rows(ROUNDS) if row["method"] in TABLE_2]
+    shown = (*TABLE_2, "open-inner-steps-4")
+    rows = [row for row in common.rows(ROUNDS) if row["method"] in shown]
     if not rows:
         raise ValueError(f"figure: must have rows in {ROUNDS}, and there are none")
     names = [data for data in SEEDS if any(row["data"] == data for row in rows)]
-    panels, axes = plt.subplots(1, len(names), figsize=(4.5 * len(names), 3.5), squeeze=False)
-    for data, ax in zip(names, axes[0], strict=True):
-        for color, name in enumerate(TABLE_2):
-            for i, row in enumerate(row for row in rows if (row["data"], row["method"]) == (data, name)):
-                rounds = np.arange(1, len(row["objective"]) + 1)
-                ax.plot(rounds, row["objective"], f"C{color}", lw=0.8, label=name if i == 0 else None)
-        ax.set(title=data, xlabel="round", ylabel="objective of P1 (eq. 6)", yscale="symlog")
-        ax.legend(fontsize=7)
+    panels, axes = plt.subplots(2, len(names), figsize=(4.5 * len(names), 6), squeeze=False)
+    for scale, line in zip(("linear", "log"), axes, strict=True):
+        for data, ax in zip(names, line, strict=True):
+            for color, name in enumerate(shown):
+                for i, row in enumerate(row for row in rows if (row["data"], row["method"]) == (data, name)):
+                    rounds = np.arange(1, len(row["objective"]) + 1)
+                    ax.plot(rounds, row["objective"], f"C{color}", lw=0.8, label=name if i == 0 else None)
+            ax.set(title=data, xlabel="round", ylabel="objective of P1 (eq. 6)", yscale=scale)
+            ax.legend(fontsize=7)
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
     panels.tight_layout()
     panels.savefig(FIGURE, dpi=150)
@@ -216,13 +237,10 @@ def main() -> None:
     if options.figure:
         figure()
         return
-    cells = [(data, name) for data in options.data.split(",") for name in options.methods.split(",")]
+    names, chosen = common.listed("data", options.data, SEEDS), common.listed("methods", options.methods, methods)
+    cells = [(data, name) for data in names for name in chosen]
     if options.open:
-        cells = [("yaleb", f"open-{name}") for name in OPEN]
-    for data, name in cells:
-        for what, given, allowed in (("data", data, SEEDS), ("methods", name, methods)):
-            if given not in allowed and not options.open:
-                raise ValueError(f"{what}: must be of {', '.join(allowed)}, got {given!r}")
+        cells = [("yaleb", name) for name in OPENED]
     common.use_cores(options.over)
     deadline = time.monotonic() + options.max_seconds
     for data, name in [] if options.table else cells:

@@ -1,9 +1,9 @@
 """Features in the images' place, for every method: dense SIFT with PCA, or a user's own from an .npy file.
 
 A vector of d features becomes an image of one channel and h x w pixels, row by row, h the largest divisor of d that is
-at most its root (300: 15 x 20): so every network takes it. Features are divided by one number, the root of their mean
-square, so that step sizes that suit images suit them (as Xie et al. 2016 scale theirs); distances keep their
-proportions. They are float32 and of either sign.
+at most its root (300: 15 x 20), which networks take that do not ask for larger images. Features are divided by one
+number, the root of their mean square, so that step sizes that suit images suit them (as Xie et al. 2016 scale theirs);
+distances keep their proportions. They are float32 and of either sign.
 """
 
 import contextlib
@@ -83,11 +83,13 @@ def as_images(features: np.ndarray) -> np.ndarray:
     return features.reshape(-1, height, d // height, 1)
 
 
-def dense_sift(images: np.ndarray) -> np.ndarray:
+def dense_sift(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.ndarray:
     """SIFT descriptors (Lowe 2004) of unit length, upright, on a grid of overlapping patches.
 
     Args:
       images: uint8 or float32 in [0, 1], (n, h, w, c); colour is turned to grey.
+      patch: pixels of a descriptor's side, after the enlargement of small images.
+      step: pixels between two descriptors.
 
     Returns:
       float32, (n, patches * 128); zeros for a patch without any gradient.
@@ -103,9 +105,9 @@ def dense_sift(images: np.ndarray) -> np.ndarray:
         images = np.round(images * 255).astype(np.uint8)
     factor = -(-LEAST_SIDE // min(images.shape[1:3]))
     height, width = (factor * size for size in images.shape[1:3])
-    centres = [np.arange(PATCH / 2, size - PATCH / 2 + 1, STEP) for size in (height, width)]
+    centres = [np.arange(patch / 2, size - patch / 2 + 1, step) for size in (height, width)]
     # A descriptor has 4 x 4 cells of 3 * size / 2 pixels.
-    keypoints = [cv2.KeyPoint(float(x), float(y), PATCH / 6, 0.0) for y in centres[0] for x in centres[1]]
+    keypoints = [cv2.KeyPoint(float(x), float(y), patch / 6, 0.0) for y in centres[0] for x in centres[1]]
     sift, found = cv2.SIFT_create(), []
     for image in images:
         grey = image[..., 0] if image.shape[2] == 1 else cv2.cvtColor(image[..., :3], cv2.COLOR_RGB2GRAY)
@@ -118,18 +120,20 @@ def dense_sift(images: np.ndarray) -> np.ndarray:
     return np.stack(found)
 
 
-def dsift_pca(images: np.ndarray) -> np.ndarray:
+def dsift_pca(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.ndarray:
     """Dense SIFT, then the first 300 principal components, or as many as there are: float32, (n, d) (DCTL, section 4).
 
     Args:
       images: uint8 or float32 in [0, 1], (n, h, w, c).
+      patch: as of ``dense_sift``.
+      step: as of ``dense_sift``.
 
     Raises:
       ValueError: OpenCV is not installed, or all images have the same descriptors.
     """
     from sklearn.decomposition import PCA
 
-    descriptors = dense_sift(images)
+    descriptors = dense_sift(images, patch, step)
     if (descriptors == descriptors[0]).all():
         raise ValueError(f"features: {DSIFT_PCA} must differ between images, got the same for all {len(images)}")
     pca = PCA(min(DIMENSIONS, *descriptors.shape), svd_solver="randomized", random_state=0)
@@ -156,9 +160,13 @@ def cached(images: np.ndarray) -> np.ndarray:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         # Whole or not at all, whoever else computes the same.
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-            np.save(file, features, allow_pickle=False)
-        os.replace(file.name, path)
+        handle, part = tempfile.mkstemp(".part", dir=folder)
+        try:
+            with open(handle, "wb") as file:
+                np.save(file, features, allow_pickle=False)
+            os.replace(part, path)
+        except OSError:
+            os.unlink(part)
     return features
 
 

@@ -77,6 +77,25 @@ def test_dcns_centroids_are_those_of_the_sequential_updates(dcn_state, images):
         [np.sum((h - centres[state.labels[row]]) ** 2) for (h, _), row in zip(before, ROWS, strict=True)]
     )
     np.testing.assert_allclose(info.loss, reconstruction + clustering, rtol=1e-4)  # eq. 9, authors' weights
+
+    # The network takes one step of SGD down that loss; slopes by differences.
+    def loss(params):
+        found = [forward(params, one) for one in x[ROWS]]
+        pulls = [h - centres[state.labels[row]] for (h, _), row in zip(found, ROWS, strict=True)]
+        errors = [y - one for (_, y), one in zip(found, x[ROWS], strict=True)]
+        return np.mean([np.sum(pull**2) + np.sum(error**2) for pull, error in zip(pulls, errors, strict=True)])
+
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), state.variables.params)
+    for layer, part in (("encoder1", "kernel"), ("encoder3", "kernel"), ("encoder2", "bias"), ("decoder1", "bias")):
+        values, moved = params[layer][part], after.variables.params[layer][part]
+        for place in np.random.default_rng(0).integers(0, values.shape, (3, values.ndim)):
+            place, ends = tuple(place), []
+            for side in (1e-5, -1e-5):
+                values[place] += side
+                ends.append(loss(params))
+                values[place] -= side
+            slope = (ends[0] - ends[1]) / 2e-5
+            np.testing.assert_allclose(moved[place] - values[place], -DCN.learning_rate * slope, rtol=1e-2, atol=1e-6)
     # Eq. 8 with the new network and the batch's first centroids, then eq. 12 for one sample after the other.
     labels = [int(np.argmin(np.sum((centres - h) ** 2, axis=1))) for h, _ in now]
     centres, counts = centres.copy(), [3] * 4

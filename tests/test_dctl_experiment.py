@@ -7,6 +7,7 @@ import re
 
 import jax
 import numpy as np
+import pytest
 
 from experiments import dctl as experiment
 from jaxclust import fit
@@ -15,7 +16,7 @@ from jaxclust.algorithms import configured, dctl
 
 def test_every_cell_has_settings_and_a_network_for_its_input():
     cells = (*experiment.TABLE_1, *experiment.TABLE_2, experiment.CONTROL)
-    for name in (*cells, *(f"open-{name}" for name in experiment.OPEN)):
+    for name in (*cells, *experiment.OPENED):
         method, config, pretraining = experiment.settings(name, "quick", 38)
         assert config.clusters == 38
         assert (pretraining is None) == (method.pretraining is None)
@@ -46,10 +47,26 @@ def test_what_the_paper_leaves_open_is_changed_each_once():
     fields = [field.name for field in dataclasses.fields(dctl.Config)]
     said = dict(re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', source, flags=re.M | re.S))
     assert set(said) == set(fields)
-    # Adam and its closed form for codes are both P1's solvers, and changed too.
-    wanted = {name for name in fields if "(open" in said[name]} | {"z_update", "residual"}
+    # Adam and its closed form for codes are both P1's solvers, and changed too; one layer is asked for to change it.
+    wanted = {name for name in fields if "(open" in said[name]} | {"z_update", "residual", "layers"}
     changed = {field for changes in experiment.OPEN.values() for field in changes}
     assert changed == wanted
+
+
+def test_figure_2_is_drawn_from_rows(tmp_path, monkeypatch):
+    rows = [
+        {"data": data, "method": method, "seed": seed, "objective": [2.0, 1.0, 0.5 + seed]}
+        for data in ("yaleb", "digits")
+        for method in ("dctl", "dctl-piecewise", "open-inner-steps-4", "open-line")
+        for seed in range(2)
+    ]
+    monkeypatch.setattr(experiment.common, "rows", lambda path: rows)
+    monkeypatch.setattr(experiment, "FIGURE", tmp_path / "figure.png")
+    experiment.figure()
+    assert (tmp_path / "figure.png").stat().st_size > 20_000
+    rows.clear()
+    with pytest.raises(ValueError, match="figure: must have rows in .*, and there are none"):
+        experiment.figure()
 
 
 def test_tables_print_from_rows(tmp_path, monkeypatch):

@@ -2,10 +2,12 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
-from jaxclust import cli, datasets, features, record
+from jaxclust import cli, datasets, features, fit, record
+from jaxclust.algorithms import METHODS
 
 
 @pytest.fixture
@@ -136,6 +138,32 @@ def test_dsift_pca_of_small_images_has_as_many_components_as_there_are(few_digit
     assert (np.diff(variances) <= 1e-6).all()
     with pytest.raises(ValueError, match="features: dsift-pca must differ between images, got the same for all 5"):
         features.dsift_pca(np.full((5, 8, 8, 1), 7, np.uint8))
+
+
+def test_a_full_disk_leaves_nothing_in_the_cache(few_digits, tmp_path, monkeypatch):
+    def full(file, array, **named):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv("JAXCLUST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(np, "save", full)
+    assert len(features.cached(few_digits[0][:40])) == 40
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_takes_a_grid_of_300_or_says_that_it_is_too_small(name):
+    """AlexNet and ResNet-18 take no image below 63 and 32 pixels a side."""
+    method = METHODS[name]
+    if name in ("ccnn-alexnet", "ccnn-alexnet-plain", "ccnn-resnet18"):
+        with pytest.raises(ValueError, match="shape: must be at least"):
+            fit.build(method, method.config, (15, 20, 1))
+        return
+    network = fit.build(method, method.config, (15, 20, 1))
+    variables = jax.eval_shape(network.init, jax.random.key(0))
+    images = jax.ShapeDtypeStruct((3, 15, 20, 1), np.float32)
+    found, _ = jax.eval_shape(lambda v, x: network.encode(v, x, False), variables, images)
+    assert found.shape[0] == 3
 
 
 def test_without_opencv_one_line_says_what_to_install(monkeypatch, few_digits):

@@ -140,6 +140,13 @@ def test_soft_kmeans_is_dkms_sum_and_tends_to_k_means():
             sum(f * np.exp(-alpha * f) for f in row) / sum(np.exp(-alpha * f) for f in row) for row in distances
         ]
         np.testing.assert_allclose(losses.soft_kmeans(h, r, alpha), expected, rtol=1e-4)
+        # Its derivative by a distance f_k: g_k (1 - alpha (f_k - sum f g)), g the softmax.
+        g = np.exp(-alpha * distances) / np.exp(-alpha * distances).sum(axis=1, keepdims=True)
+        slope = g * (1 - alpha * (distances - np.sum(distances * g, axis=1, keepdims=True)))
+        towards = 2 * (h[:, None] - r) * slope[:, :, None]
+        found = jax.grad(lambda h, r, alpha=alpha: losses.soft_kmeans(h, r, alpha).sum(), (0, 1))(h, r)
+        np.testing.assert_allclose(found[0], towards.sum(axis=1), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found[1], -towards.sum(axis=0), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(losses.soft_kmeans(h, r, 1000.0), distances.min(axis=1), rtol=1e-4)
     far = jax.grad(lambda h: losses.soft_kmeans(h, r, 1000.0).sum())(100 * h)
     assert np.isfinite(far).all()

@@ -19,7 +19,7 @@ from jaxclust import losses, selftraining
 from jaxclust.assignment import cluster_means, nearest
 from jaxclust.images import encoded
 from jaxclust.kmeans import kmeans, lloyd
-from jaxclust.networks.dctl import Layout, Mixing, Pooling, Start
+from jaxclust.networks.dctl import Layout, Mixing, Pooling, Single, Start
 from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
 
@@ -69,6 +69,8 @@ class Config:
     """An odd last row is pooled with itself, or dropped, "floor" (open)."""
     start: Start = "glorot"
     """The first filters: Glorot-uniform, or "orthonormal" where the penalty is least (open)."""
+    single: Single = "selu"
+    """What follows the pooling of a network of one layer (open)."""
 
     def __post_init__(self):
         if self.clusters < 2:
@@ -95,6 +97,7 @@ class Config:
             ("layout", ("grid", "line")),
             ("pooling", ("ceil", "floor")),
             ("start", ("glorot", "orthonormal")),
+            ("single", ("selu", "linear")),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: must be {' or '.join(known)}, got {getattr(self, name)!r}")
@@ -147,7 +150,7 @@ class RoundInfo(NamedTuple):
 
 def network_settings(config: Config) -> dict[str, Any]:
     """What ``networks.dctl`` takes from the config."""
-    names = ("layers", "filters", "kernel", "mixing", "layout", "pooling", "start")
+    names = ("layers", "filters", "kernel", "mixing", "layout", "pooling", "start", "single")
     return {name: getattr(config, name) for name in names}
 
 
@@ -280,10 +283,12 @@ def refresh(
         last = kmeans(last_key, codes, config.clusters, restarts=config.restarts)
         return codes, last.labels, _centroids(codes, last.labels, last.centroids)
 
+    changed = selftraining.fraction_changed(state.labels, labels)
     # Under vmap both branches run in every round, where a lane of map or shard runs one.
     now = (state.codes, labels, centroids)
     codes, labels, centroids = jax.lax.cond(stop | (rounds >= config.rounds), end, lambda: now)
-    info = selftraining.change(state.labels, labels, config.clusters)
+    # A last k-means from scratch numbers the clusters anew.
+    info = selftraining.change(state.labels, labels, config.clusters)._replace(changed=changed)
     state = state._replace(codes=codes, labels=labels, centroids=centroids, rounds=rounds)
     return state, stop, RoundInfo(*info, movement)
 

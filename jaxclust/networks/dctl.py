@@ -1,7 +1,7 @@
 """The network of deep convolutional transform learning: one or two layers of a few filters, and no decoder."""
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import jax
@@ -17,6 +17,7 @@ Mixing = Literal["mixed", "separate"]
 Layout = Literal["grid", "line"]
 Pooling = Literal["ceil", "floor"]
 Start = Literal["glorot", "orthonormal"]
+Single = Literal["selu", "linear"]
 
 DENSE = 4
 """On maps of at most this many times a filter's size, a product of whole maps is faster than a convolution."""
@@ -34,6 +35,7 @@ def dctl(
     layout: Layout = "grid",
     pooling: Pooling = "ceil",
     start: Start = "glorot",
+    single: Single = "selu",
 ) -> Network:
     """Layers of zero-padded filters without bias and 2x2 max pooling, SELU after the first (DCTL, section 3).
 
@@ -51,12 +53,14 @@ def dctl(
       layout: "grid", the images as they are; "line", each channel's pixels in a row.
       pooling: an odd last row or column is pooled with itself ("ceil") or dropped ("floor").
       start: Glorot-uniform filters, or random orthogonal ones of norm 1 / sqrt(2), where the penalty is least.
+      single: what follows the pooling where there is one layer.
 
     Returns:
       The network, without a decoder; ``activations`` names the map after each layer.
 
     Raises:
-      ValueError: an argument breaks its rule, or the images have fewer pixels than a filter.
+      ValueError: an argument breaks its rule, the images have fewer pixels than a filter, or a layer's maps are so
+        small that a part of its filters only ever meets the padding.
     """
     del embedding
     if layers not in (1, 2):
@@ -69,6 +73,15 @@ def dctl(
             f"kernel: a filter of {size[0]} x {size[1]} must not cover more than the {shape[0] * shape[1]} features, "
             f"got {shape[0]} x {shape[1]}"
         )
+    # Entries that never meet a map could keep the penalty at its least while all others are 0: the trivial solution.
+    x_size = shape[:2] if layout == "grid" else (1, shape[0] * shape[1])
+    for i in range(1, layers + 1):
+        if not all(map(partial(_reached, pooling=pooling), x_size, size)):
+            raise ValueError(
+                f"kernel: every entry of a filter of {size[0]} x {size[1]} must meet the maps of layer {i}, "
+                f"which are too small, got {x_size[0]} x {x_size[1]}"
+            )
+        x_size = tuple(_pooled(length, pooling) for length in x_size)
     # The logarithm of a determinant needs as many rows as filters.
     most = math.prod(size) * (1 if mixing == "separate" and layers == 2 else shape[2])
     if not 1 <= filters <= most:
@@ -90,7 +103,7 @@ def dctl(
             if i == 2 and mixing == "separate":
                 weights = weights * jnp.eye(filters, dtype=jnp.float32)
             x = _layer(x, weights, pooling)
-            x = found[f"layer{i}"] = jax.nn.selu(x) if i == 1 else x
+            x = found[f"layer{i}"] = jax.nn.selu(x) if i == 1 and (layers == 2 or single == "selu") else x
         return found
 
     def encode(variables: Variables, images: jax.Array, train: bool) -> tuple[jax.Array, dict]:
@@ -128,7 +141,7 @@ def _entries(size, kernel, pooling):
     """
     taps = []
     for length, k in zip(size, kernel, strict=True):
-        first = 2 * np.arange(-(-length // 2) if pooling == "ceil" else max(length // 2, 1))
+        first = 2 * np.arange(_pooled(length, pooling))
         places = np.minimum(np.stack([first, first + 1]), length - 1)
         # (2, length, pooled)
         taps.append(np.arange(length)[:, None] - places[:, None] + (k - 1) // 2)
@@ -139,9 +152,24 @@ def _entries(size, kernel, pooling):
     return pooled, entries.reshape(4, math.prod(size), math.prod(pooled))
 
 
+def _reached(length, k, pooling):
+    """Whether each of a filter's k rows meets one of ``length`` rows of a map, from a place that is not dropped."""
+    before = (k - 1) // 2
+    last = length if pooling == "ceil" else _even_length(length)
+    return last > before and length > k - 1 - before
+
+
+def _pooled(length, pooling):
+    return -(-length // 2) if pooling == "ceil" else max(length // 2, 1)
+
+
+def _even_length(length):
+    return length - length % 2 or length
+
+
 def _even(x, pooling):
     """Maps without the odd last row and column, where pooling drops them; one row stays."""
     if pooling == "ceil":
         return x
-    height, width = (size - size % 2 or size for size in x.shape[1:3])
+    height, width = map(_even_length, x.shape[1:3])
     return x[:, :height, :width]
