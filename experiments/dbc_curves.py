@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import functools
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
-from jaxclust import datasets, fit, metrics, record, train
+from jaxclust import checkpoint, datasets, fit, metrics, record, train
 from jaxclust.algorithms import METHODS, changed, configured, dbc
 
 RESULTS = Path(__file__).parent / "results" / "dbc_curves.jsonl"
@@ -41,10 +43,7 @@ def run(data: str, seeds: tuple[int, ...], options: argparse.Namespace) -> None:
     Raises:
       ValueError: a variant is not known, or the rows that are there were made with other settings.
     """
-    names = options.variants.split(",") if options.variants else list(VARIANTS)
-    for name in names:
-        if name not in VARIANTS:
-            raise ValueError(f"variants: must be of {', '.join(VARIANTS)}, got {name!r}")
+    names = common.listed("variants", options.variants, VARIANTS) if options.variants else VARIANTS
     common.use_cores(options.over)
     deadline = time.monotonic() + options.max_seconds
     dataset = datasets.load(data)
@@ -53,7 +52,7 @@ def run(data: str, seeds: tuple[int, ...], options: argparse.Namespace) -> None:
         wanted = record.settings("dbc", name, dataset, seeds, options.over, config, pretraining)
         if common.finished(RESULTS, wanted, data=data, variant=name):
             continue
-        rows = _run_variant(dataset, name, seeds, options.over, options.folder, deadline)
+        rows = _run_variant(dataset, name, seeds, options.over, options.folder, deadline, record.digest(wanted))
         if rows is None:
             print("out of time; the same command goes on", file=sys.stderr)
             return
@@ -95,32 +94,58 @@ def follow(
     seeds: tuple[int, ...],
     over: str,
     each: Callable[[train.Event], bool | None],
+    place: Path | None = None,
+    about: dict[str, Any] | None = None,
 ) -> bool:
-    """Runs DBC as ``fit`` does, and calls ``each`` at the start and after every epoch; whether it came to an end."""
+    """Runs DBC as ``fit`` does, and calls ``each`` at the start and after every epoch; whether it came to an end.
+
+    With a ``place`` it goes on from the checkpoint there, of a run with the same ``about``, and leaves one where
+    ``each`` stops it, at the end, and now and then between.
+    """
     images, network = jnp.asarray(dataset.images), METHODS["dbc"].network(dataset.images.shape[1:])
     keys = jnp.stack([jax.random.split(jax.random.key(seed))[1] for seed in seeds])
-    runs = train.start(dbc, config, network, over, (keys, variables), images)
-    schedule = dbc.schedule(config, len(images))
-    each(train.Event(runs, {}, schedule, train.ended(runs, schedule)))
-    return train.train(
-        dbc, config, network, keys, images, over=over, windows_per_chunk=1, runs=runs, callbacks=[each]
-    ).finished
+    begin, schedule = functools.partial(train.start, dbc, config, network), dbc.schedule(config, len(images))
+    found = None
+    if place is not None:
+        found = checkpoint.restore(
+            place, about, jax.eval_shape(functools.partial(begin, "map"), (keys, variables), images)
+        )
+    runs, history, _ = found or (begin(over, (keys, variables), images), {}, None)
+    saved = time.monotonic()
+
+    def keep(event: train.Event) -> bool:
+        nonlocal saved
+        stop = bool(each(event))
+        if place is not None and (stop or event.done.all() or time.monotonic() - saved > fit.CHECKPOINT_SECONDS):
+            checkpoint.save(place, about, event.runs, event.history, dict.fromkeys(checkpoint.CLOCKS, 0.0))
+            saved = time.monotonic()
+        return stop
+
+    each(train.Event(runs, history, schedule, train.ended(runs, schedule)))
+    options = {"over": over, "windows_per_chunk": 1, "runs": runs, "history": history, "callbacks": [keep]}
+    return train.train(dbc, config, network, keys, images, **options).finished
 
 
-def _run_variant(dataset, name, seeds, over, folder, deadline) -> list[dict[str, Any]] | None:
-    """A row a seed, or None if time ran out."""
+def _run_variant(dataset, name, seeds, over, folder, deadline, digest) -> list[dict[str, Any]] | None:
+    """A row a seed, or None if time ran out: the same call then goes on."""
     config, pretraining = settings(dataset, name)
+    place = folder / dataset.name / f"curve-{name.replace(' ', '-')}"
+    points = place / "points.json"
     variables = pretrained(dataset, pretraining, seeds, over, folder, deadline)
     if variables is None:
         return None
-    curves = [{metric: [] for metric in (*METRICS, "changed", "polarised")} for _ in seeds]
+    if (place / "cluster").is_dir():
+        curves = json.loads(points.read_text())
+    else:
+        curves = [{metric: [] for metric in (*METRICS, "changed", "polarised")} for _ in seeds]
+        place.mkdir(parents=True, exist_ok=True)
     last = None
 
     def score(event: train.Event) -> bool:
         nonlocal last
         last = event
         for lane, curve in enumerate(curves):
-            # A seed that has ended keeps its point; it is not scored again.
+            # A seed that has ended keeps its point, as do epochs that a checkpoint did not see; none is scored again.
             if len(curve["acc"]) > int(event.runs.window[lane]):
                 continue
             scores = metrics.scores(dataset.labels, np.asarray(event.runs.state.labels[lane]))
@@ -130,10 +155,12 @@ def _run_variant(dataset, name, seeds, over, folder, deadline) -> list[dict[str,
             for info in ("changed", "polarised"):
                 if mine is not None:
                     curve[info].append(round(float(event.history[info][mine][-1]), 5))
+        # Before the checkpoint, which then never lacks a point.
+        record.write(points, json.dumps(curves))
         print(f"{dataset.name} {name}: epoch {int(np.max(event.runs.window))}", file=sys.stderr, flush=True)
         return time.monotonic() > deadline
 
-    if not follow(dataset, config, variables, seeds, over, score):
+    if not follow(dataset, config, variables, seeds, over, score, place / "cluster", {"settings": digest}):
         return None
     return [
         {

@@ -146,6 +146,7 @@ def test_any_size_is_fitted_and_cropped_back():
             "28 x 28 for this encoder to reach a 1x1 .*, got 30 x 28",
         ),
         (lambda: fcae((32, 32, 3), encoder=COIL), "128 x 128 for this encoder to reach a 1x1 .*, got 32 x 32"),
+        (lambda: fcae((28, 28, 1), encoder=MNIST._replace(blocks=())), "encoder: must have at least one block"),
         (lambda: fcae((0, 28, 1)), r"\(1, 28, 1\)"),
         (lambda: fcae((28, 28)), r"\(28, 28, 1\)"),
     ],

@@ -14,13 +14,18 @@ from jaxclust.algorithms import METHODS
 N = 64
 UNPADDED = ("ccnn-alexnet", "ccnn-alexnet-plain", "ccnn-resnet18", "dctl", "jule")
 """Methods whose networks refuse images below a size of theirs."""
-SMALL = "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 2 --max-steps 6 --tolerance 0"
+PRETRAINING = "--pretraining.epochs 2 --pretraining.batch 64"
+SMALL = {
+    "kmeans": "",
+    "dcec": f"{PRETRAINING} --batch 64 --update-interval 2 --max-steps 6 --tolerance 0",
+    "dbc": f"{PRETRAINING} --batch 64 --max-epochs 3",
+    "dctl": "--kernel 3 --rounds 4",
+}
 FLAGS = "--seeds 1 --no-figures --no-baseline --restarts 2"
 
 
 def run(method, data, out, more=""):
-    small = "--restarts 2" if method == "kmeans" else SMALL
-    return f"fit {method} --data {data} --out {out} {FLAGS} {small} {more}".split()
+    return f"fit {method} --data {data} --out {out} {FLAGS} {SMALL[method]} {more}".split()
 
 
 def refused(capsys, arguments):
@@ -56,7 +61,7 @@ HARD = {one.__name__: one for one in (flat, equal_but_one, outlier)}
 
 
 @pytest.mark.parametrize("name", HARD)
-@pytest.mark.parametrize("method", ["kmeans", "dcec"])
+@pytest.mark.parametrize("method", SMALL)
 def test_hard_images_end_with_labels_and_health(name, method, tmp_path, capsys):
     np.save(tmp_path / "x.npy", HARD[name]())
     assert cli.main(run(method, tmp_path / "x.npy", tmp_path / "run", "--clusters 2")) == 0

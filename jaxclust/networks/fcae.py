@@ -63,10 +63,13 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
       of one image is a ValueError: it has no variance.
 
     Raises:
-      ValueError: a size below 1, or one that the encoder does not take to a 1x1 feature layer.
+      ValueError: a size below 1, or one that the encoder does not take to a 1x1 feature layer; an encoder without
+        blocks.
     """
     del embedding
     check(shape, 1, ())
+    if encoder is not None and not encoder.blocks:
+        raise ValueError("encoder: must have at least one block, got none")
     if encoder is None:
         encoder, size = fitted(shape[0], shape[1])
     else:
