@@ -4,17 +4,19 @@ The method is what stands above ``main``; ``python -m examples.compose --help`` 
 """
 
 import argparse
+import dataclasses
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.scipy.ndimage import map_coordinates
 
-from jaxclust import compare, datasets, fit, losses, optimizers, pretrain, record, train
+from experiments import common
+from jaxclust import compare, datasets, losses, optimizers, pretrain, record
 from jaxclust.algorithms import METHODS, dcec
 from jaxclust.assignment import soft_assignment
 from jaxclust.compare import cells, tables
@@ -77,36 +79,10 @@ METHOD = METHODS["dcec"]._replace(about="DCEC on moved images, after DEC-DA", al
 RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "compose.jsonl"
 
 
-def run(name: str, method, data: datasets.Dataset, seeds: int, folder: Path, options: argparse.Namespace) -> bool:
-    """Runs a method and adds its rows, unless they are there; False if time ran out."""
-    present = record.read_rows(RESULTS) if RESULTS.exists() else []
-    if any((row["data"], row["method"]) == (data.name, name) for row in present):
-        return True
-    config = method.config.__class__(**{**vars(method.config), "clusters": data.classes})
-    over = train.fastest(seeds)
-    wanted = record.settings(name, "paper", data, range(seeds), over, config, method.pretraining)
-
-    def show(phase, event):
-        if event is not None:
-            window, loss = int(np.max(event.runs.window)), event.history["loss"][-1]
-            print(f"{name}: {phase} {window} of {event.schedule.max_windows}, loss {loss:.4g}", file=sys.stderr)
-
-    done = fit.fit(
-        method,
-        config,
-        method.pretraining,
-        data.images,
-        tuple(range(seeds)),
-        over=over,
-        directory=folder / data.name / name,
-        max_seconds=options.max_seconds,
-        progress=show,
-    )
-    if done.finished:
-        steps = method.algorithm.schedule(config, len(data.images)).steps_per_window
-        with RESULTS.open("a") as file:
-            file.write(record.lines(record.rows(wanted, data, done, steps)))
-    return done.finished
+def table() -> str:
+    """The comparison of the rows that are there."""
+    found, notes = cells.read([str(RESULTS)])
+    return tables.text(compare.comparison(found, compare.Options(), notes))
 
 
 def main() -> None:
@@ -115,16 +91,22 @@ def main() -> None:
     parser.add_argument("--data", default="usps", help="default: %(default)s")
     parser.add_argument("--seeds", type=int, default=10, help="default: %(default)s")
     parser.add_argument("--folder", type=Path, default=Path("runs/compose"), help="of checkpoints")
-    parser.add_argument("--max-seconds", type=float, help="of one method; the same command goes on")
+    parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     options = parser.parse_args()
-    jax.config.update("jax_num_cpu_devices", min(2, options.seeds))
+    if options.seeds < 1:
+        raise ValueError(f"seeds: must be at least 1, got {options.seeds}")
+    over, deadline = "shard" if options.seeds > 1 else "map", time.monotonic() + options.max_seconds
+    common.use_cores(over)
     data = datasets.load(options.data)
     for name, method in (("dcec", METHODS["dcec"]), ("dcec-da", METHOD)):
-        if not run(name, method, data, options.seeds, options.folder, options):
-            sys.exit("out of time; the same command goes on")
-    found, notes = cells.read([str(RESULTS)])
-    print(tables.text(compare.comparison(found, compare.Options(), notes)))
+        config = dataclasses.replace(method.config, clusters=data.classes)
+        wanted = record.settings(name, "paper", data, range(options.seeds), over, config, method.pretraining)
+        places = (options.folder / data.name / name, None)
+        if not common.run_cell(RESULTS, wanted, data, method, config, method.pretraining, places, deadline)[0]:
+            print("out of time; the same command goes on", file=sys.stderr)
+            return
+    print(table())
 
 
 if __name__ == "__main__":
-    main()
+    common.command(main)

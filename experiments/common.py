@@ -5,7 +5,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,15 @@ def command(main: Callable[[], None]) -> None:
         sys.exit(2)
 
 
+def listed(flag: str, text: str, known: Collection[str]) -> list[str]:
+    """The names of a flag, by comma; ValueError unless each is known."""
+    names = text.split(",")
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{flag}: must be of {', '.join(known)}, got {name!r}")
+    return names
+
+
 def run_cells(results: Path, seeds: Mapping[str, Sequence[int]], options: argparse.Namespace) -> None:
     """Runs each method on each data set of the options, until time runs out.
 
@@ -52,14 +61,10 @@ def run_cells(results: Path, seeds: Mapping[str, Sequence[int]], options: argpar
     Raises:
       ValueError: a name is not known, or the rows that are there were made with other settings.
     """
-    cells = [(data, name) for data in options.data.split(",") for name in options.methods.split(",")]
-    for data, name in cells:
-        if data not in seeds:
-            raise ValueError(f"data: must be of {', '.join(seeds)}, got {data!r}")
-        configured(name)
+    names, methods = listed("data", options.data, seeds), listed("methods", options.methods, METHODS)
     use_cores(options.over)
     deadline = time.monotonic() + options.max_seconds
-    for data, name in cells:
+    for data, name in ((data, name) for data in names for name in methods):
         if not _run_cell(results, data, name, tuple(seeds[data]), options.over, options.folder, deadline):
             print("out of time; the same command goes on", file=sys.stderr)
             return

@@ -100,10 +100,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only print the table")
     parser.add_argument("--page", type=Path, help="write the report of these runs, too")
     options = parser.parse_args()
-    sets, methods = options.data.split(","), list(dict.fromkeys((BASELINE, *options.methods.split(","))))
-    for data in sets:
-        if data not in SEEDS:
-            raise ValueError(f"data: must be of {', '.join(SEEDS)}, got {data!r}")
+    sets = common.listed("data", options.data, SEEDS)
+    methods = list(dict.fromkeys((BASELINE, *common.listed("methods", options.methods, METHODS))))
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else sets:
         run(data, methods, options.folder, deadline)

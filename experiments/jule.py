@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from experiments import common, jule_features
-from experiments.jule_settings import LAYERS, OTHERS, RESULTS, SEEDS, VARIANTS, check, settings
+from experiments.jule_settings import LAYERS, OTHERS, RESULTS, SEEDS, VARIANTS, settings
 from jaxclust import record
 from jaxclust.algorithms import METHODS
 from jaxclust.compare import cells
@@ -110,14 +110,9 @@ def main() -> None:
     parser.add_argument("--transfer", action="store_true", help="tables 5 and 6, from JULE's checkpoints")
     parser.add_argument("--figure", help="only draw figure 1, of this data set")
     options = parser.parse_args()
-    names, methods = options.data.split(","), options.methods.split(",")
-    for flag, given, known in (("data", names, SEEDS), ("methods", methods, (*OTHERS, "jule"))):
-        for name in given:
-            if name not in known:
-                raise ValueError(f"{flag}: must be of {', '.join(known)}, got {name!r}")
-    variants = options.variants.split(",")
-    for variant in variants:
-        check(variant)
+    names = common.listed("data", options.data, SEEDS)
+    methods = common.listed("methods", options.methods, (*OTHERS, "jule"))
+    variants = common.listed("variants", options.variants, VARIANTS)
     if options.features and methods == ["jule"]:
         raise ValueError(f"methods: must be of {', '.join(OTHERS)}, for features, got 'jule'")
     common.use_cores(options.over)

@@ -57,13 +57,6 @@ LAYERS = ("data", "top", "top-1", "top-2")
 
 def settings(data: str, variant: str) -> tuple[datasets.Dataset, Any]:
     """The images, and JULE's settings for them."""
-    check(variant)
     dataset = datasets.load(data)
     config, _ = configured("jule", clusters=dataset.classes)
     return dataset, dataclasses.replace(config, **VARIANTS[variant])
-
-
-def check(variant: str) -> None:
-    """ValueError unless there is such a variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variants: must be of {', '.join(VARIANTS)}, got {variant!r}")

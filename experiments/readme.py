@@ -12,7 +12,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments import ccnn, common, compare, dbc, dcec, dctl, jule, selection
+from examples import compose
+from experiments import ccnn, clusters, common, compare, dbc, dcec, dctl, jule, selection
 from jaxclust import stats
 from jaxclust.compare import tables
 
@@ -134,10 +135,15 @@ def page() -> str:
     found = compare.results()
     text = "No rows yet." if found is None else f"```text\n{tables.text(found)}\n```"
     parts += ["## Every method with the same seeds", "`python -m experiments.compare --table`", text]
+    text = f"```text\n{compose.table()}\n```" if common.rows(compose.RESULTS) else "No rows yet."
+    parts += ["## The example after DEC-DA, beside DCEC", "`python -m examples.compose`", text]
     rows = common.rows(selection.RESULTS)
     text = f"```text\n{selection.table(rows)}\n```" if rows else "No rows yet."
     command = "python -m experiments.selection runs/compare --json > experiments/results/selection.jsonl"
     parts += ["## What picks a seed without labels, on those runs", f"`{command}`", text]
+    rows = common.rows(clusters.RESULTS)
+    text = f"```text\n{clusters.table(rows)}\n```" if rows else "No rows yet."
+    parts += ["## Which number of clusters agreement picks", "`python -m experiments.clusters`", text]
     return "\n\n".join(parts) + "\n"
 
 

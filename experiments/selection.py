@@ -21,9 +21,9 @@ MEASURES = ("agreement", "silhouette", "lower loss")
 
 
 def measure(look: report.Look) -> dict | None:
-    """A row of a run; None where it has no scores, fewer than three seeds, or one score for all seeds."""
+    """A row of a run; None where it has no scores, too few seeds, or one score for all seeds."""
     acc = np.array([look.cell.rows[seed]["acc"] for seed in look.seeds], float)
-    if len(acc) < 3 or not np.isfinite(acc).all() or not np.ptp(acc):
+    if len(acc) < selection.LEAST_SEEDS or not np.isfinite(acc).all() or not np.ptp(acc):
         return None
     silhouettes = look.silhouettes if look.silhouettes is not None else [np.nan] * len(acc)
     found = (selection.stability(look.agreement), np.array(silhouettes), -np.array(look.losses))
@@ -56,7 +56,7 @@ def table(rows: list[dict]) -> str:
         gains = [row[column] - row["mean"] for row in rows if row[column] is not None]
         if gains:
             above = f"{sum(gain > 0 for gain in gains)} of {len(gains)} runs"
-            lines.append(f"{name}: above the mean of the seeds in {above}, by {np.mean(gains):+.4f} on average")
+            lines.append(f"{name}: above the mean of the seeds in {above}, by {common.gain(gains)} on average")
     return "\n".join(lines)
 
 

@@ -1,7 +1,9 @@
 """The papers' experiments: every cell has settings and a network for its images, and variants are no two alike."""
 
 import argparse
+import dataclasses
 import itertools
+import math
 import subprocess
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import ccnn, common, dbc, dbc_curves, dbc_figures, selection
-from jaxclust import datasets, fit, record, report
+from jaxclust import datasets, fit, metrics, record, report
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.compare.cells import Cell
 
@@ -79,7 +81,7 @@ def test_a_cell_of_ccnn_has_what_its_clustering_took(tmp_path, monkeypatch, digi
 def test_ccnns_rows_from_before_have_no_time_in_table_iii(monkeypatch):
     row = {"data": "usps", "variant": "ccnn", "start": "random", "seed": 0, "nmi_sqrt": 0.5, "drift": 1, "length": 4}
     monkeypatch.setattr(ccnn.common, "rows", lambda path: [row | {"seconds": 9.0, "peak_memory_mb": 8}])
-    assert ccnn.tables().splitlines()[1].split() == ["usps", "random", "ccnn", "1", "0.5000", "0.2500"]
+    assert ccnn.tables().splitlines()[1].split() == ["usps", "random", "ccnn", "1", "0.5000", "1", "4"]
 
 
 def test_dbcs_tables_have_a_number_for_methods_they_run():
@@ -159,6 +161,26 @@ def test_dbcs_curves_are_summed_up_and_drawn(tmp_path, monkeypatch):
         dbc_figures.curves(tmp_path / "none.png", "digits")
 
 
+def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_gives(tmp_path, monkeypatch, digits):
+    few = digits._replace(images=digits.images[:60], labels=digits.labels[:60])
+    config, pretraining = configured("dbc", clusters=10)
+    small = dataclasses.replace(config, max_epochs=3, batch=30), dataclasses.replace(pretraining, epochs=1)
+    monkeypatch.setattr(dbc_curves, "settings", lambda dataset, variant: small)
+    # One pretraining for both.
+    variables = dbc_curves.pretrained(few, small[1], (0, 1), "map", tmp_path, math.inf)
+    monkeypatch.setattr(dbc_curves, "pretrained", lambda *arguments: variables)
+    whole = dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "whole", math.inf, "a")
+    assert [len(row["acc"]) for row in whole] == [4, 4]
+    for _ in range(2):
+        assert dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", 0.0, "a") is None
+    with pytest.raises(ValueError, match=r"must be of the same training, differs in settings \('a' -> 'b'\)"):
+        dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", 0.0, "b")
+    assert dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", math.inf, "a") == whole
+    done = fit.fit(METHODS["dbc"], *small, few.images, (0, 1), over="map", pretrained=tmp_path / "digits" / "fcae-1")
+    last = [metrics.accuracy(few.labels, labels) for labels in done.labels]
+    assert [row["acc"][-1] for row in whole] == pytest.approx(last, abs=1e-4)
+
+
 def test_wrong_images_are_those_of_another_class_than_their_clusters(tmp_path, monkeypatch):
     images = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1) * np.ones((1, 2, 2, 1), np.uint8)
     few = datasets.Dataset("six", images, np.array([0, 0, 0, 1, 1, 1], np.int32))
@@ -175,7 +197,9 @@ def test_wrong_images_are_those_of_another_class_than_their_clusters(tmp_path, m
     assert shown == [2]
 
 
-def test_selection_says_what_each_measure_would_have_picked():
+def test_selection_says_what_each_measure_would_have_picked(monkeypatch):
+    assert selection.selection.LEAST_SEEDS == 5
+    monkeypatch.setattr(selection.selection, "LEAST_SEEDS", 3)
     rows = {seed: {"acc": acc} for seed, acc in enumerate((0.5, 0.9, 0.7))}
     cell, labels = Cell("digits", "dcec", rows, (), (), None), np.zeros((3, 4), np.int32)
     look = report.Look(cell, [], [0, 1, 2], labels, np.arange(4), {}, [])

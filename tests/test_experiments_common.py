@@ -54,7 +54,10 @@ def test_a_cell_that_time_runs_out_on_has_no_rows(options, tmp_path, monkeypatch
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
-    [("data", "digits,none", "data: must be of digits, got 'none'"), ("methods", "best", "method: must be one of .*")],
+    [
+        ("data", "digits,none", "data: must be of digits, got 'none'"),
+        ("methods", "kmeans,best", "methods: must be of kmeans, .*, got 'best'"),
+    ],
 )
 def test_an_unknown_name_is_refused_before_any_cell(options, tmp_path, monkeypatch, name, value, message):
     monkeypatch.setattr(common.fit, "fit", lambda *arguments, **named: pytest.fail("ran"))

@@ -19,11 +19,6 @@ def test_every_variant_is_a_setting(variant):
     assert all(getattr(config, name) == value for name, value in jule.VARIANTS[variant].items())
 
 
-def test_an_unknown_variant_is_refused():
-    with pytest.raises(ValueError, match="variants: must be of paper, .*, got 'best'"):
-        jule.settings("digits", "best")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
