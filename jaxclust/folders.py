@@ -73,8 +73,11 @@ def read(
 
 def listing(folder: Path, files: Iterable[str]) -> str:
     """SHA-256 of the files' names and sizes: what tells one folder from another without reading it."""
-    stated = "\n".join(f"{name} {(folder / name).stat().st_size}" for name in files)
-    return hashlib.sha256(stated.encode()).hexdigest()
+    digest, rule = hashlib.sha256(), ""
+    for name in files:
+        digest.update(f"{rule}{name} {(folder / name).stat().st_size}".encode())
+        rule = "\n"
+    return digest.hexdigest()
 
 
 class Unreadable(Exception):
@@ -113,10 +116,11 @@ def survey(folder: Path, size: tuple[int, int] | None = None, channels: int | No
         raise ValueError(f"size: must be height and width, each from 1 to {LARGEST_ASKED}, got {size}")
     if channels not in (None, 1, 3):
         raise ValueError(f"channels: must be 1 or 3 for a folder of images, got {channels}")
-    paths, labels = _found(folder)
+    files, labels = _found(folder)
     unreadable: dict[int, str] = {}
     sizes, grey = set(), True
-    for index, path in enumerate(paths):
+    for index, name in enumerate(files):
+        path = folder / name
         try:
             one, mode = _header(path)
         except _unreadable() as error:
@@ -125,38 +129,42 @@ def survey(folder: Path, size: tuple[int, int] | None = None, channels: int | No
         sizes.add(one)
         grey = grey and mode in _GREY
     height, width = size or _size(sizes)
-    files = tuple(path.relative_to(folder).as_posix() for path in paths)
-    return Survey(folder, files, labels, (height, width, channels or (1 if grey else 3)), unreadable)
+    return Survey(folder, tuple(files), labels, (height, width, channels or (1 if grey else 3)), unreadable)
 
 
-def _found(folder: Path) -> tuple[list[Path], np.ndarray | None]:
-    """Image files in sorted order, and their classes if they lie in sub-folders."""
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    flat = [path for path in entries if _is_image(path.name) and not path.is_dir()]
-    below = [(path, _below(path)) for path in entries if path.is_dir()]
-    classes = [(path, found) for path, found in below if found]
+def _found(folder: Path) -> tuple[list[str], np.ndarray | None]:
+    """Names of image files in sorted order, and their classes if they lie in sub-folders."""
+    with os.scandir(folder) as listed:
+        entries = sorted((entry.name, entry.is_dir()) for entry in listed if not entry.name.startswith("."))
+    flat = [name for name, is_folder in entries if _is_image(name) and not is_folder]
+    below = [(name, _below(folder, name)) for name, is_folder in entries if is_folder]
+    classes = [(name, found) for name, found in below if found]
     if flat and classes:
         raise ValueError(
             f"data: {folder} must hold either images or a sub-folder for each class, "
-            f"got both {flat[0].name} and {classes[0][0].name}/"
+            f"got both {flat[0]} and {classes[0][0]}/"
         )
     if flat:
         return flat, None
     if not classes:
         raise ValueError(f"data: {folder} must hold images ({', '.join(ENDINGS)}) or sub-folders of them, got none")
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(found) for _, found in classes])
-    return [path for _, found in classes for path in found], labels
+    return [name for _, found in classes for name in found], labels
 
 
-def _below(folder: Path) -> list[Path]:
+def _below(folder: Path, first: str) -> list[str]:
+    """Those in a sub-folder, by their names relative to the folder."""
+
     def refuse(error: OSError) -> None:
         raise error
 
     found = []
-    for place, folders, names in os.walk(folder, onerror=refuse):
+    for place, folders, names in os.walk(folder / first, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if _is_image(name)]
-    return sorted(found)
+        relative = Path(place).relative_to(folder).as_posix()
+        found += [f"{relative}/{name}" for name in names if _is_image(name)]
+    # Folder by folder: a shorter name comes before those it begins.
+    return sorted(found, key=lambda name: name.replace("/", "\0"))
 
 
 def _is_image(name: str) -> bool:

@@ -1,6 +1,9 @@
 """Folders of image files: their rules, and what is refused by name."""
 
+import hashlib
+import os
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -35,6 +38,34 @@ def test_a_sub_folder_is_a_class_and_all_below_it_belongs_to_it(tmp_path):
     assert dataset.labels.tolist() == [0, 0, 1, 1, 2]
     assert (dataset.labels.dtype, dataset.images.dtype, dataset.classes) == (np.int32, np.uint8, 3)
     np.testing.assert_array_equal(dataset.images[..., 0], [pixels[name] for name in dataset.files])
+
+
+def test_files_are_in_the_order_of_their_folders(tmp_path):
+    for name in ("x/a-b/1.png", "x/a/2.png", "x/a/1.png", "x/a.png"):
+        put(tmp_path / name, grey())
+    assert datasets.load(tmp_path).files == ("x/a/1.png", "x/a/2.png", "x/a-b/1.png", "x/a.png")
+
+
+def test_a_listing_is_of_names_and_sizes(tmp_path):
+    for name, size in (("a", 3), ("b", 5)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert folders.listing(tmp_path, ["a", "b"]) == hashlib.sha256(b"a 3\nb 5").hexdigest()
+
+
+def test_a_survey_holds_little_more_than_names(tmp_path):
+    place, one = tmp_path / "class", tmp_path / "one.png"
+    place.mkdir()
+    put(one, grey(1, 1))
+    for number in range(1000):
+        os.link(one, place / f"{number:060}.png")
+    one.unlink()
+    folders.survey(tmp_path)  # What Pillow imports.
+    tracemalloc.start()
+    found = folders.survey(tmp_path)
+    folders.listing(tmp_path, found.files)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1000 * 3 * (60 + 70)  # A name is about 120 bytes: once listed, once kept, once to sort by.
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):
