@@ -219,7 +219,8 @@ def figure() -> None:
                     rounds = np.arange(1, len(row["objective"]) + 1)
                     ax.plot(rounds, row["objective"], f"C{color}", lw=0.8, label=name if i == 0 else None)
             ax.set(title=data, xlabel="round", ylabel="objective of P1 (eq. 6)", yscale=scale)
-            ax.legend(fontsize=7)
+            if scale == "linear":
+                ax.legend(fontsize=7)
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
     panels.tight_layout()
     panels.savefig(FIGURE, dpi=150)

@@ -65,7 +65,8 @@ def test_a_survey_holds_little_more_than_names(tmp_path):
     folders.listing(tmp_path, found.files)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 1000 * 3 * (60 + 70)  # A name is about 120 bytes: once listed, once kept, once to sort by.
+    # A name of 70 characters is 119 bytes: once listed, once to sort by, once kept, and its places in lists.
+    assert peak < 1000 * 400
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):
