@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from experiments import common
-from jaxclust import auto, datasets
+from jaxclust import datasets
 from jaxclust.compare import cells
 
 RESULTS = Path(__file__).parent / "results" / "clusters.jsonl"
@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     parser.add_argument("--table", action="store_true", help="only print the table")
     options = parser.parse_args()
+    from jaxclust import auto  # Here: what only reads results needs no tyro.
+
     deadline = time.monotonic() + options.max_seconds
     done = {(row["method"], row["data"]) for row in common.rows(RESULTS)}
     for method, data in [] if options.table else CELLS:

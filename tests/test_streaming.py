@@ -153,6 +153,7 @@ def begin(file, out, cache):
     )
 
 
+@pytest.mark.slow
 def test_killed_within_an_epoch_and_resumed_it_ends_with_the_same_centroids(file, tmp_path):
     """An epoch is 5.6 blocks here; the kill comes about five blocks after the first checkpoint, of the run's 17."""
     whole, killed, cache = tmp_path / "whole", tmp_path / "killed", tmp_path / "cache"
