@@ -18,8 +18,7 @@ from jaxclust import cli, metrics, record, sources, streaming, train
 from jaxclust.algorithms import METHODS, ccnn
 
 FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 30 --epochs 3 --pretraining.epochs 0 --seeds 2 --over map"
-
-NARROW = "--filters 3 4 --adaptation 5"
+FLAGS += " --filters 3 4 --adaptation 5"  # Quick to compile.
 
 
 @pytest.fixture
@@ -139,7 +138,7 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 def begin(file, out, cache):
-    arguments = f"fit ccnn --data {file} --stream --out {out} {FLAGS} {NARROW} --select balanced --resume".split()
+    arguments = f"fit ccnn --data {file} --stream --out {out} {FLAGS} --select balanced --resume".split()
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -210,7 +209,7 @@ def test_stopped_in_time_it_goes_on(file, tmp_path, capsys, monkeypatch):
 
 def test_pretraining_is_streamed_too_stopped_and_over_devices(file, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(streaming, "BLOCK_BYTES", 60 * 64)
-    flags = f"fit ccnn --data {file} --stream {FLAGS} {NARROW} --epochs 1 --pretraining.epochs 2 --pretraining.batch 30"
+    flags = f"fit ccnn --data {file} --stream {FLAGS} --epochs 1 --pretraining.epochs 2 --pretraining.batch 30"
     once, parts, spread = (tmp_path / name for name in ("once", "parts", "spread"))
     assert cli.main([*flags.split(), "--out", str(once)]) == 0
     for _ in range(30):
