@@ -185,13 +185,14 @@ def _over_devices(jitted: Callable) -> Callable:
 
     @functools.wraps(jitted)
     def call(algorithm, config, network, over, runs, images, windows):
+        schedule = algorithm.schedule(config, images.shape[0])
         if over == "data":
-            program, batch = functools.partial(jitted, algorithm, config, network, over), images.shape[0]
-            return devices.by_image(program, algorithm.schedule(config, batch).batch, runs, images, windows)
+            program = functools.partial(jitted, algorithm, config, network, over)
+            return devices.by_image(program, schedule.batch, runs, images, windows)
         if over == "shard":
             program = functools.partial(jitted, algorithm, config, network, "map")
-            done = ended(runs, algorithm.schedule(config, images.shape[0]))
-            return devices.by_lane(program, runs, np.flatnonzero(~done).tolist(), images, int(windows))
+            going = np.flatnonzero(~ended(runs, schedule)).tolist()
+            return devices.by_lane(program, runs, going, images, int(windows))
         return jitted(algorithm, config, network, over, runs, images, windows)
 
     return call

@@ -67,7 +67,6 @@ _QUICK_SAE = {"paper": {}, "quick": {"pretraining.epochs": 200}}
 # Reconstruction stands where CCNN's paper has ImageNet; preset random leaves it out.
 _CCNN = pretrain.Config(epochs=30)
 _QUICK_CCNN = {"paper": {}, "quick": {"pretraining.epochs": 10}, "random": {"epochs": 30, "pretraining.epochs": 0}}
-_NO_PRETRAINING = {"paper": {}, "quick": {}}
 # The paper's epochs are those from pretrained weights, which a file has to bring here.
 _FROM_FILE = {"paper": {}, "quick": {}, "random": {"epochs": 30}}
 _JULE_CODE = {"negatives": "random", "margin": 0.2, "gamma": 1.0, "local_above": 100, "restart_rate": False}

@@ -68,10 +68,10 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
     """
     del embedding
     check(shape, 1, ())
-    if encoder is not None and not encoder.blocks:
-        raise ValueError("encoder: must have at least one block, got none")
     if encoder is None:
         encoder, size = fitted(shape[0], shape[1])
+    elif not encoder.blocks:
+        raise ValueError("encoder: must have at least one block, got none")
     else:
         size = tuple(_image_size(encoder.blocks, side) for side in encoder.kernel)
         if tuple(shape[:2]) != size:

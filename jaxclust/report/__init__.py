@@ -106,10 +106,10 @@ def look(
       reader: reads a set.
     """
     settings = [record.read_settings(folder) for folder in cell.folders]
+    if cell.constant:  # Its seeds are one run, repeated.
+        cell = cell._replace(rows=dict([min(cell.rows.items(), key=lambda item: item[0])]))
     labels, lanes = _labels(cell, settings)
-    # Seeds of a method without randomness are one run, repeated.
-    seeds = list(labels)[:1] if cell.constant else list(labels)
-    labels = {seed: labels[seed] for seed in seeds}
+    seeds = list(labels)
     stacked = np.array(list(labels.values()), np.int32).reshape(len(seeds), settings[0]["data"]["shape"][0])
     found = Look(cell, settings, seeds, stacked, np.arange(stacked.shape[1]), _history(cell), [])
     if not seeds:

@@ -139,8 +139,7 @@ def _seeds(look: "Look") -> str:
     header = ["seed", "ACC", "NMI", "ARI", "agreement", "silhouette", "final loss", "largest cluster", "seconds"]
     agree = selection.stability(look.agreement)
     rows = []
-    shown = {seed: look.cell.rows[seed] for seed in look.seeds} if look.cell.constant else look.cell.rows
-    for seed, row in sorted(shown.items()):
+    for seed, row in sorted(look.cell.rows.items()):
         if row["failed"] is not None:
             rows.append([f"{seed}: failed, {look.cell.failed[seed]}", *["-"] * 8])
             continue
