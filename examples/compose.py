@@ -16,10 +16,11 @@ import optax
 from jax.scipy.ndimage import map_coordinates
 
 from experiments import common
+from experiments import compare as comparing
 from jaxclust import compare, datasets, losses, optimizers, pretrain, record
 from jaxclust.algorithms import METHODS, dcec
 from jaxclust.assignment import soft_assignment
-from jaxclust.compare import cells, tables
+from jaxclust.compare import tables
 from jaxclust.images import scaled
 from jaxclust.types import Variables
 
@@ -80,31 +81,30 @@ RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "compose.jsonl
 
 
 def table() -> str:
-    """The comparison of the rows that are there."""
-    found, notes = cells.read([str(RESULTS)])
-    return tables.text(compare.comparison(found, compare.Options(), notes))
+    """The comparison with DCEC on the sets that have rows."""
+    rows = common.rows(RESULTS)
+    for data in dict.fromkeys(row["data"] for row in rows):
+        rows += common.cell(comparing.present(), data, "dcec")
+    return tables.text(compare.comparison(comparing.grouped(rows), compare.Options()))
 
 
 def main() -> None:
     """Runs what is missing, then prints the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="usps", help="default: %(default)s")
-    parser.add_argument("--seeds", type=int, default=10, help="default: %(default)s")
+    parser.add_argument("--data", default="usps", choices=tuple(comparing.SEEDS), help="default: %(default)s")
     parser.add_argument("--folder", type=Path, default=Path("runs/compose"), help="of checkpoints")
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     options = parser.parse_args()
-    if options.seeds < 1:
-        raise ValueError(f"seeds: must be at least 1, got {options.seeds}")
-    over, deadline = "shard" if options.seeds > 1 else "map", time.monotonic() + options.max_seconds
-    common.use_cores(over)
-    data = datasets.load(options.data)
-    for name, method in (("dcec", METHODS["dcec"]), ("dcec-da", METHOD)):
-        config = dataclasses.replace(method.config, clusters=data.classes)
-        wanted = record.settings(name, "paper", data, range(options.seeds), over, config, method.pretraining)
-        places = (options.folder / data.name / name, None)
-        if not common.run_cell(RESULTS, wanted, data, method, config, method.pretraining, places, deadline)[0]:
-            print("out of time; the same command goes on", file=sys.stderr)
-            return
+    deadline = time.monotonic() + options.max_seconds
+    common.use_cores("shard")
+    comparing.run(options.data, ["dcec"], options.folder, deadline)
+    data, seeds = datasets.load(options.data), range(comparing.SEEDS[options.data])
+    config = dataclasses.replace(METHOD.config, clusters=data.classes)
+    wanted = record.settings("dcec-da", "paper", data, seeds, "shard", config, METHOD.pretraining)
+    places = (options.folder / data.name / "dcec-da", None)
+    if not common.run_cell(RESULTS, wanted, data, METHOD, config, METHOD.pretraining, places, deadline)[0]:
+        print("out of time; the same command goes on", file=sys.stderr)
+        return
     print(table())
 
 

@@ -159,13 +159,17 @@ def use_cores(over: str) -> None:
 
 
 def finished(results: Path, wanted: dict[str, Any], **cell: str) -> bool:
-    """Whether the rows of a cell, those with these entries, are there; ValueError if they have other settings."""
+    """Whether the rows of a cell, those with these entries, are there; ValueError if of other settings or seeds."""
     present = [row for row in rows(results) if all(row.get(name) == value for name, value in cell.items())]
-    if present and {row["config_hash"] for row in present} != {record.digest(wanted)}:
-        raise ValueError(
-            f"rows: {results} has {', '.join(cell.values())} with other settings; remove them to run it again"
-        )
-    return bool(present)
+    if not present:
+        return False
+    if {row["config_hash"] for row in present} != {record.digest(wanted)}:
+        other = "settings"
+    elif {row["seed"] for row in present} != set(wanted["seeds"]):
+        other = "seeds"
+    else:
+        return True
+    raise ValueError(f"rows: {results} has {', '.join(cell.values())} with other {other}; remove them to run it again")
 
 
 def add(results: Path, new: list[dict[str, Any]]) -> None:

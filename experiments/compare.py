@@ -1,8 +1,9 @@
 """Every method on several sets with ten seeds: ``python -m experiments.compare --help``.
 
 Cells, a method on a data set for all its seeds, run as ``jaxclust fit --methods`` runs them, and add their rows to
-``results/compare.jsonl``; those whose rows are there are skipped. ``--table`` prints the comparison, ``--page FILE``
-writes the report of the runs of ``--methods`` on the sets of ``--data`` that are in ``--folder``.
+``results/compare.jsonl``. Rows that are there count, as do those that the papers' experiments have of the same
+settings: only the seeds that are missing run. ``--table`` prints the comparison, ``--page FILE`` writes the report of
+the runs of ``--methods`` on the sets of ``--data`` that are in ``--folder``.
 
 The question is what beats k-means on pixels: each method is tested against it, and each data set is a family of its
 own. All pairs on all sets would be a family of over 1,000, in which ten seeds could show nothing.
@@ -11,35 +12,59 @@ own. All pairs on all sets would be a family of over 1,000, in which ten seeds c
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from experiments import common
+from experiments import ccnn, common, dbc, dcec, jule
 from jaxclust import compare, datasets, fit, record, report, sweep
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.compare import cells, tables
 
 RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
+FINISHED = "results.jsonl"
+"""In the folder of a run that has ended."""
 
 # Seeds of each data set.
 SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
 BASELINE = "kmeans"
+# The papers' experiments, and what says of their rows that a method has its own paper's settings there.
+OTHERS: tuple[tuple[ModuleType, Callable[[dict[str, Any]], bool]], ...] = (
+    (dcec, lambda row: True),
+    (dbc, lambda row: True),
+    (jule, lambda row: row["preset"] == "paper"),
+    (ccnn, lambda row: row["variant"] in ccnn.TABLE_2 and row["start"] == "reconstruction"),
+)
 
 
-def missing(dataset: datasets.Dataset, methods: list[str]) -> list[str]:
-    """The methods without rows on a data set; ValueError if those that are there have other settings."""
-    from jaxclust import flags  # Here: what only reads results needs no tyro.
+def present() -> list[dict[str, Any]]:
+    """A row for each data set, method and seed of the comparison that has one; RESULTS' before the others'."""
+    found = common.rows(RESULTS)
+    for experiment, sound in OTHERS:
+        found += [row for row in common.rows(experiment.RESULTS) if sound(row)]
+    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for row in found:
+        if row["seed"] < SEEDS.get(row["data"], 0):
+            rows.setdefault((row["data"], row["method"], row["seed"]), row)
+    return list(rows.values())
 
-    seeds, found = SEEDS[dataset.name], []
-    over, fingerprint = flags.over("auto", seeds), datasets.fingerprint(dataset)
+
+def missing(dataset: datasets.Dataset, methods: list[str]) -> dict[str, tuple[int, ...]]:
+    """The seeds that each method lacks on a data set; ValueError if those that are there have other settings."""
+    fingerprint, rows = datasets.fingerprint(dataset), present()
+    found = {}
     for name in methods:
         config, pretraining = configured(name, clusters=dataset.classes)
-        wanted = record.settings(name, "paper", dataset, range(seeds), over, config, pretraining, fingerprint)
+        wanted = record.settings(name, "paper", dataset, (), "", config, pretraining, fingerprint)
         # Of a method with several labelings the first.
         called = record.row_name(name, fit.labeling_names(METHODS[name])[0])
-        if not common.finished(RESULTS, wanted, data=dataset.name, method=called):
-            found.append(name)
+        mine = common.cell(rows, dataset.name, called)
+        if {row["config_hash"] for row in mine} - {record.digest(wanted)}:
+            raise ValueError(f"rows: {dataset.name}, {called} must have the settings of the method, has others")
+        lacking = set(range(SEEDS[dataset.name])) - {row["seed"] for row in mine}
+        if lacking:
+            found[name] = tuple(sorted(lacking))
     return found
 
 
@@ -57,26 +82,42 @@ def fitting(dataset: datasets.Dataset, methods: list[str]) -> list[str]:
 
 
 def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
-    """Runs what is missing on a data set, and adds the rows of what is finished."""
+    """Runs what is missing on a data set, and adds the rows of what is finished.
+
+    Methods that lack the same seeds run together and share their pretraining; where some seeds are there already, in
+    a folder of those that are not.
+    """
     dataset = datasets.load(data)
     methods = fitting(dataset, methods)
     wanted = missing(dataset, methods)
-    left = deadline - time.monotonic()
-    if not wanted or left <= 0:
-        return
-    # Finished cells are skipped there, and share their pretraining.
-    listed = [name for name in methods if name in wanted or (folder / data / name / "results.jsonl").exists()]
-    arguments = ["--methods", ",".join(listed), "--data", data, "--seeds", str(SEEDS[data]), "--out", str(folder)]
-    if left != float("inf"):
-        arguments += ["--max-seconds", f"{left:.0f}"]
-    if folder.exists():
-        arguments.append("--resume")
-    sweep.command([*arguments, "--no-figures"])
-    for name in wanted:
-        path = folder / data / name / "results.jsonl"
-        if path.exists():
-            with RESULTS.open("a") as file:
-                file.write(path.read_text())
+    for seeds in dict.fromkeys(wanted.values()):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        whole = len(seeds) == SEEDS[data]
+        out = folder if whole else folder / f"seeds-{'-'.join(map(str, seeds))}"
+        # Finished cells are skipped there.
+        listed = [name for name in methods if wanted.get(name) == seeds or (out / data / name / FINISHED).exists()]
+        numbers = f"{','.join(map(str, seeds))},"  # With a comma at the end: seeds, not how many.
+        arguments = ["--methods", ",".join(listed), "--data", data, "--seeds", numbers, "--out", str(out)]
+        if left != float("inf"):
+            arguments += ["--max-seconds", f"{left:.0f}"]
+        if out.exists():
+            arguments.append("--resume")
+        sweep.command([*arguments, "--no-figures"])
+        for name in (name for name in listed if wanted.get(name) == seeds):
+            path = out / data / name / FINISHED
+            if path.exists():
+                common.add(RESULTS, record.read_rows(path))
+
+
+def grouped(rows: list[dict[str, Any]]) -> list[cells.Cell]:
+    """A cell for each data set and method."""
+    found: dict[tuple[str, str], cells.Cell] = {}
+    for row in rows:
+        key = (row["data"], row["method"])
+        found.setdefault(key, cells.Cell(*key, {}, (), (), None)).rows[row["seed"]] = row
+    return list(found.values())
 
 
 def comparison(found: Sequence[cells.Cell], notes: Sequence[str] = ()) -> dict[str, Any]:
@@ -86,7 +127,8 @@ def comparison(found: Sequence[cells.Cell], notes: Sequence[str] = ()) -> dict[s
 
 def results() -> dict[str, Any] | None:
     """The comparison of the rows that are there; None if there are none."""
-    return comparison(*cells.read([str(RESULTS)])) if common.rows(RESULTS) else None
+    rows = present()
+    return comparison(grouped(rows)) if rows else None
 
 
 def main() -> None:
@@ -112,7 +154,7 @@ def main() -> None:
     if options.page is not None:
         asked = ["--baseline", BASELINE, "--family", "data", "--overwrite"]
         places = [options.folder / data / method for data in sets for method in methods]
-        runs = [str(place) for place in places if (place / "results.jsonl").exists()]
+        runs = [str(place) for place in places if (place / FINISHED).exists()]
         report.command([*runs, "--out", str(options.page), *asked])
 
 

@@ -52,7 +52,7 @@ def run(data: str, seeds: tuple[int, ...], options: argparse.Namespace) -> None:
         wanted = record.settings("dbc", name, dataset, seeds, options.over, config, pretraining)
         if common.finished(RESULTS, wanted, data=data, variant=name):
             continue
-        rows = _run_variant(dataset, name, seeds, options.over, options.folder, deadline, record.digest(wanted))
+        rows = _run_variant(dataset, name, seeds, options.over, options.folder, deadline, wanted)
         if rows is None:
             print("out of time; the same command goes on", file=sys.stderr)
             return
@@ -126,7 +126,7 @@ def follow(
     return train.train(dbc, config, network, keys, images, **options).finished
 
 
-def _run_variant(dataset, name, seeds, over, folder, deadline, digest) -> list[dict[str, Any]] | None:
+def _run_variant(dataset, name, seeds, over, folder, deadline, wanted) -> list[dict[str, Any]] | None:
     """A row a seed, or None if time ran out: the same call then goes on."""
     config, pretraining = settings(dataset, name)
     place = folder / dataset.name / f"curve-{name.replace(' ', '-')}"
@@ -160,7 +160,7 @@ def _run_variant(dataset, name, seeds, over, folder, deadline, digest) -> list[d
         print(f"{dataset.name} {name}: epoch {int(np.max(event.runs.window))}", file=sys.stderr, flush=True)
         return time.monotonic() > deadline
 
-    if not follow(dataset, config, variables, seeds, over, score, place / "cluster", {"settings": digest}):
+    if not follow(dataset, config, variables, seeds, over, score, place / "cluster", wanted):
         return None
     return [
         {

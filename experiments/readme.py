@@ -97,23 +97,25 @@ def comparison() -> str:
     """
     found = (compare.results() or {"data": []})["data"]
     names = dict.fromkeys(one["method"] for data in found for one in data["methods"])
-    lines = [["method", *(f"{data['name']}, {max(one['n'] for one in data['methods'])} seeds" for data in found)]]
+    lines = [["method", *(f"{data['name']}, {compare.SEEDS[data['name']]} seeds" for data in found)]]
     for name in names:
         lines.append([f"`{name}`"])
         for data in found:
             mine = [one for one in data["methods"] if one["method"] == name]
             verdicts = [pair["verdict"] for pair in data["pairs"] if name in (pair["a"], pair["b"])]
-            lines[-1].append(_cell(mine[0], name, verdicts) if mine else "")
+            lines[-1].append(_cell(mine[0], name, verdicts, compare.SEEDS[data["name"]]) if mine else "")
     return _markdown(lines)
 
 
-def _cell(one: dict[str, Any], name: str, verdicts: list[str]) -> str:
+def _cell(one: dict[str, Any], name: str, verdicts: list[str], seeds: int) -> str:
     """A method's ACC on a data set, and how it ends against the baseline; the baseline itself has no such verdict."""
     text = "-" if one["mean"] is None else f"{one['mean']:.3f}"
     if one["low"] is not None:
         text += f" [{one['low']:.3f}, {one['high']:.3f}]"
     marks = {f"{name} beats {compare.BASELINE}": " ▲", f"{compare.BASELINE} beats {name}": " ▼"}
     text += next((marks[verdict] for verdict in verdicts if verdict in marks), "")
+    if not one["constant"] and len(one["seeds"]) < seeds:
+        text += f" ({len(one['seeds'])} seeds)"
     return text + (f" ({len(one['failed'])} failed)" if one["failed"] else "")
 
 

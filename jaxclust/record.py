@@ -30,6 +30,9 @@ FOLDERS = {
     "checkpoint": ("pretrain", "cluster"),
 }
 """What a run writes beside its settings and labels: files, and patterns in folders, which users may add to."""
+BESIDE = frozenset(("seeds", "over", "preset", "origin"))
+"""Of a run's settings those that decide no seed's numbers: which seeds, how they ran together, what the settings are
+called, where the inputs were."""
 COLLAPSED = 0.9
 """A run whose largest cluster holds more than this share of the images has collapsed."""
 
@@ -44,7 +47,7 @@ def settings(
     pretraining: Any,
     fingerprint: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that decides a run's numbers, for ``config.json``; ``fingerprint`` is the set's, where it is known."""
+    """A run's settings, for ``config.json``; ``fingerprint`` is the set's, where it is known."""
     return {
         "method": method,
         "preset": preset,
@@ -61,9 +64,14 @@ def _plain(settings: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
+def deciding(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Of ``settings`` what decides a seed's numbers."""
+    return {name: value for name, value in wanted.items() if name not in BESIDE}
+
+
 def digest(wanted: dict[str, Any]) -> str:
-    """A short hash of ``settings``, the same for the same numbers."""
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+    """A short hash of what decides a seed's numbers: the same for runs of other seeds, which one table may hold."""
+    return hashlib.sha256(json.dumps(deciding(wanted), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def open_run(

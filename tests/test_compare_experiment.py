@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import types
 
 import pytest
 
+from experiments import common
 from experiments import compare as experiment
 from jaxclust import cli, datasets, fit, record
 from jaxclust.algorithms import METHODS, configured
@@ -77,13 +79,65 @@ def test_a_finished_cell_is_run_once_and_its_rows_of_other_settings_are_refused(
         assert cli.main(["fit", asked, *flags, str(out / asked)]) == 0
 
     monkeypatch.setattr(experiment, "RESULTS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(experiment, "OTHERS", ())
     monkeypatch.setattr(experiment.sweep, "command", sweep)
     for _ in range(2):  # A second folder would be an error.
         experiment.run("digits", ["ac-gdl"], tmp_path / "runs", float("inf"))
+    assert [row["seed"] for row in common.rows(experiment.RESULTS)] == list(range(10))
     method = METHODS["ac-gdl"]
     monkeypatch.setitem(METHODS, "ac-gdl", method._replace(config=dataclasses.replace(method.config, n_neighbors=7)))
-    with pytest.raises(ValueError, match="rows: .* has digits, ac-gdl with other settings"):
+    with pytest.raises(ValueError, match="rows: digits, ac-gdl must have the settings of the method, has others"):
         experiment.run("digits", ["ac-gdl"], tmp_path / "runs", float("inf"))
+
+
+@pytest.fixture
+def others(monkeypatch, tmp_path, digits):
+    """Seeds 0 to 4 of DCEC on digits in the file of another experiment, and 3 to 5 in the comparison's own."""
+    other = types.SimpleNamespace(RESULTS=tmp_path / "other.jsonl")
+    monkeypatch.setattr(experiment, "OTHERS", ((other, lambda row: row["preset"] == "paper"),))
+    monkeypatch.setattr(experiment, "RESULTS", tmp_path / "rows.jsonl")
+    config, pretraining = configured("dcec", clusters=digits.classes)
+    # How seeds ran together decides nothing, nor which they are.
+    made = record.digest(record.settings("dcec", "paper", digits, (7,), "vmap", config, pretraining))
+    row = {"data": "digits", "method": "dcec", "preset": "paper", "config_hash": made}
+    strange = [row | {"seed": 10, "from": "other"}, row | {"seed": 6, "preset": "caffe"}]
+    common.add(other.RESULTS, [row | {"seed": seed, "from": "other"} for seed in range(5)] + strange)
+    common.add(experiment.RESULTS, [row | {"seed": seed, "from": "own"} for seed in (3, 4, 5)])
+
+
+def test_rows_that_another_experiment_has_count(others, digits):
+    origins = {row["seed"]: row["from"] for row in experiment.present()}
+    assert origins == {0: "other", 1: "other", 2: "other", 3: "own", 4: "own", 5: "own"}
+    everything = tuple(range(10))
+    assert experiment.missing(digits, ["dcec", "idec"]) == {"dcec": (6, 7, 8, 9), "idec": everything}
+
+
+def test_only_the_seeds_that_are_missing_run_together_with_those_that_lack_the_same(others, monkeypatch, tmp_path):
+    ran = []
+    monkeypatch.setattr(experiment.sweep, "command", lambda arguments: ran.append(arguments[:8]))
+    experiment.run("digits", ["dcec", "idec", "dec"], tmp_path / "runs", float("inf"))
+    commands = [
+        ["--methods", "dcec", "--data", "digits", "--seeds", "6,7,8,9,", "--out", str(tmp_path / "runs/seeds-6-7-8-9")],
+        [
+            "--methods",
+            "idec,dec",
+            "--data",
+            "digits",
+            "--seeds",
+            "0,1,2,3,4,5,6,7,8,9,",
+            "--out",
+            str(tmp_path / "runs"),
+        ],
+    ]
+    assert ran == commands
+
+
+@pytest.mark.parametrize("data", experiment.SEEDS)
+def test_rows_of_the_papers_experiments_have_the_methods_own_settings(data):
+    known = datasets.SETS[data]
+    if known.file is not None and datasets._path(known) is None:
+        pytest.skip(f"no {known.file} here")
+    experiment.missing(datasets.load(data), list(METHODS))
 
 
 def test_an_unknown_set_is_refused(monkeypatch):

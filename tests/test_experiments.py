@@ -34,18 +34,21 @@ def options(**changes):
     return argparse.Namespace(**usual | {"folder": Path("nowhere")} | changes)
 
 
-@pytest.mark.parametrize("over", ["map", "vmap"])
-def test_ccnns_rows_of_other_settings_do_not_pass_for_a_cell(tmp_path, monkeypatch, digits, over):
+@pytest.mark.parametrize(
+    ("variant", "seeds", "other"), [("ccnn", 10, None), ("k_m 5", 10, "settings"), ("ccnn", 9, "seeds")]
+)
+def test_ccnns_rows_of_other_settings_do_not_pass_for_a_cell(tmp_path, monkeypatch, digits, variant, seeds, other):
     ran = []
     monkeypatch.setattr(ccnn.subprocess, "run", lambda command, check: ran.append(command))
     monkeypatch.setattr(ccnn, "RESULTS", tmp_path / "rows.jsonl")
-    made = record.digest(ccnn.record_of(digits, "ccnn", "random", "map"))
-    common.add(ccnn.RESULTS, [{"data": "digits", "variant": "ccnn", "start": "random", "config_hash": made}])
-    if over == "map":
+    row = {"data": "digits", "variant": "ccnn", "start": "random"}
+    row["config_hash"] = record.digest(ccnn.record_of(digits, variant, "random", "map"))
+    common.add(ccnn.RESULTS, [row | {"seed": seed} for seed in range(seeds)])
+    if other is None:
         ccnn.run(options())
     else:
-        with pytest.raises(ValueError, match="rows: .* has digits, ccnn, random with other settings"):
-            ccnn.run(options(over=over))
+        with pytest.raises(ValueError, match=f"rows: .* has digits, ccnn, random with other {other}"):
+            ccnn.run(options())
     assert not ran
 
 
@@ -126,7 +129,7 @@ def test_cells_run_once_and_print_their_table(tmp_path, monkeypatch, digits, few
     rows = common.rows(dbc.RESULTS)
     assert [(row["method"], row["seed"], row["n"]) for row in rows] == [("kmeans", 0, 300), ("kmeans", 1, 300)]
     assert dbc.tables().splitlines()[1].startswith("digits  kmeans  2 ")
-    with pytest.raises(ValueError, match="rows: .* has digits, kmeans with other settings"):
+    with pytest.raises(ValueError, match="rows: .* has digits, kmeans with other seeds"):
         common.run_cells(dbc.RESULTS, {"digits": range(3)}, wanted)
 
 
@@ -169,13 +172,15 @@ def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_giv
     # One pretraining for both.
     variables = dbc_curves.pretrained(few, small[1], (0, 1), "map", tmp_path, math.inf)
     monkeypatch.setattr(dbc_curves, "pretrained", lambda *arguments: variables)
-    whole = dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "whole", math.inf, "a")
+    whole = dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "whole", math.inf, {"settings": "a"})
     assert [len(row["acc"]) for row in whole] == [4, 4]
     for _ in range(2):
-        assert dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", 0.0, "a") is None
+        assert dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", 0.0, {"settings": "a"}) is None
     with pytest.raises(ValueError, match=r"must be of the same training, differs in settings \('a' -> 'b'\)"):
-        dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", 0.0, "b")
-    assert dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", math.inf, "a") == whole
+        dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", 0.0, {"settings": "b"})
+    assert (
+        dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "parts", math.inf, {"settings": "a"}) == whole
+    )
     done = fit.fit(METHODS["dbc"], *small, few.images, (0, 1), over="map", pretrained=tmp_path / "digits" / "fcae-1")
     last = [metrics.accuracy(few.labels, labels) for labels in done.labels]
     assert [row["acc"][-1] for row in whole] == pytest.approx(last, abs=1e-4)

@@ -53,7 +53,7 @@ def test_the_comparison_is_a_line_a_method_and_a_column_a_set(monkeypatch, tmp_p
     score = {"kmeans": 0.5, "dcec": 0.8, "dbc": 0.2, "idec": 0.5}
     with path.open("w") as file:
         for data, method in [("digits", name) for name in score] + [("usps", "kmeans"), ("usps", "dcec")]:
-            for seed in range(10):
+            for seed in range(9 if (data, method) == ("usps", "dcec") else 10):
                 lost = (method, seed) == ("dbc", 3)
                 # idec swings around k-means: neither beats the other.
                 acc = score[method] + (0.01 * (-1) ** seed if method == "idec" else 0.002 * seed)
@@ -62,11 +62,12 @@ def test_the_comparison_is_a_line_a_method_and_a_column_a_set(monkeypatch, tmp_p
                 row |= dict.fromkeys(record.SCORES, None if lost else acc) | {"clusters": 10, "config_hash": method}
                 file.write(json.dumps(row) + "\n")
     monkeypatch.setattr(readme.compare, "RESULTS", path)
+    monkeypatch.setattr(readme.compare, "OTHERS", ())
     assert [line.strip("| ").split(" | ") for line in readme.comparison().splitlines()] == [
         ["method", "digits, 10 seeds", "usps, 10 seeds"],
         ["---"] * 3,
         ["`kmeans`", "0.509 [0.505, 0.513]", "0.509 [0.505, 0.513]"],
-        ["`dcec`", "0.809 [0.805, 0.813] ▲", "0.809 [0.805, 0.813] ▲"],
+        ["`dcec`", "0.809 [0.805, 0.813] ▲", "0.808 [0.804, 0.812] ▲ (9 seeds)"],
         ["`dbc`", "0.209 [0.204, 0.214] ▼ (1 failed)"],
         ["`idec`", "0.500 [0.492, 0.508]"],
     ]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jaxclust import record
+from jaxclust.algorithms import configured
 from runs import SETTINGS
 
 
@@ -93,6 +94,21 @@ def test_settings_of_the_wrong_kind(tmp_path, name, value):
         return
     with pytest.raises(ValueError, match="config.json must be a run's settings, got something else"):
         record.read_settings(tmp_path)
+
+
+def test_a_hash_is_of_what_decides_a_seeds_numbers(digits):
+    config, pretraining = configured("dcec")
+    made = record.settings("dcec", "paper", digits, (0, 1), "map", config, pretraining)
+    beside = {"seeds": [2], "over": "shard", "preset": "mine", "origin": {"data": "elsewhere"}}
+    assert record.digest(made | beside) == record.digest(made)
+    others = {
+        "method": "idec",
+        "data": {},
+        "config": made["config"] | {"gamma": 0.2},
+        "pretraining": None,
+        "weights": "a",
+    }
+    assert len({record.digest(made | {name: value}) for name, value in others.items()} | {record.digest(made)}) == 6
 
 
 def test_a_run_goes_on_from_copies_elsewhere(tmp_path):

@@ -160,9 +160,7 @@ def _from_folder(folder: Path, name: str | None, notes: list[str]) -> list[Cell]
     if not path.exists():
         notes.append(f"{folder} is still going or was stopped: it has no results yet and is left out")
         return []
-    kept = {key: settings[key] for key in ("method", "data", "config", "pretraining")}
-    # Only runs that had them name these.
-    kept |= {key: settings[key] for key in ("weights", "features", "stream") if key in settings}
+    kept = record.deciding(settings)
     found: dict[str, Cell] = {}
     for row in _whole(path, record.COMPARED, notes):
         labeling = row["method"].removeprefix(settings["method"])
