@@ -81,23 +81,24 @@ def fitting(dataset: datasets.Dataset, methods: list[str]) -> list[str]:
     return found
 
 
-def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
+def run(data: str, methods: list[str], folder: Path, deadline: float, page: bool = False) -> None:
     """Runs what is missing on a data set, and adds the rows of what is finished.
 
     Methods that lack the same seeds run together and share their pretraining; where some seeds are there already, in
-    a folder of those that are not.
+    a folder of those that are not. For a ``page`` all seeds of a method run that has no run in the folder: no row has
+    its labels.
     """
     dataset = datasets.load(data)
     methods = fitting(dataset, methods)
-    wanted = missing(dataset, methods)
-    for seeds in dict.fromkeys(wanted.values()):
+    wanted, everything = missing(dataset, methods), tuple(range(SEEDS[data]))
+    asked = wanted | {name: everything for name in methods if page and not (folder / data / name / FINISHED).exists()}
+    for seeds in dict.fromkeys(asked.values()):
         left = deadline - time.monotonic()
         if left <= 0:
             return
-        whole = len(seeds) == SEEDS[data]
-        out = folder if whole else folder / f"seeds-{'-'.join(map(str, seeds))}"
+        out = folder if seeds == everything else folder / f"seeds-{'-'.join(map(str, seeds))}"
         # Finished cells are skipped there.
-        listed = [name for name in methods if wanted.get(name) == seeds or (out / data / name / FINISHED).exists()]
+        listed = [name for name in methods if asked.get(name) == seeds or (out / data / name / FINISHED).exists()]
         numbers = f"{','.join(map(str, seeds))},"  # With a comma at the end: seeds, not how many.
         arguments = ["--methods", ",".join(listed), "--data", data, "--seeds", numbers, "--out", str(out)]
         if left != float("inf"):
@@ -105,10 +106,10 @@ def run(data: str, methods: list[str], folder: Path, deadline: float) -> None:
         if out.exists():
             arguments.append("--resume")
         sweep.command([*arguments, "--no-figures"])
-        for name in (name for name in listed if wanted.get(name) == seeds):
+        for name in (name for name in listed if asked.get(name) == seeds):
             path = out / data / name / FINISHED
             if path.exists():
-                common.add(RESULTS, record.read_rows(path))
+                common.add(RESULTS, [row for row in record.read_rows(path) if row["seed"] in wanted.get(name, ())])
 
 
 def grouped(rows: list[dict[str, Any]]) -> list[cells.Cell]:
@@ -140,13 +141,13 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="of the table")
     parser.add_argument("--table", action="store_true", help="only print the table")
-    parser.add_argument("--page", type=Path, help="write the report of these runs, too")
+    parser.add_argument("--page", type=Path, help="write the report of these runs, too; runs those it lacks")
     options = parser.parse_args()
     sets = common.listed("data", options.data, SEEDS)
     methods = list(dict.fromkeys((BASELINE, *common.listed("methods", options.methods, METHODS))))
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else sets:
-        run(data, methods, options.folder, deadline)
+        run(data, methods, options.folder, deadline, options.page is not None)
     found = results()
     if found is None:
         sys.exit(f"{RESULTS} has no rows yet")

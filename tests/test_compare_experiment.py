@@ -132,6 +132,23 @@ def test_only_the_seeds_that_are_missing_run_together_with_those_that_lack_the_s
     assert ran == commands
 
 
+def test_a_page_has_whole_runs_and_adds_the_rows_that_are_missing(others, monkeypatch, tmp_path):
+    def sweep(arguments):
+        ran.append(arguments[1])
+        for name in arguments[1].split(","):
+            (tmp_path / "runs" / "digits" / name).mkdir(parents=True)
+            made = [{"data": "digits", "method": name, "seed": seed, "from": "page"} for seed in range(10)]
+            record.write_rows(tmp_path / "runs" / "digits" / name / "results.jsonl", made)
+
+    ran = []
+    monkeypatch.setattr(experiment.sweep, "command", sweep)
+    experiment.run("digits", ["dcec", "idec"], tmp_path / "runs", float("inf"), page=True)
+    assert ran == ["dcec,idec"]
+    origins = {(row["method"], row["seed"]): row["from"] for row in experiment.present()}
+    assert [origins["dcec", seed] for seed in range(10)] == ["other"] * 3 + ["own"] * 3 + ["page"] * 4
+    assert [origins["idec", seed] for seed in range(10)] == ["page"] * 10
+
+
 @pytest.mark.parametrize("data", experiment.SEEDS)
 def test_rows_of_the_papers_experiments_have_the_methods_own_settings(data):
     known = datasets.SETS[data]
