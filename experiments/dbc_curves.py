@@ -31,6 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # Not in figure 9: what the paper leaves open.
     "batch statistics": {"batch_norm": "batch"},
     "sgd": {"optimizer": "sgd", "learning_rate": 0.01},
+    "sgd batch statistics": {"optimizer": "sgd", "learning_rate": 0.01, "batch_norm": "batch"},
     "longer pretraining": {"pretraining.epochs": 200},
     "adam pretraining": {"pretraining.optimizer": "adam", "pretraining.learning_rate": 1e-3},
 }
