@@ -39,8 +39,13 @@ def read(name: str, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([one["image"] for one in examples]), np.array([one["label"] for one in examples], np.int64)
 
 
-def sources(name: str, splits: tuple[str, ...]) -> list[Sequence[dict[str, Any]]]:
+def sources(name: str, splits: tuple[str, ...], encoded: bool = False) -> list[Sequence[dict[str, Any]]]:
     """Each split's examples by their place, read one at a time; prepares the set where it must.
+
+    Args:
+      name: as for ``read``.
+      splits: likewise.
+      encoded: whether each "image" is left as its file's bytes.
 
     Raises:
       Unavailable: as for ``read``; the set may also not exist.
@@ -59,7 +64,8 @@ def sources(name: str, splits: tuple[str, ...]) -> list[Sequence[dict[str, Any]]
         if not Path(builder.data_path).exists():
             _check_preparable(builder.URL)
         try:
-            return tfds.data_source(name, split=list(splits), **where, builder_kwargs=how)
+            decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
+            return tfds.data_source(name, split=list(splits), decoders=decoders, **where, builder_kwargs=how)
         except (OSError, tfds.download.DownloadError) as error:
             raise Unavailable(f"could not get {name} ({error})") from error
 

@@ -10,6 +10,7 @@
 
 import contextlib
 import hashlib
+import io
 import os
 import struct
 import warnings
@@ -203,13 +204,26 @@ def _pixels(path: Path, height: int, width: int, channels: int) -> np.ndarray:
     return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels)
 
 
+def decoded(content: bytes) -> np.ndarray:
+    """The image of a file of 8 bits, by its content: uint8 (h, w, c) as it is stored; raises Unreadable."""
+    try:
+        with _opened(content) as image:
+            pixels = np.asarray(image)
+    except _unreadable() as error:
+        raise Unreadable(_reason(content, error)) from error
+    if pixels.dtype != np.uint8:
+        raise Unreadable(f"pixels of {pixels.dtype} instead of uint8")
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator["Image"]:
+def _opened(source: Path | bytes) -> Iterator["Image"]:
     from PIL import Image
 
     # From an open file: by its path Pillow maps an uncompressed TIFF into memory, and then mixes up the pixels of one
     # that lies on its side (seen in 13.0).
-    with warnings.catch_warnings(), path.open("rb") as file:
+    opened = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+    with warnings.catch_warnings(), opened as file:
         # More pixels than Pillow deems safe are refused at its first limit already, where it only warns.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(file) as image:
@@ -239,11 +253,11 @@ def _unreadable() -> tuple[type[Exception], ...]:
     return (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error, *bombs)
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(source: Path | bytes, error: Exception) -> str:
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return "more pixels than is safe"
     if isinstance(error, UnidentifiedImageError):
-        return "no image" if path.stat().st_size else "empty"
+        return "no image" if (source if isinstance(source, bytes) else source.stat().st_size) else "empty"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

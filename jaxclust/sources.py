@@ -1,8 +1,9 @@
 """Images read one at a time, for sets larger than memory: an .npy file, a folder, or a tensorflow-datasets split."""
 
+import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,16 +171,17 @@ def _folder(path: Path, size: tuple[int, int] | None) -> Source:
 def _set(data: str) -> Source:
     name, _, split = data.removeprefix(SET).partition("/")
     try:
-        (examples,) = downloads.sources(name, (split or "train",))
+        # Undecoded: labels alone are then read in a moment, and an image that is damaged is one that is skipped.
+        (examples,) = downloads.sources(name, (split or "train",), encoded=True)
     except downloads.Unavailable as error:
         raise ValueError(f"data: {data} needs tensorflow-datasets, which {error}") from error
     first = examples[0]
-    if "image" not in first or first["image"].ndim != 3 or first["image"].dtype != np.uint8:
-        raise ValueError(f"data: {data} must have images, uint8 (h, w, c), got {sorted(first)}")
-    shape = (len(examples), *first["image"].shape)
+    if not isinstance(first.get("image"), bytes):
+        raise ValueError(f"data: {data} must have images as files, got {', '.join(sorted(first))}")
+    shape = (len(examples), *_first_readable(data, examples).shape)
 
     def read(index):
-        image = examples[index]["image"]
+        image = folders.decoded(examples[index]["image"])
         if image.shape != shape[1:]:
             raise Unreadable(f"shape {image.shape} instead of {shape[1:]}")
         return image
@@ -190,3 +192,10 @@ def _set(data: str) -> Source:
         labels = np.unique(values, return_inverse=True)[1].astype(np.int32)
     digest = hashlib.sha256(f"{data} {shape}".encode()).hexdigest()
     return Source(name, shape, np.uint8, labels, digest, read)
+
+
+def _first_readable(data: str, examples: Sequence[dict[str, Any]]) -> np.ndarray:
+    for example in examples:
+        with contextlib.suppress(Unreadable):
+            return folders.decoded(example["image"])
+    raise ValueError(f"data: must have a readable image, {data} has none")

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxclust import datasets, downloads
+from jaxclust import datasets, downloads, sources
 
 GOOD = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4)
 
@@ -141,6 +141,11 @@ def test_a_set_prepared_by_tensorflow_datasets_is_read_from_there(offline, small
     monkeypatch.setattr(downloads, "_check_preparable", lambda address: None)
     mnist = datasets.load("mnist")
     assert (mnist.images.shape, mnist.images.dtype) == ((40, 28, 28, 1), np.uint8)
+    streamed = sources.open_source("tfds:mnist/test")
+    ((block, lost),) = streamed.in_order(10)
+    assert not lost
+    np.testing.assert_array_equal(block, mnist.images[30:])
+    np.testing.assert_array_equal(streamed.labels, np.unique(mnist.labels[30:], return_inverse=True)[1])
     monkeypatch.undo()
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.delenv("JAXCLUST_DATA", raising=False)

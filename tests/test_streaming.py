@@ -1,6 +1,7 @@
 """Images read block by block: from files, a folder and tensorflow-datasets; resumed, killed, damaged."""
 
 import csv
+import io
 import os
 import re
 import signal
@@ -269,19 +270,40 @@ def test_what_cannot_be_streamed_is_refused(flags, message, file, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
-def test_a_set_of_tensorflow_datasets_is_streamed(monkeypatch, few_digits):
+def test_a_set_of_tensorflow_datasets_is_streamed_without_what_is_damaged(monkeypatch, few_digits):
     """What reads the set stands for tensorflow-datasets here; tests/test_datasets.py has its real call."""
     images, labels = few_digits
-    examples = [{"image": image, "label": label + 5} for image, label in zip(images, labels, strict=True)]
+    examples = [{"image": png(image), "label": label + 5} for image, label in zip(images, labels, strict=True)]
+    examples[0]["image"], examples[3]["image"] = b"", examples[3]["image"][:50]
+    examples[4]["image"] = png(images[4].repeat(3, axis=2))
+    examples[5]["image"] = png(images[5].astype(np.uint16))
     asked = []
 
-    def found(name, splits):
-        asked.append((name, splits))
+    def found(name, splits, encoded):
+        asked.append((name, splits, encoded))
         return [examples]
 
     monkeypatch.setattr(sources.downloads, "sources", found)
     source = sources.open_source("tfds:some/test")
-    assert asked == [("some", ("test",))]
-    assert source.shape == (300, 8, 8, 1)
+    assert asked == [("some", ("test",), True)]
+    assert (source.shape, source.dtype) == ((300, 8, 8, 1), np.uint8)
     np.testing.assert_array_equal(source.labels, labels)
     np.testing.assert_array_equal(source[7], images[7])
+    np.testing.assert_array_equal(source[3], images[6])
+    assert source.skipped == 3
+    ((_, lost),) = source.in_order(300)
+    assert lost.keys() == {0, 3, 4, 5}
+    assert (lost[0], lost[4]) == ("empty", "shape (8, 8, 3) instead of (8, 8, 1)")
+    assert lost[5].startswith("pixels of ")
+    examples[:] = [{"image": images[0], "label": 0}]
+    with pytest.raises(ValueError, match="data: tfds:some must have images as files, got image, label"):
+        sources.open_source("tfds:some")
+    examples[:] = [{"image": b"GIF", "label": 0}]
+    with pytest.raises(ValueError, match="data: must have a readable image, tfds:some has none"):
+        sources.open_source("tfds:some")
+
+
+def png(image):
+    content = io.BytesIO()
+    Image.fromarray(image.squeeze()).save(content, "png")
+    return content.getvalue()
