@@ -204,16 +204,14 @@ def _pixels(path: Path, height: int, width: int, channels: int) -> np.ndarray:
     return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels)
 
 
-def decoded(content: bytes) -> np.ndarray:
-    """The image of a file of 8 bits, by its content: uint8 (h, w, c) as it is stored; raises Unreadable."""
+def decoded(content: bytes, channels: int) -> np.ndarray:
+    """The image of a file by its content, uint8 (h, w, channels), 1 or 3 of them; raises Unreadable."""
     try:
         with _opened(content) as image:
-            pixels = np.asarray(image)
+            converted = _eight_bit(image, image.format).convert("L" if channels == 1 else "RGB")
     except _unreadable() as error:
         raise Unreadable(_reason(content, error)) from error
-    if pixels.dtype != np.uint8:
-        raise Unreadable(f"pixels of {pixels.dtype} instead of uint8")
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+    return np.asarray(converted).reshape(converted.height, converted.width, channels)
 
 
 @contextlib.contextmanager

@@ -175,27 +175,33 @@ def _set(data: str) -> Source:
         (examples,) = downloads.sources(name, (split or "train",), encoded=True)
     except downloads.Unavailable as error:
         raise ValueError(f"data: {data} needs tensorflow-datasets, which {error}") from error
-    first = examples[0]
-    if not isinstance(first.get("image"), bytes):
-        raise ValueError(f"data: {data} must have images as files, got {', '.join(sorted(first))}")
-    shape = (len(examples), *_first_readable(data, examples).shape)
+    features = examples.dataset_info.features
+    if "image" not in features:
+        raise ValueError(f"data: {data} must have images, got {', '.join(sorted(features.keys()))}")
+    feature = features["image"]
+    channels = feature.shape[-1]
+    if np.dtype(feature.np_dtype) != np.uint8 or len(feature.shape) != 3 or channels not in (1, 3):
+        got = f"{np.dtype(feature.np_dtype)} of shape {feature.shape}"
+        raise ValueError(f"data: {data} must have images of 8 bits, grey or RGB, got {got}")
+
+    shape = (len(examples), *_first_readable(data, examples, channels).shape)
 
     def read(index):
-        image = folders.decoded(examples[index]["image"])
+        image = folders.decoded(examples[index]["image"], channels)
         if image.shape != shape[1:]:
             raise Unreadable(f"shape {image.shape} instead of {shape[1:]}")
         return image
 
     labels = None
-    if "label" in first:
+    if "label" in features:
         values = np.fromiter((int(one["label"]) for one in examples), np.int64, len(examples))
         labels = np.unique(values, return_inverse=True)[1].astype(np.int32)
     digest = hashlib.sha256(f"{data} {shape}".encode()).hexdigest()
     return Source(name, shape, np.uint8, labels, digest, read)
 
 
-def _first_readable(data: str, examples: Sequence[dict[str, Any]]) -> np.ndarray:
+def _first_readable(data: str, examples: Sequence[dict[str, Any]], channels: int) -> np.ndarray:
     for example in examples:
         with contextlib.suppress(Unreadable):
-            return folders.decoded(example["image"])
+            return folders.decoded(example["image"], channels)
     raise ValueError(f"data: must have a readable image, {data} has none")

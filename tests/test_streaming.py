@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import jax
 import jax.numpy as jnp
@@ -270,18 +271,30 @@ def test_what_cannot_be_streamed_is_refused(flags, message, file, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
+class Prepared(list):
+    """Examples as tensorflow-datasets gives them, with what it says of their features."""
+
+    def __init__(self, examples, **features):
+        super().__init__(examples)
+        self.dataset_info = types.SimpleNamespace(features=features)
+
+
+def image_feature(channels, dtype=np.uint8):
+    return types.SimpleNamespace(shape=(None, None, channels), np_dtype=dtype)
+
+
 def test_a_set_of_tensorflow_datasets_is_streamed_without_what_is_damaged(monkeypatch, few_digits):
     """What reads the set stands for tensorflow-datasets here; tests/test_datasets.py has its real call."""
     images, labels = few_digits
     examples = [{"image": png(image), "label": label + 5} for image, label in zip(images, labels, strict=True)]
     examples[0]["image"], examples[3]["image"] = b"", examples[3]["image"][:50]
-    examples[4]["image"] = png(images[4].repeat(3, axis=2))
-    examples[5]["image"] = png(images[5].astype(np.uint16))
+    examples[4]["image"] = png(images[4][:7])
+    prepared = Prepared(examples, image=image_feature(1), label=None)
     asked = []
 
     def found(name, splits, encoded):
         asked.append((name, splits, encoded))
-        return [examples]
+        return [prepared]
 
     monkeypatch.setattr(sources.downloads, "sources", found)
     source = sources.open_source("tfds:some/test")
@@ -289,21 +302,54 @@ def test_a_set_of_tensorflow_datasets_is_streamed_without_what_is_damaged(monkey
     assert (source.shape, source.dtype) == ((300, 8, 8, 1), np.uint8)
     np.testing.assert_array_equal(source.labels, labels)
     np.testing.assert_array_equal(source[7], images[7])
-    np.testing.assert_array_equal(source[3], images[6])
-    assert source.skipped == 3
+    np.testing.assert_array_equal(source[3], images[5])
+    assert source.skipped == 2
     ((_, lost),) = source.in_order(300)
-    assert lost.keys() == {0, 3, 4, 5}
-    assert (lost[0], lost[4]) == ("empty", "shape (8, 8, 3) instead of (8, 8, 1)")
-    assert lost[5].startswith("pixels of ")
-    examples[:] = [{"image": images[0], "label": 0}]
-    with pytest.raises(ValueError, match="data: tfds:some must have images as files, got image, label"):
-        sources.open_source("tfds:some")
-    examples[:] = [{"image": b"GIF", "label": 0}]
+    assert lost.keys() == {0, 3, 4}
+    assert (lost[0], lost[4]) == ("empty", "shape (7, 8, 1) instead of (8, 8, 1)")
+    prepared[:] = [{"image": b"GIF", "label": 0}]
     with pytest.raises(ValueError, match="data: must have a readable image, tfds:some has none"):
+        sources.open_source("tfds:some")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_tensorflow_datasets_have_the_channels_that_it_states(channels, monkeypatch, few_digits):
+    """However a file stores them: what lies in it is the same picture."""
+    stored = Image.fromarray(few_digits[0][1].squeeze())
+    # Of a palette in which each grey value stands where another would.
+    palette = Image.fromarray(255 - few_digits[0][1].squeeze(), "P")
+    palette.putpalette([255 - value for value in range(256) for _ in range(3)])
+    files = [png(stored), png(palette), *(png(stored.convert(mode)) for mode in ("RGB", "RGBA", "LA"))]
+    files.append(png(np.asarray(stored).astype(np.uint16) * 257))
+    prepared = Prepared([{"image": file} for file in files], image=image_feature(channels))
+    monkeypatch.setattr(sources.downloads, "sources", lambda *_, **__: [prepared])
+    source = sources.open_source("tfds:some")
+    assert source.shape == (6, 8, 8, channels)
+    ((block, lost),) = source.in_order(6)
+    assert not lost
+    for image in block:
+        np.testing.assert_array_equal(image, few_digits[0][1].repeat(channels, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"text": None, "label": None}, "must have images, got label, text"),
+        ({"image": image_feature(4)}, r"must have images of 8 bits, grey or RGB, got uint8 of shape \(None, None, 4\)"),
+        (
+            {"image": image_feature(1, np.float32)},
+            r"must have images of 8 bits, grey or RGB, got float32 of shape \(None, None, 1\)",
+        ),
+    ],
+)
+def test_a_set_of_tensorflow_datasets_without_such_images_is_refused(features, message, monkeypatch):
+    monkeypatch.setattr(sources.downloads, "sources", lambda *_, **__: [Prepared([{}], **features)])
+    with pytest.raises(ValueError, match=f"data: tfds:some {message}"):
         sources.open_source("tfds:some")
 
 
 def png(image):
     content = io.BytesIO()
-    Image.fromarray(image.squeeze()).save(content, "png")
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image.squeeze())
+    picture.save(content, "png")
     return content.getvalue()
