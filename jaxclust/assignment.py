@@ -102,10 +102,10 @@ def sharpened_target(q: jax.Array, power: float = 2.0, frequency: float = 1.0) -
     Returns:
       p, float32, (n, k), rows sum to 1. A column without any mass stays zero.
     """
-    size = jnp.sum(q**frequency, axis=0)
-    # Each row has an entry of 1 / k or more, so only the columns can vanish.
-    weight = q**power / jnp.maximum(size, jnp.finfo(jnp.float32).tiny)
-    return weight / jnp.sum(weight, axis=1, keepdims=True)
+    # By logarithms: with a large power even the largest entry of a row, 1 / k or more, would underflow.
+    log_q = jnp.where(q < jnp.finfo(jnp.float32).tiny, -jnp.inf, jnp.log(q))
+    log_size = jax.nn.logsumexp(frequency * log_q, axis=0) if frequency else jnp.zeros(q.shape[1])
+    return jax.nn.softmax(power * log_q - jnp.where(log_size > -jnp.inf, log_size, 0), axis=1)
 
 
 def fraction_changed(old: jax.Array, new: jax.Array) -> jax.Array:

@@ -91,11 +91,29 @@ def test_sharpened_target_is_that_of_the_loop(power, frequency):
 
 @pytest.mark.parametrize("frequency", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("mass", [0.0, 1e-42, 1e-25])
-def test_sharpened_target_of_a_column_without_mass(frequency, mass):
-    q = jnp.array([[1.0, 0.0, mass], [0.25, 0.75, mass]], jnp.float32)
-    p = assignment.sharpened_target(q, 2.0, frequency)
+def test_sharpened_target_of_a_column_with_little_mass(frequency, mass):
+    q = np.array([[1.0, 0.0, mass], [0.25, 0.75, mass]])
+    p = assignment.sharpened_target(jnp.asarray(q, jnp.float32), 2.0, frequency)
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
-    np.testing.assert_allclose(p[:, 2], 0, atol=1e-20)
+    if mass < np.finfo(np.float32).tiny:
+        np.testing.assert_array_equal(p[:, 2], 0)
+    else:
+        np.testing.assert_allclose(p, loop_target(q, 2.0, frequency), rtol=1e-5, atol=1e-37)
+
+
+@pytest.mark.parametrize("power", [40.0, 1e6, 1e30])
+@pytest.mark.parametrize("boosted", [True, False])
+def test_sharpened_target_with_a_large_power(power, boosted):
+    """What the scores raised to it would be underflows; what they are to each other does not."""
+    equal = assignment.sharpened_target(jnp.full((4, 10), 0.1), power, power if boosted else 1.0)
+    np.testing.assert_allclose(equal, 0.1, rtol=1e-5)
+
+
+def test_sharpened_target_keeps_ratios_that_underflow():
+    q = np.full(100, 0.01)
+    q[7] *= 1.01
+    p = assignment.sharpened_target(jnp.asarray(q[None], jnp.float32), 40.0, 0.0)[0]
+    np.testing.assert_allclose(p[7] / p[0], 1.01**40, rtol=1e-4)
 
 
 def test_fraction_changed():

@@ -27,6 +27,10 @@ def test_dcec_beats_k_means_on_digits(digits, baseline):
     assert nmi("dcec", digits, max_steps=700) > baseline + MARGIN
 
 
+def test_dbc_beats_k_means_on_digits(digits, baseline):
+    assert nmi("dbc", digits) > baseline + MARGIN
+
+
 def test_jule_beats_k_means_on_digits(digits, baseline):
     # The loss of the Torch code: eq. (11) as printed, without a margin, wants more epochs than these.
     loss = {"negatives": "random", "margin": 0.2, "gamma": 1.0}

@@ -20,6 +20,8 @@ from jaxclust.types import Key, Network, Prediction, Schedule, Variables
 
 SURE, EXCLUDED = 0.8, 0.02
 """Scores above and below which an image is said to belong, or not to belong, to a cluster (section 4.2.2)."""
+LARGEST = 1e30
+"""Of ``alpha`` and ``v``, and the inverse of the smallest ``v``: float32 has some room above."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +59,10 @@ class Config:
         optimizers.check(self)
         if self.clusters < 2:
             raise ValueError(f"clusters: must be at least 2, got {self.clusters}")
-        if not self.alpha > 1 or self.alpha == float("inf"):
-            raise ValueError(f"alpha: must be above 1 and finite, got {self.alpha}")
-        if not self.v > 0 or self.v == float("inf"):
-            raise ValueError(f"v: must be above 0 and finite, got {self.v}")
+        if not 1 < self.alpha <= LARGEST:
+            raise ValueError(f"alpha: must be above 1 and at most {LARGEST:g}, got {self.alpha}")
+        if not 1 / LARGEST <= self.v <= LARGEST:
+            raise ValueError(f"v: must be above 0, from {1 / LARGEST:g} to {LARGEST:g}, got {self.v}")
         if self.normalisation not in ("boosted", "scores", "constant"):
             raise ValueError(f"normalisation: must be boosted, scores or constant, got {self.normalisation!r}")
         if self.batch_norm not in ("running", "batch"):
