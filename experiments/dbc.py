@@ -5,7 +5,7 @@
     python -m experiments.dbc --figures mnist-test    figures/dbc/, from the pretraining and the rows of the other two
 
 Each cell is run once, and one that was stopped goes on from its checkpoint; FCAE+k-means, DBC and the curves share one
-pretraining a seed. COIL-100 is at 32x32 here, at 128x128 in the paper.
+pretraining a seed as long as it is in the folder. COIL-100 is at 32x32 here, at 128x128 in the paper.
 """
 
 from pathlib import Path

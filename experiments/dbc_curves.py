@@ -70,8 +70,8 @@ def settings(dataset: datasets.Dataset, variant: str) -> tuple[dbc.Config, Any]:
 
 def pretrained(
     dataset: datasets.Dataset, pretraining: Any, seeds: tuple[int, ...], over: str, folder: Path, deadline: float
-) -> Any | None:
-    """The networks' arrays after pretraining, with a leading seed axis; None if time ran out."""
+) -> train.Run | None:
+    """The pretraining's runs, with a leading seed axis; None if time ran out."""
     method, (config, full) = METHODS["fcae-kmeans"], configured("fcae-kmeans", clusters=dataset.classes)
     # The tables' pretraining is in a folder of its own; others are beside it, called by what differs.
     values = zip(dataclasses.astuple(pretraining), dataclasses.astuple(full), strict=True)
@@ -87,13 +87,13 @@ def pretrained(
         pretrained=folder / dataset.name / f"fcae{suffix}",
         max_seconds=max(deadline - time.monotonic(), 1e-3),
     )
-    return done.phases["pretrain"].runs.state.variables if done.finished else None
+    return done.phases["pretrain"].runs if done.finished else None
 
 
 def follow(
     dataset: datasets.Dataset,
     config: dbc.Config,
-    variables: Any,
+    pretraining: train.Run,
     seeds: tuple[int, ...],
     over: str,
     each: Callable[[train.Event], bool | None],
@@ -102,10 +102,13 @@ def follow(
 ) -> bool:
     """Runs DBC as ``fit`` does, and calls ``each`` at the start and after every epoch; whether it came to an end.
 
+    A seed whose ``pretraining`` failed has failed, and does not cluster.
+
     With a ``place`` it goes on from the checkpoint there, of a run with the same ``about``, and leaves one where
     ``each`` stops it, at the end, and now and then between.
     """
     images, network = jnp.asarray(dataset.images), METHODS["dbc"].network(dataset.images.shape[1:])
+    variables = pretraining.state.variables
     keys = jnp.stack([jax.random.split(jax.random.key(seed))[1] for seed in seeds])
     begin, schedule = functools.partial(train.start, dbc, config, network), dbc.schedule(config, len(images))
     found = None
@@ -113,7 +116,11 @@ def follow(
         found = checkpoint.restore(
             place, about, jax.eval_shape(functools.partial(begin, "map"), (keys, variables), images)
         )
-    runs, history, _ = found or (begin(over, (keys, variables), images), {}, None)
+    if found is None:
+        runs, history = begin(over, (keys, variables), images), {}
+        runs = runs._replace(failed=jnp.where(pretraining.failed >= 0, jnp.int32(0), runs.failed))
+    else:
+        runs, history, _ = found
     saved = time.monotonic()
 
     def keep(event: train.Event) -> bool:
@@ -134,8 +141,8 @@ def _run_variant(dataset, name, seeds, over, folder, deadline, wanted) -> list[d
     config, pretraining = settings(dataset, name)
     place = folder / dataset.name / f"curve-{name.replace(' ', '-')}"
     points = place / "points.json"
-    variables = pretrained(dataset, pretraining, seeds, over, folder, deadline)
-    if variables is None:
+    before = pretrained(dataset, pretraining, seeds, over, folder, deadline)
+    if before is None:
         return None
     if (place / "cluster").is_dir():
         curves = json.loads(points.read_text())
@@ -163,7 +170,7 @@ def _run_variant(dataset, name, seeds, over, folder, deadline, wanted) -> list[d
         print(f"{dataset.name} {name}: epoch {int(np.max(event.runs.window))}", file=sys.stderr, flush=True)
         return time.monotonic() > deadline
 
-    if not follow(dataset, config, variables, seeds, over, score, place / "cluster", wanted):
+    if not follow(dataset, config, before, seeds, over, score, place / "cluster", wanted):
         return None
     return [
         {

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import linear_sum_assignment
 
 from experiments import common, dbc_curves
-from jaxclust import datasets, losses, metrics, plots
+from jaxclust import datasets, losses, metrics, plots, train
 from jaxclust.algorithms import METHODS, dbc
 
 EPOCHS = (0, 1, 2, 4, 8, 16)
@@ -38,23 +38,26 @@ def draw(folder: Path, data: str, seeds: tuple[int, ...], options: argparse.Name
     Figure 9 needs the rows of ``--curves``; the others run DBC again for the first seed, from the tables' pretraining.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # First, as it needs rows.
+    curves(folder / f"figure-9-curves-{data}.png", data)
     divergence(folder / "figure-3-loss.png")
     dataset = datasets.load(data)
     config, pretraining = dbc_curves.settings(dataset, "paper")
     deadline = time.monotonic() + options.max_seconds
-    variables = dbc_curves.pretrained(dataset, pretraining, seeds, options.over, options.folder, deadline)
-    if variables is None:
+    before = dbc_curves.pretrained(dataset, pretraining, seeds, options.over, options.folder, deadline)
+    if before is None:
         raise ValueError("max-seconds: must leave time for the pretraining, which the same command goes on with")
-    first = jax.tree.map(lambda leaf: leaf[:1], variables)
+    if before.failed[0] >= 0:
+        raise ValueError(f"figures: need seed {seeds[0]}, whose pretraining failed at step {int(before.failed[0])}")
+    first = jax.tree.map(lambda leaf: leaf[:1], before)
     network = METHODS["dbc"].network(dataset.images.shape[1:])
-    lane = jax.tree.map(lambda leaf: leaf[0], first)
+    lane = jax.tree.map(lambda leaf: leaf[0], before.state.variables)
     activations(folder / f"figure-4-activations-{data}.png", dataset, network, lane)
     filters(folder / f"figure-5-filters-{data}.png", lane.params)
     taken = snapshots(dataset, config, network, first, seeds[:1])
     histograms(folder / f"figure-6-scores-{data}.png", taken)
     embeddings(folder / f"figure-7-tsne-{data}.png", dataset, taken)
     wrong(folder / f"figure-8-wrong-images-drawn-with-true-labels-{data}.png", dataset, taken)
-    curves(folder / f"figure-9-curves-{data}.png", data)
 
 
 def divergence(path: Path) -> None:
@@ -109,7 +112,7 @@ def filters(path: Path, params: dict[str, Any]) -> None:
 
 
 def snapshots(
-    dataset: datasets.Dataset, config: dbc.Config, network: Any, variables: Any, seeds: tuple[int]
+    dataset: datasets.Dataset, config: dbc.Config, network: Any, pretraining: train.Run, seeds: tuple[int]
 ) -> dict[int, dict[str, np.ndarray]]:
     """One seed's features, scores and labels, by epoch, at ``EPOCHS`` and the last one."""
     taken: dict[int, dict[str, np.ndarray]] = {}
@@ -127,7 +130,7 @@ def snapshots(
             names = ("features", "scores", "labels")
             taken[epoch] = dict(zip(names, map(np.asarray, (features, soft, state.labels)), strict=True))
 
-    dbc_curves.follow(dataset, config, variables, seeds, "map", each)
+    dbc_curves.follow(dataset, config, pretraining, seeds, "map", each)
     return taken
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import math
 import subprocess
+import types
 from pathlib import Path
 
 import numpy as np
@@ -170,8 +171,8 @@ def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_giv
     small = dataclasses.replace(config, max_epochs=3, batch=30), dataclasses.replace(pretraining, epochs=1)
     monkeypatch.setattr(dbc_curves, "settings", lambda dataset, variant: small)
     # One pretraining for both.
-    variables = dbc_curves.pretrained(few, small[1], (0, 1), "map", tmp_path, math.inf)
-    monkeypatch.setattr(dbc_curves, "pretrained", lambda *arguments: variables)
+    runs = dbc_curves.pretrained(few, small[1], (0, 1), "map", tmp_path, math.inf)
+    monkeypatch.setattr(dbc_curves, "pretrained", lambda *arguments: runs)
     whole = dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "whole", math.inf, {"settings": "a"})
     assert [len(row["acc"]) for row in whole] == [4, 4]
     for _ in range(2):
@@ -184,6 +185,24 @@ def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_giv
     done = fit.fit(METHODS["dbc"], *small, few.images, (0, 1), over="map", pretrained=tmp_path / "digits" / "fcae-1")
     last = [metrics.accuracy(few.labels, labels) for labels in done.labels]
     assert [row["acc"][-1] for row in whole] == pytest.approx(last, abs=1e-4)
+
+
+def test_a_seed_whose_pretraining_failed_has_no_curve(tmp_path, monkeypatch, digits):
+    few = digits._replace(images=digits.images[:60], labels=digits.labels[:60])
+    config, pretraining = configured("dbc", clusters=10)
+    small = dataclasses.replace(config, max_epochs=2, batch=30), dataclasses.replace(pretraining, epochs=1)
+    monkeypatch.setattr(dbc_curves, "settings", lambda dataset, variant: small)
+    runs = dbc_curves.pretrained(few, small[1], (0, 1), "map", tmp_path, math.inf)
+    lost = runs._replace(failed=runs.failed.at[0].set(1))
+    monkeypatch.setattr(dbc_curves, "pretrained", lambda *arguments: lost)
+    rows = dbc_curves._run_variant(few, "paper", (0, 1), "map", tmp_path / "curve", math.inf, {})
+    assert [(row["epochs"], row["failed"]) for row in rows] == [(0, 0), (2, None)]
+    assert dbc_curves.sound(rows) == rows[1:]
+    monkeypatch.setattr(dbc_figures, "curves", lambda *arguments: None)
+    monkeypatch.setattr(dbc_figures.datasets, "load", lambda name: few)
+    options = types.SimpleNamespace(max_seconds=math.inf, over="map", folder=tmp_path)
+    with pytest.raises(ValueError, match="figures: need seed 0, whose pretraining failed at step 1"):
+        dbc_figures.draw(tmp_path / "figures", "digits", (0, 1), options)
 
 
 def test_wrong_images_are_those_of_another_class_than_their_clusters(tmp_path, monkeypatch):
