@@ -46,5 +46,5 @@ def encoded(network: Network, variables: Variables, images: jax.Array, block: in
 def scaled(images: jax.Array) -> jax.Array:
     """Images as float32 in [0, 1], the same shape: uint8 is divided by 255, float is taken as it is."""
     if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) * jnp.float32(1 / 255)
+        return images.astype(jnp.float32) / 255
     return images.astype(jnp.float32)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from jaxclust.images import scaled
 from jaxclust.networks.layers import Conv, ConvTranspose, Dense, glorot
 from jaxclust.types import Network, Variables
 
@@ -88,7 +89,7 @@ def pixels(shape: Shape, embedding: int | None = None) -> Network:
 
     def encode(variables, images, train):
         del train
-        return _scaled(images).reshape(images.shape[0], -1), variables.stats
+        return scaled(images).reshape(images.shape[0], -1), variables.stats
 
     return Network(lambda key: Variables({}, {}), encode)
 
@@ -114,11 +115,6 @@ def _exact_size(size, layers):
     return (height, width), "VALID"
 
 
-def _scaled(images):
-    images = jnp.asarray(images)
-    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
-
-
 def as_network(build) -> Network:
     """A module with ``encode``, ``reconstruct`` and ``maps``, each of scaled images, as pure functions of plain dicts.
 
@@ -141,14 +137,14 @@ def as_network(build) -> Network:
 
     def encode(variables, images, train):
         model = module(variables, train)
-        return model.encode(_scaled(images)), stats_of(model)
+        return model.encode(scaled(images)), stats_of(model)
 
     def reconstruct(variables, images, train):
         model = module(variables, train)
-        return *model.reconstruct(_scaled(images)), stats_of(model)
+        return *model.reconstruct(scaled(images)), stats_of(model)
 
     def activations(variables, images):
-        return module(variables, False).maps(_scaled(images))
+        return module(variables, False).maps(scaled(images))
 
     return Network(init, encode, reconstruct, activations)
 
