@@ -43,6 +43,11 @@ def hard_assignment(distances: jax.Array) -> jax.Array:
     return jnp.argmin(distances, axis=1).astype(jnp.int32)
 
 
+def nearest_centroid(x: jax.Array, centroids: jax.Array) -> jax.Array:
+    """The number of the centroid nearest to each row, float32 (n, d) to (k, d): int32, (n,)."""
+    return hard_assignment(squared_distances(x, centroids))
+
+
 def soft_assignment(x: jax.Array, centroids: jax.Array, v: float = 1.0) -> jax.Array:
     """Student's t similarity of each row to each centroid (DCEC, Guo et al. 2017, eq. 6; DBC eq. 1).
 

@@ -211,7 +211,7 @@ def content(dataset: Dataset) -> str:
     return hashlib.sha256(head + b"".join(digests)).hexdigest()
 
 
-_UNREADABLE = (
+UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -241,7 +241,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 return loaded, None
             names = loaded.files
             arrays = {name: loaded[name] for name in names if name in ("images", "labels")}
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(f"data: {path} must be a readable {path.suffix} file of plain arrays ({error})") from error
     if "images" not in arrays:
         raise ValueError(f"data: {path} must hold an array 'images', got {names}")

@@ -8,14 +8,16 @@ distances keep their proportions. They are float32 and of either sign.
 
 import contextlib
 import hashlib
+import importlib.metadata
 import math
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxclust.datasets import Dataset
+from jaxclust.datasets import UNREADABLE, Dataset
 
 DSIFT_PCA = "dsift-pca"
 DIMENSIONS = 300
@@ -24,6 +26,8 @@ PATCH, STEP = 16, 8
 """Pixels of a descriptor's side, and between two descriptors (ours)."""
 LEAST_SIDE = 40
 """Smaller images are enlarged by a whole factor until their shorter side has this many pixels (ours)."""
+LEAST_SPREAD = 1e-5
+"""Of features around their means, for a mean square of 1."""
 SETTINGS = ("1", DIMENSIONS, PATCH, STEP, LEAST_SIDE)
 """What the features depend on beside the images; the first entry is the version of this code."""
 
@@ -64,7 +68,7 @@ def as_images(features: np.ndarray) -> np.ndarray:
       float32, (n, h, w, 1), h * w = d.
 
     Raises:
-      ValueError: not such an array, empty, NaN or inf, or the same for all images.
+      ValueError: not such an array, empty, NaN or inf, or the same for all images but for rounding.
     """
     if features.ndim != 2 or not (np.issubdtype(features.dtype, np.floating) or features.dtype.kind in "iu"):
         raise ValueError(f"features: must be numbers of shape (n, d), got {features.dtype} {features.shape}")
@@ -77,7 +81,12 @@ def as_images(features: np.ndarray) -> np.ndarray:
     if (features == features[0]).all():
         raise ValueError(f"features: must differ between images, got the same {features.shape[1]} for all")
     features /= np.abs(features).max()  # So that no square overflows or vanishes.
-    features = (features / np.sqrt(np.mean(features**2))).astype(np.float32)
+    features /= np.sqrt(np.mean(features**2))
+    spread = np.sqrt(np.mean((features - features.mean(axis=0)) ** 2))
+    if spread < LEAST_SPREAD:
+        rule = f"must differ between images by {LEAST_SPREAD:g} of their size or more, for float32 to tell them apart"
+        raise ValueError(f"features: {rule}, got {spread:.2g}; subtract their mean")
+    features = features.astype(np.float32)
     d = features.shape[1]
     height = next(h for h in range(math.isqrt(d), 0, -1) if d % h == 0)
     return features.reshape(-1, height, d // height, 1)
@@ -87,7 +96,7 @@ def dense_sift(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.n
     """SIFT descriptors (Lowe 2004) of unit length, upright, on a grid of overlapping patches.
 
     Args:
-      images: uint8 or float32 in [0, 1], (n, h, w, c); colour is turned to grey.
+      images: uint8 or float32 in [0, 1], (n, h, w, c); colour is turned to grey, without its fourth channel.
       patch: pixels of a descriptor's side, after the enlargement of small images.
       step: pixels between two descriptors.
 
@@ -95,12 +104,11 @@ def dense_sift(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.n
       float32, (n, patches * 128); zeros for a patch without any gradient.
 
     Raises:
-      ValueError: OpenCV is not installed.
+      ValueError: OpenCV is not installed, or another number of channels than 1, 3 and 4.
     """
-    try:
-        import cv2
-    except ImportError:
-        raise ValueError(f"features: {DSIFT_PCA} needs OpenCV: pip install 'jaxclust[features]'") from None
+    cv2 = _opencv()
+    if images.shape[3] not in (1, 3, 4):
+        raise ValueError(f"features: {DSIFT_PCA} needs images of 1, 3 or 4 channels, got {images.shape[3]}")
     if images.dtype != np.uint8:
         images = np.round(images * 255).astype(np.uint8)
     factor = -(-LEAST_SIDE // min(images.shape[1:3]))
@@ -143,18 +151,20 @@ def dsift_pca(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.nd
 def cached(images: np.ndarray) -> np.ndarray:
     """``dsift_pca`` of the images, from the cache if it was computed before.
 
-    The cache is a folder of .npy files named after the content of the images and the settings: $JAXCLUST_CACHE, or
-    jaxclust in $XDG_CACHE_HOME or ~/.cache. What cannot be read there is computed again; where nothing can be written,
-    nothing is kept.
+    The cache is a folder of .npy files named after the images' content, the settings and the versions of what computes:
+    $JAXCLUST_CACHE, or jaxclust in $XDG_CACHE_HOME or ~/.cache. What cannot be read there is computed again; where
+    nothing can be written, nothing is kept.
     """
-    digest = hashlib.sha256(repr((*SETTINGS, images.shape, str(images.dtype))).encode())
+    by = [importlib.metadata.version(name) for name in ("numpy", "scikit-learn")] + [_opencv().__version__]
+    digest = hashlib.sha256(repr((*SETTINGS, *by, images.shape, str(images.dtype))).encode())
     digest.update(np.ascontiguousarray(images).tobytes())
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxclust"
     folder = Path(os.environ.get("JAXCLUST_CACHE") or folder)
     path = folder / f"{DSIFT_PCA}-{digest.hexdigest()[:32]}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        features = np.load(path, allow_pickle=False)
-        if features.dtype == np.float32 and features.ndim == 2 and len(features) == len(images):
+    with contextlib.suppress(*UNREADABLE), path.open("rb") as file:
+        features = np.load(file, allow_pickle=False)
+        sound = isinstance(features, np.ndarray) and features.dtype == np.float32 and features.ndim == 2
+        if sound and len(features) == len(images) and np.isfinite(features).all():
             return features
     features = dsift_pca(images)
     with contextlib.suppress(OSError):
@@ -170,10 +180,19 @@ def cached(images: np.ndarray) -> np.ndarray:
     return features
 
 
+def _opencv() -> Any:
+    try:
+        import cv2
+    except ImportError:
+        raise ValueError(f"features: {DSIFT_PCA} needs OpenCV: pip install 'jaxclust[features]'") from None
+    return cv2
+
+
 def _read(path: Path) -> np.ndarray:
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+    except UNREADABLE as error:
         raise ValueError(f"features: {path} must be a readable .npy file of plain numbers ({error})") from error
     if not isinstance(found, np.ndarray):
         raise ValueError(f"features: {path} must be a readable .npy file of plain numbers, got an archive")

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxclust.assignment import hard_assignment, squared_distances
+from jaxclust.assignment import nearest_centroid
 from jaxclust.types import Key
 
 # Rows at once: at d = 784 a block of float32 is 3 MB, about a CPU's level-2 cache; 4,096 took 1.4 times as long there.
@@ -150,7 +150,7 @@ def minibatch_update(centroids: jax.Array, counts: jax.Array, x: jax.Array) -> t
     Returns:
       The new centroids and counts. A centroid without samples in the batch stays.
     """
-    return running_means(centroids, counts, x, hard_assignment(squared_distances(x, centroids)))
+    return running_means(centroids, counts, x, nearest_centroid(x, centroids))
 
 
 def running_means(

@@ -1,5 +1,6 @@
 """A run's files: settings, a row of results for each seed, labels, history; and the table people read."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -224,8 +225,12 @@ def peak_memory_mb() -> int | None:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that decide the numbers."""
-    return {name: importlib.metadata.version(name) for name in ("jaxclust", "jax", "jaxlib", "optax", "flax", "numpy")}
+    """Of the packages that decide the numbers; those for features where they are installed."""
+    found = {name: importlib.metadata.version(name) for name in ("jaxclust", "jax", "jaxlib", "optax", "flax", "numpy")}
+    for name in ("scikit-learn", "opencv-python-headless"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def device() -> str:

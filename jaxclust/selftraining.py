@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.assignment import fraction_changed, hard_assignment, nearest, squared_distances
+from jaxclust.assignment import fraction_changed, nearest, nearest_centroid
 from jaxclust.images import encoded
 from jaxclust.kmeans import kmeans
 from jaxclust.types import Key, Network, Prediction, Variables
@@ -64,7 +64,9 @@ def init(
     features = encoded(network, variables, images)
     centroids = kmeans(kmeans_key, features, clusters, restarts=restarts).centroids
     opt_state = optimizer.init((variables.params, centroids))
-    return State(variables, centroids, sharpen(soften(features, centroids)), _labels(features, centroids), opt_state)
+    return State(
+        variables, centroids, sharpen(soften(features, centroids)), nearest_centroid(features, centroids), opt_state
+    )
 
 
 def refresh(
@@ -72,7 +74,7 @@ def refresh(
 ) -> tuple[State, jax.Array, RefreshInfo]:
     """New target and labels from all images; with them the soft assignments, float32 (n, clusters)."""
     features = encoded(network, state.variables, images)
-    soft, labels = soften(features, state.centroids), _labels(features, state.centroids)
+    soft, labels = soften(features, state.centroids), nearest_centroid(features, state.centroids)
     info = change(state.labels, labels, soft.shape[1])
     return state._replace(target=sharpen(soft), labels=labels), soft, info
 
@@ -88,9 +90,12 @@ def change(old: jax.Array, new: jax.Array, clusters: int) -> RefreshInfo:
 
 
 def update(
-    optimizer: optax.GradientTransformation, state: State, loss: Loss
-) -> tuple[State, jax.Array, dict[str, jax.Array]]:
-    """One gradient step on params and centroids; the total loss and its terms' means before it."""
+    optimizer: optax.GradientTransformation, state: Any, loss: Loss
+) -> tuple[Any, jax.Array, dict[str, jax.Array]]:
+    """One gradient step on params and centroids; the total loss and its terms' means before it.
+
+    ``state`` has ``variables``, ``centroids`` and ``opt_state``, as ``State`` has, and DKM's.
+    """
     trained = (state.variables.params, state.centroids)
     (total, (means, stats)), gradient = jax.value_and_grad(lambda both: loss(*both), has_aux=True)(trained)
     updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
@@ -102,7 +107,3 @@ def update(
 def predict(network: Network, state: State, images: jax.Array, soften: Soften) -> Prediction:
     """The nearest centroid in the embedding, which is argmax of the soft assignments, with its soft assignment."""
     return nearest(encoded(network, state.variables, images), state.centroids, soften)
-
-
-def _labels(features, centroids):
-    return hard_assignment(squared_distances(features, centroids))

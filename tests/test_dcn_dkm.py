@@ -1,5 +1,7 @@
 """DCN and DKM: a step against the papers' formulas one after the other, and DCN's layer-wise pretraining."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -147,13 +149,46 @@ def test_dkms_first_centroids_are_uniform_where_it_is_not_pretrained(dkm_state, 
 
 @pytest.mark.parametrize(("algorithm", "config", "name"), [(dcn, DCN, "dcn_state"), (dkm, DKM, "dkm_state")])
 def test_an_epoch_ends_in_counts_that_are_the_labels(algorithm, config, name, images, request):
-    state = request.getfixturevalue(name)
-    state, stop, info = algorithm.refresh(config, NETWORKS[algorithm], KEY, state, images)
+    begun = request.getfixturevalue(name)
+    # A third of the images had another label at the last epoch's end.
+    field = "before" if algorithm is dcn else "labels"
+    moved = getattr(begun, field).at[:40].set((begun.labels[:40] + 1) % 4)
+    state, stop, info = algorithm.refresh(config, NETWORKS[algorithm], KEY, begun._replace(**{field: moved}), images)
+    np.testing.assert_array_equal(state.labels, begun.labels)
+    np.testing.assert_array_equal(getattr(state, field), begun.labels)
     sizes = np.bincount(np.asarray(state.labels), minlength=4)
     assert not bool(stop)
-    assert float(info.changed) == 0
+    assert float(info.changed) == pytest.approx(1 / 3)
     assert int(info.empty_clusters) == (sizes == 0).sum()
     assert float(info.largest_cluster) == pytest.approx(sizes.max() / 120)
+    assert algorithm is dcn or int(state.epochs) == 1
+
+
+def test_dcn_takes_the_images_in_a_new_order_each_epoch():
+    assert dcn.schedule(DCN, 120) == (32, 4, 50, "shuffled")
+
+
+def test_dkms_first_centroids_are_k_meanss_where_it_is_pretrained(dkm_state, images):
+    config = dataclasses.replace(DKM, start="kmeans", restarts=3)
+    state = jax.jit(dkm.init, static_argnums=(0, 1))(config, NETWORKS[dkm], KEY, dkm_state.variables, images)
+    features = np.asarray(NETWORKS[dkm].encode(dkm_state.variables, images, False)[0])
+    for cluster in range(4):
+        mean = features[np.asarray(state.labels) == cluster].mean(axis=0)
+        np.testing.assert_allclose(state.centroids[cluster], mean, atol=1e-5)
+
+
+@pytest.mark.parametrize(("algorithm", "config"), [(dcn, DCN), (dkm, DKM)])
+def test_a_run_through_the_driver_lowers_the_loss(algorithm, config, images):
+    length = {"epochs": 6} if algorithm is dcn else {"alphas": 3, "epochs_per_alpha": 2}
+    config = dataclasses.replace(config, **length)
+    keys = jax.random.split(KEY, 1)
+    done = train.train(algorithm, config, NETWORKS[algorithm], keys, images, over="map")
+    assert done.finished
+    assert (done.runs.failed < 0).all()
+    assert done.history["loss"].shape == (6,)
+    assert done.history["loss"][-1] < done.history["loss"][0]
+    if algorithm is dkm:
+        assert done.runs.state.epochs.tolist() == [6]
 
 
 def test_layers_are_pretrained_one_after_the_other_and_then_together(images):

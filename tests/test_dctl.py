@@ -214,6 +214,46 @@ def test_p2_never_raises_the_k_means_term(images, begin, p2):
             np.testing.assert_allclose(after.centroids[cluster], mean, atol=1e-5)
 
 
+def test_p2_keeps_clusters_that_a_worse_restart_would_replace(images, begin, p2):
+    """From labels that nothing betters, and from ones of which only another start leaves the local minimum."""
+    state, best = begin(images), jnp.repeat(jnp.arange(3, dtype=jnp.int32), 20)
+    after, _, info = p2(state._replace(labels=best), images)
+    np.testing.assert_array_equal(after.labels, best)
+    assert float(info.changed) == 0
+    # Two clusters share one group of images, the third has the other two: k-means from there stays there.
+    stuck = jnp.asarray([0] * 10 + [1] * 10 + [2] * 40, jnp.int32)
+    apart = jnp.repeat(jnp.asarray([[0.0], [100.0], [108.0]], jnp.float32), 20, axis=0)
+    codes = jnp.tile(apart, (1, state.codes.shape[1])).at[:10].add(5.0)
+    for restarts, leaves in ((0, False), (5, True)):
+        config = dataclasses.replace(SMALL, p2_restarts=restarts)
+        start = state._replace(codes=codes, labels=stuck)
+        after, _, _ = jax.jit(lambda state, c=config: dctl.refresh(c, network(c), KEY, state, images))(start)
+        assert (len(set(np.asarray(after.labels)[:20].tolist())) == 1) is leaves
+
+
+def test_a_step_takes_the_rate_and_adams_codes_go_to_the_closed_form(images, begin):
+    """With filters held still: their moves are undone after each step."""
+    for rate in (1e-4, 1e-2):
+        config = dataclasses.replace(SMALL, learning_rate=rate)
+        state = begin(images)
+        state = state._replace(opt_state=optax.adam(rate).init(state.variables.params))
+        after, _ = jax.jit(lambda s, c=config: dctl.step(c, network(c), KEY, s, images, None))(state)
+        moved = after.variables.params["layer1"] - state.variables.params["layer1"]
+        np.testing.assert_allclose(np.abs(moved), rate, rtol=0.05)  # Adam's first step.
+    config = dataclasses.replace(SMALL, z_update="adam", learning_rate=0.02)
+    state = begin(images)
+    state = state._replace(codes=jnp.zeros_like(state.codes))
+    state = state._replace(opt_state=optax.adam(0.02).init((state.variables.params, state.codes)))
+
+    def one(each, _):
+        after, _ = dctl.step(config, network(config), KEY, each, images, None)
+        return after._replace(variables=state.variables), None
+
+    ended, _ = jax.jit(lambda state: jax.lax.scan(one, state, length=1000))(state)
+    outputs, _ = network(config).encode(state.variables, images, True)
+    np.testing.assert_allclose(ended.codes, dctl.exact_codes(outputs, state.labels, 3, 1.0), atol=0.02)
+
+
 def test_the_old_labels_are_kept_where_they_are_better():
     codes = jnp.float32([[0], [1], [10], [11]])
     good, bad = jnp.int32([0, 0, 1, 1]), jnp.int32([0, 1, 0, 1])

@@ -1,6 +1,7 @@
 """Features in the images' place: the scale and the grid, dense SIFT with PCA, the cache, and what is refused."""
 
 import json
+import types
 
 import jax
 import numpy as np
@@ -40,6 +41,7 @@ def test_no_scale_is_too_small_or_too_large(scale):
         (np.zeros((4, 0)), r"features: must not be empty, got shape \(4, 0\)"),
         (np.full((4, 3), np.nan), "features: must be finite, got NaN or inf in 12 of 12 values"),
         (np.full((4, 3), 7.0), "features: must differ between images, got the same 3 for all"),
+        (1e7 + np.eye(4), "features: must differ between images by 1e-05 of their size .*, got 4.3e-08; subtract"),
     ],
 )
 def test_features_that_cannot_be_clustered_are_refused(x, message):
@@ -68,6 +70,14 @@ def test_files_that_do_not_fit_are_refused(dataset, tmp_path):
     refused("features: .*objects.npy must be a readable .npy file of plain numbers", tmp_path / "objects.npy")
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     refused("features: .*broken.npy must be a readable .npy file", tmp_path / "broken.npy")
+    header = b"\x93NUMPY\x01\x00v\x00"
+    for name, content in {
+        "tokens": header + b"{'descr': '<f8', (((".ljust(118),
+        "zip": b"PK\x03\x04" + bytes(60),
+        "huge": header + b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999, 9), }".ljust(117) + b"\n",
+    }.items():
+        (tmp_path / f"{name}.npy").write_bytes(content)
+        refused(f"features: .*{name}.npy must be a readable .npy file", tmp_path / f"{name}.npy")
     refused("features: .*missing.npy must be a readable .npy file", tmp_path / "missing.npy")
     np.savez(tmp_path / "archive.npz", x=np.eye(40))
     (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
@@ -81,6 +91,7 @@ def test_files_that_do_not_fit_are_refused(dataset, tmp_path):
 
 
 def test_the_cache_is_by_content_and_never_unpickled(dataset, tmp_path, monkeypatch):
+    pytest.importorskip("cv2", reason="dense SIFT needs the extra features")
     monkeypatch.setenv("JAXCLUST_CACHE", str(tmp_path / "cache"))
     calls = []
 
@@ -99,12 +110,19 @@ def test_the_cache_is_by_content_and_never_unpickled(dataset, tmp_path, monkeypa
     features.cached(other)
     assert calls == [40, 40]
     # Damaged, or objects: computed again.
-    for content in (b"", path.read_bytes()[:100]):
+    for content in (b"", path.read_bytes()[:100], b"PK\x03\x04" + bytes(60)):
         path.write_bytes(content)
         np.testing.assert_array_equal(features.cached(dataset.images), first)
-    np.save(path, np.array([{}] * 40, object))
-    np.testing.assert_array_equal(features.cached(dataset.images), first)
-    assert len(calls) == 5
+    for kept in (np.array([{}] * 40, object), np.full_like(first, np.nan)):
+        np.save(path, kept)
+        np.testing.assert_array_equal(features.cached(dataset.images), first)
+    assert len(calls) == 7
+    # Other settings, or another OpenCV: another file.
+    monkeypatch.setattr(features, "SETTINGS", (*features.SETTINGS[:-1], 41))
+    features.cached(dataset.images)
+    monkeypatch.setattr(features, "_opencv", lambda: types.SimpleNamespace(__version__="0"))
+    features.cached(dataset.images)
+    assert len(calls) == 9
     # Nowhere to write: nothing is kept, and nothing fails.
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("JAXCLUST_CACHE", str(tmp_path / "file"))
@@ -164,6 +182,13 @@ def test_every_method_takes_a_grid_of_300_or_says_that_it_is_too_small(name):
     images = jax.ShapeDtypeStruct((3, 15, 20, 1), np.float32)
     found, _ = jax.eval_shape(lambda v, x: network.encode(v, x, False), variables, images)
     assert found.shape[0] == 3
+
+
+def test_dense_sift_of_other_channels_is_refused():
+    pytest.importorskip("cv2", reason="dense SIFT needs the extra features")
+    for channels in (2, 5):
+        with pytest.raises(ValueError, match=f"needs images of 1, 3 or 4 channels, got {channels}"):
+            features.dense_sift(np.zeros((2, 8, 8, channels), np.uint8))
 
 
 def test_without_opencv_one_line_says_what_to_install(monkeypatch, few_digits):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxclust import layerwise, losses, optimizers, selftraining
-from jaxclust.assignment import hard_assignment, nearest, squared_distances
+from jaxclust.assignment import nearest, nearest_centroid
 from jaxclust.images import encoded, scaled
 from jaxclust.kmeans import kmeans, running_means
 from jaxclust.selftraining import RefreshInfo
@@ -134,7 +134,7 @@ def step(
     updates, opt_state = _optimizer(config).update(gradient, state.opt_state, state.variables.params)
     variables = Variables(optax.apply_updates(state.variables.params, updates), stats)
     features, _ = network.encode(variables, batch, False)
-    labels = hard_assignment(squared_distances(features, state.centroids))
+    labels = nearest_centroid(features, state.centroids)
     centroids, counts = running_means(state.centroids, state.counts, features, labels)
     state = state._replace(variables=variables, centroids=centroids, counts=counts, opt_state=opt_state)
     return state._replace(labels=state.labels.at[rows].set(labels)), Info(total, **means)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxclust import losses, optimizers, selftraining
-from jaxclust.assignment import hard_assignment, nearest, squared_distances
+from jaxclust.assignment import nearest, nearest_centroid
 from jaxclust.images import encoded, scaled
 from jaxclust.kmeans import kmeans
 from jaxclust.selftraining import RefreshInfo
@@ -127,7 +127,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
         shape = (config.clusters, features.shape[1])
         centroids = jax.random.uniform(centroid_key, shape, jnp.float32, -1, 1)
     opt_state = _optimizer(config).init((variables.params, centroids))
-    return State(variables, centroids, _labels(features, centroids), jnp.int32(0), opt_state)
+    return State(variables, centroids, nearest_centroid(features, centroids), jnp.int32(0), opt_state)
 
 
 def step(
@@ -141,19 +141,14 @@ def step(
     alphas = jnp.array(temperatures(config), jnp.float32)
     alpha = alphas[jnp.minimum(state.epochs // config.epochs_per_alpha, config.alphas - 1)]
 
-    def loss(trained):
-        params, centroids = trained
+    def loss(params, centroids):
         reconstruction, features, stats = network.reconstruct(Variables(params, state.variables.stats), batch, True)
         error = losses.squared_error(reconstruction, target)
         distance = losses.soft_kmeans(features, centroids, alpha)
         total, means = losses.weighted(weights, {"reconstruction": error, "clustering": distance})
         return total, (means, stats)
 
-    trained = (state.variables.params, state.centroids)
-    (total, (means, stats)), gradient = jax.value_and_grad(loss, has_aux=True)(trained)
-    updates, opt_state = _optimizer(config).update(gradient, state.opt_state, trained)
-    params, centroids = optax.apply_updates(trained, updates)
-    state = state._replace(variables=Variables(params, stats), centroids=centroids, opt_state=opt_state)
+    state, total, means = selftraining.update(_optimizer(config), state, loss)
     return state, Info(total, **means)
 
 
@@ -162,7 +157,7 @@ def refresh(
 ) -> tuple[State, jax.Array, RefreshInfo]:
     """Counts the epoch, and how the labels stand; nothing but the number of epochs ends a run."""
     del key
-    labels = _labels(embed(config, network, state, images), state.centroids)
+    labels = nearest_centroid(embed(config, network, state, images), state.centroids)
     info = selftraining.change(state.labels, labels, config.clusters)
     return state._replace(labels=labels, epochs=state.epochs + 1), jnp.asarray(False), info
 
@@ -176,7 +171,3 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
     """The nearest centroid in the embedding."""
     return nearest(embed(config, network, state, images), state.centroids)
-
-
-def _labels(features, centroids):
-    return hard_assignment(squared_distances(features, centroids))
