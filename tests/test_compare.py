@@ -37,12 +37,12 @@ def test_seeds_that_are_not_shared_are_not_paired(tmp_path, capsys):
     other = {seed + 100: acc for seed, acc in enumerate(BAD)}
     found = compare(capsys, make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", other))
     (pair,) = found["data"][0]["pairs"]
-    assert (pair["test"], pair["p"]) == ("unpaired", comparisons.permutation(GOOD, BAD))
+    assert (pair["test"], pair["p"]) == ("unpaired", comparisons.unpaired(GOOD, BAD))
 
 
 def test_the_test_and_the_interval_can_be_chosen(tmp_path, capsys):
     runs = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD)
-    for test, p in (("wilcoxon", comparisons.wilcoxon(GOOD, BAD)), ("unpaired", comparisons.permutation(GOOD, BAD))):
+    for test, p in (("wilcoxon", comparisons.wilcoxon(GOOD, BAD)), ("unpaired", comparisons.unpaired(GOOD, BAD))):
         assert compare(capsys, *runs, "--test", test)["data"][0]["pairs"][0]["p"] == p
     row = compare(capsys, *runs, "--interval", "bootstrap-t", "--metric", "nmi")["data"][0]["methods"][0]
     assert (row["low"], row["high"]) == pytest.approx(stats.bootstrap_t(np.array(GOOD) - 0.01))
@@ -77,8 +77,15 @@ def test_what_few_seeds_cannot_show_is_said(tmp_path, capsys):
     (pair,) = found["data"][0]["pairs"]
     assert (pair["p"], pair["verdict"]) == (0.0625, "cannot be shown")
     assert "at least 6 shared seeds" in found["notes"][0]
-    assert "--test unpaired" in found["notes"][0]
-    assert "0.0079" in found["notes"][0]
+    # Another test is not offered once the scores have been seen.
+    assert "unpaired" not in found["notes"][0]
+
+
+def test_seeds_are_paired_where_half_of_them_are_shared(tmp_path, capsys):
+    for count, test in ((5, "paired permutation"), (4, "unpaired")):
+        few = make(tmp_path / f"few-{count}", "idec", BAD[:count])
+        found = compare(capsys, make(tmp_path / f"all-{count}", "dcec", [*GOOD, *GOOD][:10]), few)
+        assert found["data"][0]["pairs"][0]["test"] == test
 
 
 def test_no_beats_that_hangs_on_failed_seeds(tmp_path, capsys):
@@ -132,7 +139,7 @@ def test_seeds_needed_never_lie_below_what_the_family_needs(tmp_path, capsys, te
     runs = [make(tmp_path / f"m{i}", f"m{i}", [0.01 * i + 0.0001 * seed for seed in range(5)]) for i in range(30)]
     found = compare(capsys, *runs, "--test", test)
     pairs = found["data"][0]["pairs"]
-    (hint,) = [note for note in found["notes"] if "a family of 435 needs" in note]
+    (hint,) = [note for note in found["notes"] if "in a family of 435 a difference needs" in note]
     least = int(hint.split("at least ")[1].split()[0])
     resamples = 43_499
     for n in (least, least - 1):

@@ -64,7 +64,7 @@ def test_five_seeds_are_said_to_be_too_few(comparison):
     assert {pair["verdict"] for pair in mine["pairs"]} == {"cannot be shown"}
     text = tables.text(comparison)
     assert f"test paired permutation, sign flips against a constant, family of {mine['family']} (Holm)" in text
-    assert "a family of 25 needs at least 10 shared seeds" in text
+    assert "in a family of 25 a difference needs at least 10 shared seeds" in text
 
 
 def test_ranks_are_over_all_sets(comparison):

@@ -250,6 +250,25 @@ def test_the_unpaired_test_keeps_its_level_where_spreads_differ(n, m):
     assert np.mean(found) <= 0.1 + 0.054
 
 
+@pytest.mark.parametrize("level", [0.05, 0.01, 0.05 / 14])
+@pytest.mark.parametrize(("n", "m"), [(5, 10), (3, 10), (5, 5)])
+def test_the_unpaired_test_of_few_seeds_keeps_every_level_where_one_side_hardly_spreads(n, m, level):
+    """USPS: five seeds of DEC beside k-means's. The permutations alone have .06 to .2 below .05 / 14."""
+    rng = np.random.default_rng(n + m)
+    draws = [(rng.normal(0.7, 0.04, n), rng.normal(0.7, 0.0003, m)) for _ in range(400)]
+    found = np.array([comparisons.unpaired(a, b) for a, b in draws])
+    assert np.mean(found <= level) <= level + 3 * np.sqrt(level * (1 - level) / 400)
+    alone = np.array([comparisons.permutation(a, b) for a, b in draws])
+    assert (found >= alone).all()
+    if m == 10:
+        assert np.mean(alone <= 0.05 / 14) > 0.04
+
+
+def test_the_unpaired_test_of_scores_without_spread():
+    assert comparisons.unpaired([0.5, 0.5], [0.6, 0.6]) == comparisons.permutation([0.5, 0.5], [0.6, 0.6])
+    assert comparisons.unpaired([0.5, 0.5], [0.5, 0.5]) == 1
+
+
 @pytest.mark.parametrize("test", [comparisons.permutation, comparisons.paired_permutation, comparisons.wilcoxon])
 def test_failed_seeds_are_refused(test):
     with pytest.raises(ValueError, match="values must be finite"):

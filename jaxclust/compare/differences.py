@@ -44,7 +44,6 @@ class _Tested(NamedTuple):
     Attributes:
       a: the scores tested.
       b: the other's.
-      counts: of seeds that did not fail, of each.
       direction: above 0 where the test speaks for a.
       sound: mean of all of a's seeds that did not fail less that of b's.
       worst: the same with failures as chance; where there are none the tested difference.
@@ -52,7 +51,6 @@ class _Tested(NamedTuple):
 
     a: list[float]
     b: list[float]
-    counts: list[int]
     direction: float
     sound: float
     worst: float
@@ -96,7 +94,7 @@ def pair(one: Cell, other: Cell, options: "Options", lowest: float, resamples: i
         all_worst = _gap(_sound(worst))
     sound = _sound(scores)
     direction = float(comparisons.signed_ranks(a, b).sum()) if kind == "wilcoxon" else row["difference"]
-    row["tested"] = _Tested(a, b, [len(side) for side in sound], direction, _gap(sound), all_worst)
+    row["tested"] = _Tested(a, b, direction, _gap(sound), all_worst)
     return row
 
 
@@ -120,7 +118,7 @@ def _sides(scores: list[dict[int, Any]], one: Cell, other: Cell, test: str) -> t
         a, b = (side * n if cell.constant else side for side, cell in ((a, one), (b, other)))
         return a, b, "none" if n == 1 else "wilcoxon" if test == "wilcoxon" else CONSTANT
     # A few shared seeds among many others are not worth leaving those out for.
-    if 2 * len(scores[0].keys() & scores[1].keys()) > max(map(len, scores)) and test != "unpaired":
+    if 2 * len(scores[0].keys() & scores[1].keys()) >= max(map(len, scores)) and test != "unpaired":
         both = [seed for seed in scores[0] if scores[0][seed] is not None and scores[1].get(seed) is not None]
         if len(both) > 1:
             pairs = [[side[seed] for seed in both] for side in scores]
@@ -132,7 +130,7 @@ def _sides(scores: list[dict[int, Any]], one: Cell, other: Cell, test: str) -> t
 def _p(kind: str, a: list[float], b: list[float], resamples: int) -> float:
     if kind == "wilcoxon":
         return comparisons.wilcoxon(a, b)
-    test = comparisons.permutation if kind == "unpaired" else comparisons.paired_permutation
+    test = comparisons.unpaired if kind == "unpaired" else comparisons.paired_permutation
     return test(a, b, resamples=resamples)
 
 
@@ -146,7 +144,7 @@ def correct(pairs: list[dict[str, Any]], options: "Options", resamples: int) -> 
         winner, loser = (pair["a"], pair["b"]) if gap > 0 else (pair["b"], pair["a"])
         if pair["smallest_holm"] > options.alpha:
             pair["verdict"] = "cannot be shown"
-            pair["hint"] = _hint(pair, tested.counts, len(pairs), options, resamples)
+            pair["hint"] = _hint(pair, len(pairs), options, resamples)
         elif pair["p_holm"] > options.alpha:
             pair["verdict"] = "not shown"
         elif tested.direction * gap <= 0:
@@ -164,13 +162,9 @@ def correct(pairs: list[dict[str, Any]], options: "Options", resamples: int) -> 
         pair["seeds_needed"] = [max(least, n) for n in needed]
 
 
-def _hint(pair: dict[str, Any], counts: list[int], family: int, options: "Options", resamples: int) -> str:
+def _hint(pair: dict[str, Any], family: int, options: "Options", resamples: int) -> str:
     paired = pair["test"] != "unpaired"
     count = comparisons.least_seeds(options.alpha / family, paired, pair["test"] == "wilcoxon", resamples)
     kind = {"unpaired": "seeds a method", CONSTANT: "seeds"}.get(pair["test"], "shared seeds")
-    text = f"a family of {family} needs at least {count} {kind} for any p below {options.alpha:g} after correction"
-    if paired and options.test != "unpaired":
-        least = comparisons.smallest_p(*counts, resamples=resamples) * family
-        if least <= options.alpha:
-            text += f"; --test unpaired, which does not use the pairs, can reach {least:.2g} with these"
-    return text
+    rule = f"a p below {options.alpha:g} after correction"
+    return f"alone in a family of {family} a difference needs at least {count} {kind} for {rule}"
