@@ -55,12 +55,10 @@ def missing(dataset: datasets.Dataset, methods: list[str]) -> dict[str, tuple[in
     fingerprint, rows = datasets.fingerprint(dataset), present()
     found = {}
     for name in methods:
-        config, pretraining = configured(name, clusters=dataset.classes)
-        wanted = record.settings(name, "paper", dataset, (), "", config, pretraining, fingerprint)
         # Of a method with several labelings the first.
         called = record.row_name(name, fit.labeling_names(METHODS[name])[0])
         mine = common.cell(rows, dataset.name, called)
-        if {row["config_hash"] for row in mine} - {record.digest(wanted)}:
+        if {row["config_hash"] for row in mine} - {_digest(dataset, name, fingerprint)}:
             raise ValueError(f"rows: {dataset.name}, {called} must have the settings of the method, has others")
         lacking = set(range(SEEDS[dataset.name])) - {row["seed"] for row in mine}
         if lacking:
@@ -102,14 +100,23 @@ def run(data: str, methods: list[str], folder: Path, deadline: float, page: bool
         numbers = f"{','.join(map(str, seeds))},"  # With a comma at the end: seeds, not how many.
         arguments = ["--methods", ",".join(listed), "--data", data, "--seeds", numbers, "--out", str(out)]
         if left != float("inf"):
-            arguments += ["--max-seconds", f"{left:.0f}"]
+            arguments += ["--max-seconds", f"{left:.3f}"]
         if out.exists():
             arguments.append("--resume")
         sweep.command([*arguments, "--no-figures"])
         for name in (name for name in listed if asked.get(name) == seeds):
             path = out / data / name / FINISHED
             if path.exists():
-                common.add(RESULTS, [row for row in record.read_rows(path) if row["seed"] in wanted.get(name, ())])
+                rows = [row for row in record.read_rows(path) if row["seed"] in wanted.get(name, ())]
+                if {row["config_hash"] for row in rows} - {_digest(dataset, name)}:
+                    raise ValueError(f"rows: {path} must have the settings of the method, has others; delete that run")
+                common.add(RESULTS, rows)
+
+
+def _digest(dataset: datasets.Dataset, name: str, fingerprint: str | None = None) -> str:
+    """Of the rows that a method has on a data set under its own paper's settings."""
+    config, pretraining = configured(name, clusters=dataset.classes)
+    return record.digest(record.settings(name, "paper", dataset, (), "", config, pretraining, fingerprint))
 
 
 def grouped(rows: list[dict[str, Any]]) -> list[cells.Cell]:

@@ -53,10 +53,13 @@ def table(rows: list[dict]) -> str:
             line += f"{cell + ' (' + ('-' if correlation is None else format(correlation, '+.2f')) + ')':>19}"
         lines.append(line)
     for name, column in [("vote", "consensus"), *((name, f"{name}: pick") for name in MEASURES)]:
-        gains = [row[column] - row["mean"] for row in rows if row[column] is not None]
+        gains = [(row["data"], row[column] - row["mean"]) for row in rows if row[column] is not None]
         if gains:
-            above = f"{sum(gain > 0 for gain in gains)} of {len(gains)} runs"
-            lines.append(f"{name}: above the mean of the seeds in {above}, by {common.gain(gains)} on average")
+            above = f"{sum(gain > 0 for _, gain in gains)} of {len(gains)} runs"
+            # One value a data set: runs of the same images are not independent.
+            sets = [[gain for data, gain in gains if data == one] for one in dict.fromkeys(data for data, _ in gains)]
+            mean = f"{common.gain([sum(one) / len(one) for one in sets])} on average over {len(sets)} data sets"
+            lines.append(f"{name}: above the mean of the seeds in {above}, by {mean}")
     return "\n".join(lines)
 
 

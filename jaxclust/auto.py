@@ -1,8 +1,9 @@
 """``jaxclust fit METHOD --clusters auto``: a run for each number of clusters, and the one whose seeds agree best.
 
 No true label is looked at. Stability is the mean adjusted Rand index between seeds. Few clusters agree easily, so that
-of all numbers within 0.01 of the best the largest is taken; and a method that errs the same way with each seed is
-stable and wrong. The curve is kept, for the eye to judge.
+of all numbers within 0.01 of the best the largest is taken; a number is left out where a seed failed, or left clusters
+empty, as seeds that put all images into one agree wholly. And a method that errs the same way with each seed is stable
+and wrong. The curve is kept, for the eye to judge.
 """
 
 import json
@@ -15,6 +16,8 @@ import numpy as np
 
 from jaxclust import flags, record, selection, sweep
 from jaxclust.compare import Parser, cells
+
+EMPTY = "left clusters empty"
 
 
 def asked(arguments: Sequence[str]) -> bool:
@@ -46,38 +49,52 @@ def command(method: str, arguments: Sequence[str]) -> int:
     flags.parse(method, [*common, "--out", str(options.out), "--clusters", "2"])  # A wrong flag ends here.
     if options.out.exists() and not options.resume:
         raise ValueError(f"out: must not exist without --resume, got {options.out}")
+    known = cells.read_clusters(options.out) or {"rows": []}
+    if known.get("arguments", common) != common:
+        raise ValueError(f"resume: {options.out} must hold the same runs, has those of {' '.join(known['arguments'])}")
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
-    rows = []
+    # Numbers that are known from another range stay.
+    rows = {row["clusters"]: row for row in known["rows"]}
     for k in numbers:
         folder = options.out / f"k-{k}"
         row = {"method": method, "data": f"{options.data}, {k} clusters", "status": "waiting", "reason": None}
         row["arguments"] = [*common, "--clusters", str(k), "--out", str(folder)]
         sweep.run_cell(row, folder, deadline)
-        if row["status"] != "finished":
-            rows.append({"clusters": k, "stability": None, "reason": row["reason"] or row["status"]})
-            continue
-        rows.append({"clusters": k, "stability": stability(folder), "reason": None})
-    chosen = choose(rows)
-    if options.out.is_dir():
-        record.write(options.out / cells.CLUSTERS, json.dumps({"chosen": chosen, "rows": rows}, indent=2) + "\n")
-    _print(rows, chosen, options.out)
-    return 1 if any(row["reason"] not in (None, "stopped", "waiting") for row in rows) else 0
+        rows[k] = {"clusters": k, "stability": None, "reason": row["reason"] or row["status"], "left_out": None}
+        if row["status"] == "finished":
+            value, flaw = stability(folder, k)
+            rows[k] |= {"stability": value, "reason": None, "left_out": flaw}
+        if options.out.is_dir():
+            _write(options.out, common, rows)
+    found = [rows[k] for k in sorted(rows)]
+    _print(found, choose(found), options.out)
+    return 1 if any(row["reason"] not in (None, "stopped", "waiting") for row in found) else 0
 
 
-def stability(folder: Path) -> float | None:
-    """Mean agreement between a run's seeds; None with fewer than two that did not fail."""
+def _write(out: Path, common: list[str], rows: dict[int, dict[str, Any]]) -> None:
+    found = [rows[k] for k in sorted(rows)]
+    content = {"chosen": choose(found), "arguments": common, "rows": found}
+    record.write(out / cells.CLUSTERS, json.dumps(content, indent=2) + "\n")
+
+
+def stability(folder: Path, clusters: int) -> tuple[float | None, str | None]:
+    """Mean agreement between a run's seeds, None with fewer than two that did not fail; and why it does not count."""
     labels = np.load(folder / "labels.npy", allow_pickle=False)
     sound = labels[(labels >= 0).any(axis=1)]
+    failed = len(labels) - len(sound)
     if len(sound) < 2:
-        return None
-    return float(selection.stability(selection.agreement(sound[:, selection.readable(sound)])).mean())
+        return None, "fewer than two seeds"
+    read = sound[:, selection.readable(sound)]
+    empty = sum(len(np.unique(one)) < clusters for one in read)
+    flaws = [f"{count} of {len(labels)} seeds {what}" for count, what in ((failed, "failed"), (empty, EMPTY)) if count]
+    return float(selection.stability(selection.agreement(read)).mean()), "; ".join(flaws) or None
 
 
 def choose(rows: Sequence[dict[str, Any]]) -> int | None:
     """The most stable number of clusters, None where there is none or a run is still missing."""
     if any(row["reason"] in ("stopped", "waiting") for row in rows):
         return None
-    known = {row["clusters"]: row["stability"] for row in rows if row["stability"] is not None}
+    known = {row["clusters"]: row["stability"] for row in rows if row["reason"] is None and row["left_out"] is None}
     return selection.best_clusters(known) if known else None
 
 
@@ -91,9 +108,12 @@ def _range(text: str) -> range:
 def _print(rows: list[dict[str, Any]], chosen: int | None, out: Path) -> None:
     print("clusters  agreement between seeds (mean ARI)")
     for row in rows:
-        value = row["reason"] or "fewer than two seeds" if row["stability"] is None else f"{row['stability']:.4f}"
+        value = row["reason"] or "-" if row["stability"] is None else f"{row['stability']:.4f}"
+        value += f"  left out: {row['left_out']}" if row["left_out"] else ""
         print(f"{row['clusters']:8}  {value}{'  <- chosen' if row['clusters'] == chosen else ''}")
-    if chosen is None:
+    if any(row["reason"] in ("stopped", "waiting") for row in rows):
         print("no number of clusters is chosen yet; the same command with --resume goes on")
+    elif chosen is None:
+        print("no number of clusters can be chosen: each is left out")
     else:
         print(f"files: {out / f'k-{chosen}'}")

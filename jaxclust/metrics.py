@@ -111,13 +111,35 @@ def confusion(true: ArrayLike, predicted: ArrayLike) -> np.ndarray:
       ValueError: if the labels are not two integer vectors of the same length, at least 1.
     """
     table = _table(true, predicted)
+    order = _order(table)
+    return np.where(order >= 0, table[:, order], 0)
+
+
+def confusion_clusters(true: ArrayLike, predicted: ArrayLike) -> np.ndarray:
+    """The cluster of each of ``confusion``'s columns, as it is called in ``predicted``; -1 where it has none.
+
+    Args:
+      true: as there.
+      predicted: as there.
+
+    Returns:
+      int64, (max(classes, clusters),).
+
+    Raises:
+      ValueError: as there.
+    """
+    order = _order(_table(true, predicted))
+    return np.where(order >= 0, np.unique(np.asarray(predicted))[order], -1)
+
+
+def _order(table: np.ndarray) -> np.ndarray:
+    """Of each column of the confusion its cluster's column in the table, -1 where it has none."""
     classes, clusters = table.shape
     rows, columns = linear_sum_assignment(table, maximize=True)
-    ordered = np.zeros((classes, max(classes, clusters)), np.int64)
-    ordered[:, rows] = table[:, columns]
-    if clusters > classes:
-        ordered[:, classes:] = np.delete(table, columns, axis=1)
-    return ordered
+    order = np.full(max(classes, clusters), -1)
+    order[rows] = columns
+    order[classes:] = np.setdiff1d(np.arange(clusters), columns)
+    return order
 
 
 def scores(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:

@@ -108,7 +108,7 @@ def open_run(
     elif resume and directory.exists() and any(path.name != ".config.json.part" for path in directory.iterdir()):
         raise ValueError(f"resume: {directory} must hold a run, has no config.json")
     if overwrite and directory.exists() and any(directory.iterdir()):
-        _delete(directory, read_settings(directory)["method"])  # Only a run's folder is touched.
+        _clear(directory, read_settings(directory)["method"])  # Only a run's folder is touched.
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # Also where it is there already: that shows the folder to be writable before any long work.
@@ -117,7 +117,14 @@ def open_run(
         raise ValueError(f"out: must be a folder that can be written to, got {directory} ({error.strerror})") from error
 
 
-def _delete(directory: Path, method: str) -> None:
+def delete(directory: Path) -> None:
+    """A run's files, and nothing else; ValueError where the folder holds something, and no run."""
+    if directory.is_dir() and any(directory.iterdir()):
+        _clear(directory, read_settings(directory)["method"])
+        (directory / "config.json").unlink()
+
+
+def _clear(directory: Path, method: str) -> None:
     """An earlier run's files but its settings, which the next ones replace: a kill leaves a run's folder."""
     labelings = labeling_names(METHODS[method]) if method in METHODS else ("",)
     for name in (*FILES, "labels.npy", *(f"{row_name('labels', labeling)}.npy" for labeling in labelings)):

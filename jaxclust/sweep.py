@@ -55,7 +55,8 @@ def command(arguments: Sequence[str]) -> int:
     if any(row["status"] == "finished" for row in plan):
         print(f"jaxclust compare {options.out} compares them")
     if any(row["status"] in ("stopped", "waiting") for row in plan):
-        print("out of time; the same command with --resume goes on")
+        instead = " in place of --overwrite" if options.overwrite else ""
+        print(f"out of time; the same command with --resume{instead} goes on")
     return 1 if any(row["status"] == "failed" for row in plan) else 0
 
 
@@ -88,7 +89,9 @@ def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
             network = (METHODS[method].network.__name__, config.clusters if asked else None)
             row = {"data": name, "method": method, "folder": str(folder), "status": "waiting", "reason": None}
             row |= {"seconds": 0.0, "log": None, "arguments": arguments}
-            row["shares"] = None if pretraining is None else str((network, dataclasses.astuple(pretraining)))
+            # Other seeds, or other weights, have another pretraining.
+            beside = (common.seeds, common.over, str(common.weights))
+            row["shares"] = None if pretraining is None else str((network, beside, dataclasses.astuple(pretraining)))
             plan.append(row)
     return plan
 
@@ -139,27 +142,33 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
     path = options.out / cells.SWEEP
     # With --overwrite only what is asked for runs anew; cells beside it stay.
     earlier = {row["folder"]: row for row in record.read_rows(path)} if path.exists() else {}
+    if options.overwrite:
+        # At once: beside cells that still wait for their turn no old run is to be taken for theirs.
+        for row in plan:
+            record.delete(options.out / row["folder"])
+    for row in plan:
+        known = earlier.get(row["folder"])
+        if options.resume and known is not None and known["status"] == "finished":
+            folder = options.out / row["folder"]
+            if known["arguments"] != row["arguments"]:
+                raise ValueError(f"resume: {folder} must be finished with the same options, see {path}")
+            if (folder / "results.jsonl").exists():
+                row |= known
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
     pretrained: dict[tuple[str, str], Path] = {}
     others = [row for folder, row in earlier.items() if folder not in {row["folder"] for row in plan}]
     record.write_rows(path, others + plan)
     for row in plan:
         folder, shared = options.out / row["folder"], (row["data"], row["shares"])
-        known = earlier.get(row["folder"])
-        done = known is not None and known["status"] == "finished" and (folder / "results.jsonl").exists()
-        if options.resume and done and known["arguments"] == row["arguments"]:
-            row |= known
-        else:
+        if row["status"] != "finished":
             more = ["--pretrained", str(pretrained[shared])] if row["shares"] and shared in pretrained else []
-            run_cell(row, folder, deadline, more, options.overwrite)
+            run_cell(row, folder, deadline, more)
         if row["status"] == "finished" and (folder / "checkpoint" / "pretrain").is_dir():
             pretrained.setdefault(shared, folder)
         record.write_rows(path, others + plan)
 
 
-def run_cell(
-    row: dict[str, Any], folder: Path, deadline: float | None, more: Sequence[str] = (), overwrite: bool = False
-) -> None:
+def run_cell(row: dict[str, Any], folder: Path, deadline: float | None, more: Sequence[str] = ()) -> None:
     """Runs a cell's process unless time has run out, shows what it shows, and notes how it ended.
 
     Args:
@@ -167,7 +176,6 @@ def run_cell(
       folder: of the cell; an earlier run there goes on.
       deadline: on ``time.monotonic``'s clock, where the cell stops with a checkpoint; None for never.
       more: arguments of this start alone.
-      overwrite: delete an earlier run instead.
 
     Raises:
       KeyboardInterrupt: the process was interrupted.
@@ -178,7 +186,7 @@ def run_cell(
             return
         more += ["--max-seconds", f"{deadline - began:.3f}"]
     if folder.exists():
-        more.append("--overwrite" if overwrite else "--resume")
+        more.append("--resume")
     print(f"{row['method']} on {row['data']}", file=sys.stderr, flush=True)
     code, words = _watched([row["method"], *row["arguments"], *more])
     row["seconds"] = round(time.monotonic() - began, 3)

@@ -76,18 +76,51 @@ def test_a_crash_leaves_the_others(tmp_path, monkeypatch, capsys):
     assert "3  killed by SIGKILL" in capsys.readouterr().out
 
 
-def test_failed_seeds_are_left_out(tmp_path):
-    record.write_labels(tmp_path / "labels.npy", np.array([HALVES, HALVES, np.full(60, -1)]))
-    assert auto.stability(tmp_path) == 1.0
-    record.write_labels(tmp_path / "labels.npy", np.array([HALVES, np.full(60, -1)]))
-    assert auto.stability(tmp_path) is None
+def test_failed_seeds_and_empty_clusters_are_said(tmp_path):
+    def stability(*labels, clusters=2):
+        record.write_labels(tmp_path / "labels.npy", np.array(labels))
+        return auto.stability(tmp_path, clusters)
+
+    lost = np.full(60, -1)
+    assert stability(HALVES, 1 - HALVES) == (1.0, None)
+    assert stability(HALVES, HALVES, lost) == (1.0, "1 of 3 seeds failed")
+    assert stability(HALVES, lost) == (None, "fewer than two seeds")
+    assert stability(HALVES, THIRDS, clusters=3)[1] == "1 of 2 seeds left clusters empty"
+    assert stability(lost, 0 * HALVES, 0 * HALVES) == (1.0, "1 of 3 seeds failed; 2 of 3 seeds left clusters empty")
+
+
+def test_collapse_is_not_chosen(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "_watched", fake)
+    monkeypatch.setitem(LABELS, 4, [0 * HALVES, 0 * HALVES])
+    assert cli.main(command(tmp_path / "auto")) == 0
+    out = capsys.readouterr().out
+    assert "4  1.0000  left out: 2 of 2 seeds left clusters empty" in out
+    assert "3  1.0000  <- chosen" in out
+    monkeypatch.setitem(LABELS, 2, LABELS[4])
+    monkeypatch.setitem(LABELS, 3, LABELS[4])
+    assert cli.main(command(tmp_path / "none")) == 0
+    assert "no number of clusters can be chosen: each is left out" in capsys.readouterr().out
+    assert cells.read_clusters(tmp_path / "none")["chosen"] is None
+
+
+def test_what_is_known_of_other_numbers_stays_and_other_options_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "_watched", fake)
+    out = tmp_path / "auto"
+    assert cli.main(command(out)) == 0
+    before = cells.read_clusters(out)
+    assert cli.main([*command(out, "--resume"), "--cluster-range", "2,3"]) == 0
+    assert cells.read_clusters(out) == before
+    capsys.readouterr()
+    assert cli.main([*command(out, "--resume"), "--restarts", "3"]) == 2
+    assert "must hold the same runs, has those of --data digits --seeds 2" in capsys.readouterr().err
+    assert cells.read_clusters(out) == before
 
 
 def test_an_image_that_cannot_be_read_leaves_the_seeds(tmp_path):
     labels = np.array([HALVES, HALVES, np.full(60, -1)])
     labels[:, 7] = -1
     record.write_labels(tmp_path / "labels.npy", labels)
-    assert auto.stability(tmp_path) == 1.0
+    assert auto.stability(tmp_path, 2) == (1.0, "1 of 3 seeds failed")
 
 
 def test_a_method_without_randomness_has_no_agreement_to_choose_by(tmp_path, capsys):

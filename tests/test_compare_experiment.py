@@ -137,13 +137,17 @@ def test_a_page_has_whole_runs_and_adds_the_rows_that_are_missing(others, monkey
         ran.append(arguments[1])
         for name in arguments[1].split(","):
             (tmp_path / "runs" / "digits" / name).mkdir(parents=True)
-            made = [{"data": "digits", "method": name, "seed": seed, "from": "page"} for seed in range(10)]
+            shared = {"data": "digits", "method": name, "from": "page", "config_hash": hashes.get(name, "old")}
+            made = [shared | {"seed": seed} for seed in range(10)]
             record.write_rows(tmp_path / "runs" / "digits" / name / "results.jsonl", made)
 
-    ran = []
+    ran, digits = [], datasets.load("digits")
+    hashes = {name: experiment._digest(digits, name) for name in ("dcec", "idec")}
     monkeypatch.setattr(experiment.sweep, "command", sweep)
     experiment.run("digits", ["dcec", "idec"], tmp_path / "runs", float("inf"), page=True)
     assert ran == ["dcec,idec"]
+    with pytest.raises(ValueError, match="sae-kmeans/results.jsonl must have the settings of the method, has others"):
+        experiment.run("digits", ["sae-kmeans"], tmp_path / "runs", float("inf"))
     origins = {(row["method"], row["seed"]): row["from"] for row in experiment.present()}
     assert [origins["dcec", seed] for seed in range(10)] == ["other"] * 3 + ["own"] * 3 + ["page"] * 4
     assert [origins["idec", seed] for seed in range(10)] == ["page"] * 10

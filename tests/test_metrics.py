@@ -83,6 +83,11 @@ def test_confusion_by_hand():
     np.testing.assert_array_equal(metrics.confusion(true, [1, 1, 1, 0, 0, 0]), [[3, 0, 0], [0, 2, 0], [0, 1, 0]])
     # Cluster 9 has no class.
     np.testing.assert_array_equal(metrics.confusion([0, 0, 0, 1, 1], [7, 7, 9, 4, 4]), [[2, 0, 1], [0, 2, 0]])
+    # Which cluster each column is.
+    assert metrics.confusion_clusters(true, [5, 5, 1, 1, 1, 3]).tolist() == [5, 1, 3]
+    assert metrics.confusion_clusters(true, [1, 1, 1, 0, 0, 0])[:2].tolist() == [1, 0]
+    assert metrics.confusion_clusters(true, [1, 1, 1, 0, 0, 0])[2] == -1
+    assert metrics.confusion_clusters([0, 0, 0, 1, 1], [7, 7, 9, 4, 4]).tolist() == [7, 4, 9]
 
 
 def test_ari_does_not_overflow():

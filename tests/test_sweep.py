@@ -82,12 +82,13 @@ def test_finished_cells_are_skipped_and_others_go_on(swept, data, capsys, monkey
     cli.main([*command(data, swept, "sae-kmeans,idec", "few,plain", "--max-steps 0"), "--resume"])
     plain = str(data / "plain.npz")
     assert [cell[:2] for cell in began] == [("sae-kmeans", plain), ("idec", plain)]
-    # A changed setting is no finished cell; the cell itself then names what differs.
+    # A finished cell under another setting is refused, and stays as it is.
     began.clear()
-    cli.main([*command(data, swept, "sae-kmeans,idec", "few", "--max-steps 0 --idec.gamma 0.5"), "--resume"])
-    ((method, _, arguments),) = began
-    assert method == "idec"
-    assert arguments[-3:] == ["--pretrained", str(swept / "few" / "sae-kmeans"), "--resume"]
+    before = rows(swept)
+    capsys.readouterr()
+    changed = command(data, swept, "sae-kmeans,idec", "few", "--max-steps 0 --idec.gamma 0.5")
+    assert "idec must be finished with the same options" in error(capsys, [*changed, "--resume"])
+    assert (began, rows(swept)) == ([], before)
 
 
 def test_overwriting_some_cells_keeps_the_others(tmp_path, data, monkeypatch):
@@ -127,6 +128,44 @@ def test_when_time_is_out_the_rest_waits(data, tmp_path, capsys, monkeypatch):
     assert cli.main([*command(data, out, "sae-kmeans,idec", "few"), "--max-seconds", "0.2"]) == 0
     assert "out of time; the same command with --resume goes on" in capsys.readouterr().out
     assert [row["status"] for row in rows(out).values()] == ["stopped", "waiting"]
+
+
+def test_overwriting_leaves_no_old_run_beside_cells_that_wait(data, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "all"
+    assert cli.main(command(data, out, "sae-kmeans,idec", "few", "--max-steps 0")) == 0
+
+    def slow(arguments):
+        time.sleep(0.3)
+        return 0, ""
+
+    monkeypatch.setattr(sweep, "_watched", slow)
+    other = command(data, out, "sae-kmeans,idec", "few", "--max-steps 0 --restarts 2")
+    assert cli.main([*other, "--overwrite", "--max-seconds", "0.2"]) == 0
+    assert "the same command with --resume in place of --overwrite goes on" in capsys.readouterr().out
+    assert not [path for path in out.rglob("*") if path.is_file() and path.name != cells.SWEEP]
+    assert cli.main(["compare", str(out)]) == 2
+    assert "idec on few has not begun and is left out" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert cli.main([*other, "--resume"]) == 0
+    assert [row["status"] for row in rows(out).values()] == ["finished", "finished"]
+
+
+def test_pretraining_is_shared_by_cells_of_the_same_seeds_alone(data, tmp_path, monkeypatch):
+    began = []
+    monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments))
+    for more, shared in (("", True), ("--idec.seeds 4,", False), ("--idec.over vmap", False)):
+        began.clear()
+        out = tmp_path / f"all{len(more)}"
+        cli.main(command(data, out, "sae-kmeans,idec", "few", more))
+        assert ("--pretrained" in began[1]) is shared
+
+
+def fake_run(arguments):
+    """A finished cell with a pretraining."""
+    folder = sweep.Path(arguments[arguments.index("--out") + 1])
+    (folder / "checkpoint" / "pretrain").mkdir(parents=True)
+    (folder / "results.jsonl").write_text("")
+    return 0, ""
 
 
 @pytest.mark.parametrize(

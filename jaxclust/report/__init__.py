@@ -139,7 +139,8 @@ def _stabilities(cell: Cell) -> dict[int, float] | None:
     found = cells.read_clusters(cell.folders[0].parent)
     if found is None:
         return None
-    return {row["clusters"]: row["stability"] for row in found["rows"] if row["stability"] is not None}
+    sound = [row for row in found["rows"] if row["stability"] is not None and not row.get("left_out")]
+    return {row["clusters"]: row["stability"] for row in sound}
 
 
 def _labels(cell: Cell, settings: list[dict[str, Any]]) -> tuple[dict[int, np.ndarray], dict[int, tuple[int, int]]]:

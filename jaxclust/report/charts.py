@@ -22,7 +22,7 @@ def intervals(rows: Sequence[dict[str, Any]], title: str) -> str:
     values = [value for row in rows for value in (*row["seeds"].values(), *_ends(row)) if value is not None]
     if not values:
         return ""
-    left, right, height = 8, WIDTH - 8, 44
+    left, right, height = 20, WIDTH - 20, 44
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.01
     scale = _Scale(low - margin, high + margin, left, right)

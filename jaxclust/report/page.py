@@ -232,7 +232,8 @@ def _matrices(look: "Look") -> str:
         if max(counts.shape) <= MOST_CELLS:
             share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
             rows = [f"class {k}" for k in range(counts.shape[0])]
-            columns = [str(k) for k in range(counts.shape[1])]
+            clusters = metrics.confusion_clusters(look.data.labels, look.labels[look.medoid])
+            columns = [str(k) if k >= 0 else "" for k in clusters]
             cells = [[str(value) if value else "" for value in line] for line in counts]
             title = f"Classes by clusters, seed {look.seeds[look.medoid]}; clusters in the order of their classes"
             parts.append(_matrix(title, rows, columns, cells, share))

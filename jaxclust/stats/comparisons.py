@@ -78,7 +78,8 @@ def superiority(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
     """P(a > b) + P(a = b) / 2 for one run of each, with the interval of Brunner and Munzel (2000).
 
     Where every score of one lies above every score of the other their estimate of variance is 0, which would claim
-    certainty. The bound is then Clopper and Pearson's for min(n) runs of each, put side by side, all won.
+    certainty. The bound is then Clopper and Pearson's for min(n) runs of each, put side by side, all won; and nearly
+    so many won never claim more than all.
 
     Args:
       a: one score per seed.
@@ -95,15 +96,16 @@ def superiority(a: Sequence[float], b: Sequence[float], confidence: float = 0.95
     probability = float(above_a.mean() / b.size)
     if min(a.size, b.size) < 2:
         return Superiority(probability, np.nan, np.nan)
+    most = ((1 - confidence) / 2) ** (1 / min(a.size, b.size))
     if probability in (0.0, 1.0):
-        bound = ((1 - confidence) / 2) ** (1 / min(a.size, b.size))
-        return Superiority(probability, *((bound, 1.0) if probability else (0.0, 1 - bound)))
+        return Superiority(probability, *((most, 1.0) if probability else (0.0, 1 - most)))
     parts = np.array([above_a.var(ddof=1) / b.size**2 / a.size, above_b.var(ddof=1) / a.size**2 / b.size])
     if parts.sum() == 0:  # All scores are equal.
         return Superiority(probability, 0.0, 1.0)
     degrees = parts.sum() ** 2 / (parts**2 / np.array([a.size - 1, b.size - 1])).sum()
     half = float(stats.t.ppf((1 + confidence) / 2, degrees) * parts.sum() ** 0.5)
-    return Superiority(probability, max(0.0, probability - half), min(1.0, probability + half))
+    low, high = max(0.0, min(probability - half, most)), min(1.0, max(probability + half, 1 - most))
+    return Superiority(probability, low, high)
 
 
 def paired_permutation(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> float:
@@ -139,7 +141,8 @@ def permutation(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples
     """p of the difference of means in units of Welch's standard error, over permutations of all scores.
 
     Studentised, it keeps its level for large samples also where the spreads differ (Janssen 1997), which a plain
-    permutation of means does not; for small ones see ``unpaired``. Exact up to 10 against 10; from random draws beyond, the observed one counted.
+    permutation of means does not; for small ones see ``unpaired``. Exact up to 10 against 10; from random draws beyond,
+    the observed one counted.
 
     Args:
       a: one score per seed, at least 2.
@@ -169,8 +172,8 @@ def permutation(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples
 def unpaired(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> float:
     """The larger p of ``permutation`` and of Welch's t test, where one side has a spread.
 
-    A few scores that spread far against many that hardly do are, with a chance that does not fall with the level, all on
-    one side of those: no permutation then has a larger t, and the first alone would claim too much.
+    A few scores that spread far against many that hardly do are all on one side of those, with a chance that does not
+    fall with the level: no permutation then has a larger t, and the first alone would claim too much.
 
     Args:
       a: one score per seed, at least 2.
