@@ -10,6 +10,7 @@ labels, never the target's, in place of ImageNet.
 import argparse
 import dataclasses
 import functools
+import hashlib
 import itertools
 import subprocess
 import sys
@@ -131,7 +132,8 @@ def weights_of(
     if start != "supervised":
         return None
     source = SOURCES.get(data, SOURCE)
-    path = folder / f"{factory.__name__}-{source}.safetensors"
+    made = hashlib.sha256(repr((SUPERVISED, SUPERVISED_SEED)).encode()).hexdigest()[:8]
+    path = folder / f"{factory.__name__}-{source}-{made}.safetensors"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         transfer.write(path, factory, datasets.load(source), SUPERVISED, seed=SUPERVISED_SEED)
@@ -184,7 +186,10 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
             network = fit.build(method, config, dataset.images.shape[1:])
             state = event.runs.state
             labels = train.apply(method.algorithm, config, network, "map", state, dataset.images, "predict").cluster
-            found = [metrics.scores(dataset.labels, one)["nmi_sqrt"] for one in np.asarray(labels)]
+            found = [
+                metrics.scores(dataset.labels, one)["nmi_sqrt"] if failed < 0 else None
+                for one, failed in zip(np.asarray(labels), np.asarray(event.runs.failed), strict=True)
+            ]
             # Figure 7, at each chunk's end, as it comes.
             common.add(CURVES, [key | {"epoch": window, "nmi_sqrt": found}])
 
@@ -211,7 +216,11 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
     key["clustering_peak_mb"] = record.peak_memory_mb()
     for lane, row in enumerate(rows):
         mine = {name: values[history["lane"] == lane] for name, values in history.items()}
-        moved = {name: round(float(np.mean(mine[name])), 6) if name in mine else None for name in ("drift", "length")}
+        sound = row["failed"] is None
+        moved = {
+            name: round(float(np.mean(mine[name])), 6) if sound and name in mine else None
+            for name in ("drift", "length")
+        }
         row |= key | moved | {"unseen": int(mine["unseen"][-1]) if "unseen" in mine else None}
     common.add(RESULTS, rows)
     return True

@@ -76,7 +76,11 @@ def listing(folder: Path, files: Iterable[str]) -> str:
     """SHA-256 of the files' names and sizes: what tells one folder from another without reading it."""
     digest, rule = hashlib.sha256(), ""
     for name in files:
-        digest.update(f"{rule}{name} {(folder / name).stat().st_size}".encode())
+        try:
+            size = (folder / name).stat().st_size
+        except OSError:
+            size = -1  # Such as a link to nothing, which is unreadable like a damaged file.
+        digest.update(f"{rule}{name} {size}".encode())
         rule = "\n"
     return digest.hexdigest()
 

@@ -15,6 +15,8 @@ from jaxclust.folders import Unreadable
 PREFETCH = 1
 """Blocks read ahead."""
 SET = "tfds:"
+DIGESTED = 16 * 2**20
+"""Bytes of a file that are held at once to tell it from others."""
 
 
 class Source:
@@ -155,8 +157,9 @@ def _array(path: Path) -> Source:
         return image.astype(np.float32)
 
     digest = hashlib.sha256()
-    for first in range(0, len(array), 4096):
-        digest.update(np.ascontiguousarray(array[first : first + 4096]).tobytes())
+    rows = max(DIGESTED // max(array[0].nbytes, 1), 1)
+    for first in range(0, len(array), rows):
+        digest.update(np.ascontiguousarray(array[first : first + rows]))
     dtype = np.uint8 if array.dtype == np.uint8 else np.float32
     return Source(path.stem, shape, dtype, None, digest.hexdigest(), read)
 

@@ -47,6 +47,8 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
     dataset = datasets.Dataset(source.name, source, source.labels)
     wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining, source.fingerprint())
     wanted["stream"] = block
+    # Of the blocks, for all seeds.
+    wanted["order"] = seeds[0]
     if first is not None:
         wanted["weights"] = first.digest
     record.open_run(common.out, wanted, common.resume, common.overwrite, flags.origin(common))

@@ -59,8 +59,8 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"weights: {path} must be a .safetensors file, and is not there")
-    required, optional = torch_names(factory)
-    expected = _flat(jax.eval_shape(network.init, jax.random.key(0)))
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    (required, optional), expected = torch_names(factory, shapes), _flat(shapes)
     try:
         with safe_open(path, framework="numpy") as file:
             present, metadata = set(file.keys()), file.metadata() or {}
@@ -80,14 +80,16 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
             arrays = {name: file.get_tensor(name) for name in wanted}
     except (SafetensorError, OSError, TypeError) as error:
         raise ValueError(f"weights: {path} must be a readable .safetensors file ({error})") from error
+    with np.errstate(over="ignore"):  # A float64 beyond float32's range is not finite there.
+        singles = {name: array.astype(np.float32) for name, array in arrays.items()}
     unsound = sorted(
         name
         for name, array in arrays.items()
-        if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all()
+        if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(singles[name]).all()
     )
     if unsound:
-        raise ValueError(f"weights: {path} must hold finite floats, has others in {_listed(unsound)}")
-    ours = {wanted[name]: _from_torch(array).astype(np.float32) for name, array in arrays.items()}
+        raise ValueError(f"weights: {path} must hold floats finite in float32, has others in {_listed(unsound)}")
+    ours = {wanted[name]: _from_torch(array) for name, array in singles.items()}
     digest = hashlib.sha256(b"".join(repr(place).encode() + ours[place].tobytes() for place in sorted(ours)))
     return Weights(ours, digest.hexdigest(), metadata.get(TRAINED_ON), metadata.get(TRAINED_ON_FOLDER))
 
@@ -116,7 +118,7 @@ def write(
     path, leaves = Path(path), _flat(variables)
     if path.exists():
         raise ValueError(f"weights: must not exist, got {path}")
-    arrays = {name: _to_torch(np.asarray(leaves[place])) for name, place in torch_names(factory)[0].items()}
+    arrays = {name: _to_torch(np.asarray(leaves[place])) for name, place in torch_names(factory, variables)[0].items()}
     about = {TRAINED_ON: trained_on, TRAINED_ON_FOLDER: trained_on_folder}
     beside = path.with_name(f".{path.name}.part")
     try:

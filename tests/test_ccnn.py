@@ -10,7 +10,7 @@ import pytest
 
 from jaxclust import flags, train
 from jaxclust.algorithms import ccnn
-from jaxclust.kmeans import minibatch_update, running_means
+from jaxclust.kmeans import kmeans_plus_plus, minibatch_update, running_means
 from jaxclust.networks import ccnn as network_of
 from jaxclust.types import Network, Variables
 
@@ -152,7 +152,8 @@ class Slow:
             counts[label] += 1
             rate = 1 / counts[label]  # eq. 12
             centroids[label] = (1 - rate) * centroids[label] + rate * feature  # eq. 14
-        return centroids, counts, self.head, self.kernel, loss, drift
+        length = np.mean([np.linalg.norm(before[i]) for i in moving])
+        return centroids, counts, self.head, self.kernel, (loss, np.mean(distance), drift, length)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +182,36 @@ def test_a_cycle_is_table_one(changes, state, images):
         state = state._replace(fc9_step=jax.tree.map(jnp.zeros_like, state.fc9_step))
     rows = (jnp.arange(CYCLE) * 7) % len(images)
     after, info = step(config, state, images)
-    centroids, counts, head, kernel, loss, drift = Slow(config, state, images[rows]).run()
+    centroids, counts, head, kernel, expected = Slow(config, state, images[rows]).run()
     np.testing.assert_array_equal(after.counts, counts)
     np.testing.assert_allclose(after.centroids, centroids, rtol=1e-4, atol=1e-5)
     chex.assert_trees_all_close(after.head, jax.tree.map(np.float32, head), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(after.variables.params["kernel"], kernel, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(info.loss, loss, rtol=1e-4)
-    np.testing.assert_allclose(info.drift, drift, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(info, expected, rtol=1e-3, atol=1e-6)  # loss, distance, drift, length
+
+
+def test_the_first_centroids_are_k_means_plus_pluss_in_a_random_sample(images):
+    """Of line 1: the features of as many images as the sample, each a seed by its distance from those before."""
+    config = dataclasses.replace(CONFIG, sample=40)
+    _, _, sample_key, seeds_key = jax.random.split(KEY, 4)
+    state = INIT(config, NETWORK, KEY, None, images)
+    rows = np.asarray(jax.random.permutation(sample_key, len(images)))[:40]
+    assert (np.diff(rows) < 0).any()
+    sample = ccnn.embed(config, NETWORK, state, images[rows])
+    np.testing.assert_allclose(state.centroids, kmeans_plus_plus(seeds_key, sample, 4), atol=1e-5)
+    assert len(np.unique(np.asarray(state.centroids), axis=0)) == 4
+
+
+def test_batch_statistics_are_the_fine_tuning_batchs(images):
+    network = network_of((8, 8, 1), 4, (3, 4), (5,), True)
+    found = {}
+    for own in (False, True):
+        config = dataclasses.replace(CONFIG, trainable="all", batch_statistics=own)
+        state = INIT(config, network, KEY, None, images)
+        found[own] = STEP(config, network, KEY, state, images[:CYCLE], jnp.arange(CYCLE))
+        moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), found[own][0].variables.stats, state.variables.stats)
+        assert any(jax.tree.leaves(moved)) is own
+    assert abs(float(found[True][1].loss) - float(found[False][1].loss)) > 1e-5
 
 
 def test_what_is_tracked_back_matters(state, images):

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from jaxclust import fit, weights
 from jaxclust.algorithms import METHODS
 from jaxclust.networks import ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
-from jaxclust.networks.backbones import DEVIATION, MEAN
+from jaxclust.networks.backbones import DEVIATION, MEAN, normalised
 from jaxclust.networks.ccnn import ccnn_plain, torch_names
 
 ALEXNET, RESNET18 = (4, 6, 8, 5, 7), (4, 6, 8, 10)
@@ -278,11 +278,18 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     path = tmp_path / "w.safetensors"
     weights.write(path, ccnn, start(network))
     good = load_file(path)
+    assert good["conv2.weight"].shape == (64, 32, 5, 5)
+    ours = start(network).params["backbone"]["conv2"]["kernel"]
+    # PyTorch's order: (output, input, row, column).
+    np.testing.assert_array_equal(good["conv2.weight"][3, 2, 1, 4], ours[1, 4, 2, 3])
+    read = weights.read(path, ccnn, network).arrays["params", "backbone", "conv2", "kernel"]
+    np.testing.assert_array_equal(read[1, 4, 2, 3], good["conv2.weight"][3, 2, 1, 4])
     cases = [
         ({k: v for k, v in good.items() if "conv2" not in k}, "misses conv2.bias, conv2.weight"),
         (good | {"conv1.weight": np.zeros((32, 3, 5, 5), np.float32)}, r"conv1.weight \(32, 3, 5, 5\) instead of \(32"),
-        (good | {"conv1.bias": np.full(32, np.nan, np.float32)}, "finite floats, has others in conv1.bias"),
-        (good | {"conv1.bias": np.zeros(32, np.int32)}, "finite floats, has others in conv1.bias"),
+        (good | {"conv1.bias": np.full(32, np.nan, np.float32)}, "finite in float32, has others in conv1.bias"),
+        (good | {"conv1.bias": np.full(32, 1e300)}, "finite in float32, has others in conv1.bias"),
+        (good | {"conv1.bias": np.zeros(32, np.int32)}, "finite in float32, has others in conv1.bias"),
     ]
     for arrays, message in cases:
         save_file(arrays, path)
@@ -298,8 +305,57 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
 def test_every_factorys_names_are_places_in_its_network():
     sides = ((ccnn, 8), (ccnn_norm, 8), (ccnn_plain, 8))
     for factory, side in (*sides, (ccnn_alexnet, 64), (ccnn_alexnet_plain, 64), (ccnn_resnet18, 32)):
-        leaves = weights._flat(jax.eval_shape(factory((side, side, 3), 4).init, jax.random.key(0)))
-        for names in torch_names(factory):
+        shapes = jax.eval_shape(factory((side, side, 3), 4).init, jax.random.key(0))
+        leaves = weights._flat(shapes)
+        for names in torch_names(factory, shapes):
             assert set(names.values()) <= leaves.keys(), factory
         backbone = {place for place in leaves if place[1] == "backbone"}
-        assert backbone == set(torch_names(factory)[0].values()), factory
+        assert backbone == set(torch_names(factory, shapes)[0].values()), factory
+
+
+@pytest.mark.parametrize(
+    ("factory", "widths", "others"),
+    [(ccnn, (3, 4, 5), (3, 4)), (ccnn_norm, (3,), ()), (ccnn_resnet18, (2, 3), (2,))],
+)
+def test_weights_of_any_number_of_layers(factory, widths, others, tmp_path):
+    network = factory((32, 32, 3), 4, widths)
+    variables = start(network)
+    weights.write(tmp_path / "w.safetensors", factory, variables)
+    found = weights.placed(
+        jax.tree.map(jnp.zeros_like, variables), weights.read(tmp_path / "w.safetensors", factory, network)
+    )
+    for name, leaf in weights._flat(found).items():
+        if name[1] == "backbone":
+            np.testing.assert_array_equal(leaf, weights._flat(variables)[name])
+    if others:
+        fewer = factory((32, 32, 3), 4, others)
+        weights.write(tmp_path / "fewer.safetensors", factory, start(fewer))
+        with pytest.raises(ValueError, match="must hold every layer, misses (conv3|layer2)"):
+            weights.read(tmp_path / "fewer.safetensors", factory, network)
+
+
+def test_grey_images_are_normalised_as_colour():
+    grey = images((4, 4, 1)).astype(np.float32) / 255
+    colour = np.repeat(grey, 3, axis=3)
+    np.testing.assert_array_equal(normalised(grey), normalised(colour))
+    np.testing.assert_allclose(normalised(colour), (colour - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], rtol=1e-4)
+
+
+def test_the_first_kernels_have_hes_spread():
+    kernels = jax.jit(ccnn((8, 8, 1), 4).init)(jax.random.key(0)).params
+    for name, fan in (("conv6", 64), ("conv7", 128)):
+        assert float(jnp.std(kernels[name]["kernel"])) == pytest.approx((2 / (9 * fan)) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("factory", "filters", "message"),
+    [
+        (ccnn_alexnet, (4, 6), r"filters: must be the channels of AlexNet's 5 layers, got \(4, 6\)"),
+        (ccnn_alexnet, (4, 6, 8, 5, 7, 9), "filters: must be the channels of AlexNet's 5 layers"),
+        (ccnn_resnet18, (), "filters: must name at least one"),
+        (ccnn_plain, (), "filters: must name at least one"),
+    ],
+)
+def test_filters_that_make_no_backbone_are_refused(factory, filters, message):
+    with pytest.raises(ValueError, match=message):
+        factory((64, 64, 3), 4, filters)

@@ -81,6 +81,38 @@ def folder(tmp_path, few_digits):
     return tmp_path / "set", damaged.relative_to(tmp_path / "set").as_posix()
 
 
+def test_a_link_to_nothing_is_an_unreadable_image(folder):
+    place, damaged = folder
+    (place / "class-0" / "zz.png").symlink_to(place / "nowhere.png")
+    source = sources.open_source(str(place))
+    assert len(source) == 41
+    ((_, lost),) = source.in_order(41)
+    assert sorted(source.called(index) for index in lost) == sorted(["class-0/zz.png", damaged])
+
+
+def test_a_file_is_told_from_others_without_holding_it(tmp_path, monkeypatch):
+    np.save(tmp_path / "images.npy", np.arange(64 * 16, dtype=np.uint8).reshape(64, 4, 4))
+    whole = sources.open_source(str(tmp_path / "images.npy")).digest
+    held = []
+    monkeypatch.setattr(sources, "DIGESTED", 100)
+    monkeypatch.setattr(sources.np, "ascontiguousarray", lambda part: held.append(part.nbytes) or np.array(part))
+    assert sources.open_source(str(tmp_path / "images.npy")).digest == whole
+    assert max(held) == 96
+
+
+def test_seeds_of_a_stream_have_settings_that_know_their_order(file, tmp_path):
+    """The blocks come in the first seed's order, for all: seed 1 after 0 is another run than seed 1 alone."""
+    hashes = []
+    for seeds in ("0,1", "1,", "0,"):
+        out = tmp_path / f"out-{len(hashes)}"
+        assert (
+            cli.main(f"fit ccnn-ii --data {file} --stream --out {out} {FLAGS} --reliable 12 --seeds {seeds}".split())
+            == 0
+        )
+        hashes.append(record.read_rows(out / "results.jsonl")[0]["config_hash"])
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
 def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, capsys):
     place, damaged = folder
     out = tmp_path / "out"

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxclust.networks import backbones
 from jaxclust.networks.autoencoders import Shape, as_network, check, padded
 from jaxclust.networks.layers import Conv, ConvTranspose, Dense
-from jaxclust.types import Network
+from jaxclust.types import Network, Variables
 
 ADAPTATION = (6144, 2048)
 """Channels of conv6 and conv7 (section II)."""
@@ -52,8 +52,7 @@ def ccnn(
       ValueError: a size, the embedding or a number of channels is below 1, or there are no filters.
     """
     check(shape, embedding, (*filters, *adaptation))
-    if not filters:
-        raise ValueError("filters: must name at least one convolution's channels, got ()")
+    _some(filters)
     step = 2 ** len(filters)
     size = tuple(-(-side // step) * step for side in shape[:2])
     return as_network(partial(_Small, shape, size, filters, norm, (*adaptation, embedding)))
@@ -74,6 +73,7 @@ def ccnn_plain(
     """``ccnn`` without the adaptation layers (table V): the global maxima of the last map, (n, filters[-1])."""
     check(shape, embedding, filters)
     _no_layers(adaptation)
+    _some(filters)
     step = 2 ** len(filters)
     size = tuple(-(-side // step) * step for side in shape[:2])
     return as_network(partial(_Small, shape, size, filters, False, ()))
@@ -124,23 +124,26 @@ def ccnn_resnet18(
     return _on(backbones.ResNet18, shape, filters, (*adaptation, embedding))
 
 
-_TORCH_NAMES = {
-    "ccnn": backbones.Small.torch_names(2, False),
-    "ccnn_norm": backbones.Small.torch_names(2, True),
-    "ccnn_plain": backbones.Small.torch_names(2, False),
-    "ccnn_alexnet": backbones.AlexNet.torch_names(),
-    "ccnn_alexnet_plain": backbones.AlexNet.torch_names(),
-    "ccnn_resnet18": backbones.ResNet18.torch_names(),
+# By how many modules the backbone has.
+_TORCH_NAMES: dict[str, Callable[[int], backbones.Names]] = {
+    "ccnn": lambda modules: backbones.Small.torch_names(modules, False),
+    "ccnn_norm": lambda modules: backbones.Small.torch_names(modules, True),
+    "ccnn_plain": lambda modules: backbones.Small.torch_names(modules, False),
+    "ccnn_alexnet": lambda modules: backbones.AlexNet.torch_names(),
+    "ccnn_alexnet_plain": lambda modules: backbones.AlexNet.torch_names(),
+    # The first convolution, and two blocks a stage.
+    "ccnn_resnet18": lambda modules: backbones.ResNet18.torch_names((modules - 1) // 2),
 }
 TRANSFERABLE = tuple(_TORCH_NAMES)
 """Networks whose layers a weights file can hold."""
 
 
-def torch_names(factory: Callable[..., Network]) -> tuple[backbones.Names, backbones.Names]:
+def torch_names(factory: Callable[..., Network], variables: Variables) -> tuple[backbones.Names, backbones.Names]:
     """What a weights file may hold for a network, by its name there, with the path of our array.
 
     Args:
       factory: of this module.
+      variables: the network's arrays, or their shapes.
 
     Returns:
       What the file must hold, the backbone; and what it may, the adaptation layers, all of them or none.
@@ -150,11 +153,16 @@ def torch_names(factory: Callable[..., Network]) -> tuple[backbones.Names, backb
     """
     if factory.__name__ not in _TORCH_NAMES:
         raise ValueError(f"weights: must be for a network of {', '.join(_TORCH_NAMES)}, got {factory.__name__}")
-    found = _TORCH_NAMES[factory.__name__]
+    found = _TORCH_NAMES[factory.__name__](len(variables.params["backbone"]))
     backbone = {name: (kind, "backbone", *path) for name, (kind, *path) in found.items()}
     layers = () if factory.__name__.endswith("plain") else (6, 7, 8)
     arrays = (("weight", "kernel"), ("bias", "bias"))
     return backbone, {f"conv{i}.{theirs}": ("params", f"conv{i}", ours) for i in layers for theirs, ours in arrays}
+
+
+def _some(filters):
+    if not filters:
+        raise ValueError("filters: must name at least one convolution's channels, got ()")
 
 
 def _no_layers(adaptation):
@@ -164,6 +172,9 @@ def _no_layers(adaptation):
 
 def _on(backbone, shape, filters, widths) -> Network:
     check(shape, 1, (*filters, *widths))
+    _some(filters)
+    if backbone is backbones.AlexNet and len(filters) != len(backbones.ALEXNET):
+        raise ValueError(f"filters: must be the channels of AlexNet's {len(backbones.ALEXNET)} layers, got {filters}")
     least = backbone.LEAST
     if min(shape[:2]) < least or shape[2] not in (1, 3):
         raise ValueError(
