@@ -48,6 +48,20 @@ def test_the_test_and_the_interval_can_be_chosen(tmp_path, capsys):
     assert (row["low"], row["high"]) == pytest.approx(stats.bootstrap_t(np.array(GOOD) - 0.01))
 
 
+def test_alpha_is_that_of_every_interval_and_of_the_family(tmp_path, capsys):
+    overlapping = [score + 0.07 for score in BAD]
+    runs = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", overlapping)
+    data = compare(capsys, *runs, "--alpha", "0.2")["data"][0]
+    row, (pair,) = data["methods"][0], data["pairs"]
+    assert (row["low"], row["high"]) == pytest.approx(stats.summary(GOOD, 0.8)[3:])
+    assert (row["run_low"], row["run_high"]) == pytest.approx(stats.prediction_interval(GOOD, confidence=0.8))
+    gap = comparisons.difference(GOOD, overlapping, True, 0.8)
+    assert (pair["low"], pair["high"]) == pytest.approx((gap.low, gap.high))
+    often = comparisons.superiority(GOOD, overlapping, 0.8)
+    assert 0 < often.low < often.high < 1
+    assert (pair["superiority_low"], pair["superiority_high"]) == pytest.approx((often.low, often.high))
+
+
 def test_a_family_is_corrected_together(tmp_path, capsys):
     middle = [0.75, 0.78, 0.74, 0.77, 0.79, 0.76, 0.74, 0.79]
     runs = [make(tmp_path / name, name, scores) for name, scores in (("a", GOOD), ("b", middle), ("c", BAD))]
@@ -222,6 +236,18 @@ def test_ranks_with_failed_seeds_show_the_worst_case(tmp_path, capsys):
     place = lines.index(["method", "mean", "rank", "failures", "as", "chance"])
     assert lines[place + 1 : place + 3] == [["a", "1.00", "2.00"], ["b", "2.00", "1.00"]]
     assert ["A", "B", "corrected", "p", "failures", "as", "chance"] in lines
+
+
+def test_ranks_without_the_baseline_have_no_pairs(tmp_path, capsys):
+    runs = [
+        make(tmp_path / f"{name}-{data}", name, scores, data=data)
+        for name, scores in (("dcec", GOOD), ("idec", BAD), ("kmeans", BAD))
+        for data in ("usps", "digits")
+    ]
+    assert compare(capsys, *runs, "--baseline", "kmeans")["ranks"]["smallest_p"] is not None
+    found = compare(capsys, *runs[:5], "--baseline", "kmeans")
+    assert (found["ranks"]["pairs"], found["ranks"]["smallest_p"]) == ([], None)
+    assert "pairs of ranks" not in compare(capsys, *runs[:5], "--baseline", "kmeans", form="text")
 
 
 def test_ranks_name_a_method_that_failed_throughout(tmp_path, capsys):

@@ -130,6 +130,11 @@ def test_a_failed_seed_is_no_score_where_there_are_no_labels(tmp_path, capsys):
         ({"seed": True}, "line 3 is cut off or no row, and is left out"),
         ({"clusters": ...}, "line 3 is cut off or no row, and is left out"),
         ({"failed_phase": ...}, "line 3 is cut off or no row, and is left out"),
+        ({"acc": "high"}, "line 3 is cut off or no row, and is left out"),
+        ({"acc": None}, "line 3 is cut off or no row, and is left out"),
+        ({"acc": float("nan")}, "line 3 is cut off or no row, and is left out"),
+        ({"method": 5}, "line 3 is cut off or no row, and is left out"),
+        ({"data": ["x"]}, "line 3 is cut off or no row, and is left out"),
     ],
 )
 def test_a_row_that_is_none_is_named(tmp_path, capsys, change, note):

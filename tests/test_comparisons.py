@@ -80,7 +80,7 @@ def test_difference_is_scipys(n, m, digits):
 
 
 @pytest.mark.parametrize("digits", [1, 2, 12])
-@pytest.mark.parametrize("n", [2, 3, 5, 9])
+@pytest.mark.parametrize("n", [2, 3, 5, 9, 13])
 def test_paired_permutation_is_scipys_when_exact(n, digits):
     a, b = scores(3, n, digits=digits), scores(4, n, 0.77, digits)
     expected = scipy.stats.permutation_test(
@@ -90,7 +90,7 @@ def test_paired_permutation_is_scipys_when_exact(n, digits):
 
 
 @pytest.mark.parametrize("digits", [1, 2, 12])
-@pytest.mark.parametrize(("n", "m"), [(2, 2), (3, 3), (5, 5), (2, 6), (6, 4)])
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (3, 3), (5, 5), (2, 6), (6, 4), (7, 7), (10, 5)])
 def test_permutation_is_scipys_when_exact(n, m, digits):
     a, b = scores(5, n, digits=digits), scores(6, m, 0.74, digits)
 
@@ -121,7 +121,7 @@ def test_wilcoxon_is_scipys(n):
     assert comparisons.wilcoxon(a, b) == pytest.approx(scipy.stats.wilcoxon(a, b, method="exact").pvalue)
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 9])
+@pytest.mark.parametrize("n", [2, 3, 5, 9, 13, 16])
 def test_wilcoxon_with_ties_and_equal_pairs_is_scipys(n):
     # Multiples of 1/64 are exact, so that scipy sees the ties.
     a, b = (np.round(scores(seed, n) * 64) / 64 for seed in (11, 12))

@@ -259,7 +259,7 @@ def _ranks(data: list[dict[str, Any]], options: Options) -> dict[str, Any] | Non
         "ranks_worst": ranking.ranks(worst).tolist() if failed else None,
         "friedman": ranking.friedman(scores) if len(methods) > 2 else None,
         "critical_difference": None if few else ranking.critical_difference(len(methods), len(data), options.alpha),
-        "smallest_p": min(1.0, comparisons.smallest_p(len(data)) * len(pairs)) if few else None,
+        "smallest_p": min(1.0, comparisons.smallest_p(len(data)) * len(pairs)) if few and pairs else None,
         "pairs": [
             {"a": methods[i], "b": methods[j], "p": p[0], "p_worst": p[-1]}
             for (i, j), p in zip(pairs, zip(*columns, strict=True), strict=True)

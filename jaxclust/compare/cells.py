@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shlex
 from collections.abc import Sequence, Set
 from pathlib import Path
@@ -217,8 +218,7 @@ def _whole(path: Path, wanted: Set[str], notes: list[str]) -> list[dict[str, Any
             row = json.loads(line)
         except ValueError:
             row = None
-        # A seed stands in a page as it is.
-        if isinstance(row, dict) and wanted <= row.keys() and type(row.get("seed", 0)) is int:
+        if isinstance(row, dict) and wanted <= row.keys() and _sound(row):
             rows.append(row)
         elif line.strip():
             lost.append(str(number))
@@ -228,6 +228,18 @@ def _whole(path: Path, wanted: Set[str], notes: list[str]) -> list[dict[str, Any
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         notes.append(f"{path} lines {', '.join(lost[:3])}{more} are cut off or no rows, and are left out")
     return rows
+
+
+def _sound(row: dict[str, Any]) -> bool:
+    """Whether what a row has is of its kind; without a failure it has numbers for scores."""
+    kinds = {"seed": int, "n": int, "clusters": int, "method": str, "data": str}
+    if any(type(row[name]) is not kind for name, kind in kinds.items() if name in row):
+        return False
+    scores = [row[name] for name in record.SCORES if name in row]
+    if row.get("failed") is not None or not any(score is not None for score in scores):
+        # Failed, or without labels: no scores at all.
+        return all(score is None for score in scores)
+    return all(type(score) in (int, float) and math.isfinite(score) for score in scores)
 
 
 def _join(one: Cell, other: Cell, notes: list[str]) -> Cell:

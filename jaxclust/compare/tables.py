@@ -102,17 +102,15 @@ def ranks(found: dict[str, Any]) -> list[Table]:
     names = ("p", "p_worst") if worst else ("p",)
     pair_rows = [[pair["a"], pair["b"], *(probability(pair[name]) for name in names)] for pair in found["pairs"]]
     also = ["failures as chance"] if worst else []
-    return [
-        Table(title, ["method", "mean rank", *also], rows),
-        Table(pair_title, ["A", "B", "corrected p", *also], pair_rows, 2),
-    ]
+    pairs = [Table(pair_title, ["A", "B", "corrected p", *also], pair_rows, 2)] if pair_rows else []
+    return [Table(title, ["method", "mean rank", *also], rows), *pairs]
 
 
 def text(comparison: dict[str, Any]) -> str:
     """For a terminal."""
     blocks = []
     for table in sections(comparison):
-        grid = [table.header, *table.rows]
+        grid = [[_line(cell) for cell in line] for line in (table.header, *table.rows)]
         widths = [max(len(line[place]) for line in grid) for place in range(len(table.header))]
         lines = [table.title]
         for line in grid:
@@ -124,7 +122,7 @@ def text(comparison: dict[str, Any]) -> str:
             ]
             lines.append("  " + "  ".join(cells).rstrip())
         blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, *_joined(f"note: {note}" for note in comparison["notes"])])
+    return "\n\n".join([*blocks, *_joined(f"note: {_line(note)}" for note in comparison["notes"])])
 
 
 def markdown(comparison: dict[str, Any]) -> str:
@@ -250,8 +248,8 @@ def _plain(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Without the breaks that a path or a reason may have."""
-    return " ".join(text.split())
+    """Without the breaks, and what a terminal obeys, that a name, a path or a reason may have."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _flat(row: dict[str, Any], left_out: tuple[str, ...]) -> list[tuple[str, Any]]:
