@@ -58,7 +58,7 @@ def table(rows: list[dict]) -> str:
             above = f"{sum(gain > 0 for _, gain in gains)} of {len(gains)} runs"
             # One value a data set: runs of the same images are not independent.
             sets = [[gain for data, gain in gains if data == one] for one in dict.fromkeys(data for data, _ in gains)]
-            mean = f"{common.gain([sum(one) / len(one) for one in sets])} on average over {len(sets)} data sets"
+            mean = f"{common.gain([sum(one) / len(one) for one in sets])} on average over data sets ({len(sets)})"
             lines.append(f"{name}: above the mean of the seeds in {above}, by {mean}")
     return "\n".join(lines)
 

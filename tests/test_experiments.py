@@ -235,10 +235,14 @@ def test_selection_says_what_each_measure_would_have_picked(monkeypatch):
     assert row["silhouette: pick"] is row["silhouette: correlation"] is None
     _, _, line, *choices = selection.table([row]).splitlines()
     assert choices == [
-        "vote: above the mean of the seeds in 1 of 1 runs, by +0.1000 on average",
-        "agreement: above the mean of the seeds in 1 of 1 runs, by +0.2000 on average",
-        "lower loss: above the mean of the seeds in 0 of 1 runs, by -0.2000 on average",
+        "vote: above the mean of the seeds in 1 of 1 runs, by +0.1000 on average over data sets (1)",
+        "agreement: above the mean of the seeds in 1 of 1 runs, by +0.2000 on average over data sets (1)",
+        "lower loss: above the mean of the seeds in 0 of 1 runs, by -0.2000 on average over data sets (1)",
     ]
+    # Three runs of one data set are one value beside another's: (.1 + .4) / 2, not .2.
+    others = [row | {"consensus": 0.7 + gain} for gain in (0.0, 0.1, 0.2)] + [row | {"data": "usps", "consensus": 1.1}]
+    (vote,) = [line for line in selection.table(others).splitlines() if line.startswith("vote")]
+    assert vote.startswith("vote: above the mean of the seeds in 3 of 4 runs, by +0.2500 [")
     alike = look.cell._replace(rows={seed: {"acc": 0.5} for seed in rows})
     assert selection.measure(look._replace(cell=alike)) is None
     assert " ".join(line.split()) == "digits dcec 3 0.7000 0.9000 0.8000 0.9000 (+1.00) - (-) 0.5000 (-0.50)"
