@@ -216,9 +216,14 @@ def table(
     paper: Paper,
     scores: Sequence[str] = ("acc", "nmi"),
     runs: int = 1,
+    more: Mapping[str, Callable[[list[dict[str, Any]]], str]] | None = None,
 ) -> str:
-    """A line a data set and method that has rows: seeds, each score's ``interval``, the paper's number of ``runs``."""
-    lines = [["data", "method", "seeds", *(title for score in scores for title in (score.upper(), "paper"))]]
+    """A line a data set and method that has rows: seeds, each score's ``interval``, the paper's number of ``runs``.
+
+    ``more`` are further columns: a title, and what it says of a cell's rows.
+    """
+    more = more or {}
+    lines = [["data", "method", "seeds", *(title for score in scores for title in (score.upper(), "paper")), *more]]
     for one in data:
         for name in methods:
             found = cell(present, one, name)
@@ -227,7 +232,7 @@ def table(
                 line = [one, name, str(len(found))]
                 for score, theirs in zip(scores, published, strict=True):
                     line += [interval([row[score] for row in found], runs), "" if theirs is None else f"{theirs:.4f}"]
-                lines.append(line)
+                lines.append(line + [says(found) for says in more.values()])
     return aligned(lines)
 
 

@@ -159,51 +159,51 @@ def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> b
 def tables() -> str:
     """Tables 1 and 2 with their differences, and the open choices, from the rows."""
     present = common.rows(RESULTS)
-    scores, names = ("acc", "nmi", "ari"), tuple(SEEDS)
+    names, listed = tuple(SEEDS), ("dctl", "dctl-1-layer", *OPENED)
     text = [
-        "Table 1 (the paper's Extended Yale B has more images of fewer persons: compare a method with those beside it)"
+        "Table 1 (the paper's Extended Yale B has more images, fewer persons: compare a method with those beside it).",
+        "Seconds a seed, pretraining included, compilation not; k-means's of the same restarts.",
+        _table(present, names, TABLE_1),
+        "",
+        "Table 2",
+        _table(present, names, (*TABLE_2, CONTROL)),
+        "",
+        "Differences on the same seeds: mean, 95 % interval of the mean",
+        differences(present),
     ]
-    text += [common.table(present, names, TABLE_1, PAPER, scores), "", _inputs(present), "", seconds(present)]
-    text += ["", "Table 2", common.table(present, names, (*TABLE_2, CONTROL), PAPER, scores)]
-    text += ["", "Differences on the same seeds: mean, 95 % interval of the mean", differences(present)]
     if any(row["method"] in OPENED for row in present):
-        listed = ("dctl", "dctl-1-layer", *OPENED)
         text += [
             "",
             "What the paper leaves open, changed (each psi but none goes with Adam: compare it with open-adam)",
+            _table(present, names[:1], listed),
         ]
-        text += [common.table(present, names[:1], listed, {}, scores), "", seconds(present, listed, names[:1])]
     return "\n".join(text)
 
 
-def _inputs(present: list[dict[str, Any]]) -> str:
-    found = {(row["data"], row["method"]): row["input"] for row in present if row["method"] in TABLE_1}
-    return "\n".join(f"{data:11} {name:14} {given}" for (data, name), given in found.items())
+def _table(present: list[dict[str, Any]], data: tuple[str, ...], methods: tuple[str, ...]) -> str:
+    """Scores, seconds here and in the paper, both also as multiples of k-means's, and what each method got."""
+
+    def times(rows: list[dict[str, Any]]) -> str:
+        ours, base = _seconds(rows), _seconds(common.cell(present, rows[0]["data"], "kmeans"))
+        return f"{ours / base:.1f}" if ours and base else ""
+
+    def paper(rows: list[dict[str, Any]]) -> str:
+        published = PAPER_SECONDS.get(rows[0]["data"], {})
+        theirs = published.get(rows[0]["method"])
+        return f"{theirs} ({theirs / published['kmeans']:.1f})" if theirs else ""
+
+    more = {
+        "seconds": lambda rows: f"{_seconds(rows):.1f}" if _seconds(rows) else "",
+        "/ k-means": times,
+        "paper": paper,
+        "input": lambda rows: rows[0]["input"],
+    }
+    return common.table(present, data, methods, PAPER, ("acc", "nmi", "ari"), more=more)
 
 
-def seconds(
-    present: list[dict[str, Any]],
-    names: tuple[str, ...] = (*TABLE_1, *TABLE_2, CONTROL),
-    sets: tuple[str, ...] = tuple(SEEDS),
-) -> str:
-    """Seconds a seed without compilation, pretraining included, and how many times those of k-means; of ended seeds.
-
-    Beside them the paper's.
-    """
-    lines = []
-    for data in sets:
-        spent = {name: common.cell(present, data, name) for name in ("kmeans", *names)}
-        spent = {name: [row["seconds"] for row in found if row["failed"] is None] for name, found in spent.items()}
-        spent = {name: found[0] for name, found in spent.items() if found}
-        paper = PAPER_SECONDS.get(data, {})
-        for name, value in spent.items():
-            line = f"{data:11} {name:24} {value:9.1f} s"
-            if spent.get("kmeans"):
-                line += f"{value / spent['kmeans']:8.1f} times k-means"
-            if name in paper:
-                line += f"   paper {paper[name]:6} s{paper[name] / paper['kmeans']:6.1f} times"
-            lines.append(line)
-    return "\n".join(lines)
+def _seconds(rows: list[dict[str, Any]]) -> float | None:
+    """A seed's share of its cell's seconds; None unless a seed ended."""
+    return next((row["seconds"] for row in rows if row["failed"] is None), None)
 
 
 def differences(present: list[dict[str, Any]]) -> str:
