@@ -1,10 +1,12 @@
 """CCNN's tables II to V, figures 5 to 7 (Hsu and Lin 2018) on the sets we have: ``python -m experiments.ccnn --help``.
 
-A cell is a variant on a data set from one start, for all its seeds. It runs in a process of its own, after another has
-made what it begins with, so that "clustering_seconds" and "clustering_peak_mb" have no pretraining. It adds its rows
-to ``results/ccnn.jsonl`` as it ends, is skipped where they are there, and goes on from its checkpoint where it was
-stopped. Starts: "random"; "reconstruction" of the set's images; "supervised", the backbone trained on another set's
-labels, never the target's, in place of ImageNet.
+A cell is a variant on a data set from one start, for all its seeds. It adds its rows to ``results/ccnn.jsonl`` as it
+ends, and is skipped where they are there. Starts: "random"; "reconstruction" of the set's images; "supervised", the
+backbone trained on another set's labels, never the target's, in place of ImageNet.
+
+Cells that leave the trunk as it is, which are most, run on its features (``ccnn_fixed``), the others whole. With
+``--whole`` all do, each in a process of its own, so that "clustering_seconds" and "clustering_peak_mb" have no
+pretraining (table III). A whole cell goes on from its checkpoint where it was stopped.
 """
 
 import argparse
@@ -18,12 +20,13 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
-from experiments import common
+from experiments import ccnn_fixed, common
 from jaxclust import datasets, fit, metrics, record, supervised, train, transfer, weights
 from jaxclust.algorithms import METHODS, Method, configured
+from jaxclust.networks import pixels
 from jaxclust.networks.ccnn import ccnn_plain
 
 HERE = Path(__file__).parent
@@ -150,13 +153,13 @@ def record_of(dataset: datasets.Dataset, variant: str, start: str, over: str) ->
     return wanted
 
 
-def pretrain(data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float) -> None:
-    """Makes what a cell begins with, until time runs out; ``run_cell`` then finds it."""
+def pretrain(data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float) -> fit.Fit:
+    """Makes what a cell begins with, until time runs out, or finds it."""
     deadline = time.monotonic() + max_seconds
     dataset = dataset_of(data)
     method, config, pretraining = settings(variant, start, dataset.classes)
     first = weights_of(data, start, method.network, dataset.images.shape[1:], folder / "weights")
-    fit.fit(
+    return fit.fit(
         method,
         dataclasses.replace(config, epochs=0),
         pretraining,
@@ -182,16 +185,10 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
     def show(phase, event):
         common.show(f"{data} {variant}, {start}", phase, event)
         if event is not None and phase == "cluster" and variant in TABLE_2:
-            window = int(np.max(event.runs.window))
             network = fit.build(method, config, dataset.images.shape[1:])
-            state = event.runs.state
-            labels = train.apply(method.algorithm, config, network, "map", state, dataset.images, "predict").cluster
-            found = [
-                metrics.scores(dataset.labels, one)["nmi_sqrt"] if failed < 0 else None
-                for one, failed in zip(np.asarray(labels), np.asarray(event.runs.failed), strict=True)
-            ]
             # Figure 7, at each chunk's end, as it comes.
-            common.add(CURVES, [key | {"epoch": window, "nmi_sqrt": found}])
+            found = _scored(method, config, network, event, dataset.images, dataset.labels)
+            common.add(CURVES, [key | {"epoch": int(np.max(event.runs.window)), "nmi_sqrt": found}])
 
     done = fit.fit(
         method,
@@ -209,21 +206,53 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
     if not done.finished:
         return False
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
-    history = done.phases["cluster"].history
     rows = record.rows(record_of(dataset, variant, start, over), dataset, done, steps)
     # Table III. The rows' other seconds have the pretraining too, whichever cell it was made for.
     key["clustering_seconds"] = round(done.phases["cluster"].seconds / len(seeds), 3)
     key["clustering_peak_mb"] = record.peak_memory_mb()
+    history = done.phases["cluster"].history
     for lane, row in enumerate(rows):
         mine = {name: values[history["lane"] == lane] for name, values in history.items()}
-        sound = row["failed"] is None
-        moved = {
-            name: round(float(np.mean(mine[name])), 6) if sound and name in mine else None
-            for name in ("drift", "length")
-        }
-        row |= key | moved | {"unseen": int(mine["unseen"][-1]) if "unseen" in mine else None}
+        row |= key | _moved(row, mine)
     common.add(RESULTS, rows)
     return True
+
+
+def run_fixed(data: str, variant: str, start: str, inputs: np.ndarray, lost: list[tuple[str, int] | None]) -> None:
+    """Runs a cell on its trunk's features, float32 (seeds, n, d), and adds its rows; ``lost`` as ``fit.Fit.failed``."""
+    dataset = dataset_of(data)
+    method, config, _ = settings(variant, start, dataset.classes)
+    key, curve = {"data": data, "variant": variant, "start": start}, {}
+
+    def score(lane, event):
+        if variant in TABLE_2:
+            features = jnp.asarray(inputs[lane])[:, None, None]
+            (nmi,) = _scored(method, config, pixels(features.shape[1:]), event, features, dataset.labels)
+            curve.setdefault(int(event.runs.window[0]), [None] * len(inputs))[lane] = nmi
+
+    wanted = record_of(dataset, variant, start, "map")
+    rows = ccnn_fixed.rows(wanted, method, config, dataset, inputs, lost, score)
+    common.add(CURVES, [key | {"epoch": epoch, "nmi_sqrt": found} for epoch, found in sorted(curve.items())])
+    common.add(RESULTS, [row | key | _moved(row, history) for row, history in rows])
+
+
+def _scored(method, config, network, event, images, labels) -> list[float | None]:
+    """NMI(sqrt) of each lane; None where it has failed."""
+    found = train.apply(method.algorithm, config, network, "map", event.runs.state, images, "predict").cluster
+    return [
+        metrics.scores(labels, one)["nmi_sqrt"] if failed < 0 else None
+        for one, failed in zip(np.asarray(found), np.asarray(event.runs.failed), strict=True)
+    ]
+
+
+def _moved(row: dict[str, Any], history: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Of a seed's history: the mean drift and length of features, and how many centroids never got an image."""
+    sound = row["failed"] is None
+    moved = {
+        name: round(float(np.mean(history[name])), 6) if sound and name in history else None
+        for name in ("drift", "length")
+    }
+    return moved | {"unseen": int(history["unseen"][-1]) if len(history.get("unseen", ())) else None}
 
 
 def found(data: str, variant: str, start: str) -> list[dict[str, Any]]:
@@ -242,15 +271,26 @@ def run(options: argparse.Namespace) -> None:
     names, variants, starts = (common.listed(flag, getattr(options, flag), known) for flag, known in flags)
     deadline = time.monotonic() + options.max_seconds
     sets = {data: dataset_of(data) for data in names}
-    pretrained = set()
-    for data, variant, start in itertools.product(names, variants, starts):
+    if not options.whole:
+        common.use_cores(options.over)
+    pretrained, inputs = set(), {}
+    for data, start, variant in itertools.product(names, starts, variants):
         if start == "supervised" and sets[data].images.shape[3] == 3:
             continue
         wanted = record_of(sets[data], variant, start, options.over)
         if common.finished(RESULTS, wanted, data=data, variant=variant, start=start):
             continue
+        method, config, _ = settings(variant, start, sets[data].classes)
         # Variants of one network begin with the same pretraining, which the first of them has made.
-        first = (data, start, settings(variant, start, sets[data].classes)[0].network)
+        first = (data, start, method.network)
+        if ccnn_fixed.applies(config) and not options.whole:
+            if first not in inputs:
+                inputs = {first: _inputs(data, variant, start, options, deadline)}
+            if inputs[first] is None:
+                print("out of time; the same command goes on", file=sys.stderr)
+                return
+            run_fixed(data, variant, start, *inputs[first])
+            continue
         for flags in ([],) if first in pretrained else (["--pretrain"], []):
             left = deadline - time.monotonic()
             if left <= 0:
@@ -261,6 +301,21 @@ def run(options: argparse.Namespace) -> None:
             if subprocess.run(command, check=False).returncode:
                 raise ValueError(f"cell: {data}, {variant}, {start} ended with an error")
         pretrained.add(first)
+
+
+def _inputs(
+    data: str, variant: str, start: str, options: argparse.Namespace, deadline: float
+) -> tuple[np.ndarray, list[tuple[str, int] | None]] | None:
+    """The features of a cell's trunk, float32 (seeds, n, d), and how pretrainings failed; None if time ran out."""
+    left = max(deadline - time.monotonic(), 1e-3)
+    made = pretrain(data, variant, start, options.over, options.folder, left)
+    if not made.finished:
+        return None
+    dataset = dataset_of(data)
+    method, config, _ = settings(variant, start, dataset.classes)
+    network = fit.build(method, config, dataset.images.shape[1:])
+    variables = made.phases["pretrain"].runs.state.variables
+    return np.asarray(ccnn_fixed.features(network, variables, jnp.asarray(dataset.images))), made.failed
 
 
 def tables() -> str:
@@ -300,57 +355,6 @@ def tables() -> str:
     return "\n".join(text)
 
 
-def figures(folder: Path, data: str) -> None:
-    """Figures 5 to 7 of a data set, from the rows and the checkpoints."""
-    import matplotlib.pyplot as plt
-
-    out = HERE / "figures" / "ccnn"
-    out.mkdir(parents=True, exist_ok=True)
-    curves = [row for row in common.rows(CURVES) if row["data"] == data]
-    axes = plt.figure(figsize=(8, 5)).gca()
-    for start in STARTS:
-        for variant in TABLE_2:
-            mine = {
-                row["epoch"]: np.mean([nmi for nmi in row["nmi_sqrt"] if nmi is not None])
-                for row in curves
-                if (row["variant"], row["start"]) == (variant, start)
-            }
-            if mine:
-                axes.plot(*zip(*sorted(mine.items()), strict=True), marker=".", label=f"{variant}, {start}")
-    axes.set(xlabel="epoch", ylabel="NMI(sqrt), mean over seeds", title=f"{data}: NMI over epochs (figure 7)")
-    axes.legend()
-    axes.figure.savefig(out / f"{data}-epochs.png", dpi=120)
-    axes = plt.figure(figsize=(8, 5)).gca()
-    for start in STARTS:
-        names = {1: "k_m 1", 2: "k_m 2", 5: "k_m 5", 10: "ccnn", 25: "k_m 25", 50: "k_m 50"}
-        sound = {k: [row["nmi_sqrt"] for row in found(data, name, start)] for k, name in names.items()}
-        mine = {k: np.mean([nmi for nmi in nmis if nmi is not None]) for k, nmis in sound.items() if any(nmis)}
-        if mine:
-            axes.plot(list(mine), list(mine.values()), marker="o", label=start)
-    axes.set(xlabel="k_m", ylabel="NMI(sqrt), mean over seeds", title=f"{data}: NMI over k_m (figure 6)", xscale="log")
-    axes.legend()
-    axes.figure.savefig(out / f"{data}-k_m.png", dpi=120)
-    dataset = dataset_of(data)
-    for start in STARTS:
-        method, config, pretraining = settings("ccnn", start, dataset.classes)
-        place = folder / data / start / "ccnn"
-        if not (place / "cluster").is_dir():
-            continue
-        runs = fit.restored(method, config, pretraining, dataset.images.shape, tuple(SEEDS[data]), place)
-        variables = jax.tree.map(lambda leaf: leaf[0], runs.state.variables)
-        some = dataset.images[np.random.default_rng(0).permutation(len(dataset.images))[:8]]
-        maps = fit.build(method, config, some.shape[1:]).activations(variables, some)["conv8"].mean(axis=3)
-        grid = plt.figure(figsize=(12, 3.4)).subplots(2, 8)
-        for image, inner, column in zip(some, np.asarray(maps), grid.T, strict=True):
-            column[0].imshow(image.squeeze(), cmap="gray")
-            column[1].imshow(inner, cmap="viridis")
-        for one in grid.flat:
-            one.set_axis_off()
-        grid[0, 0].figure.suptitle(f"{data}, {start}: images and the mean over conv8's channels (figure 5)")
-        grid[0, 0].figure.savefig(out / f"{data}-{start}-conv8.png", dpi=120)
-    plt.close("all")
-
-
 def main() -> None:
     """Runs the cells asked for, then prints the tables."""
     flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -360,6 +364,7 @@ def main() -> None:
     flags.add_argument("--over", default="shard", choices=("vmap", "map", "shard"), help="how seeds run")
     flags.add_argument("--folder", type=Path, default=Path("runs/ccnn"), help="of checkpoints (default: %(default)s)")
     flags.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
+    flags.add_argument("--whole", action="store_true", help="run cells whole, each in a process of its own (table III)")
     flags.add_argument("--table", action="store_true", help="only print the tables")
     flags.add_argument("--figures", help="only draw figures 5 to 7 of this data set")
     flags.add_argument("--cell", nargs=3, help=argparse.SUPPRESS)
@@ -371,7 +376,9 @@ def main() -> None:
         work(*options.cell, options.over, options.folder, options.max_seconds)
         return
     if options.figures:
-        figures(options.folder, options.figures)
+        from experiments import ccnn_figures
+
+        ccnn_figures.draw(common.listed("figures", options.figures, SEEDS)[0], options)
         return
     if not options.table:
         run(options)

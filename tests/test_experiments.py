@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import ccnn, common, dbc, dbc_curves, dbc_figures, selection
+from experiments import ccnn, ccnn_fixed, common, dbc, dbc_curves, dbc_figures, selection
 from jaxclust import datasets, fit, metrics, record, report
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.compare.cells import Cell
@@ -32,7 +32,7 @@ def test_no_two_variants_of_ccnn_are_alike(start):
 def options(**changes):
     """Of CCNN's first cell on digits."""
     usual = {"data": "digits", "variants": "ccnn", "starts": "random", "over": "map", "max_seconds": 1e6}
-    return argparse.Namespace(**usual | {"folder": Path("nowhere")} | changes)
+    return argparse.Namespace(**usual | {"folder": Path("nowhere"), "whole": True} | changes)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,52 @@ def test_a_cell_of_ccnn_has_what_its_clustering_took(tmp_path, monkeypatch, digi
     assert row["clustering_peak_mb"] > 100
     shown = ccnn.tables().splitlines()[1].split()
     assert shown[-2:] == [f"{row['clustering_seconds']:.1f}", str(row["clustering_peak_mb"])]
+
+
+@pytest.mark.parametrize("variant", ["ccnn", "baseline-ii", "superscripts", "random fc9"])
+def test_ccnn_on_its_trunks_features_is_the_whole_run(tmp_path, monkeypatch, digits, few_digits, variant):
+    rows, curves = tmp_path / "rows", tmp_path / "curves"
+    for name, value in (("SEEDS", {"digits": (0, 3)}), ("RESULTS", rows), ("CURVES", curves)):
+        monkeypatch.setattr(ccnn, name, value)
+    few = digits._replace(images=few_digits[0][:280], labels=few_digits[1][:280])
+    monkeypatch.setattr(ccnn, "dataset_of", lambda name: few)
+    ccnn.run(options(variants=variant, folder=tmp_path / "runs", whole=False))
+    features = common.rows(rows)
+    rows.unlink()
+    assert ccnn.run_cell("digits", variant, "random", "map", tmp_path / "runs", 1e6)
+    whole = common.rows(rows)
+    assert [row["seed"] for row in features] == [row["seed"] for row in whole] == [0, 3]
+    assert "clustering_seconds" not in features[0]
+    same = ("config_hash", "steps", "failed", "unseen", "variant", "start", "data", "empty_clusters")
+    for mine, theirs in zip(features, whole, strict=True):
+        assert {name: mine[name] for name in same} == {name: theirs[name] for name in same}
+        # An image or two may change sides where features are rounded otherwise.
+        for name in ("nmi_sqrt", "acc", "ari", "length"):
+            assert mine[name] == pytest.approx(theirs[name], abs=0.02)
+        assert mine["drift"] == pytest.approx(theirs["drift"], rel=1e-3)
+    if variant == "ccnn":
+        points = common.rows(curves)
+        mine, theirs = points[:30], points[30:]
+        assert [point["epoch"] for point in mine] == list(range(1, 31))
+        assert mine[-1]["nmi_sqrt"] == pytest.approx(theirs[-1]["nmi_sqrt"], abs=0.02)
+
+
+def test_ccnn_on_features_leaves_out_a_seed_whose_pretraining_failed(digits, monkeypatch):
+    monkeypatch.setitem(ccnn.SEEDS, "digits", (0, 1))
+    few = digits._replace(images=digits.images[:60], labels=digits.labels[:60])
+    method, config, _ = ccnn.settings("ccnn", "random", 10)
+    inputs = np.random.default_rng(0).uniform(size=(2, 60, 10)).astype(np.float32)
+    wanted = ccnn.record_of(few, "ccnn", "random", "map")
+    found = ccnn_fixed.rows(wanted, method, config, few, inputs, [None, ("pretrain", 7)], lambda lane, event: None)
+    assert [row["failed"] for row, _ in found] == [None, 7]
+    assert [row["failed_phase"] for row, _ in found] == [None, "pretrain"]
+    assert found[0][0]["acc"] > 0
+    assert found[1][0]["acc"] is None
+
+
+def test_ccnn_runs_whole_where_the_trunk_moves():
+    whole = {name for name in ccnn.VARIANTS if not ccnn_fixed.applies(ccnn.settings(name, "random", 10)[1])}
+    assert whole == {name for name in ccnn.VARIANTS if "all" in name and name not in ("count all", "update with all")}
 
 
 def test_ccnns_rows_from_before_have_no_time_in_table_iii(monkeypatch):
