@@ -42,7 +42,7 @@ SEEDS = {
 }
 STARTS = ("random", "reconstruction", "supervised")
 SOURCE, SOURCES = "fashion-mnist", {"fashion-mnist": "mnist"}
-"""Whose labels the supervised start has, and where others; a set in colour has none here, and is skipped."""
+"""Whose labels the supervised start has, and where others; grey images are repeated for a set in colour."""
 SUPERVISED, SUPERVISED_SEED = supervised.Config(epochs=5), 0
 
 
@@ -136,10 +136,12 @@ def weights_of(
         return None
     source = SOURCES.get(data, SOURCE)
     made = hashlib.sha256(repr((SUPERVISED, SUPERVISED_SEED)).encode()).hexdigest()[:8]
-    path = folder / f"{factory.__name__}-{source}-{made}.safetensors"
+    path = folder / f"{factory.__name__}-{source}-{shape[2]}-{made}.safetensors"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        transfer.write(path, factory, datasets.load(source), SUPERVISED, seed=SUPERVISED_SEED)
+        labelled = datasets.load(source)
+        labelled = labelled._replace(images=np.repeat(labelled.images, shape[2], axis=3))
+        transfer.write(path, factory, labelled, SUPERVISED, seed=SUPERVISED_SEED)
     return weights.read(path, factory, factory(shape, 10))
 
 
@@ -233,7 +235,7 @@ def run_fixed(data: str, variant: str, start: str, inputs: np.ndarray, lost: lis
     wanted = record_of(dataset, variant, start, "map")
     rows = ccnn_fixed.rows(wanted, method, config, dataset, inputs, lost, score)
     common.add(CURVES, [key | {"epoch": epoch, "nmi_sqrt": found} for epoch, found in sorted(curve.items())])
-    common.add(RESULTS, [row | key | _moved(row, history) for row, history in rows])
+    common.add(RESULTS, [row | key | _moved(row, history) | {"on": "features"} for row, history in rows])
 
 
 def _scored(method, config, network, event, images, labels) -> list[float | None]:
@@ -275,10 +277,11 @@ def run(options: argparse.Namespace) -> None:
         common.use_cores(options.over)
     pretrained, inputs = set(), {}
     for data, start, variant in itertools.product(names, starts, variants):
-        if start == "supervised" and sets[data].images.shape[3] == 3:
-            continue
         wanted = record_of(sets[data], variant, start, options.over)
         if common.finished(RESULTS, wanted, data=data, variant=variant, start=start):
+            if options.whole and "clustering_seconds" not in found(data, variant, start)[0]:
+                cell = f"{data}, {variant}, {start}"
+                raise ValueError(f"rows: {RESULTS} has {cell} without their time; remove them to run it whole")
             continue
         method, config, _ = settings(variant, start, sets[data].classes)
         # Variants of one network begin with the same pretraining, which the first of them has made.
@@ -286,7 +289,7 @@ def run(options: argparse.Namespace) -> None:
         if ccnn_fixed.applies(config) and not options.whole:
             if first not in inputs:
                 inputs = {first: _inputs(data, variant, start, options, deadline)}
-            if inputs[first] is None:
+            if inputs[first] is None or time.monotonic() > deadline:
                 print("out of time; the same command goes on", file=sys.stderr)
                 return
             run_fixed(data, variant, start, *inputs[first])
@@ -366,7 +369,7 @@ def main() -> None:
     flags.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     flags.add_argument("--whole", action="store_true", help="run cells whole, each in a process of its own (table III)")
     flags.add_argument("--table", action="store_true", help="only print the tables")
-    flags.add_argument("--figures", help="only draw figures 5 to 7 of this data set")
+    flags.add_argument("--figures", help="only draw figures 5 to 7 of these data sets")
     flags.add_argument("--cell", nargs=3, help=argparse.SUPPRESS)
     flags.add_argument("--pretrain", action="store_true", help=argparse.SUPPRESS)
     options = flags.parse_args()
@@ -378,7 +381,8 @@ def main() -> None:
     if options.figures:
         from experiments import ccnn_figures
 
-        ccnn_figures.draw(common.listed("figures", options.figures, SEEDS)[0], options)
+        for data in common.listed("figures", options.figures, SEEDS):
+            ccnn_figures.draw(data, options)
         return
     if not options.table:
         run(options)

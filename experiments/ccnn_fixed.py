@@ -36,8 +36,8 @@ def cluster(
     config: Any,
     inputs: np.ndarray,
     seed: int,
-    failed: tuple[str, int] | None = None,
-    each: Callable[[train.Event], None] | None = None,
+    failed: tuple[str, int] | None,
+    each: Callable[[train.Event], None],
 ) -> fit.Fit:
     """One seed's clustering on its features, as ``fit.fit`` clusters the images they are of.
 
@@ -52,19 +52,25 @@ def cluster(
     data = jnp.asarray(inputs)[:, None, None]
     network = pixels(data.shape[1:])
     keys = jax.random.split(jax.random.key(seed))[1:]
-    clock, compiled = time.perf_counter(), compiling.seconds()
+    clock, compiled, shown = time.perf_counter(), compiling.seconds(), 0.0
+
+    def timed(event):
+        nonlocal shown
+        begin, before = time.perf_counter(), compiling.seconds()
+        each(event)
+        shown += time.perf_counter() - begin - (compiling.seconds() - before)
+
     runs = train.start(method.algorithm, config, network, "map", (keys, None), data)
     runs = runs._replace(failed=jnp.where(failed is None, runs.failed, jnp.int32(0)))
-    callbacks = () if each is None else (each,)
     done = train.train(
-        method.algorithm, config, network, keys, data, over="map", windows_per_chunk=1, runs=runs, callbacks=callbacks
+        method.algorithm, config, network, keys, data, over="map", windows_per_chunk=1, runs=runs, callbacks=[timed]
     )
     if failed is None and int(done.runs.failed[0]) >= 0:
         failed = ("cluster", int(done.runs.failed[0]))
     labels = train.apply(method.algorithm, config, network, "map", done.runs.state, data, "predict").cluster
     labels = np.where(failed is None, np.asarray(labels), np.int32(-1))
     waited = compiling.seconds() - compiled
-    phase = fit.Phase(done.runs, done.history, time.perf_counter() - clock - waited, waited, True)
+    phase = fit.Phase(done.runs, done.history, time.perf_counter() - clock - waited - shown, waited, True)
     return fit.Fit({"cluster": phase}, True, labels, [failed], {"": labels})
 
 

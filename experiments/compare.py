@@ -19,7 +19,7 @@ from typing import Any
 
 from experiments import ccnn, common, dbc, dcec, jule
 from jaxclust import compare, datasets, fit, record, report, sweep
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.algorithms import FROM_FILE, METHODS, configured
 from jaxclust.compare import cells, tables
 
 RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
@@ -29,6 +29,8 @@ FINISHED = "results.jsonl"
 # Seeds of each data set.
 SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
 BASELINE = "kmeans"
+BUILT = tuple(name for name in METHODS if name not in FROM_FILE)
+"""Methods that need no file of weights."""
 # The papers' experiments, and what says of their rows that a method has its own paper's settings there.
 OTHERS: tuple[tuple[ModuleType, Callable[[dict[str, Any]], bool]], ...] = (
     (dcec, lambda row: True),
@@ -143,7 +145,7 @@ def main() -> None:
     """Runs what is missing, then prints the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", default=",".join(SEEDS), help="data sets, by comma (default: %(default)s)")
-    parser.add_argument("--methods", default=",".join(METHODS), help=f"by comma, {BASELINE} always too (default: all)")
+    parser.add_argument("--methods", default=",".join(BUILT), help=f"by comma, {BASELINE} always too (default: all)")
     parser.add_argument("--folder", type=Path, default=Path("runs/compare"), help="of runs (default: %(default)s)")
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="of the table")
@@ -151,7 +153,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="write the report of these runs, too; runs those it lacks")
     options = parser.parse_args()
     sets = common.listed("data", options.data, SEEDS)
-    methods = list(dict.fromkeys((BASELINE, *common.listed("methods", options.methods, METHODS))))
+    methods = list(dict.fromkeys((BASELINE, *common.listed("methods", options.methods, BUILT))))
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else sets:
         run(data, methods, options.folder, deadline, options.page is not None)

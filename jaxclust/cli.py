@@ -140,7 +140,7 @@ def _fit(name: str, arguments: list[str]) -> int:
         if dataset.classes is None:
             raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
         config = dataclasses.replace(config, clusters=max(dataset.classes, 2))
-    datasets.check_clusters(dataset, config.clusters)
+    datasets.check_clusters(dataset.images, config.clusters)
     if getattr(method.config, "max_steps", None) == 0 and config.max_steps > 0:
         raise ValueError(f"max-steps: must be 0 for {name}, which only runs k-means, got {config.max_steps}")
     over = flags.over(common.over, len(seeds))
@@ -232,8 +232,7 @@ def _weights(arguments: list[str]) -> int:
     options = flags.one_line(
         _Weights, rest, prog=f"jaxclust weights {name}", description="First layers trained on a set's labels."
     )
-    if options.out.exists():
-        raise ValueError(f"out: must not exist, got {options.out}")
+    weights.check_place(options.out)
     dataset = datasets.load(options.data)
     config = supervised.Config(epochs=options.epochs, learning_rate=options.learning_rate)
     accuracy = transfer.write(options.out, METHODS[name].network, dataset, config, options.seed)

@@ -287,18 +287,18 @@ def checked(name: str, images: np.ndarray, labels: np.ndarray | None = None, lea
     return Dataset(name, np.ascontiguousarray(images), labels)
 
 
-def check_clusters(dataset: Dataset, clusters: int) -> None:
-    """Refuses a number of clusters that these images cannot have: ValueError."""
+def check_clusters(images: np.ndarray, clusters: int, of: str = "") -> None:
+    """Refuses a number of clusters that these images, (n, h, w, c), called ``of``, cannot have: ValueError."""
     if clusters < 2:
         raise ValueError(f"clusters: must be at least 2, got {clusters}")
-    if clusters > len(dataset.images):
-        raise ValueError(f"clusters: must be at most the number of images, {len(dataset.images)}, got {clusters}")
+    if clusters > len(images):
+        raise ValueError(f"clusters: must be at most the number of images{of}, {len(images)}, got {clusters}")
     distinct = set()
-    for image in dataset.images:
+    for image in images:
         distinct.add(image.tobytes())
         if len(distinct) >= clusters:
             return
-    raise ValueError(f"clusters: must be at most the number of distinct images, {len(distinct)}, got {clusters}")
+    raise ValueError(f"clusters: must be at most the number of distinct images{of}, {len(distinct)}, got {clusters}")
 
 
 def fingerprint(dataset: Dataset) -> dict:

@@ -71,7 +71,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
                 raise ValueError(f"{name}: must be an integer of at least {least}, got {value!r}")
         images = self._images(X)
         dataset = datasets.checked("X", images)
-        datasets.check_clusters(dataset, self.n_clusters)
+        datasets.check_clusters(dataset.images, self.n_clusters)
         self._config, pretraining = self._configured()
         seeds = tuple(range(self.random_state, self.random_state + self.n_init))
         self._shape = dataset.images.shape[1:]

@@ -222,8 +222,9 @@ def pixels_digest(images: np.ndarray) -> str:
 
 
 def weighted(network: Network, keys: Key, weights: Weights) -> Variables:
-    """Fresh arrays for each lane's key, the same first layers in all."""
-    return placed(jax.jit(jax.vmap(network.init))(keys), weights)
+    """Fresh arrays for each lane's key, as its pretraining would draw them, the same first layers in all."""
+    draw = jax.jit(jax.vmap(lambda key: network.init(jax.random.split(key)[1])))
+    return placed(draw(keys), weights)
 
 
 def pretrainer(method: Method) -> Any:

@@ -12,7 +12,7 @@ import jax
 import tyro
 
 from jaxclust import datasets, train
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.algorithms import FROM_FILE, METHODS, configured
 
 MOST_SEEDS = 1000
 
@@ -74,6 +74,8 @@ def parse(method: str, arguments: list[str]) -> tuple[Common, Any, Any]:
         description=METHODS[method].about,
     )
     _check_out(parsed)
+    if method in FROM_FILE and parsed.weights is None and parsed.preset != "random":
+        raise ValueError(f"weights: must be given for {method}, or --preset random for fresh ones, got none")
     if parsed.weights is not None and pretraining is not None:
         asked = any(argument.split("=")[0] == "--pretraining.epochs" for argument in arguments)
         if not asked:

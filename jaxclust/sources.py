@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from jaxclust.folders import Unreadable
 PREFETCH = 1
 """Blocks read ahead."""
 SET = "tfds:"
+DRAWS = 64
+"""How many images are drawn to stand in for one that cannot be read."""
 DIGESTED = 16 * 2**20
 """Bytes of a file that are held at once to tell it from others."""
 
@@ -44,25 +47,31 @@ class Source:
         self.name, self.shape, self.dtype, self.labels, self.digest = name, shape, np.dtype(dtype), labels, digest
         self._read, self.called = read, called
         # Grain reads from more than one thread.
-        self._lock, self._lost = threading.Lock(), 0
+        self._lock, self._lost, self._skipped = threading.Lock(), set(), 0
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Image ``index``; one that cannot be read is skipped, and the next that can takes its place."""
-        for place in range(len(self)):
-            try:
-                return self._read((int(index) + place) % len(self))
-            except Unreadable:
-                with self._lock:
-                    self._lost += 1
+        """Image ``index``; in place of one that cannot be read another, which the index alone draws."""
+        index, n = int(index), len(self)
+        # Drawn, so that damaged images in a row do not all become the one behind them; then, where hardly any is
+        # sound, all in their order.
+        for place in itertools.chain((index,), _drawn(index, n), ((index + i) % n for i in range(1, n))):
+            if place not in self._lost:
+                try:
+                    return self._read(place)
+                except Unreadable:
+                    with self._lock:
+                        self._lost.add(place)
+            with self._lock:
+                self._skipped += 1
         raise ValueError(f"data: must have a readable image, {self.name} has none")
 
     @property
     def skipped(self) -> int:
         """How often an image was skipped so far."""
-        return self._lost
+        return self._skipped
 
     def read(self, index: int) -> np.ndarray:
         """Image ``index``, (h, w, c); raises Unreadable."""
@@ -104,6 +113,11 @@ class Source:
     def fingerprint(self) -> dict[str, Any]:
         """As ``datasets.fingerprint``."""
         return {"name": self.name, "shape": list(self.shape), "dtype": str(self.dtype), "sha256": self.digest}
+
+
+def _drawn(index: int, n: int) -> Iterator[int]:
+    draw = np.random.default_rng(index)
+    return (int(draw.integers(n)) for _ in range(DRAWS))
 
 
 def open_source(data: str, size: tuple[int, int] | None = None) -> Source:

@@ -35,14 +35,16 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
         if source.labels is None:
             raise ValueError(f"clusters: must be given, since {source.name} has no labels")
         config = dataclasses.replace(config, clusters=max(int(source.labels.max()) + 1, 2))
-    if config.clusters > len(source):
-        raise ValueError(f"clusters: must be at most the number of images, {len(source)}, got {config.clusters}")
     network = fit.build(method, config, source.shape[1:])
     first = None if common.weights is None else weights.read(common.weights, method.network, network)
     over = flags.over(common.over, len(seeds))
     streaming.check(method, config, source, first)
     block = streaming.block_size(config, method, source)
     fit.check(method, config, pretraining, jax.ShapeDtypeStruct((block, *source.shape[1:]), source.dtype), over)
+    # The first centroids are images of the first block, which holds what can be read alone.
+    datasets.check_clusters(
+        next(source.blocks(block, streaming.order_of(seeds[0], 0))), config.clusters, " in the first block"
+    )
     # Only its length counts from here on, and what says what it is.
     dataset = datasets.Dataset(source.name, source, source.labels)
     wanted = record.settings(name, common.preset, dataset, seeds, over, config, pretraining, source.fingerprint())

@@ -29,8 +29,9 @@ def write(
       The accuracy in training, over the last epoch.
 
     Raises:
-      ValueError: no labels, the file exists, or training met a NaN or inf.
+      ValueError: no labels, the file exists or has no folder, or training met a NaN or inf.
     """
+    weights.check_place(path)
     if dataset.labels is None:
         raise ValueError(f"data: must have labels, got {dataset.name} without")
     config = dataclasses.replace(config, clusters=dataset.classes)

@@ -48,7 +48,7 @@ class Schedule(NamedTuple):
     """How many steps, of which rows; static, from the config and the number of images.
 
     Attributes:
-      batch: images per step, at most n.
+      batch: images per step; where that is more than n, images recur.
       steps_per_window: steps between two calls of ``refresh``.
       max_windows: windows after which a run ends, at the latest; 0 for a method that is its ``init``.
       order: "shuffled" draws a new permutation for each window and starts at its head;

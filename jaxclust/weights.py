@@ -16,8 +16,6 @@ TRAINED_ON = "jaxclust.trained_on"
 """In a file's metadata: SHA-256 of the images whose labels trained it."""
 TRAINED_ON_FOLDER = "jaxclust.trained_on_folder"
 """Likewise, where the images were a folder's: SHA-256 of its files' names and sizes."""
-LISTED = 10
-"""Layers that an error names."""
 
 
 class Weights(NamedTuple):
@@ -67,16 +65,17 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
             extra = optional if optional.keys() & present else {}
             wanted = required | extra
             missing = sorted(wanted.keys() - present)
-            if missing:
-                raise ValueError(f"weights: {path} must hold every layer, misses {_listed(missing)}")
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in wanted}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in wanted.keys() & present}
             wrong = [
-                f"{name} {shapes[name]} instead of {theirs}"
-                for name, place in wanted.items()
-                if shapes[name] != (theirs := _torch_shape(expected[place].shape))
+                f"{name} {shape} instead of {theirs}"
+                for name, shape in sorted(shapes.items())
+                if shape != (theirs := _torch_shape(expected[wanted[name]].shape))
             ]
-            if wrong:
-                raise ValueError(f"weights: {path} must hold the network's shapes, has {_listed(wrong)}")
+            faults = [f"misses {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(wrong)}"] * bool(wrong)
+            if faults:
+                raise ValueError(
+                    f"weights: {path} must hold every layer in the network's shape, {' and '.join(faults)}"
+                )
             arrays = {name: file.get_tensor(name) for name in wanted}
     except (SafetensorError, OSError, TypeError) as error:
         raise ValueError(f"weights: {path} must be a readable .safetensors file ({error})") from error
@@ -88,10 +87,18 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
         if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(singles[name]).all()
     )
     if unsound:
-        raise ValueError(f"weights: {path} must hold floats finite in float32, has others in {_listed(unsound)}")
+        raise ValueError(f"weights: {path} must hold floats finite in float32, has others in {', '.join(unsound)}")
     ours = {wanted[name]: _from_torch(array) for name, array in singles.items()}
     digest = hashlib.sha256(b"".join(repr(place).encode() + ours[place].tobytes() for place in sorted(ours)))
     return Weights(ours, digest.hexdigest(), metadata.get(TRAINED_ON), metadata.get(TRAINED_ON_FOLDER))
+
+
+def check_place(path: str | os.PathLike) -> None:
+    """Refuses a file to write that exists, or whose folder does not: ValueError."""
+    if Path(path).exists():
+        raise ValueError(f"out: must not exist, got {path}")
+    if not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"out: must be in a folder that exists, got {path}")
 
 
 def write(
@@ -116,8 +123,7 @@ def write(
     from safetensors.numpy import save_file
 
     path, leaves = Path(path), _flat(variables)
-    if path.exists():
-        raise ValueError(f"weights: must not exist, got {path}")
+    check_place(path)
     arrays = {name: _to_torch(np.asarray(leaves[place])) for name, place in torch_names(factory, variables)[0].items()}
     about = {TRAINED_ON: trained_on, TRAINED_ON_FOLDER: trained_on_folder}
     beside = path.with_name(f".{path.name}.part")
@@ -158,8 +164,3 @@ def _from_torch(array: np.ndarray) -> np.ndarray:
 
 def _to_torch(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array.transpose(3, 2, 0, 1)) if array.ndim == 4 else array
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

@@ -243,7 +243,7 @@ def test_written_weights_are_read_again(tmp_path, factory):
     for name, leaf in weights._flat(again).items():
         backbone = "backbone" in name
         np.testing.assert_array_equal(leaf, weights._flat(variables)[name] if backbone else np.zeros_like(leaf))
-    with pytest.raises(ValueError, match="weights: must not exist, got"):
+    with pytest.raises(ValueError, match="out: must not exist, got"):
         weights.write(path, factory, variables)
 
 
@@ -269,7 +269,28 @@ def test_adaptation_layers_are_read_where_they_are_all_there(tmp_path):
     assert len(weights.read(path, ccnn, network).arrays) == 4 + 6
     del arrays["conv7.bias"]
     save_file(arrays, path)
-    with pytest.raises(ValueError, match="must hold every layer, misses conv7.bias"):
+    with pytest.raises(ValueError, match="must hold every layer in the network's shape, misses conv7.bias"):
+        weights.read(path, ccnn, network)
+
+
+@pytest.mark.parametrize("adaptation", [(), (5,), (5, 6, 7)])
+def test_any_number_of_adaptation_layers_is_read(tmp_path, adaptation):
+    network = ccnn((8, 8, 1), 4, (3, 2), adaptation)
+    variables = start(network)
+    path = tmp_path / "w.safetensors"
+    weights.write(path, ccnn, variables)
+    widths, arrays = (2, *adaptation, 4), load_file(path)
+    for i in range(len(adaptation) + 1):
+        arrays[f"conv{6 + i}.weight"] = np.full((widths[i + 1], widths[i], 3, 3), i + 1, np.float32)
+        arrays[f"conv{6 + i}.bias"] = np.full(widths[i + 1], i + 1, np.float32)
+    save_file(arrays, path)
+    found = weights.placed(variables, weights.read(path, ccnn, network)).params
+    for i in range(len(adaptation) + 1):
+        assert (found[f"conv{6 + i}"]["kernel"] == i + 1).all()
+    last = f"conv{6 + len(adaptation)}.bias"
+    del arrays[last]
+    save_file(arrays, path)
+    with pytest.raises(ValueError, match=f"misses {last}"):
         weights.read(path, ccnn, network)
 
 
@@ -287,6 +308,10 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     cases = [
         ({k: v for k, v in good.items() if "conv2" not in k}, "misses conv2.bias, conv2.weight"),
         (good | {"conv1.weight": np.zeros((32, 3, 5, 5), np.float32)}, r"conv1.weight \(32, 3, 5, 5\) instead of \(32"),
+        (
+            {k: v for k, v in good.items() if k != "conv2.bias"} | {"conv1.bias": np.zeros(31, np.float32)},
+            r"misses conv2.bias and has conv1.bias \(31,\) instead of \(32,\)",
+        ),
         (good | {"conv1.bias": np.full(32, np.nan, np.float32)}, "finite in float32, has others in conv1.bias"),
         (good | {"conv1.bias": np.full(32, 1e300)}, "finite in float32, has others in conv1.bias"),
         (good | {"conv1.bias": np.zeros(32, np.int32)}, "finite in float32, has others in conv1.bias"),
@@ -330,7 +355,9 @@ def test_weights_of_any_number_of_layers(factory, widths, others, tmp_path):
     if others:
         fewer = factory((32, 32, 3), 4, others)
         weights.write(tmp_path / "fewer.safetensors", factory, start(fewer))
-        with pytest.raises(ValueError, match="must hold every layer, misses (conv3|layer2)"):
+        present = torch_names(factory, start(fewer))[0].keys()
+        missing = sorted(torch_names(factory, variables)[0].keys() - present)
+        with pytest.raises(ValueError, match=f"every layer in the network's shape, misses {', '.join(missing)}$"):
             weights.read(tmp_path / "fewer.safetensors", factory, network)
 
 

@@ -290,8 +290,8 @@ def test_no_damage_to_a_file_escapes(tmp_path, ending):
 def test_more_clusters_than_images_are_refused(clusters, message):
     dataset = datasets.checked("x", GOOD[[0, 1, 0, 1, 0]])
     with pytest.raises(ValueError, match=message):
-        datasets.check_clusters(dataset, clusters)
-    datasets.check_clusters(dataset, 2)
+        datasets.check_clusters(dataset.images, clusters)
+    datasets.check_clusters(dataset.images, 2)
 
 
 def test_the_fingerprint_tells_sets_apart():

@@ -43,7 +43,7 @@ def test_ccnns_rows_of_other_settings_do_not_pass_for_a_cell(tmp_path, monkeypat
     monkeypatch.setattr(ccnn.subprocess, "run", lambda command, check: ran.append(command))
     monkeypatch.setattr(ccnn, "RESULTS", tmp_path / "rows.jsonl")
     row = {"data": "digits", "variant": "ccnn", "start": "random"}
-    row["config_hash"] = record.digest(ccnn.record_of(digits, variant, "random", "map"))
+    row |= {"config_hash": record.digest(ccnn.record_of(digits, variant, "random", "map")), "clustering_seconds": 1.0}
     common.add(ccnn.RESULTS, [row | {"seed": seed} for seed in range(seeds)])
     if other is None:
         ccnn.run(options())
@@ -96,6 +96,7 @@ def test_ccnn_on_its_trunks_features_is_the_whole_run(tmp_path, monkeypatch, dig
     whole = common.rows(rows)
     assert [row["seed"] for row in features] == [row["seed"] for row in whole] == [0, 3]
     assert "clustering_seconds" not in features[0]
+    assert features[0]["on"] == "features"
     same = ("config_hash", "steps", "failed", "unseen", "variant", "start", "data", "empty_clusters")
     for mine, theirs in zip(features, whole, strict=True):
         assert {name: mine[name] for name in same} == {name: theirs[name] for name in same}
@@ -108,6 +109,22 @@ def test_ccnn_on_its_trunks_features_is_the_whole_run(tmp_path, monkeypatch, dig
         mine, theirs = points[:30], points[30:]
         assert [point["epoch"] for point in mine] == list(range(1, 31))
         assert mine[-1]["nmi_sqrt"] == pytest.approx(theirs[-1]["nmi_sqrt"], abs=0.02)
+
+
+def test_ccnns_cells_on_features_begin_within_their_time_and_have_none_for_table_iii(tmp_path, monkeypatch, digits):
+    ran = []
+    monkeypatch.setattr(ccnn, "RESULTS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(ccnn, "_inputs", lambda *cell: (None, []))
+    monkeypatch.setattr(ccnn, "run_fixed", lambda data, variant, *more: ran.append(variant))
+    ccnn.run(options(variants="ccnn,k_m 5", whole=False, max_seconds=-1))
+    assert not ran
+    ccnn.run(options(variants="ccnn,k_m 5", whole=False))
+    assert ran == ["ccnn", "k_m 5"]
+    row = {"data": "digits", "variant": "ccnn", "start": "random", "on": "features"}
+    row["config_hash"] = record.digest(ccnn.record_of(digits, "ccnn", "random", "map"))
+    common.add(ccnn.RESULTS, [row | {"seed": seed} for seed in range(10)])
+    with pytest.raises(ValueError, match="has digits, ccnn, random without their time; remove them to run it whole"):
+        ccnn.run(options())
 
 
 def test_ccnn_on_features_leaves_out_a_seed_whose_pretraining_failed(digits, monkeypatch):

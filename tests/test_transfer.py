@@ -94,6 +94,15 @@ def test_the_labels_of_a_folder_are_refused_however_it_is_read(tmp_path, few_dig
         ("weights dcec --data digits --out w", "method: must be one of ccnn, .*, got 'dcec'"),
         ("weights --data digits", "method: must be one of ccnn"),
         ("weights ccnn --data {file} --out w", "data: must have labels, got images without"),
+        ("weights ccnn --data digits --out none/w", "out: must be in a folder that exists, got none/w"),
+        (
+            "fit ccnn-resnet18 --data digits --size 32 --out out",
+            "weights: must be given for ccnn-resnet18, or --preset random",
+        ),
+        (
+            "fit ccnn-alexnet --stream --data {file} --out out",
+            "weights: must be given for ccnn-alexnet, or --preset random",
+        ),
         (
             "fit dcec --data digits --out out --weights {file}",
             "weights: .* must be a readable .safetensors file|must be",
@@ -109,3 +118,13 @@ def test_what_cannot_be_is_refused(arguments, message, tmp_path, capsys, few_dig
     assert cli.main(arguments.format(file=tmp_path / "images.npy").split()) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_trained_for_a_file_that_cannot_be_written(tmp_path, digits, monkeypatch):
+    from jaxclust import supervised, train, transfer
+
+    monkeypatch.setattr(train, "start", None)  # Training would begin with it.
+    (tmp_path / "there").touch()
+    for name, message in (("there", "out: must not exist"), ("none/w", "out: must be in a folder that exists")):
+        with pytest.raises(ValueError, match=message):
+            transfer.write(tmp_path / name, ccnn, digits, supervised.Config(), 0)

@@ -206,6 +206,8 @@ METHODS: dict[str, Method] = {
         "k-means on the features of DKM's autoencoder", dcec, sae, dcec.Config(**_KMEANS, restarts=10), _DKM, _QUICK_DKM
     ),
 }
+FROM_FILE = frozenset(name for name, method in METHODS.items() if method.presets is _FROM_FILE)
+"""Methods whose pretrained weights a file has to bring, under every preset but "random"."""
 
 
 def configured(name: str, preset: str = "paper", clusters: int | None = None) -> tuple[Any, pretrain.Config | None]:

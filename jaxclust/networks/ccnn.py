@@ -155,9 +155,9 @@ def torch_names(factory: Callable[..., Network], variables: Variables) -> tuple[
         raise ValueError(f"weights: must be for a network of {', '.join(_TORCH_NAMES)}, got {factory.__name__}")
     found = _TORCH_NAMES[factory.__name__](len(variables.params["backbone"]))
     backbone = {name: (kind, "backbone", *path) for name, (kind, *path) in found.items()}
-    layers = () if factory.__name__.endswith("plain") else (6, 7, 8)
+    layers = [name for name in variables.params if name.startswith("conv")]
     arrays = (("weight", "kernel"), ("bias", "bias"))
-    return backbone, {f"conv{i}.{theirs}": ("params", f"conv{i}", ours) for i in layers for theirs, ours in arrays}
+    return backbone, {f"{name}.{theirs}": ("params", name, ours) for name in layers for theirs, ours in arrays}
 
 
 def _some(filters):
