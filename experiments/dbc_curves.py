@@ -34,7 +34,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sgd batch statistics": {"optimizer": "sgd", "learning_rate": 0.01, "batch_norm": "batch"},
     "longer pretraining": {"pretraining.epochs": 200},
     "faster pretraining": {"pretraining.learning_rate": 0.5},
-    "faster and longer pretraining": {"pretraining.learning_rate": 0.5, "pretraining.epochs": 200},
     "adam pretraining": {"pretraining.optimizer": "adam", "pretraining.learning_rate": 1e-3},
 }
 METRICS = ("acc", "nmi_max")

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.optimize import linear_sum_assignment
 
 from experiments import common, dbc_curves
 from jaxclust import datasets, losses, metrics, plots, train
@@ -88,7 +87,7 @@ def activations(path: Path, dataset: datasets.Dataset, network: Any, variables: 
     ):
         for column, ax in enumerate(axes):
             tiles = np.moveaxis(np.asarray(values[column]), 2, 0)
-            ax.imshow(_tiled(tiles, columns=math.ceil((3 * len(tiles)) ** 0.5)))
+            ax.imshow(_tiled(tiles, columns=min(len(tiles), math.ceil((3 * len(tiles)) ** 0.5))))
             ax.set_axis_off()
             if line == 0:
                 ax.set_title(f"class {classes[column]}", loc="left")
@@ -136,14 +135,14 @@ def snapshots(
 
 def histograms(path: Path, taken: dict[int, dict[str, np.ndarray]]) -> None:
     """Figure 6: the scores of all images for the first cluster, by epoch."""
-    figure = Figure(figsize=(3 * len(taken), 2.6), layout="constrained")
-    for axes, (epoch, found) in zip(figure.subplots(1, len(taken), sharey=True), taken.items(), strict=True):
+    figure, panels = _panels(len(taken), 2.2)
+    for axes, (epoch, found) in zip(panels, taken.items(), strict=True):
         axes.hist(found["scores"][:, 0], bins=50, range=(0, 1))
         axes.set_yscale("log")
         share = np.mean((found["scores"] > dbc.SURE) | (found["scores"] < dbc.EXCLUDED))
         axes.set_title(f"epoch {epoch}: {100 * share:.0f} %", loc="left", fontsize=9)
         axes.set_xlabel("score of the first cluster")
-    figure.axes[0].set_ylabel("images")
+        axes.set_ylabel("images")
     figure.suptitle("in %: all clusters' scores above .8 or below .02", fontsize=9)
     figure.savefig(path, dpi=130)
 
@@ -151,14 +150,17 @@ def histograms(path: Path, taken: dict[int, dict[str, np.ndarray]]) -> None:
 def embeddings(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str, np.ndarray]]) -> None:
     """Figure 7: t-SNE of the same images' features by epoch, coloured by true class."""
     some = np.random.default_rng(0).permutation(len(dataset.images))[: plots.POINTS]
-    figure = Figure(figsize=(3.4 * len(taken), 3.8), layout="constrained")
-    for axes, (epoch, found) in zip(figure.subplots(1, len(taken)), taken.items(), strict=True):
+    figure, panels = _panels(len(taken), 2.8)
+    for axes, (epoch, found) in zip(panels, taken.items(), strict=True):
         places = plots.in_two_dimensions(found["features"][some])
-        axes.scatter(*places.T, c=dataset.labels[some], cmap="tab20" if dataset.classes > 10 else "tab10", s=6)
+        cmap = "tab20" if dataset.classes > 10 else "tab10"
+        dots = axes.scatter(*places.T, c=dataset.labels[some], cmap=cmap, s=4)
         accuracy = metrics.accuracy(dataset.labels, found["labels"])
         axes.set_title(f"epoch {epoch}: ACC {accuracy:.3f}", loc="left", fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
+    if dataset.classes <= 20:
+        figure.legend(*dots.legend_elements(num=None), title="true class", loc="outside right center", fontsize=8)
     figure.suptitle("t-SNE of the same images' features, coloured by true class", fontsize=9)
     figure.savefig(path, dpi=130)
 
@@ -169,11 +171,9 @@ def wrong(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str, np.n
     Which they are is known from the true labels alone: a picture to look at, nothing to choose a run by.
     """
     found = taken[max(taken)]
-    counts = np.zeros((dataset.classes, found["scores"].shape[1]), int)
-    np.add.at(counts, (dataset.labels, found["labels"]), 1)
-    classes, clusters = linear_sum_assignment(counts, maximize=True)
-    mapped = np.full(counts.shape[1], -1)
-    mapped[clusters] = classes
+    clusters = metrics.confusion_clusters(dataset.labels, found["labels"])[: dataset.classes]
+    mapped = np.full(found["scores"].shape[1], -1)
+    mapped[clusters[clusters >= 0]] = np.flatnonzero(clusters >= 0)
     given, score = mapped[found["labels"]], found["scores"].max(axis=1)
     chosen = np.flatnonzero((given != dataset.labels) & (score > LEAST_SCORE))
     chosen = chosen[np.argsort(-score[chosen], kind="stable")][:WRONG]
@@ -217,6 +217,16 @@ def curves(path: Path, data: str) -> None:
     seeds = " or ".join(map(str, sorted(counts)))
     figure.suptitle(f"{data}: mean and range of {seeds} seeds; one that has stopped keeps its last value")
     figure.savefig(path, dpi=130)
+
+
+def _panels(count: int, height: float) -> tuple[Figure, list[Any]]:
+    """A figure of as many panels, each ``height`` inches high, four in a row."""
+    rows = math.ceil(count / 4)
+    figure = Figure(figsize=(2.9 * min(count, 4), height * rows + 0.3), layout="constrained")
+    panels = figure.subplots(rows, min(count, 4), squeeze=False).flatten().tolist()
+    for unused in panels[count:]:
+        unused.set_axis_off()
+    return figure, panels[:count]
 
 
 def _tiled(tiles: np.ndarray, columns: int) -> np.ndarray:

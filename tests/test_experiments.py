@@ -268,6 +268,57 @@ def test_a_seed_whose_pretraining_failed_has_no_curve(tmp_path, monkeypatch, dig
         dbc_figures.draw(tmp_path / "figures", "digits", (0, 1), options)
 
 
+def test_dbcs_figures_are_drawn_from_a_run(tmp_path, monkeypatch, digits):
+    few = digits._replace(images=digits.images[:80], labels=digits.labels[:80])
+    config, pretraining = configured("dbc", clusters=10)
+    small = dataclasses.replace(config, max_epochs=2, batch=40), dataclasses.replace(pretraining, epochs=1)
+    monkeypatch.setattr(dbc_curves, "settings", lambda dataset, variant: small)
+    monkeypatch.setattr(dbc_figures, "curves", lambda *arguments: None)
+    monkeypatch.setattr(dbc_figures.datasets, "load", lambda name: few)
+    taken, drawn, figure = [], {}, dbc_figures.Figure.savefig
+    snapshots = dbc_figures.snapshots
+    monkeypatch.setattr(dbc_figures, "snapshots", lambda *arguments: taken.append(snapshots(*arguments)) or taken[0])
+    monkeypatch.setattr(
+        dbc_figures.Figure,
+        "savefig",
+        lambda self, path, **options: drawn.update({path.stem: self}) or figure(self, path, **options),
+    )
+    options = types.SimpleNamespace(max_seconds=math.inf, over="map", folder=tmp_path)
+    dbc_figures.draw(tmp_path / "figures", "digits", (0, 1), options)
+    assert sorted(name.split("-")[1] for name in drawn) == ["3", "4", "5", "6", "7", "8"]
+    assert all((tmp_path / "figures" / f"{name}.png").stat().st_size > 5_000 for name in drawn)
+    assert list(taken[0]) == [0, 1, 2]
+    # The first point is k-means on the pretrained features, the last what ``fit`` ends with.
+    done = fit.fit(METHODS["dbc"], *small, few.images, (0,), over="map")
+    np.testing.assert_array_equal(taken[0][2]["labels"], done.labels[0])
+    np.testing.assert_allclose(taken[0][1]["scores"].sum(axis=1), 1, rtol=1e-5)
+    # Figure 3: at a score of one half R is S, and the loss is 0; the two terms add up to it.
+    one, two, total = (line.get_ydata() for line in drawn["figure-3-loss"].axes[0].lines[:3])
+    np.testing.assert_allclose(one + two, total, atol=1e-5)
+    assert abs(total[len(total) // 2]) < 1e-3 < total[20]
+    titles = [axes.get_title(loc="left") for axes in drawn["figure-6-scores-digits"].axes if axes.get_title(loc="left")]
+    shares = [np.mean((one["scores"] > 0.8) | (one["scores"] < 0.02)) for one in taken[0].values()]
+    assert titles == [f"epoch {epoch}: {100 * share:.0f} %" for epoch, share in enumerate(shares)]
+    sevens = [axes.get_title(loc="left") for axes in drawn["figure-7-tsne-digits"].axes]
+    accuracies = [metrics.accuracy(few.labels, one["labels"]) for one in taken[0].values()]
+    assert [title for title in sevens if title] == [f"epoch {i}: ACC {acc:.3f}" for i, acc in enumerate(accuracies)]
+
+
+def test_what_dbc_adds_is_its_score_less_that_of_its_features(monkeypatch):
+    row = {"data": "usps-11000", "failed": None}
+    rows = [
+        row | {"method": method, "seed": seed, "acc": acc, "nmi_max": 0.5}
+        for method, scores in (("fcae-kmeans", (0.4, 0.5, 0.9)), ("dbc", (0.6, 0.8)))
+        for seed, acc in enumerate(scores)
+    ]
+    rows += [row | {"method": "dbc", "seed": 2, "acc": None, "nmi_max": None, "failed": 4}]
+    monkeypatch.setattr(dbc.common, "rows", lambda path: rows)
+    first, second = dbc.gains().splitlines()
+    assert first.split()[:3] == ["usps-11000", "acc", "+0.2500"]
+    assert first.endswith("over 2 seeds")
+    assert second.split()[:3] == ["usps-11000", "nmi_max", "+0.0000"]
+
+
 def test_wrong_images_are_those_of_another_class_than_their_clusters(tmp_path, monkeypatch):
     images = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1) * np.ones((1, 2, 2, 1), np.uint8)
     few = datasets.Dataset("six", images, np.array([0, 0, 0, 1, 1, 1], np.int32))

@@ -147,6 +147,29 @@ def test_any_size_is_fitted_and_cropped_back():
         ),
         (lambda: fcae((32, 32, 3), encoder=COIL), "128 x 128 for this encoder to reach a 1x1 .*, got 32 x 32"),
         (lambda: fcae((28, 28, 1), encoder=MNIST._replace(blocks=())), "encoder: must have at least one block"),
+        *(
+            (lambda encoder=encoder: fcae((28, 28, 1), encoder=encoder), message)
+            for message, encoders in (
+                (
+                    "encoder: must have kernels and filters of at least 1",
+                    (
+                        MNIST._replace(kernel=(0, 4)),
+                        MNIST._replace(kernel=(-1, -1)),
+                        MNIST._replace(features=0),
+                        MNIST._replace(blocks=(Block(5, 0), Block(5, 16))),
+                        MNIST._replace(blocks=(Block(0, 6),)),
+                    ),
+                ),
+                (
+                    "encoder: must have padding VALID or SAME, got '(same|FULL)'",
+                    (
+                        MNIST._replace(blocks=(Block(5, 6, "same"),)),
+                        MNIST._replace(blocks=(Block(5, 6, "FULL"),)),
+                    ),
+                ),
+            )
+            for encoder in encoders
+        ),
         (lambda: fcae((0, 28, 1)), r"\(1, 28, 1\)"),
         (lambda: fcae((28, 28)), r"\(28, 28, 1\)"),
     ],

@@ -64,20 +64,29 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
 
     Raises:
       ValueError: a size below 1, or one that the encoder does not take to a 1x1 feature layer; an encoder without
-        blocks.
+        blocks, with a kernel or a number of filters below 1, or another padding than VALID and SAME.
     """
     del embedding
     check(shape, 1, ())
     if encoder is None:
         encoder, size = fitted(shape[0], shape[1])
-    elif not encoder.blocks:
-        raise ValueError("encoder: must have at least one block, got none")
     else:
+        _check_encoder(encoder)
         size = tuple(_image_size(encoder.blocks, side) for side in encoder.kernel)
         if tuple(shape[:2]) != size:
             needed, got = (" x ".join(map(str, one)) for one in (size, shape[:2]))
             raise ValueError(f"shape: must be {needed} for this encoder to reach a 1x1 feature layer, got {got}")
     return as_network(partial(_FCAE, shape, size, encoder))
+
+
+def _check_encoder(encoder: Encoder) -> None:
+    if not encoder.blocks:
+        raise ValueError("encoder: must have at least one block, got none")
+    if min(*encoder.kernel, encoder.features, *(size for block in encoder.blocks for size in block[:2])) < 1:
+        raise ValueError(f"encoder: must have kernels and filters of at least 1, got {encoder}")
+    for block in encoder.blocks:
+        if block.padding not in ("VALID", "SAME"):
+            raise ValueError(f"encoder: must have padding VALID or SAME, got {block.padding!r}")
 
 
 def fitted(height: int, width: int) -> tuple[Encoder, tuple[int, int]]:
