@@ -150,7 +150,7 @@ def _fit(name: str, arguments: list[str]) -> int:
         wanted["features"] = Path(common.features).name
     first = None if common.weights is None else weights.read(common.weights, method.network, network)
     if first is not None:
-        fit.check_weights(first, fit.pixels_digest(pictures), dataset.listing)
+        fit.check_weights(first, fit.pixels_digest(pictures), dataset.listing, data=common.data)
         wanted["weights"] = first.digest
     if common.pretrained is not None and common.pretrained.resolve() == common.out.resolve():
         raise ValueError(f"pretrained: must be another folder than out, got {common.pretrained}")

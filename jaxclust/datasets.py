@@ -287,6 +287,11 @@ def checked(name: str, images: np.ndarray, labels: np.ndarray | None = None, lea
     return Dataset(name, np.ascontiguousarray(images), labels)
 
 
+def family(name: str) -> str:
+    """Of a named set: the same for sets of which one is a part or another version of the other."""
+    return name.partition("-")[0]
+
+
 def check_clusters(images: np.ndarray, clusters: int, of: str = "") -> None:
     """Refuses a number of clusters that these images, (n, h, w, c), called ``of``, cannot have: ValueError."""
     if clusters < 2:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import checkpoint, compiling, pretrain, train
+from jaxclust import checkpoint, compiling, datasets, pretrain, train
 from jaxclust.algorithms import Method
 from jaxclust.types import Key, Network, Variables
 from jaxclust.weights import Weights, placed
@@ -199,20 +199,26 @@ def check(
         variables = state.variables
 
 
-def check_weights(weights: Weights, *digests: str | None) -> None:
+def check_weights(weights: Weights, *digests: str | None, data: str = "") -> None:
     """Refuses weights that the labels of the images to cluster have trained.
 
-    What is caught: the same pixels in the same order, and the same folder however it is read and scaled. What is not: a
-    part of the images, another order, pixels scaled or stored otherwise elsewhere, and a stream of tensorflow-datasets.
+    What is caught: the same pixels in the same order; the same folder however it is read and scaled; and named sets of
+    which one is a part or another version of the other (mnist and mnist-test). What is not: another set's part, order,
+    scale or storage.
 
     Args:
       weights: as read.
       digests: ``pixels_digest`` of the images, ``folders.listing`` of their folder; None where it is not known.
+      data: as the images were asked for, which may be a named set, also of tensorflow-datasets.
 
     Raises:
       ValueError: one of them is of what trained the weights.
     """
-    if any(digest is not None and digest in (weights.trained_on, weights.trained_on_folder) for digest in digests):
+    same = any(digest is not None and digest in (weights.trained_on, weights.trained_on_folder) for digest in digests)
+    named = data.removeprefix("tfds:").partition("/")[0].replace("_", "-") if data.startswith("tfds:") else data
+    if weights.trained_on_set is not None and named in datasets.NAMES:
+        same |= datasets.family(named) == datasets.family(weights.trained_on_set)
+    if same:
         raise ValueError("weights: must not have been trained on the labels of the images to cluster")
 
 

@@ -39,6 +39,8 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
     first = None if common.weights is None else weights.read(common.weights, method.network, network)
     over = flags.over(common.over, len(seeds))
     streaming.check(method, config, source, first)
+    if first is not None:
+        fit.check_weights(first, data=common.data)
     block = streaming.block_size(config, method, source)
     fit.check(method, config, pretraining, jax.ShapeDtypeStruct((block, *source.shape[1:]), source.dtype), over)
     # The first centroids are images of the first block, which holds what can be read alone.

@@ -49,5 +49,6 @@ def write(
     if int(done.runs.failed[0]) >= 0:
         raise ValueError(f"learning_rate: must be lower, {config.learning_rate} led to NaN or inf")
     variables = jax.tree.map(lambda leaf: np.asarray(leaf[0]), done.runs.state.variables)
-    weights.write(path, factory, variables, fit.pixels_digest(dataset.images), dataset.listing)
+    named = dataset.name if dataset.name in datasets.NAMES else None
+    weights.write(path, factory, variables, fit.pixels_digest(dataset.images), dataset.listing, named)
     return float(done.history["accuracy"][-1])

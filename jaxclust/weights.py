@@ -16,6 +16,8 @@ TRAINED_ON = "jaxclust.trained_on"
 """In a file's metadata: SHA-256 of the images whose labels trained it."""
 TRAINED_ON_FOLDER = "jaxclust.trained_on_folder"
 """Likewise, where the images were a folder's: SHA-256 of its files' names and sizes."""
+TRAINED_ON_SET = "jaxclust.trained_on_set"
+"""Likewise, where they were a named set: its name."""
 
 
 class Weights(NamedTuple):
@@ -26,12 +28,14 @@ class Weights(NamedTuple):
       digest: SHA-256 of the arrays.
       trained_on: SHA-256 of the images whose labels trained them, None where the file does not say.
       trained_on_folder: SHA-256 of the names and sizes of the files they were in, None where the file does not say.
+      trained_on_set: the named set that they were, None where the file does not say.
     """
 
     arrays: dict[tuple[str, ...], np.ndarray]
     digest: str
     trained_on: str | None
     trained_on_folder: str | None
+    trained_on_set: str | None
 
 
 def read(path: str | os.PathLike, factory: Callable[..., Network], network: Network) -> Weights:
@@ -90,7 +94,8 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
         raise ValueError(f"weights: {path} must hold floats finite in float32, has others in {', '.join(unsound)}")
     ours = {wanted[name]: _from_torch(array) for name, array in singles.items()}
     digest = hashlib.sha256(b"".join(repr(place).encode() + ours[place].tobytes() for place in sorted(ours)))
-    return Weights(ours, digest.hexdigest(), metadata.get(TRAINED_ON), metadata.get(TRAINED_ON_FOLDER))
+    said = (metadata.get(name) for name in (TRAINED_ON, TRAINED_ON_FOLDER, TRAINED_ON_SET))
+    return Weights(ours, digest.hexdigest(), *said)
 
 
 def check_place(path: str | os.PathLike) -> None:
@@ -107,6 +112,7 @@ def write(
     variables: Variables,
     trained_on: str | None = None,
     trained_on_folder: str | None = None,
+    trained_on_set: str | None = None,
 ) -> None:
     """Writes a network's backbone as ``read`` takes it; its adaptation layers stay, which are k wide.
 
@@ -116,6 +122,7 @@ def write(
       variables: its arrays.
       trained_on: as in ``Weights``, kept in the file.
       trained_on_folder: likewise.
+      trained_on_set: likewise.
 
     Raises:
       ValueError: the file exists, or cannot be written.
@@ -125,7 +132,7 @@ def write(
     path, leaves = Path(path), _flat(variables)
     check_place(path)
     arrays = {name: _to_torch(np.asarray(leaves[place])) for name, place in torch_names(factory, variables)[0].items()}
-    about = {TRAINED_ON: trained_on, TRAINED_ON_FOLDER: trained_on_folder}
+    about = {TRAINED_ON: trained_on, TRAINED_ON_FOLDER: trained_on_folder, TRAINED_ON_SET: trained_on_set}
     beside = path.with_name(f".{path.name}.part")
     try:
         save_file(arrays, beside, {name: value for name, value in about.items() if value is not None})

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from jaxclust import fit, weights
 from jaxclust.algorithms import METHODS
-from jaxclust.networks import ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
+from jaxclust.networks import backbones, ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
 from jaxclust.networks.backbones import DEVIATION, MEAN, normalised
 from jaxclust.networks.ccnn import ccnn_plain, torch_names
 
@@ -98,6 +98,9 @@ def torch_input(torch, batch):
     [
         (ccnn_alexnet, torch_alexnet, ALEXNET, 70, "features.", "conv5"),
         (ccnn_resnet18, torch_resnet18, RESNET18, 45, "", "layer4"),
+        # At torchvision's own widths.
+        (ccnn_alexnet, torch_alexnet, backbones.ALEXNET, 224, "features.", "conv5"),
+        (ccnn_resnet18, torch_resnet18, backbones.RESNET18, 64, "", "layer4"),
     ],
 )
 def test_a_file_of_pytorchs_weights_gives_pytorchs_maps(tmp_path, factory, make, filters, side, prefix, last):

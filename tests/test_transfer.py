@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxclust import cli, datasets, record, weights
+from jaxclust import cli, datasets, fit, record, weights
 from jaxclust.networks import ccnn
 
 FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 50 --epochs 1 --pretraining.epochs 0 --seeds 2 --over map"
@@ -47,7 +47,6 @@ def test_a_run_starts_from_the_weights_in_every_seed(trained, tmp_path, few_digi
     found = weights.read(trained / "w.safetensors", ccnn, ccnn((8, 8, 1), 4))
     assert settings["weights"] == found.digest
 
-    from jaxclust import fit
     from jaxclust.predict import configuration
 
     method, config, pretraining = configuration(settings, out)
@@ -86,6 +85,24 @@ def test_the_labels_of_a_folder_are_refused_however_it_is_read(tmp_path, few_dig
         cli.main(f"fit ccnn --data {tmp_path / 'set.npy'} --out {out} --weights {file} {FLAGS} --stream".split()) == 2
     )
     assert "must not have been trained on the labels" in capsys.readouterr().err
+
+
+def test_a_named_sets_labels_are_refused_for_its_parts_and_versions(tmp_path):
+    network, message = ccnn((8, 8, 1), 4), "must not have been trained on the labels of the images to cluster"
+    variables = jax.jit(network.init)(jax.random.key(0))
+    weights.write(tmp_path / "w.safetensors", ccnn, variables, "a", None, "mnist")
+    found = weights.read(tmp_path / "w.safetensors", ccnn, network)
+    assert found.trained_on_set == "mnist"
+    for data in ("mnist", "mnist-test", "tfds:mnist", "tfds:mnist/test"):
+        with pytest.raises(ValueError, match=message):
+            fit.check_weights(found, "b", None, data=data)
+    for data in ("fashion-mnist", "tfds:fashion_mnist/train", "usps", "mnist/pictures", "some/mnist", ""):
+        fit.check_weights(found, "b", None, data=data)
+    fashion = found._replace(trained_on_set="fashion-mnist")
+    fit.check_weights(fashion, data="mnist-test")
+    with pytest.raises(ValueError, match=message):
+        fit.check_weights(fashion, data="tfds:fashion_mnist")
+    fit.check_weights(found._replace(trained_on_set=None), data="mnist")
 
 
 @pytest.mark.parametrize(
