@@ -75,6 +75,7 @@ VARIANTS = {
     # Where steps are longer there is more to compensate.
     **{f"baseline-i rate {rate}": Variant("ccnn-i", {"learning_rate": rate}) for rate in (0.1, 1.0)},
     "train all": Variant("ccnn", ALL),
+    **{f"train all rate {rate}": Variant("ccnn", ALL | {"learning_rate": rate}) for rate in (0.01, 0.1)},
     "train and compensate all": Variant("ccnn", ALL | {"compensation": "all"}),
     "baseline-i train all": Variant("ccnn-i", ALL),
     # From random weights, of which the head alone is trained, the running statistics are still 0 and 1.

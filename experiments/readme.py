@@ -1,8 +1,9 @@
 """The README's results, from the rows: ``python -m experiments.readme`` writes tables and pictures anew.
 
 What stands in README.md between ``<!-- results -->`` and ``<!-- /results -->`` is replaced by a line for each method
-of the five papers, data set and score, and between ``<!-- comparison -->`` and its end by every method against k-means;
-``docs/results.md`` gets every experiment's tables and figures, and ``docs/dcec.png`` is drawn from DCEC's rows.
+of the five papers, data set and score, between ``<!-- comparison -->`` and its end by every method against k-means, and
+between ``<!-- stream -->`` and its end by the memory and time of streams; ``docs/results.md`` gets every experiment's
+tables and figures, and ``docs/dcec.png`` is drawn from DCEC's rows.
 """
 
 import inspect
@@ -12,6 +13,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks import stream
 from examples import compose
 from experiments import ccnn, clusters, common, compare, dbc, dcec, dctl, jule, selection
 from jaxclust import stats
@@ -151,7 +153,7 @@ def page() -> str:
 
 def with_tables(text: str) -> str:
     """The README with its tables anew; ValueError unless the marks of each are there once."""
-    for name, table in (("results", headlines), ("comparison", comparison)):
+    for name, table in (("results", headlines), ("comparison", comparison), ("stream", stream.table)):
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise ValueError(f"README.md: must hold {begin.strip()} and {end} once")

@@ -1,6 +1,7 @@
 """The command behind ``jaxclust fit METHOD --stream``."""
 
 import csv
+import ctypes
 import dataclasses
 import io
 import sys
@@ -13,12 +14,15 @@ from jaxclust import datasets, events, fit, flags, record, sources, streaming, w
 from jaxclust.algorithms import METHODS
 from jaxclust.progress import Bars
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+"""glibc's mallopt has these numbers for them."""
 NAMED = 10
 """Unreadable images that stderr names; ``unreadable.csv`` has all."""
 
 
 def command(name: str, common: Any, config: Any, pretraining: Any, given: set[str]) -> int:
     """Runs it from the parsed flags, of which ``given`` were typed; exit status 0."""
+    _give_blocks_back()
     method = METHODS[name]
     if not streaming.supported(method):
         able = [one for one, method in METHODS.items() if streaming.supported(method)]
@@ -100,3 +104,16 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
     record.write_rows(common.out / "results.jsonl", [row | {"unreadable": len(lost)} for row in rows])
     record.conclude(common.out)
     return 0
+
+
+def _give_blocks_back() -> None:
+    """Under glibc: memory of a block's size goes back to the system once it is free, what a step needs stays.
+
+    By glibc's own rules blocks move into the heap after the first that was freed, and each thread has a heap; what is
+    left free in them adds up, and a run of a million images of 28x28 took a sixth more memory than one of 100,000.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, streaming.BLOCK_BYTES * 15 // 16)
+        mallopt(M_TRIM_THRESHOLD, 16 * streaming.BLOCK_BYTES)
+        mallopt(M_ARENA_MAX, 1)

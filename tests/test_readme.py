@@ -41,6 +41,7 @@ def marks(name):
         ("<!-- results -->\n", "results"),
         (marks("results") * 2, "results"),
         (marks("results"), "comparison"),
+        (marks("results") + marks("comparison"), "stream"),
     ],
 )
 def test_a_readme_without_its_marks_is_refused(text, name):
