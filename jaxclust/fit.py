@@ -215,7 +215,9 @@ def check_weights(weights: Weights, *digests: str | None, data: str = "") -> Non
       ValueError: one of them is of what trained the weights.
     """
     same = any(digest is not None and digest in (weights.trained_on, weights.trained_on_folder) for digest in digests)
-    named = data.removeprefix("tfds:").partition("/")[0].replace("_", "-") if data.startswith("tfds:") else data
+    named = data
+    if data.startswith("tfds:"):
+        named = data.removeprefix("tfds:").partition("/")[0].replace("_", "-")
     if weights.trained_on_set is not None and named in datasets.NAMES:
         same |= datasets.family(named) == datasets.family(weights.trained_on_set)
     if same:

@@ -14,8 +14,8 @@ from jaxclust import datasets, events, fit, flags, record, sources, streaming, w
 from jaxclust.algorithms import METHODS
 from jaxclust.progress import Bars
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
-"""glibc's mallopt has these numbers for them."""
+MALLOPT = {-1: 2**28, -3: 15 * 2**20, -8: 1}
+"""glibc's M_TRIM_THRESHOLD, M_MMAP_THRESHOLD (below ``streaming.BLOCK_BYTES``) and M_ARENA_MAX."""
 NAMED = 10
 """Unreadable images that stderr names; ``unreadable.csv`` has all."""
 
@@ -114,6 +114,5 @@ def _give_blocks_back() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, streaming.BLOCK_BYTES * 15 // 16)
-        mallopt(M_TRIM_THRESHOLD, 16 * streaming.BLOCK_BYTES)
-        mallopt(M_ARENA_MAX, 1)
+        for parameter, value in MALLOPT.items():
+            mallopt(parameter, value)
