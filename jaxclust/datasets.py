@@ -287,9 +287,10 @@ def checked(name: str, images: np.ndarray, labels: np.ndarray | None = None, lea
     return Dataset(name, np.ascontiguousarray(images), labels)
 
 
-def family(name: str) -> str:
-    """Of a named set: the same for sets of which one is a part or another version of the other."""
-    return name.partition("-")[0]
+def family(data: str) -> str | None:
+    """Of a named set, also as tfds:NAME/SPLIT: the same where one is a part or other version of another; else None."""
+    name = data.removeprefix("tfds:").partition("/")[0].replace("_", "-") if data.startswith("tfds:") else data
+    return name.partition("-")[0] if name in NAMES else None
 
 
 def check_clusters(images: np.ndarray, clusters: int, of: str = "") -> None:

@@ -215,12 +215,8 @@ def check_weights(weights: Weights, *digests: str | None, data: str = "") -> Non
       ValueError: one of them is of what trained the weights.
     """
     same = any(digest is not None and digest in (weights.trained_on, weights.trained_on_folder) for digest in digests)
-    named = data
-    if data.startswith("tfds:"):
-        named = data.removeprefix("tfds:").partition("/")[0].replace("_", "-")
-    if weights.trained_on_set is not None and named in datasets.NAMES:
-        same |= datasets.family(named) == datasets.family(weights.trained_on_set)
-    if same:
+    family = datasets.family(weights.trained_on_set or "")
+    if same or (family is not None and family == datasets.family(data)):
         raise ValueError("weights: must not have been trained on the labels of the images to cluster")
 
 
