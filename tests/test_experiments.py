@@ -206,11 +206,16 @@ def test_dbcs_curves_are_summed_up_and_drawn(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr(dbc_curves.common, "rows", lambda path: rows)
     lines = dbc_curves.summary("digits").splitlines()
-    assert [line.split("  ")[0] for line in lines[1::4]] == list(dbc_curves.VARIANTS)
+    assert [line.split("  ")[0] for line in lines[1:] if line[0] != " "] == list(dbc_curves.VARIANTS)
     # From 0 to .1 and to .2; t is 12.7.
-    assert [line.split() for line in lines[2::4]] == [
-        ["less", "k-means", "at", "the", "start", *["+0.1500", "[-0.4853,", "+0.7853]"] * 2]
+    assert [line.split()[5:] for line in lines if "at the start" in line] == [
+        ["+0.1500", "[-0.4853,", "+0.7853]"] * 2
     ] * len(dbc_curves.VARIANTS)
+    # The same seeds: .1 more for both.
+    rows[2]["acc"], rows[3]["acc"] = [0.0, 0.2], [0.0, 0.1, 0.3]
+    (line, *others) = [line for line in dbc_curves.summary("digits").splitlines() if "less paper" in line]
+    assert line.split()[5:] == ["+0.1000", "[+0.1000,", "+0.1000]", "+0.0000", "[+0.0000,", "+0.0000]"]
+    assert len(others) == len(dbc_curves.VARIANTS) - 2
     np.testing.assert_allclose(dbc_curves.band(rows[:2], "acc"), [[0, 0.1, 0.1], [0, 0.1, 0.2]])
     dbc_figures.curves(tmp_path / "curves.png", "digits")
     assert (tmp_path / "curves.png").stat().st_size > 10_000

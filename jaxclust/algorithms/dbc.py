@@ -45,15 +45,15 @@ class Config:
     """k-means runs for the initial centroids, the best kept (ours)."""
     batch: int = 100
     """Images per step (ours)."""
-    optimizer: optimizers.Name = "adam"
-    """Adam with its defaults (ours)."""
-    learning_rate: float = 1e-3
-    """Step size (ours)."""
+    optimizer: optimizers.Name = "sgd"
+    """Algorithm 2 updates "with the gradients"."""
+    learning_rate: float = 0.01
+    """Step size, of the batch's mean (ours)."""
     momentum: float = 0.9
-    """Momentum of SGD."""
-    batch_norm: Literal["running", "batch"] = "running"
-    """Statistics in the gradient steps: those of the pretraining, kept, so that a step sees the features that its
-    target was made of; or each batch's own (ours; the paper does not say)."""
+    """Momentum of SGD (ours)."""
+    batch_norm: Literal["running", "batch"] = "batch"
+    """Statistics in the gradient steps: each batch's own, as batch normalisation is trained (section 3.1, its reference
+    33); or those of the pretraining, kept, so that a step sees the features that its target was made of."""
 
     def __post_init__(self):
         optimizers.check(self)
