@@ -53,7 +53,8 @@ class Config:
     """Momentum of SGD (ours)."""
     batch_norm: Literal["running", "batch"] = "batch"
     """Statistics in the gradient steps: each batch's own, as batch normalisation is trained (section 3.1, its reference
-    33); or those of the pretraining, kept, so that a step sees the features that its target was made of."""
+    33); or those of the pretraining, kept, so that a step sees the features that its target was made of. Ours: of
+    stage II the paper does not say."""
 
     def __post_init__(self):
         optimizers.check(self)
