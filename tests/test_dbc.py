@@ -176,6 +176,23 @@ def test_running_statistics_stand_still_and_a_batchs_own_move(state, stepped):
     chex.assert_trees_all_equal(moved["defeatures"], before["defeatures"])
 
 
+def test_without_pretraining_k_means_sees_the_features_that_the_steps_see(images):
+    fresh = NETWORK.init(KEY)
+    begun = jax.jit(dbc.init, static_argnums=(0, 1))(CONFIG, NETWORK, KEY, fresh, images)
+    chex.assert_trees_all_equal(begun.variables.params, fresh.params)
+    by_running = dbc.embed(CONFIG, NETWORK, begun, images)
+    by_batch, _ = NETWORK.encode(fresh, images, True)
+    spread = np.linalg.norm(by_batch - by_batch.mean(axis=0), axis=1).mean()
+    assert np.linalg.norm(by_running - by_batch, axis=1).mean() < 0.15 * spread
+    # By statistics of 0 and 1 they lie elsewhere, and kept ones, or those that pretraining left, are not touched.
+    by_new, _ = NETWORK.encode(fresh, images, False)
+    assert np.linalg.norm(by_new - by_batch, axis=1).mean() > 0.5 * spread
+    kept = dbc.init(dataclasses.replace(CONFIG, batch_norm="running"), NETWORK, KEY, fresh, images)
+    chex.assert_trees_all_equal(kept.variables, fresh)
+    trained = begun.variables._replace(stats=NETWORK.encode(fresh, images[:32], True)[1])
+    chex.assert_trees_all_equal(dbc.init(CONFIG, NETWORK, KEY, trained, images).variables, trained)
+
+
 def test_refresh_stops_when_no_hard_assignment_changes(state, images):
     for shifted, stops in ((0, True), (1, False)):
         labels = state.labels.at[:shifted].set((state.labels[:shifted] + 1) % 4)

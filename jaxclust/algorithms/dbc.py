@@ -22,6 +22,9 @@ SURE, EXCLUDED = 0.8, 0.02
 """Scores above and below which an image is said to belong, or not to belong, to a cluster (section 4.2.2)."""
 LARGEST = 1e30
 """Of ``alpha`` and ``v``, and the inverse of the smallest ``v``: float32 has some room above."""
+FIRST_BATCHES = 150
+"""Batches that enter running statistics which none has entered: a variance may be a hundredth of the 1 before it, of
+which less than a millionth is then left."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +131,15 @@ def schedule(config: Config, n: int) -> Schedule:
 
 
 def init(config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array) -> State:
-    """Centroids by k-means on the features of all images, and the first target."""
+    """Centroids by k-means on the features of all images, and the first target.
+
+    Without pretraining, where steps take their batch's own statistics, some batches' enter the running ones first: by
+    statistics of 0 and 1 the features would lie elsewhere than where the first steps see them.
+    """
+    if variables is None:
+        variables = network.init(jax.random.split(key)[0])
+    if config.batch_norm == "batch" and variables.stats:
+        variables = variables._replace(stats=_entered(config, network, key, variables, images))
     return selftraining.init(
         network,
         key,
@@ -177,6 +188,20 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
     """The cluster of the highest score, and that score."""
     return selftraining.predict(network, state, images, partial(scores, config))
+
+
+def _entered(config, network, key, variables, images):
+    """The running statistics, after batches of random images where they are still those of a new network."""
+    kept = variables.stats
+    same = jax.tree.map(jnp.array_equal, kept, network.init(key).stats)
+    batch = schedule(config, len(images)).batch
+    rows = jax.random.randint(jax.random.fold_in(key, 0), (FIRST_BATCHES, batch), 0, len(images))
+
+    def enter(stats, chosen):
+        return network.encode(variables._replace(stats=stats), images[chosen], True)[1], None
+
+    new = jnp.all(jnp.stack(jax.tree.leaves(same)))
+    return jax.lax.cond(new, lambda: jax.lax.scan(enter, kept, rows)[0], lambda: kept)
 
 
 def _optimizer(config: Config):
