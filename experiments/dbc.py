@@ -71,6 +71,11 @@ def main() -> None:
     parser.add_argument("--variants", help="some of them, by comma (default: all)")
     parser.add_argument("--figures", help="only draw the figures, of this data set")
     options = parser.parse_args()
+    asked = [name for name in ("curves", "figures", "table") if getattr(options, name)]
+    if len(asked) > 1:
+        raise ValueError(f"{asked[0]}: must stand without the others, got {' and '.join(asked)}")
+    if options.variants and not options.curves:
+        raise ValueError(f"variants: must come with --curves, got {options.variants!r} without it")
     for name, data in (("curves", options.curves), ("figures", options.figures)):
         if data is not None and data not in SEEDS:
             raise ValueError(f"{name}: must be of {', '.join(SEEDS)}, got {data!r}")

@@ -176,21 +176,39 @@ def test_running_statistics_stand_still_and_a_batchs_own_move(state, stepped):
     chex.assert_trees_all_equal(moved["defeatures"], before["defeatures"])
 
 
-def test_without_pretraining_k_means_sees_the_features_that_the_steps_see(images):
-    fresh = NETWORK.init(KEY)
-    begun = jax.jit(dbc.init, static_argnums=(0, 1))(CONFIG, NETWORK, KEY, fresh, images)
+@pytest.mark.parametrize("momentum", [0.9, 0.99])
+def test_without_pretraining_k_means_sees_the_features_that_the_steps_see(momentum, images):
+    def encode(variables, images, train):
+        features, stats = NETWORK.encode(variables, images, train)
+        if train:  # The running statistics of NETWORK have a momentum of .9.
+            stats = jax.tree.map(lambda old, new: old + 10 * (1 - momentum) * (new - old), variables.stats, stats)
+        return features, stats
+
+    network, fresh = NETWORK._replace(encode=encode), NETWORK.init(KEY)
+    begin = jax.jit(dbc.init, static_argnums=(0, 1))
+    begun = begin(CONFIG, network, KEY, fresh, images)
     chex.assert_trees_all_equal(begun.variables.params, fresh.params)
-    by_running = dbc.embed(CONFIG, NETWORK, begun, images)
+    by_running = dbc.embed(CONFIG, network, begun, images)
     by_batch, _ = NETWORK.encode(fresh, images, True)
     spread = np.linalg.norm(by_batch - by_batch.mean(axis=0), axis=1).mean()
     assert np.linalg.norm(by_running - by_batch, axis=1).mean() < 0.15 * spread
-    # By statistics of 0 and 1 they lie elsewhere, and kept ones, or those that pretraining left, are not touched.
+    # By statistics of 0 and 1 they lie elsewhere; those that are to be kept, or that pretraining left, are not touched.
     by_new, _ = NETWORK.encode(fresh, images, False)
     assert np.linalg.norm(by_new - by_batch, axis=1).mean() > 0.5 * spread
-    kept = dbc.init(dataclasses.replace(CONFIG, batch_norm="running"), NETWORK, KEY, fresh, images)
+    kept = dbc.init(dataclasses.replace(CONFIG, batch_norm="running"), network, KEY, fresh, images)
     chex.assert_trees_all_equal(kept.variables, fresh)
     trained = begun.variables._replace(stats=NETWORK.encode(fresh, images[:32], True)[1])
-    chex.assert_trees_all_equal(dbc.init(CONFIG, NETWORK, KEY, trained, images).variables, trained)
+    chex.assert_trees_all_equal(begin(CONFIG, network, KEY, trained, images).variables, trained)
+
+
+def test_a_new_lane_and_a_pretrained_one_begin_as_they_do_alone(images):
+    fresh = NETWORK.init(KEY)
+    trained = fresh._replace(stats=NETWORK.encode(fresh, images[:32], True)[1])
+    both = jax.tree.map(lambda *leaves: jnp.stack(leaves), fresh, trained)
+    lanes = jax.jit(jax.vmap(lambda variables: dbc.init(CONFIG, NETWORK, KEY, variables, images).variables))(both)
+    alone = jax.jit(lambda: dbc.init(CONFIG, NETWORK, KEY, fresh, images).variables)()
+    chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[0], lanes), alone, rtol=1e-5)
+    chex.assert_trees_all_equal(jax.tree.map(lambda leaf: leaf[1], lanes), trained)
 
 
 def test_refresh_stops_when_no_hard_assignment_changes(state, images):

@@ -233,6 +233,21 @@ def test_dbcs_curves_are_summed_up_and_drawn(tmp_path, monkeypatch):
         dbc_figures.curves(tmp_path / "none.png", "digits")
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("--curves digits --table", "curves: must stand without the others, got curves and table"),
+        ("--curves digits --figures digits", "curves: must stand without the others, got curves and figures"),
+        ("--variants random", "variants: must come with --curves, got 'random' without it"),
+        ("--curves letters", "curves: must be of digits, .* got 'letters'"),
+    ],
+)
+def test_flags_of_dbcs_experiment_that_would_be_ignored_are_refused(monkeypatch, typed, message):
+    monkeypatch.setattr("sys.argv", ["dbc", *typed.split()])
+    with pytest.raises(ValueError, match=message):
+        dbc.main()
+
+
 def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_gives(tmp_path, monkeypatch, digits):
     few = digits._replace(images=digits.images[:60], labels=digits.labels[:60])
     config, pretraining = configured("dbc", clusters=10)

@@ -22,9 +22,8 @@ SURE, EXCLUDED = 0.8, 0.02
 """Scores above and below which an image is said to belong, or not to belong, to a cluster (section 4.2.2)."""
 LARGEST = 1e30
 """Of ``alpha`` and ``v``, and the inverse of the smallest ``v``: float32 has some room above."""
-FIRST_BATCHES = 150
-"""Batches that enter running statistics which none has entered: a variance may be a hundredth of the 1 before it, of
-which less than a millionth is then left."""
+FORGOTTEN = 1e-6
+"""What is left of a new network's running statistics when k-means begins: a variance may be far below the 1 it was."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,12 +132,12 @@ def schedule(config: Config, n: int) -> Schedule:
 def init(config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array) -> State:
     """Centroids by k-means on the features of all images, and the first target.
 
-    Without pretraining, where steps take their batch's own statistics, some batches' enter the running ones first: by
-    statistics of 0 and 1 the features would lie elsewhere than where the first steps see them.
+    Where steps take their batch's own statistics and the running ones are still those of ``network.init``, as without
+    pretraining, batches' enter first: by 0 and 1 the features would lie elsewhere than where the first steps see them.
     """
     if variables is None:
         variables = network.init(jax.random.split(key)[0])
-    if config.batch_norm == "batch" and variables.stats:
+    if config.batch_norm == "batch" and jax.tree.leaves(variables.stats):
         variables = variables._replace(stats=_entered(config, network, key, variables, images))
     return selftraining.init(
         network,
@@ -191,17 +190,24 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
 
 
 def _entered(config, network, key, variables, images):
-    """The running statistics, after batches of random images where they are still those of a new network."""
-    kept = variables.stats
-    same = jax.tree.map(jnp.array_equal, kept, network.init(key).stats)
-    batch = schedule(config, len(images)).batch
-    rows = jax.random.randint(jax.random.fold_in(key, 0), (FIRST_BATCHES, batch), 0, len(images))
+    """The running statistics, those of a new network after as many random batches as make it forget what they were."""
+    kept, batch = variables.stats, schedule(config, len(images)).batch
+    rows_key = jax.random.fold_in(key, 2)  # 0 and 1 are those of split.
 
-    def enter(stats, chosen):
-        return network.encode(variables._replace(stats=stats), images[chosen], True)[1], None
+    def enter(i, stats):
+        rows = jax.random.randint(jax.random.fold_in(rows_key, i), (batch,), 0, len(images))
+        return network.encode(variables._replace(stats=stats), images[rows], True)[1]
 
-    new = jnp.all(jnp.stack(jax.tree.leaves(same)))
-    return jax.lax.cond(new, lambda: jax.lax.scan(enter, kept, rows)[0], lambda: kept)
+    def momentum(one, zero):
+        left = one - zero
+        # All of it is left in the decoder, which no image has passed.
+        return jnp.max(left, where=left < 1, initial=0.0)
+
+    ones, zeros = (enter(0, jax.tree.map(lambda leaf, fill=fill: jnp.full_like(leaf, fill), kept)) for fill in (1, 0))
+    largest = jnp.stack(jax.tree.leaves(jax.tree.map(momentum, ones, zeros))).max()
+    batches = jnp.ceil(jnp.log(FORGOTTEN) / jnp.log(largest)).astype(jnp.int32)
+    new = jnp.stack(jax.tree.leaves(jax.tree.map(jnp.array_equal, kept, network.init(key).stats))).all()
+    return jax.lax.fori_loop(0, jnp.where(new, batches, 0), enter, kept)
 
 
 def _optimizer(config: Config):
