@@ -1,9 +1,9 @@
-"""Ten seeds here against ten serial runs of ClustPy: ``python -m benchmarks.peers [--json]``.
+"""Ten seeds here against ten serial runs of ClustPy: ``python -m benchmarks.peers [--table]``.
 
 DEC, IDEC and DCN on scikit-learn's digits, fully connected 64-500-500-2000-10, batch 256, Adam, the same epochs of
 pretraining and of clustering, k-means from 20 starts. Data are ready in memory, no file is written, and the clock runs
 from data to labels. The program's ten seeds run together by the default way, then one after the other, each in a run of
-its own. Compilation is paid once and stands apart, to be added.
+its own. Compilation is paid once and stands apart, to be added. A method whose row is there is not run again.
 
 What stays different: ClustPy's hidden layers have leaky ReLU, and its labels, for all three, are of one more k-means on
 the last features. DCN here is as ClustPy's: weights not tied, pretrained end to end and not layer by layer.
@@ -21,16 +21,18 @@ import os
 import sys
 import time
 import types
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from examples.compose import changed
-from jaxclust import compiling, datasets, fit, metrics, pretrain, train
+from jaxclust import compiling, datasets, fit, metrics, pretrain, record, train
 from jaxclust.algorithms import METHODS, Method, configured, dcn
 from jaxclust.networks import sae
 
+RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "peers.jsonl"
 SEEDS = 10
 EPOCHS = 35  # 280 steps of 256 of 1,797 images, two windows of the paper's 140.
 PEERS = {"dec": "DEC", "idec": "IDEC", "dcn": "DCN"}
@@ -110,49 +112,62 @@ def stand_in() -> None:
         setattr(sys.modules["torchvision"], name, sys.modules[f"torchvision.{name}"])
 
 
-def main() -> None:
-    """Prints a row a method."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="one object a line")
-    as_json = parser.parse_args().json
-    stand_in()
+def measure(name: str) -> dict[str, Any]:
+    """A method's row: all runs of both."""
     import torch
 
     cores = os.cpu_count() or 1
     torch.set_num_threads(cores)
-    jax.config.update("jax_num_cpu_devices", min(cores, SEEDS))
     seeds, over = tuple(range(SEEDS)), train.fastest(SEEDS)
-    if not as_json:
-        print(f"{SEEDS} seeds, {over}: seconds (ratio to ClustPy's serial runs), mean ACC")
-    for name in PEERS:
-        jax.clear_caches()
-        together, compiled, acc = ours(name, seeds, over)
-        alone = [ours(name, (seed,), "map") for seed in seeds]
-        serial, their_acc = theirs(name)
-        row = {
-            "method": name,
-            "seeds": SEEDS,
-            "epochs": EPOCHS,
-            "over": over,
-            "together_s": round(together, 2),
-            "solo_s": round(sum(seconds for seconds, _, _ in alone), 2),
-            "clustpy_s": round(serial, 2),
-            "compile_s": round(compiled, 2),
-            "solo_compile_s": round(sum(compiled for _, compiled, _ in alone), 2),
-            "acc": acc,
-            "clustpy_acc": their_acc,
-            "device": f"{jax.devices()[0].device_kind} x {cores} cores",
-            "torch": torch.__version__,
-        }
-        if as_json:
-            print(json.dumps(row), flush=True)
-            continue
-        solo = row["solo_s"]
-        line = f"{name:5} ClustPy {serial:.1f} (1.00), ACC {their_acc:.3f}"
-        line += f"; together {together:.1f} ({together / serial:.2f}), ACC {acc:.3f}"
-        line += f"; solo {solo:.1f} ({solo / serial:.2f})"
-        line += f"; and compiling {compiled:.1f}, solo {row['solo_compile_s']:.1f}"
-        print(line, flush=True)
+    jax.clear_caches()
+    together, compiled, acc = ours(name, seeds, over)
+    alone = [ours(name, (seed,), "map") for seed in seeds]
+    serial, their_acc = theirs(name)
+    return {
+        "method": name,
+        "seeds": SEEDS,
+        "epochs": EPOCHS,
+        "over": over,
+        "together_s": round(together, 2),
+        "solo_s": round(sum(seconds for seconds, _, _ in alone), 2),
+        "clustpy_s": round(serial, 2),
+        "compile_s": round(compiled, 2),
+        "solo_compile_s": round(sum(compiled for _, compiled, _ in alone), 2),
+        "acc": acc,
+        "clustpy_acc": their_acc,
+        "device": f"{jax.devices()[0].device_kind} x {cores} cores",
+        "torch": torch.__version__,
+        "versions": record.versions(),
+    }
+
+
+def table() -> str:
+    """The rows as Markdown: seconds, and in brackets the ratio to ClustPy's."""
+    heads = ["method", "ClustPy, in turn, s", "together, s", "compiling, s", "in turn, s", "compiling, s"]
+    lines = [f"| {' | '.join([*heads, 'ACC of ClustPy', 'ACC'])} |", "|---|---|---|---|---|---|---|---|"]
+    for row in record.read_rows(RESULTS) if RESULTS.exists() else []:
+        serial = row["clustpy_s"]
+        cells = [f"`{row['method']}`", f"{serial:.0f}"]
+        for ours, compiled in (("together_s", "compile_s"), ("solo_s", "solo_compile_s")):
+            cells += [f"{row[ours]:.0f} ({row[ours] / serial:.2f})", f"{row[compiled]:.0f}"]
+        cells += [f"{row['clustpy_acc']:.3f}", f"{row['acc']:.3f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs the methods whose rows are missing, then prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--table", action="store_true", help="only print the table")
+    if not parser.parse_args().table:
+        stand_in()
+        jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, SEEDS))
+        present = {row["method"] for row in record.read_rows(RESULTS)} if RESULTS.exists() else set()
+        for name in (name for name in PEERS if name not in present):
+            row = measure(name)
+            with RESULTS.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+    print(table())
 
 
 if __name__ == "__main__":

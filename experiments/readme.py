@@ -1,9 +1,10 @@
 """The README's results, from the rows: ``python -m experiments.readme`` writes tables and pictures anew.
 
 What stands in README.md between ``<!-- results -->`` and ``<!-- /results -->`` is replaced by a line for each method
-of the five papers, data set and score, between ``<!-- comparison -->`` and its end by every method against k-means, and
-between ``<!-- stream -->`` and its end by the memory and time of streams; ``docs/results.md`` gets every experiment's
-tables and figures, and ``docs/dcec.png`` is drawn from DCEC's rows.
+of the five papers, data set and score, between ``<!-- comparison -->`` and its end by every method against k-means,
+between ``<!-- stream -->`` and its end by the memory and time of streams, and between ``<!-- peers -->`` and its end
+by the time of many seeds beside ClustPy's; ``docs/results.md`` gets every experiment's tables and figures, and
+``docs/dcec.png`` is drawn from DCEC's rows.
 """
 
 import inspect
@@ -13,7 +14,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks import stream
+from benchmarks import peers, stream
 from examples import compose
 from experiments import ccnn, clusters, common, compare, dbc, dcec, dctl, jule, selection
 from jaxclust import stats
@@ -153,7 +154,8 @@ def page() -> str:
 
 def with_tables(text: str) -> str:
     """The README with its tables anew; ValueError unless the marks of each are there once."""
-    for name, table in (("results", headlines), ("comparison", comparison), ("stream", stream.table)):
+    marked = {"results": headlines, "comparison": comparison, "stream": stream.table, "peers": peers.table}
+    for name, table in marked.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise ValueError(f"README.md: must hold {begin.strip()} and {end} once")

@@ -1,5 +1,7 @@
 """The benchmarks' settings; what takes time is in the benchmarks themselves."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -22,6 +24,17 @@ def test_every_peer_pretrains_and_clusters_for_the_same_epochs(name):
 
 def test_a_peers_settings_are_those_of_one_program():
     assert peers.settings("dcn", 1797)[0].algorithm is peers.settings("dcn", 1797)[0].algorithm
+
+
+def test_the_peers_table_has_seconds_and_their_ratio(tmp_path, monkeypatch):
+    row = {"method": "dec", "clustpy_s": 100.0, "together_s": 40.0, "compile_s": 20.0, "solo_s": 60.0}
+    row |= {"solo_compile_s": 25.4, "acc": 0.8, "clustpy_acc": 0.7914}
+    monkeypatch.setattr(peers, "RESULTS", tmp_path / "rows.jsonl")
+    assert len(peers.table().splitlines()) == 2
+    peers.RESULTS.write_text(json.dumps(row) + "\n")
+    cells = [line.strip("| ").split(" | ") for line in peers.table().splitlines()]
+    assert cells[2] == ["`dec`", "100", "40 (0.40)", "20", "60 (0.60)", "25", "0.791", "0.800"]
+    assert len(cells[0]) == len(cells[2])
 
 
 @pytest.mark.parametrize("title", step.NETWORKS)

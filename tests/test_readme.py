@@ -42,6 +42,7 @@ def marks(name):
         (marks("results") * 2, "results"),
         (marks("results"), "comparison"),
         (marks("results") + marks("comparison"), "stream"),
+        (marks("results") + marks("comparison") + marks("stream"), "peers"),
     ],
 )
 def test_a_readme_without_its_marks_is_refused(text, name):
