@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import dataclasses
 import importlib.util
-import json
 import os
 import sys
 import time
@@ -28,6 +27,7 @@ import jax
 import numpy as np
 
 from examples.compose import changed
+from experiments import common
 from jaxclust import compiling, datasets, fit, metrics, pretrain, record, train
 from jaxclust.algorithms import METHODS, Method, configured, dcn
 from jaxclust.networks import sae
@@ -144,15 +144,14 @@ def measure(name: str) -> dict[str, Any]:
 def table() -> str:
     """The rows as Markdown: seconds, and in brackets the ratio to ClustPy's."""
     heads = ["method", "ClustPy, in turn, s", "together, s", "compiling, s", "in turn, s", "compiling, s"]
-    lines = [f"| {' | '.join([*heads, 'ACC of ClustPy', 'ACC'])} |", "|---|---|---|---|---|---|---|---|"]
-    for row in record.read_rows(RESULTS) if RESULTS.exists() else []:
+    lines = [[*heads, "ACC of ClustPy", "ACC"]]
+    for row in common.rows(RESULTS):
         serial = row["clustpy_s"]
         cells = [f"`{row['method']}`", f"{serial:.0f}"]
         for ours, compiled in (("together_s", "compile_s"), ("solo_s", "solo_compile_s")):
             cells += [f"{row[ours]:.0f} ({row[ours] / serial:.2f})", f"{row[compiled]:.0f}"]
-        cells += [f"{row['clustpy_acc']:.3f}", f"{row['acc']:.3f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([*cells, f"{row['clustpy_acc']:.3f}", f"{row['acc']:.3f}"])
+    return common.markdown(lines)
 
 
 def main() -> None:
@@ -162,11 +161,10 @@ def main() -> None:
     if not parser.parse_args().table:
         stand_in()
         jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, SEEDS))
-        present = {row["method"] for row in record.read_rows(RESULTS)} if RESULTS.exists() else set()
-        for name in (name for name in PEERS if name not in present):
-            row = measure(name)
-            with RESULTS.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+        present = {row["method"] for row in common.rows(RESULTS)}
+        for name in PEERS:
+            if name not in present:
+                common.add(RESULTS, [measure(name)])
     print(table())
 
 

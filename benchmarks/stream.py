@@ -6,7 +6,6 @@ the mapped file belong to the file.
 """
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments import common
 from jaxclust import datasets, record
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "stream.jsonl"
@@ -74,12 +74,11 @@ def measure(n: int, folder: Path, flags: list[str]) -> dict:
 
 def table() -> str:
     """The rows as Markdown."""
-    lines = ["| images | anonymous memory, MB | training, s | images a second | with labels and compilation, s |"]
-    lines.append("|---|---|---|---|---|")
-    for row in record.read_rows(RESULTS) if RESULTS.exists() else []:
+    lines = [["images", "anonymous memory, MB", "training, s", "images a second", "with labels and compilation, s"]]
+    for row in common.rows(RESULTS):
         cells = [row["images"], row["anonymous_mb"], row["training_s"], row["images_per_s"], row["wall_s"]]
-        lines.append(f"| {' | '.join(f'{cell:,}' for cell in cells)} |")
-    return "\n".join(lines)
+        lines.append([f"{cell:,}" for cell in cells])
+    return common.markdown(lines)
 
 
 def main() -> None:
@@ -92,12 +91,10 @@ def main() -> None:
     options = parser.parse_args()
     if not options.table:
         options.folder.mkdir(parents=True, exist_ok=True)
-        present = {(row["images"], row["flags"]) for row in record.read_rows(RESULTS)} if RESULTS.exists() else set()
+        present = {(row["images"], row["flags"]) for row in common.rows(RESULTS)}
         for n in map(int, options.counts.split(",")):
             if (n, options.flags) not in present:
-                row = measure(n, options.folder, options.flags.split())
-                with RESULTS.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                common.add(RESULTS, [measure(n, options.folder, options.flags.split())])
     print(table())
 
 

@@ -242,3 +242,8 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose first line is its head."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(lines[0]), *lines[1:]))

@@ -90,7 +90,7 @@ def headlines() -> str:
                 # A paper's number is of one run unless its experiment says otherwise.
                 ours = common.interval([row[score] for row in rows], getattr(experiment, "RUNS", 1))
                 lines.append([title, data, str(len(rows)), SCORES[score], ours, "" if theirs is None else str(theirs)])
-    return _markdown(lines)
+    return common.markdown(lines)
 
 
 def comparison() -> str:
@@ -107,7 +107,7 @@ def comparison() -> str:
             mine = [one for one in data["methods"] if one["method"] == name]
             verdicts = [pair["verdict"] for pair in data["pairs"] if name in (pair["a"], pair["b"])]
             lines[-1].append(_cell(mine[0], name, verdicts, compare.SEEDS[data["name"]]) if mine else "")
-    return _markdown(lines)
+    return common.markdown(lines)
 
 
 def _cell(one: dict[str, Any], name: str, verdicts: list[str], seeds: int) -> str:
@@ -120,11 +120,6 @@ def _cell(one: dict[str, Any], name: str, verdicts: list[str], seeds: int) -> st
     if not one["constant"] and len(one["seeds"]) < seeds:
         text += f" ({len(one['seeds'])} seeds)"
     return text + (f" ({len(one['failed'])} failed)" if one["failed"] else "")
-
-
-def _markdown(lines: list[list[str]]) -> str:
-    """A table whose first line is its head."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(lines[0]), *lines[1:]))
 
 
 def page() -> str:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import ccnn_reference as reference
 from jaxclust import flags, train
 from jaxclust.algorithms import ccnn
 from jaxclust.kmeans import kmeans_plus_plus, minibatch_update, running_means
@@ -56,106 +57,6 @@ def step(config, state, images, start=0, function=None):
     return (function or STEP)(config, NETWORK, KEY, state, images[rows], rows)
 
 
-def relu(x):
-    return np.maximum(x, 0)
-
-
-def softmax(u):
-    e = np.exp(u - u.max())
-    return e / e.sum()
-
-
-class Slow:
-    """One cycle of table I in float64, image by image and weight by weight."""
-
-    def __init__(self, config, state, batch):
-        self.config, self.state = config, state
-        self.kernel = np.asarray(state.variables.params["kernel"], np.float64)
-        self.scale = float(state.scale)
-        self.head = jax.tree.map(lambda a: np.asarray(a, np.float64), state.head)
-        self.pixels = (np.asarray(batch, np.float64) / 255).reshape(len(batch), -1)
-
-    def trunk(self, i):
-        return self.scale * np.tanh(self.pixels[i] @ self.kernel)
-
-    def slope(self, i):
-        """Of the trunk in its products with the pixels."""
-        return self.scale * (1 - np.tanh(self.pixels[i] @ self.kernel) ** 2)
-
-    def h(self, x, fc9):
-        return relu(x @ fc9["kernel"] + fc9["bias"])
-
-    def gradient(self, x, label):
-        """Eq. 2 to 10 with the true derivatives: of head, and of the trunk's output."""
-        k, (w9, ws) = self.config.clusters, (self.head["fc9"], self.head["softmax"])
-        h = self.h(x, w9)
-        y = softmax(h @ ws["kernel"] + ws["bias"])
-        t = np.eye(k)[label]
-        du = np.zeros(k)
-        for j in range(k):
-            for i in range(k):  # the softmax's Jacobian
-                du[j] += (y[i] - t[i]) * y[i] * ((i == j) - y[j])
-        if self.config.gradient == "printed":
-            du = (y - t) * np.maximum(y, 0)  # eq. 3, 4
-        dh = ws["kernel"] @ du  # eq. 7
-        slope = np.maximum(h, 0) if self.config.gradient == "printed" else (h > 0).astype(float)  # eq. 8
-        head = {
-            "fc9": {"kernel": np.outer(x, dh * slope), "bias": dh * slope},  # eq. 9, 10
-            "softmax": {"kernel": np.outer(h, du), "bias": du},  # eq. 5, 6
-        }
-        return head, w9["kernel"] @ (dh * slope), 0.5 * np.sum((y - t) ** 2)
-
-    def run(self):
-        config, n = self.config, len(self.pixels)
-        centroids = np.asarray(self.state.centroids, np.float64)
-        counts = np.asarray(self.state.counts).copy()
-        before = [self.h(self.trunk(i), self.head["fc9"]) for i in range(n)]
-        labels = [int(np.argmin([np.sum((h - c) ** 2) for c in centroids])) for h in before]
-        distance = [np.sqrt(np.sum((h - centroids[y]) ** 2)) for h, y in zip(before, labels, strict=True)]
-        kept = []  # M' of table I
-        for start in range(0, n, config.batch):
-            members = range(start, start + config.batch)
-            rank = dict.fromkeys(members, 0)
-            if config.select == "balanced":
-                for i in members:
-                    rank[i] = sum(labels[j] == labels[i] and distance[j] < distance[i] for j in members)
-            kept += sorted(members, key=lambda i: (rank[i], distance[i]))[: config.reliable]
-        heads, kernel, loss = [], np.zeros_like(self.kernel), 0.0
-        for i in kept:
-            head, dx, value = self.gradient(self.trunk(i), labels[i])
-            heads.append(head)
-            kernel += np.outer(self.pixels[i], dx * self.slope(i)) / len(kept)
-            loss += value / len(kept)
-        old = self.head
-        if config.trainable != "nothing":
-            mean = jax.tree.map(lambda *g: np.mean(g, axis=0), *heads)
-            self.head = jax.tree.map(lambda w, g: w - config.learning_rate * g, old, mean)
-        if config.trainable == "all":
-            self.kernel = self.kernel - config.learning_rate * kernel
-        moving = {"last": range(n - config.batch, n), "reliable": kept, "all": range(n)}[config.update_with]
-        previous = jax.tree.map(lambda a: np.asarray(a, np.float64), self.state.fc9_step)
-        drift = 0.0
-        for i in range(n) if config.count == "assigned" else ():
-            counts[labels[i]] += i not in moving
-        for i in moving:
-            after = self.h(self.trunk(i), self.head["fc9"])
-            drift += np.sqrt(np.sum((after - before[i]) ** 2)) / len(moving)
-            if config.compensation == "none":
-                feature = after  # eq. 11
-            elif config.compensation == "all":
-                feature = before[i]
-            elif config.backtrack == "previous":
-                feature = self.h(self.trunk(i), jax.tree.map(np.subtract, old["fc9"], previous))
-            else:
-                feature = self.h(self.trunk(i), old["fc9"])  # eq. 13: FC9 tracked back, the rest as it is now
-            label = labels[i]
-            counts[label] += 1
-            rate = 1 / counts[label]  # eq. 12
-            centroids[label] = (1 - rate) * centroids[label] + rate * feature  # eq. 14
-        length = np.mean([np.linalg.norm(before[i]) for i in moving])
-        return centroids, counts, self.head, self.kernel, (loss, np.mean(distance), drift, length)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -182,7 +83,7 @@ def test_a_cycle_is_table_one(changes, state, images):
         state = state._replace(fc9_step=jax.tree.map(jnp.zeros_like, state.fc9_step))
     rows = (jnp.arange(CYCLE) * 7) % len(images)
     after, info = step(config, state, images)
-    centroids, counts, head, kernel, expected = Slow(config, state, images[rows]).run()
+    centroids, counts, head, kernel, expected = reference.Slow(config, state, images[rows]).run()
     np.testing.assert_array_equal(after.counts, counts)
     np.testing.assert_allclose(after.centroids, centroids, rtol=1e-4, atol=1e-5)
     chex.assert_trees_all_close(after.head, jax.tree.map(np.float32, head), rtol=1e-4, atol=1e-5)
