@@ -2,27 +2,41 @@
 
 from typing import Literal
 
+import jax
 import optax
 
 Name = Literal["adam", "sgd"]
 
 
-def make(name: Name, learning_rate: float, momentum: float) -> optax.GradientTransformation:
+def make(
+    name: Name, learning_rate: float, momentum: float, nesterov: bool = False, bias_rate: float = 1.0
+) -> optax.GradientTransformation:
     """Adam (beta 0.9, 0.999; ``momentum`` is not used), or SGD with heavy-ball momentum as in Keras and Caffe.
 
     Args:
       name: "adam" or "sgd".
       learning_rate: step size.
       momentum: of SGD, in [0, 1).
+      nesterov: SGD's momentum in Nesterov's form.
+      bias_rate: factor on the step size of leaves named "bias".
 
     Raises:
       ValueError: an unknown name.
     """
     if name == "adam":
-        return optax.adam(learning_rate)
-    if name == "sgd":
-        return optax.sgd(learning_rate, momentum=momentum)
-    raise ValueError(f"optimizer: must be adam or sgd, got {name!r}")
+        steps = optax.adam(learning_rate)
+    elif name == "sgd":
+        steps = optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov)
+    else:
+        raise ValueError(f"optimizer: must be adam or sgd, got {name!r}")
+    if bias_rate == 1:
+        return steps
+
+    def factor(path, update):
+        return bias_rate * update if path[-1] == jax.tree_util.DictKey("bias") else update
+
+    scale = optax.stateless(lambda updates, params: jax.tree_util.tree_map_with_path(factor, updates))
+    return optax.chain(steps, scale)
 
 
 def check(config) -> None:
@@ -33,5 +47,7 @@ def check(config) -> None:
         raise ValueError(f"learning_rate: must be above 0, got {config.learning_rate}")
     if not 0 <= config.momentum < 1:
         raise ValueError(f"momentum: must be in [0, 1), got {config.momentum}")
+    if not getattr(config, "bias_rate", 1) > 0:
+        raise ValueError(f"bias_rate: must be above 0, got {config.bias_rate}")
     if config.batch < 1:
         raise ValueError(f"batch: must be at least 1, got {config.batch}")

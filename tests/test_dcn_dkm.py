@@ -5,9 +5,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jaxclust import layerwise, train
+from jaxclust import layerwise, optimizers, train
 from jaxclust.algorithms import dcn, dkm
 from jaxclust.networks import pixels, sae, tied_sae
 
@@ -67,6 +68,25 @@ def forward(params, x):
     return features, x
 
 
+def test_dcns_sgd_is_that_of_the_authors_on_pixels_times_5():
+    # Their updates, where ``pull`` is the gradient on pixels times 5.1: 5.1^2 of a loss, biases and outputs 5.1 fold.
+    slopes = np.random.default_rng(0).normal(size=(4, 2))
+    (kernel, bias), (delta, bias_delta) = (1.0, 5.1), (0.0, 0.0)
+    optimizer = optimizers.make("sgd", 1e-4 * 5.1**2, 0.9, nesterov=True, bias_rate=2 / 5.1**2)
+    params = {"layer": {"kernel": jnp.float32(1), "bias": jnp.float32(1)}}
+    state = optimizer.init(params)
+    for slope, bias_slope in slopes:
+        pull, bias_pull = 5.1**2 * slope, 5.1 * bias_slope
+        kernel += 0.9**2 * delta - 1.9 * 1e-4 * pull
+        bias += 0.9**2 * bias_delta - 1.9 * 2e-4 * bias_pull
+        delta, bias_delta = 0.9 * delta - 1e-4 * pull, 0.9 * bias_delta - 2e-4 * bias_pull
+        gradient = {"layer": {"kernel": jnp.float32(slope), "bias": jnp.float32(bias_slope)}}
+        updates, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        np.testing.assert_allclose(params["layer"]["kernel"], kernel, rtol=1e-6)
+        np.testing.assert_allclose(params["layer"]["bias"], bias / 5.1, rtol=1e-6)
+
+
 def test_dcns_centroids_are_those_of_the_sequential_updates(dcn_state, images):
     # Labels of before decide the network's step; they are not the nearest here, so that this shows.
     state = dcn_state._replace(labels=(dcn_state.labels + 1) % 4)
@@ -80,7 +100,7 @@ def test_dcns_centroids_are_those_of_the_sequential_updates(dcn_state, images):
     )
     np.testing.assert_allclose(info.loss, reconstruction + clustering, rtol=1e-4)  # eq. 9, authors' weights
 
-    # The network takes one step of SGD down that loss; slopes by differences.
+    # The network takes one step of SGD down that loss, its first, with momentum ahead of it; slopes by differences.
     def loss(params):
         found = [forward(params, one) for one in x[ROWS]]
         pulls = [h - centres[state.labels[row]] for (h, _), row in zip(found, ROWS, strict=True)]
@@ -97,7 +117,8 @@ def test_dcns_centroids_are_those_of_the_sequential_updates(dcn_state, images):
                 ends.append(loss(params))
                 values[place] -= side
             slope = (ends[0] - ends[1]) / 2e-5
-            np.testing.assert_allclose(moved[place] - values[place], -DCN.learning_rate * slope, rtol=1e-2, atol=1e-6)
+            rate = 1.9 * DCN.learning_rate * (DCN.bias_rate if part == "bias" else 1)
+            np.testing.assert_allclose(moved[place] - values[place], -rate * slope, rtol=1e-2, atol=1e-7)
     # Eq. 8 with the new network and the batch's first centroids, then eq. 12 for one sample after the other.
     labels = [int(np.argmin(np.sum((centres - h) ** 2, axis=1))) for h, _ in now]
     centres, counts = centres.copy(), [3] * 4
@@ -251,6 +272,12 @@ def test_a_layers_momentum_sets_in_late_and_its_steps_shrink(images):
         after = np.asarray(state.variables.params["encoder1"]["kernel"])
         np.testing.assert_allclose(after - before, -rate * velocity, rtol=1e-3, atol=1e-7)
     assert int(state.steps) == 7
+    # All layers together have Nesterov's momentum, and the full rate.
+    together = state._replace(epochs=jnp.int32(15))
+    slope = np.asarray(gradient(together))
+    after = run(together)[0].variables.params["encoder1"]["kernel"]
+    before = together.variables.params["encoder1"]["kernel"]
+    np.testing.assert_allclose(after - before, -1e-3 * (slope + 0.9 * (slope + 0.9 * velocity)), rtol=1e-3, atol=1e-7)
     for epochs, steps in ((3, 7), (4, 0)):
         state, _, _ = layerwise.refresh(config, TIED, KEY, state._replace(epochs=jnp.int32(epochs)), images)
         assert int(state.steps) == steps
@@ -270,6 +297,8 @@ def test_layerwise_pretraining_through_the_driver_lowers_the_error(images):
     ("kind", "field", "value", "message"),
     [
         (dcn.Config, "clusters", 1, "clusters: must be at least 2, got 1"),
+        (dcn.Config, "bias_rate", 0.0, "bias_rate: must be above 0, got 0.0"),
+        (layerwise.Config, "bias_rate", float("nan"), "bias_rate: must be above 0, got nan"),
         (dcn.Config, "counts", -1, "counts: must be at least 0, got -1"),
         (dcn.Config, "clustering_weight", float("nan"), "clustering_weight: must be at least 0 and finite, got nan"),
         (dcn.Config, "reconstruction", "max", "reconstruction: must be mean or sum, got 'max'"),

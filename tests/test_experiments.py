@@ -167,6 +167,13 @@ def test_every_cell_of_dbc_has_a_network_for_its_images(data):
         fit.build(METHODS[name], config, datasets.SETS[data].shape)
 
 
+def test_dbcs_fresh_seeds_are_none_of_the_tables():
+    assert {data: sorted({*seeds} & {*dbc.SEEDS[data]}) for data, seeds in dbc.FRESH.items()} == {
+        "usps-11000": [],
+        "mnist-test": [],
+    }
+
+
 def test_no_two_variants_of_dbcs_curves_are_alike(digits):
     found = [dbc_curves.settings(digits, variant) for variant in dbc_curves.VARIANTS]
     assert len(set(found)) == len(found)

@@ -50,6 +50,10 @@ class Config:
     """Step size: 1e-4 in the authors' code on pixels times 5.1, which on pixels in [0, 1] is 5.1^2 times as much."""
     momentum: float = 0.9
     """Momentum of SGD (authors' code)."""
+    nesterov: bool = True
+    """SGD's momentum in Nesterov's form (authors' code)."""
+    bias_rate: float = 2 / 5.1**2
+    """Step size of biases over that of weights (authors' code: 2 on pixels times 5.1)."""
 
     def __post_init__(self):
         optimizers.check(self)
@@ -94,7 +98,7 @@ class Info(NamedTuple):
 
 
 def _optimizer(config: Config) -> optax.GradientTransformation:
-    return optimizers.make(config.optimizer, config.learning_rate, config.momentum)
+    return optimizers.make(config.optimizer, config.learning_rate, config.momentum, config.nesterov, config.bias_rate)
 
 
 def schedule(config: Config, n: int) -> Schedule:
