@@ -28,7 +28,7 @@ class Config(pretrain.Config):
     nesterov: bool = True
     """SGD's momentum in Nesterov's form for all layers together; a layer on its own has heavy ball (authors' code)."""
     bias_rate: float = 2 / 5.1**2
-    """Step size of biases over that of weights (authors' code: 2 on pixels times 5.1)."""
+    """SGD's step size of biases over that of weights (authors' code: 2 on pixels times 5.1)."""
     reconstruction: Literal["mean", "sum"] = "sum"
     """Squared error averaged over inputs, or summed (authors' code)."""
     layers: int = 4

@@ -11,32 +11,30 @@ Name = Literal["adam", "sgd"]
 def make(
     name: Name, learning_rate: float, momentum: float, nesterov: bool = False, bias_rate: float = 1.0
 ) -> optax.GradientTransformation:
-    """Adam (beta 0.9, 0.999; ``momentum`` is not used), or SGD with heavy-ball momentum as in Keras and Caffe.
+    """Adam (beta 0.9, 0.999), which takes the first two alone, or SGD with heavy-ball momentum as in Keras and Caffe.
 
     Args:
       name: "adam" or "sgd".
       learning_rate: step size.
       momentum: of SGD, in [0, 1).
       nesterov: SGD's momentum in Nesterov's form.
-      bias_rate: factor on the step size of leaves named "bias".
+      bias_rate: factor on SGD's step size for leaves named "bias".
 
     Raises:
       ValueError: an unknown name.
     """
     if name == "adam":
-        steps = optax.adam(learning_rate)
-    elif name == "sgd":
-        steps = optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov)
-    else:
+        return optax.adam(learning_rate)
+    if name != "sgd":
         raise ValueError(f"optimizer: must be adam or sgd, got {name!r}")
+    steps = optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov)
     if bias_rate == 1:
         return steps
 
     def factor(path, update):
         return bias_rate * update if path[-1] == jax.tree_util.DictKey("bias") else update
 
-    scale = optax.stateless(lambda updates, params: jax.tree_util.tree_map_with_path(factor, updates))
-    return optax.chain(steps, scale)
+    return optax.chain(steps, optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(factor, updates)))
 
 
 def check(config) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,6 +86,8 @@ def test_dcns_sgd_is_that_of_the_authors_on_pixels_times_5():
         params = optax.apply_updates(params, updates)
         np.testing.assert_allclose(params["layer"]["kernel"], kernel, rtol=1e-6)
         np.testing.assert_allclose(params["layer"]["bias"], bias / 5.1, rtol=1e-6)
+    adams = [optimizers.make("adam", 1e-3, 0.9, *more) for more in ((True, 0.1), ())]
+    chex.assert_trees_all_equal(*(adam.update(gradient, adam.init(params))[0] for adam in adams))
 
 
 def test_dcns_centroids_are_those_of_the_sequential_updates(dcn_state, images):

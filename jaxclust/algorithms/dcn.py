@@ -53,7 +53,7 @@ class Config:
     nesterov: bool = True
     """SGD's momentum in Nesterov's form (authors' code)."""
     bias_rate: float = 2 / 5.1**2
-    """Step size of biases over that of weights (authors' code: 2 on pixels times 5.1)."""
+    """SGD's step size of biases over that of weights (authors' code: 2 on pixels times 5.1)."""
 
     def __post_init__(self):
         optimizers.check(self)
