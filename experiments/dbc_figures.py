@@ -208,8 +208,11 @@ def curves(path: Path, data: str) -> None:
             for axes, metric in zip(line, dbc_curves.METRICS, strict=True):
                 values = dbc_curves.band(rows, metric)
                 epochs = np.arange(values.shape[1])
-                axes.plot(epochs, values.mean(axis=0), label=LEGEND[panel].get(name, name))
-                axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), alpha=0.2, linewidth=0)
+                # The same run in every panel, in the same colour.
+                color = "black" if name == "paper" else None
+                (drawn,) = axes.plot(epochs, values.mean(axis=0), color=color, label=LEGEND[panel].get(name, name))
+                low, high = values.min(axis=0), values.max(axis=0)
+                axes.fill_between(epochs, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
                 axes.set_ylabel({"acc": "ACC", "nmi_max": "NMI(max)"}[metric])
                 axes.set_xlabel("epoch")
         line[0].set_title(panel, loc="left")
