@@ -31,6 +31,8 @@ SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
 BASELINE = "kmeans"
 BUILT = tuple(name for name in METHODS if name not in FROM_FILE)
 """Methods that need no file of weights."""
+PLANNED = sum(len(fit.labeling_names(METHODS[name])) for name in BUILT if name != BASELINE)
+"""Comparisons with BASELINE on a data set, which all are corrected for while some are still to be run."""
 # The papers' experiments, and what says of their rows that a method has its own paper's settings there.
 OTHERS: tuple[tuple[ModuleType, Callable[[dict[str, Any]], bool]], ...] = (
     (dcec, lambda row: True),
@@ -132,7 +134,7 @@ def grouped(rows: list[dict[str, Any]]) -> list[cells.Cell]:
 
 def comparison(found: Sequence[cells.Cell], notes: Sequence[str] = ()) -> dict[str, Any]:
     """Each method against BASELINE, each data set a family; ``found`` and ``notes`` as ``cells.read`` gives them."""
-    return compare.comparison(found, compare.Options(baseline=BASELINE, family="data"), notes)
+    return compare.comparison(found, compare.Options(baseline=BASELINE, family="data", planned=PLANNED), notes)
 
 
 def results() -> dict[str, Any] | None:
@@ -162,7 +164,7 @@ def main() -> None:
         sys.exit(f"{RESULTS} has no rows yet")
     print(tables.FORMATS[options.format](found))
     if options.page is not None:
-        asked = ["--baseline", BASELINE, "--family", "data", "--overwrite"]
+        asked = ["--baseline", BASELINE, "--family", "data", "--planned", str(PLANNED), "--overwrite"]
         places = [options.folder / data / method for data in sets for method in methods]
         runs = [str(place) for place in places if (place / FINISHED).exists()]
         report.command([*runs, "--out", str(options.page), *asked])

@@ -28,7 +28,7 @@ LEAST_SIDE = 40
 """Smaller images are enlarged by a whole factor until their shorter side has this many pixels (ours)."""
 LEAST_SPREAD = 1e-5
 """Of features around their means, for a mean square of 1."""
-SETTINGS = ("1", DIMENSIONS, PATCH, STEP, LEAST_SIDE)
+SETTINGS = ("2", DIMENSIONS, PATCH, STEP, LEAST_SIDE)
 """What the features depend on beside the images; the first entry is the version of this code."""
 
 
@@ -131,6 +131,8 @@ def dense_sift(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.n
 def dsift_pca(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.ndarray:
     """Dense SIFT, then the first 300 principal components, or as many as there are: float32, (n, d) (DCTL, section 4).
 
+    In float64 and without a random solver, so that another machine gives the same but for rounding.
+
     Args:
       images: uint8 or float32 in [0, 1], (n, h, w, c).
       patch: as of ``dense_sift``.
@@ -144,8 +146,9 @@ def dsift_pca(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.nd
     descriptors = dense_sift(images, patch, step)
     if (descriptors == descriptors[0]).all():
         raise ValueError(f"features: {DSIFT_PCA} must differ between images, got the same for all {len(images)}")
-    pca = PCA(min(DIMENSIONS, *descriptors.shape), svd_solver="randomized", random_state=0)
-    return pca.fit_transform(descriptors).astype(np.float32)
+    n, d = descriptors.shape
+    pca = PCA(min(DIMENSIONS, n, d), svd_solver="covariance_eigh" if n >= d else "full")
+    return pca.fit_transform(descriptors.astype(np.float64)).astype(np.float32)
 
 
 def cached(images: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from jaxclust import record, stats
 from jaxclust.compare import tables
 from jaxclust.stats import comparisons
-from runs import BAD, GOOD, compare, make
+from runs import BAD, GOOD, compare, error, make
 
 
 def test_two_methods_on_shared_seeds(tmp_path, capsys):
@@ -109,7 +109,7 @@ def test_no_beats_that_hangs_on_failed_seeds(tmp_path, capsys):
     assert pair["n"] == [6, 6]
     assert pair["p"] == 2 / 2**6
     assert pair["p_worst"] == comparisons.paired_permutation([*GOOD[:6], 0.1, 0.1], BAD)
-    assert pair["verdict"] == "not claimed: it hangs on failed seeds"
+    assert pair["verdict"] == "not claimed: it hangs on failed or missing seeds"
     row = found["data"][0]["methods"][0]
     assert row["worst_mean"] == pytest.approx(np.mean([*GOOD[:6], 0.1, 0.1]))
     assert "dcec on usps: failed seed 6 (cluster step 7), seed 7 (cluster step 7)" in found["notes"][0]
@@ -123,7 +123,34 @@ def test_no_beats_that_hangs_on_failed_seeds_that_only_one_has(tmp_path, capsys)
     (pair,) = found["data"][0]["pairs"]
     assert (pair["test"], pair["p"], pair["p_worst"]) == ("paired permutation", 2 / 2**9, 2 / 2**9)
     assert found["data"][0]["methods"][0]["worst_mean"] < 0.7
-    assert pair["verdict"] == "not claimed: it hangs on failed seeds"
+    assert pair["verdict"] == "not claimed: it hangs on failed or missing seeds"
+
+
+def test_no_beats_that_hangs_on_seeds_whose_rows_are_lost(tmp_path, capsys):
+    whole = make(tmp_path / "b", "idec", BAD)
+    failing = make(tmp_path / "a", "dcec", [*GOOD[:6], None, None])
+    before = compare(capsys, failing, whole)
+    rows = record.read_rows(failing / "results.jsonl")
+    record.write_rows(failing / "results.jsonl", rows[:6])
+    after = compare(capsys, failing, whole)
+    (pair,) = after["data"][0]["pairs"]
+    assert pair == before["data"][0]["pairs"][0]
+    assert pair["verdict"] == "not claimed: it hangs on failed or missing seeds"
+    row = after["data"][0]["methods"][0]
+    assert (row["missing"], row["n"]) == ([6, 7], 6)
+    assert row["worst_mean"] == pytest.approx(np.mean([*GOOD[:6], 0.1, 0.1]))
+
+
+def test_comparisons_that_are_planned_are_corrected_for(tmp_path, capsys):
+    runs = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD)
+    (pair,) = compare(capsys, *runs)["data"][0]["pairs"]
+    for planned, verdict in ((1, "dcec beats idec"), (6, "dcec beats idec"), (7, "cannot be shown")):
+        found = compare(capsys, *runs, "--planned", planned)
+        (mine,) = found["data"][0]["pairs"]
+        assert mine["p"] == pair["p"] == 2 / 2**8
+        assert mine["p_holm"] == planned * pair["p"]
+        assert (found["data"][0]["family"], mine["verdict"]) == (planned, verdict)
+    assert "planned: must be at least 0, got -1" in error(capsys, *runs, "--planned", -1)
 
 
 def test_a_failed_seed_betters_no_mean(tmp_path, capsys):

@@ -208,6 +208,10 @@ def test_p2_never_raises_the_k_means_term(images, begin, p2):
         after, _, info = p2(state._replace(labels=labels), images)
         before, now = (losses.cluster_scatter(state.codes, each, 3).sum() for each in (labels, after.labels))
         assert float(now) <= float(before)
+        np.testing.assert_allclose((info.scatter_before, info.scatter_after), (before / 60, now / 60), rtol=1e-5)
+        layers = [np.asarray(each).reshape(-1, each.shape[-1]) for each in jax.tree.leaves(state.variables.params)]
+        least = min(np.linalg.svd(each, compute_uv=False).min() for each in layers)
+        np.testing.assert_allclose(info.least_singular, least, rtol=1e-5)
         assert int(info.empty_clusters) == 3 - len(np.unique(after.labels))
         for cluster in np.unique(after.labels):
             mean = np.asarray(state.codes)[np.asarray(after.labels) == cluster].mean(axis=0)
@@ -311,7 +315,7 @@ def nearest(points, centroids):
     return np.sum((np.asarray(points)[:, None] - np.asarray(centroids)) ** 2, axis=2).argmin(axis=1)
 
 
-def test_piecewise_the_filters_do_not_see_the_clusters_and_k_means_comes_last(images, begin):
+def test_piecewise_the_filters_do_not_see_the_clusters_and_k_means_comes_last(images, begin, monkeypatch):
     changes = {"joint": False, "z_update": "adam", "psi": "nonnegative", "inner_steps": 2, "p2_restarts": 0}
     config = dataclasses.replace(SMALL, **changes)
     state = begin(images)
@@ -326,6 +330,12 @@ def test_piecewise_the_filters_do_not_see_the_clusters_and_k_means_comes_last(im
     last, _, _ = end(b._replace(rounds=jnp.int32(3)))
     np.testing.assert_array_equal(last.labels, nearest(b.codes, last.centroids))
     assert sorted(np.bincount(last.labels).tolist()) == [20, 20, 20]
+    # Unless those there are better.
+    worse = dctl.kmeans(KEY, b.codes, 3, restarts=1)._replace(labels=jnp.zeros(60, jnp.int32))
+    monkeypatch.setattr(dctl, "kmeans", lambda *a, **named: worse)
+    kept, _, info = jax.jit(lambda state: dctl.refresh(config, network(config), KEY, state, images))(last)
+    np.testing.assert_array_equal(kept.labels, last.labels)
+    assert float(info.scatter_after) <= float(info.scatter_before)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,34 @@ def test_what_the_paper_leaves_open_is_changed_each_once():
     assert changed == wanted
 
 
+def test_rounds_say_how_near_the_filters_came_to_the_trivial_solution_and_what_p2_did(monkeypatch):
+    history = {
+        "lane": np.int32([0, 1, 0, 1]),
+        "loss": np.float32([4, 8, 2, 6]),
+        "least_singular": np.float32([0.5, 0.25, 0.125, 0.75]),
+        "scatter_before": np.float32([1, 1, 1, 1]),
+        "scatter_after": np.float32([1, 0.5, 2, 0.5]),
+    }
+    found = experiment.rounds(history, "yaleb", "dctl", (3, 5))
+    assert found == [
+        {"data": "yaleb", "method": "dctl", "seed": 3, "objective": [4, 2], "least_singular": 0.125, "p2_raised": 1},
+        {"data": "yaleb", "method": "dctl", "seed": 5, "objective": [8, 6], "least_singular": 0.25, "p2_raised": 0},
+    ]
+    monkeypatch.setattr(experiment.common, "rows", lambda path: found)
+    assert experiment.filters().splitlines() == [
+        "Least singular value of a layer's filters in any round: 0.125 (yaleb, dctl, seed 3)",
+        "Rounds whose P2 raised the k-means term: 1 of 4",
+    ]
+
+
+def test_open_choices_are_compared_with_what_they_change():
+    pairs = dict(experiment.OPEN_PAIRS)
+    assert pairs.keys() == set(experiment.OPENED)
+    others = {"open-l1": "open-adam", "open-l1-weight-1": "open-adam", "open-nonnegative": "open-adam"}
+    others["open-1-layer-linear"] = "dctl-1-layer"
+    assert {name: other for name, other in pairs.items() if other != "dctl"} == others
+
+
 def test_figure_2_is_drawn_from_rows(tmp_path, monkeypatch):
     rows = [
         {"data": data, "method": method, "seed": seed, "objective": [2.0, 1.0, 0.5 + seed]}

@@ -158,6 +158,18 @@ def test_dsift_pca_of_small_images_has_as_many_components_as_there_are(few_digit
         features.dsift_pca(np.full((5, 8, 8, 1), 7, np.uint8))
 
 
+@pytest.mark.parametrize("shape", [(500, 400), (400, 500)])
+def test_principal_components_are_exact(monkeypatch, shape):
+    """A random solver is off in the last components, by its luck and by the threads it has."""
+    descriptors = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    monkeypatch.setattr(features, "dense_sift", lambda images, patch, step: descriptors)
+    found = features.dsift_pca(np.zeros((shape[0], 8, 8, 1), np.uint8))
+    centred = descriptors.astype(np.float64) - descriptors.mean(axis=0, dtype=np.float64)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    exact = (u * s)[:, :300]
+    np.testing.assert_allclose(np.abs(found), np.abs(exact), atol=1e-5)
+
+
 def test_a_full_disk_leaves_nothing_in_the_cache(few_digits, tmp_path, monkeypatch):
     def full(file, array, **named):
         file.write(b"half")

@@ -32,6 +32,7 @@ class Options(argparse.Namespace):
       difference: of two means, for which the number of seeds needed is computed.
       alpha: level of a family of comparisons; intervals have confidence 1 - alpha.
       family: of FAMILIES, what is corrected together: the comparisons on "all" data sets, or those of each.
+      planned: comparisons of a family that are corrected for at least, where some have not been made yet.
     """
 
     metric: str = "acc"
@@ -41,6 +42,7 @@ class Options(argparse.Namespace):
     difference: float = 0.01
     alpha: float = 0.05
     family: str = "all"
+    planned: int = 0
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -80,6 +82,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=FAMILIES,
         help="corrected together: comparisons on all data sets (default), or of each data set",
     )
+    parser.add_argument(
+        "--planned", type=int, metavar="N", help="correct for N comparisons at least, where some are still to be made"
+    )
 
 
 def check(options: Options) -> None:
@@ -88,6 +93,8 @@ def check(options: Options) -> None:
         raise ValueError(f"difference: must be above 0, got {options.difference}")
     if not 0 < options.alpha < 0.5:
         raise ValueError(f"alpha: must be in (0, 0.5), got {options.alpha}")
+    if options.planned < 0:
+        raise ValueError(f"planned: must be at least 0, got {options.planned}")
 
 
 def with_scores(found: Sequence[Cell], metric: str) -> tuple[list[Cell], str]:
@@ -117,14 +124,17 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
     """
     found, unscored = with_scores(found, options.metric)
     if unscored:
-        raise ValueError(f"metric: {options.metric} needs true labels, {unscored} had none")
+        raise ValueError(
+            f"metric: {options.metric} needs true labels, {unscored} had none; jaxclust report shows such runs: "
+            "agreement between seeds, silhouette, final loss"
+        )
     methods = list(dict.fromkeys(cell.method for cell in found))
     if options.baseline is not None and options.baseline not in methods:
         raise ValueError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")
     notes, groups = list(notes), _by_data(found)
     counts = [len(_pairs(group, options)) for _, group in groups]
     # Enough draws for a p that a family of this size lets pass.
-    most = sum(counts) if options.family == "all" else max(counts)
+    most = max(sum(counts) if options.family == "all" else max(counts), options.planned)
     resamples = max(stats.RESAMPLES, math.ceil(5 * most / options.alpha) - 1)
     data = [_data_set(name, group, options, resamples) for name, group in groups]
     hints = []
@@ -133,7 +143,7 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
         differences.correct(pairs, options, resamples)
         hints += [pair["hint"] for pair in pairs if pair["hint"]][:1]
         for one in family:
-            one["family"] = len(pairs)
+            one["family"] = differences.family_size(pairs, options)
     notes += [note for one in data for note in _data_notes(one)] + list(dict.fromkeys(hints))
     ranks = _ranks(data, options)
     if ranks and ranks["left_out"]:
@@ -248,14 +258,14 @@ def _ranks(data: list[dict[str, Any]], options: Options) -> dict[str, Any] | Non
         for pair in itertools.combinations(range(len(methods)), 2)
         if options.baseline is None or options.baseline in (methods[pair[0]], methods[pair[1]])
     ]
-    failed = any(one[method]["failed"] for one in values for method in methods)
+    failed = any(one[method]["failed"] or one[method]["missing"] for one in values for method in methods)
     columns = [_rank_p(table, pairs, few) for table in ((scores, worst) if failed else (scores,))]
     return {
         "data": [one["name"] for one in data],
         "methods": methods,
         "left_out": sorted({row["method"] for one in data for row in one["methods"]} - set(methods)),
         "ranks": ranking.ranks(scores).tolist(),
-        # Failed seeds counted as chance; None where none failed.
+        # Failed and missing seeds counted as chance; None where there are none.
         "ranks_worst": ranking.ranks(worst).tolist() if failed else None,
         "friedman": ranking.friedman(scores) if len(methods) > 2 else None,
         "critical_difference": None if few else ranking.critical_difference(len(methods), len(data), options.alpha),

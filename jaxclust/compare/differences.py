@@ -25,12 +25,15 @@ def seed_scores(cell: Cell, metric: str) -> dict[int, float | None]:
     return dict(list(scores.items())[:1]) if cell.constant else scores
 
 
+def asked_scores(cell: Cell, metric: str) -> dict[int, float | None]:
+    """``seed_scores``, with None for the seeds that were asked for and have no row too."""
+    return dict(sorted((dict.fromkeys(() if cell.constant else cell.missing) | seed_scores(cell, metric)).items()))
+
+
 def worst_scores(cell: Cell, metric: str, lowest: float) -> dict[int, float]:
-    """Scores with failures as chance; never above ``lowest``, so that a failure betters no mean."""
-    return {
-        seed: min(chance(metric, cell.rows[seed]["clusters"]), lowest) if score is None else score
-        for seed, score in seed_scores(cell, metric).items()
-    }
+    """Scores with failed and missing seeds as chance; never above ``lowest``, so that a failure betters no mean."""
+    least = min(chance(metric, next(iter(cell.rows.values()))["clusters"]), lowest)
+    return {seed: least if score is None else score for seed, score in asked_scores(cell, metric).items()}
 
 
 def number(value: float) -> float | None:
@@ -46,7 +49,7 @@ class _Tested(NamedTuple):
       b: the other's.
       direction: above 0 where the test speaks for a.
       sound: mean of all of a's seeds that did not fail less that of b's.
-      worst: the same with failures as chance; where there are none the tested difference.
+      worst: the same with failed and missing seeds as chance; where there are none the tested difference.
     """
 
     a: list[float]
@@ -69,7 +72,7 @@ def pair(one: Cell, other: Cell, options: "Options", lowest: float, resamples: i
     Returns:
       The pair's row; where it is tested, with what ``correct`` needs, and takes out, under "tested".
     """
-    scores = [seed_scores(cell, options.metric) for cell in (one, other)]
+    scores = [asked_scores(cell, options.metric) for cell in (one, other)]
     a, b, kind = _sides(scores, one, other, options.test)
     row: dict[str, Any] = {"a": one.method, "b": other.method, "test": kind, "n": [len(a), len(b)]}
     names = ("difference", "low", "high", "superiority", "superiority_low", "superiority_high")
@@ -86,7 +89,7 @@ def pair(one: Cell, other: Cell, options: "Options", lowest: float, resamples: i
     row["p"] = row["p_worst"] = _p(kind, a, b, resamples)
     row["difference_worst"] = all_worst = row["difference"]
     row["smallest_p"] = comparisons.smallest_p(len(a), None if paired else len(b), kind == "wilcoxon", resamples)
-    if one.failed or other.failed:
+    if any(cell.failed or cell.missing for cell in (one, other)):
         worst = [worst_scores(cell, options.metric, lowest) for cell in (one, other)]
         a_worst, b_worst, _ = _sides(worst, one, other, options.test)
         row["p_worst"] = _p(kind, a_worst, b_worst, resamples)
@@ -134,28 +137,36 @@ def _p(kind: str, a: list[float], b: list[float], resamples: int) -> float:
     return test(a, b, resamples=resamples)
 
 
+def family_size(pairs: list[dict[str, Any]], options: "Options") -> int:
+    """How many comparisons are corrected for."""
+    return max(len(pairs), options.planned)
+
+
 def correct(pairs: list[dict[str, Any]], options: "Options", resamples: int) -> None:
     """Holm over the family, what can and cannot be claimed, and the seeds needed."""
+    size = family_size(pairs, options)
     for name, corrected in (("p", "p_holm"), ("p_worst", "p_worst_holm"), ("smallest_p", "smallest_holm")):
-        for pair, p in zip(pairs, comparisons.holm([pair[name] for pair in pairs]), strict=True):
+        # Those planned but not made yet count as p = 1, wherever they will end.
+        every = [pair[name] for pair in pairs] + [1.0] * (size - len(pairs))
+        for pair, p in zip(pairs, comparisons.holm(every)[: len(pairs)], strict=True):
             pair[corrected] = float(p)
     for pair in pairs:
         tested, gap = pair.pop("tested"), pair["difference"]
         winner, loser = (pair["a"], pair["b"]) if gap > 0 else (pair["b"], pair["a"])
         if pair["smallest_holm"] > options.alpha:
             pair["verdict"] = "cannot be shown"
-            pair["hint"] = _hint(pair, len(pairs), options, resamples)
+            pair["hint"] = _hint(pair, size, options, resamples)
         elif pair["p_holm"] > options.alpha:
             pair["verdict"] = "not shown"
         elif tested.direction * gap <= 0:
             pair["verdict"] = "not claimed: ranks and means point apart"
         elif pair["p_worst_holm"] > options.alpha or min(pair["difference_worst"] * gap, tested.worst * gap) <= 0:
-            pair["verdict"] = "not claimed: it hangs on failed seeds"
+            pair["verdict"] = "not claimed: it hangs on failed or missing seeds"
         elif tested.sound * gap <= 0:
             pair["verdict"] = "not claimed: it hangs on seeds that only one has"
         else:
             pair["verdict"] = f"{winner} beats {loser}"
-        paired, alpha = pair["test"] != "unpaired", options.alpha / len(pairs)
+        paired, alpha = pair["test"] != "unpaired", options.alpha / size
         needed = comparisons.seeds_needed(tested.a, tested.b, options.difference, paired, alpha=alpha)
         # What the t test sees, the test made here must be able to say.
         least = comparisons.least_seeds(alpha, paired, pair["test"] == "wilcoxon", resamples)
