@@ -1,13 +1,10 @@
 """The page: its parts, its text alternatives, and that it asks nobody for anything."""
 
-import html
 import io
 import json
 import re
 import shutil
-import subprocess
 import zlib
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -16,43 +13,13 @@ from jaxclust import cli, record, sheets
 from jaxclust.compare import cells
 from jaxclust.report import Look, charts, pictures
 from jaxclust.report import page as written
+from pages import Page, chosen, idec
 from runs import SETTINGS, make
-
-SMALL = "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 4 --max-steps 8 --restarts 2"
-
-
-class Page(HTMLParser):
-    """Elements, and that each is closed where it should be."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.found, self.text = [], [], ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-        if tag not in ("meta", "link", "img", "input"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data if self.open and self.open[-1] not in ("script", "style") else ""
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "idec"
-    assert cli.main(f"fit idec --data {data} --out {out} --seeds 0,3 --over map --no-figures {SMALL}".split()) == 0
-    return out
+    return idec(tmp_path_factory.mktemp("runs") / "idec", data)
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +88,7 @@ def test_runs_on_the_same_images_share_their_thumbnails(digits):
 @pytest.fixture(scope="module")
 def auto(tmp_path_factory):
     """The page of a run whose number of clusters was chosen."""
-    folder = tmp_path_factory.mktemp("auto")
-    run = make(folder / "k-3", "kmeans", [0.5, 0.6], clusters=3)
-    record.write_labels(run / "labels.npy", np.tile(np.arange(100) % 3, (2, 1)))
-    rows = [{"clusters": k, "stability": value, "reason": None} for k, value in ((2, 0.9), (3, 0.895), (4, 0.5))]
-    (folder / cells.CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": rows}))
-    assert cli.main(["report", str(folder), "--out", str(folder / "auto.html")]) == 0
-    return folder / "auto.html"
+    return chosen(tmp_path_factory.mktemp("auto"))
 
 
 def test_how_the_number_of_clusters_was_chosen(auto):
@@ -167,67 +128,6 @@ def test_runs_that_are_not_whole_are_reported_as_far_as_they_go(tmp_path):
     assert f"{cut / 'results.jsonl'} line 3 is cut off or no row, and is left out" in text
     assert f"{going} is still going or was stopped" in text
     assert "100 images, 10 clusters, 2 seeds." in text
-
-
-WIDTHS = (360, 768, 1280)
-# What a page of its own says of itself to the one around it: Chromium's own window is no narrower than 500.
-PROBE = """<script>addEventListener("load", () => {
-  const root = document.documentElement, stage = document.querySelector(".stage"), said = [];
-  for (const key of stage ? ["ArrowRight", "ArrowRight", "ArrowLeft", "Escape"] : []) {
-    stage.focus();
-    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, cancelable: true}));
-    said.push([document.querySelector(".readout").textContent,
-      Number(document.querySelector(".here").getAttribute("cx")), document.querySelector(".thumb").style.display]);
-  }
-  const {color, backgroundColor} = getComputedStyle(document.body);
-  const requests = performance.getEntriesByType("resource").map(one => one.name);
-  parent.postMessage({width: innerWidth, over: root.scrollWidth - root.clientWidth, color, backgroundColor, requests,
-    said}, "*");
-})</script>"""
-FRAMES = """<!doctype html><meta name="color-scheme" content="light dark"><pre></pre><script>
-addEventListener("message", event => document.querySelector("pre").append(JSON.stringify(event.data) + "\\n"));
-</script>"""
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-@pytest.mark.parametrize("dark", [False, True])
-def test_chromium_has_no_complaint(path, page, auto, dark, tmp_path):
-    for one in (path, auto):
-        (tmp_path / one.name).write_text(one.read_text().replace("</body>", f"{PROBE}</body>"))
-    frames = [
-        f'<iframe src="{one.name}" width="{width}" height="900"></iframe>' for one in (path, auto) for width in WIDTHS
-    ]
-    (tmp_path / "frames.html").write_text(FRAMES + "".join(frames))
-    end = subprocess.run(
-        [
-            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--enable-logging=stderr"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000"),
-            *(f"--blink-settings=preferredColorScheme={0 if dark else 1}", (tmp_path / "frames.html").as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert "CONSOLE" not in end.stderr
-    told = [json.loads(html.unescape(line)) for line in re.findall(r"\{.*\}", end.stdout.partition("</pre>")[0])]
-    assert sorted(one["width"] for one in told) == sorted(2 * WIDTHS)
-    points = json.loads(next(one["data-points"] for one in page.all("figure") if "data-points" in one))
-    images = zip(points["rows"], points["clusters"], points["classes"], strict=True)
-    words = [f"image {row}: cluster {cluster}, class {label}" for row, cluster, label in images]
-    for one in told:
-        assert one["over"] <= 0
-        assert one["requests"] == []
-        ink, ground = (sum(map(int, re.findall(r"\d+", one[name])[:3])) for name in ("color", "backgroundColor"))
-        assert (ink > 600 and ground < 120) if dark else (ink < 120 and ground > 600)
-    said = [one["said"] for one in told if one["said"]]
-    assert len(said) == len(WIDTHS)
-    for first, right, left, away in said:
-        assert first[0] == words[0]
-        assert {right[0], left[0], away[0]} <= set(words)
-        assert right[0] != first[0]
-        assert right[1] > max(first[1], left[1])
-        assert [first[2], right[2], left[2], away[2]] == ["block", "block", "block", "none"]
 
 
 def test_the_command_that_repeats_a_run(run, data):
