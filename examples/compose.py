@@ -78,14 +78,18 @@ algorithm = changed(dcec, step=step, pretraining=changed(pretrain, step=pretrain
 METHOD = METHODS["dcec"]._replace(about="DCEC on moved images, after DEC-DA", algorithm=algorithm)
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "compose.jsonl"
+GOAL = 0.98
+"""ACC on USPS."""
 
 
 def table() -> str:
     """The comparison with DCEC on the sets that have rows."""
     rows = common.rows(RESULTS)
+    reached = [row["acc"] for row in rows if row["data"] == "usps" and row["failed"] is None]
+    gap = f"DCEC-DA on USPS less {GOAL} ACC: {common.gain([acc - GOAL for acc in reached])}\n" if reached else ""
     for data in dict.fromkeys(row["data"] for row in rows):
         rows += common.cell(comparing.present(), data, "dcec")
-    return tables.text(compare.comparison(comparing.grouped(rows), compare.Options()))
+    return gap + tables.text(compare.comparison(comparing.grouped(rows), compare.Options()))
 
 
 def main() -> None:

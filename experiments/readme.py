@@ -139,7 +139,7 @@ def page() -> str:
     parts += ["## The example after DEC-DA, beside DCEC", "`python -m examples.compose`", text]
     rows = common.rows(selection.RESULTS)
     text = f"```text\n{selection.table(rows)}\n```" if rows else "No rows yet."
-    command = "python -m experiments.selection runs/compare --json > experiments/results/selection.jsonl"
+    command = "python -m experiments.selection runs/compare --keep"
     parts += ["## What picks a seed without labels, on those runs", f"`{command}`", text]
     rows = common.rows(clusters.RESULTS)
     text = f"```text\n{clusters.table(rows)}\n```" if rows else "No rows yet."

@@ -1,4 +1,4 @@
-"""Whether what needs no labels tells good seeds from bad: ``python -m experiments.selection RUN... [--json]``.
+"""Whether what needs no labels tells good seeds from bad: ``python -m experiments.selection RUN... [--keep]``.
 
 For each run of a labelled set: the rank correlation over its seeds of agreement, silhouette and final loss with ACC,
 and the ACC of the seed that each would pick beside the mean of all seeds, which a blind choice has. RUN is as in
@@ -7,13 +7,12 @@ silhouette, needs the run's checkpoint.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
 from experiments import common
-from jaxclust import datasets, report, selection
+from jaxclust import datasets, record, report, selection
 from jaxclust.compare import cells
 
 RESULTS = Path(__file__).parent / "results" / "selection.jsonl"
@@ -68,12 +67,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--data", action="append", default=[], metavar="PATH", help="images of runs without a name")
-    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument(
+        "--keep", action="store_true", help=f"put the rows into {RESULTS.name}, in place of those of the same runs"
+    )
     options = parser.parse_args()
     own = [datasets.load(path) for path in options.data]
     found, _ = cells.read(options.runs)
     rows = [row for cell in found if cell.folders for row in [measure(report.look(cell, own))] if row is not None]
-    print("\n".join(json.dumps(row) for row in rows) if options.json else table(rows))
+    if options.keep:
+        keep(rows)
+    print(table(rows))
+
+
+def keep(rows: list[dict]) -> None:
+    """Puts rows among the results, in place of those of the same data and method."""
+    kept = {(row["data"], row["method"]): row for row in (*common.rows(RESULTS), *rows)}
+    record.write(RESULTS, record.lines(list(kept.values())))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import runs
 from examples import compose
-from jaxclust import fit, optimizers, pretrain
+from jaxclust import fit, optimizers, pretrain, record, stats
 from jaxclust.algorithms import configured, dcec
 from jaxclust.images import scaled
 from jaxclust.networks import sae
@@ -74,3 +75,15 @@ def test_without_a_move_a_step_is_dcecs(few_digits, monkeypatch):
         steps = (jax.jit(one, static_argnums=(0, 1)) for one in (mine, theirs))
         ours, expected = (one(settings, network, key, before, images, rows) for one in steps)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, expected)
+
+
+def test_the_comparison_says_how_far_it_is_from_the_goal(tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    mine = runs.rows("dcec-da", "usps", {0: 0.88, 1: 0.90, 2: 0.92, 3: None})
+    record.write_rows(path, mine)
+    monkeypatch.setattr(compose, "RESULTS", path)
+    monkeypatch.setattr(compose.comparing, "present", lambda: runs.rows("dcec", "usps", {0: 0.78, 1: 0.79, 2: 0.80}))
+    first, *rest = compose.table().splitlines()
+    summary = stats.summary([-0.10, -0.08, -0.06])
+    assert first == f"DCEC-DA on USPS less 0.98 ACC: -0.0800 [{summary.low:+.4f}, {summary.high:+.4f}]"
+    assert any(line.startswith("dcec-da") for line in rest)

@@ -18,11 +18,19 @@ def test_checksums_with_known_answers(content, value):
     assert events.crc32c(content) == value
 
 
+def masked(content):
+    """TensorFlow's masked checksum: rotated right by 15 bits, plus a constant."""
+    bits = f"{events.crc32c(content):032b}"
+    return struct.pack("<I", (int(bits[-15:] + bits[:-15], 2) + 0xA282EAD8) % 2**32)
+
+
 def scalars(content):
-    """(step, tag, value) of each event after the first, by hand."""
+    """(step, tag, value) of each event after the first, by hand; both checksums of each record must hold."""
     found = []
     while content:
         (length,) = struct.unpack("<Q", content[:8])
+        assert content[8:12] == masked(content[:8])
+        assert content[12 + length : 16 + length] == masked(content[12 : 12 + length])
         body, content = content[12 : 12 + length], content[16 + length :]
         assert body[0] == 0x09
         place, step, shift = 10, 0, 0

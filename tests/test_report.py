@@ -118,6 +118,17 @@ def test_a_method_without_randomness_is_one_value(tmp_path):
     assert sum(one.get("scope") == "row" for one in page.all("th")) == 2  # Of the comparison and of the seeds.
 
 
+def test_large_matrices_are_pictures(data, tmp_path):
+    seeds = 31
+    run = make(tmp_path / "a", "dcec", [0.5 + 0.01 * seed for seed in range(seeds)])
+    record.write_labels(run / "labels.npy", np.random.default_rng(0).integers(0, 10, (seeds, 100)))
+    assert cli.main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
+    page = Page((tmp_path / "page.html").read_text())
+    (picture,) = [one for one in page.all("img") if one["alt"].startswith("Agreement between seeds (ARI)")]
+    assert "31 rows, 31 columns" in picture["alt"]
+    assert picture["width"] == picture["height"] == str(31 * 15)
+
+
 def test_runs_that_are_not_whole_are_reported_as_far_as_they_go(tmp_path):
     cut, going = make(tmp_path / "a", "dcec", [0.5, 0.6, 0.7]), make(tmp_path / "b", "idec", [0.5])
     record.write_labels(cut / "labels.npy", np.tile(np.arange(100) % 10, (3, 1)))

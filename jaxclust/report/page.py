@@ -22,7 +22,7 @@ SHOWN = 24
 THUMBNAIL = 32
 """Pixels, at most, of an image shown over the embedding."""
 MOST_CELLS = 30
-"""Classes, clusters or seeds up to which a matrix is a table."""
+"""Classes, clusters or seeds up to which a matrix is a table; a larger one is a picture."""
 PHASES = {"pretrain": "Pretraining", "cluster": "Clustering"}
 # No script, style or picture from anywhere else, and no request to anyone.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -223,20 +223,19 @@ def _curves(name: str, look: "Look") -> str:
 
 def _matrices(look: "Look") -> str:
     parts = []
-    if 1 < len(look.seeds) <= MOST_CELLS:
+    if len(look.seeds) > 1:
         names = [f"seed {seed}" for seed in look.seeds]
         cells = [[f"{value:.2f}" for value in line] for line in look.agreement]
         parts.append(_matrix("Agreement between seeds (ARI)", names, names, cells, np.clip(look.agreement, 0, 1)))
     if look.data is not None and look.data.labels is not None:
         counts = metrics.confusion(look.data.labels, look.labels[look.medoid])
-        if max(counts.shape) <= MOST_CELLS:
-            share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-            rows = [f"class {k}" for k in range(counts.shape[0])]
-            clusters = metrics.confusion_clusters(look.data.labels, look.labels[look.medoid])
-            columns = [str(k) if k >= 0 else "" for k in clusters]
-            cells = [[str(value) if value else "" for value in line] for line in counts]
-            title = f"Classes by clusters, seed {look.seeds[look.medoid]}; clusters in the order of their classes"
-            parts.append(_matrix(title, rows, columns, cells, share))
+        share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        rows = [f"class {k}" for k in range(counts.shape[0])]
+        clusters = metrics.confusion_clusters(look.data.labels, look.labels[look.medoid])
+        columns = [str(k) if k >= 0 else "" for k in clusters]
+        cells = [[str(value) if value else "" for value in line] for line in counts]
+        title = f"Classes by clusters, seed {look.seeds[look.medoid]}; clusters in the order of their classes"
+        parts.append(_matrix(title, rows, columns, cells, share))
     return f'<h3>Agreement and confusion</h3><div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
@@ -346,7 +345,12 @@ def _table(table: tables.Table) -> str:
 def _matrix(
     title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[str]], shade: np.ndarray
 ) -> str:
-    """A table whose cells are shaded from 0 to 1."""
+    """A table whose cells are shaded from 0 to 1, or where it is large a picture of them."""
+    if max(shade.shape) > MOST_CELLS:
+        size = max(1, 480 // max(shade.shape))
+        pixels = np.round(255 * (1 - shade)).astype(np.uint8).repeat(size, axis=0).repeat(size, axis=1)[..., None]
+        what = f"{title}: {shade.shape[0]} rows, {shade.shape[1]} columns; black is 1, or all of a row, white 0"
+        return _picture(pixels, what, what)
     head = "<td></td>" + "".join(f'<th scope="col">{_text(name)}</th>' for name in columns)
     lines = []
     for name, line, shades in zip(rows, cells, shade, strict=True):
@@ -361,6 +365,10 @@ def _matrix(
 def _sheet(images: np.ndarray, alt: str, caption: str, columns: int = 8) -> str:
     stride = -(-max(images.shape[1:3]) // 64)
     pixels = sheets.grid(images[:, ::stride, ::stride], columns)
+    return _picture(pixels, alt, caption)
+
+
+def _picture(pixels: np.ndarray, alt: str, caption: str) -> str:
     return (
         f'<figure><img src="{_uri(pixels)}" width="{pixels.shape[1]}" height="{pixels.shape[0]}" '
         f'alt="{_text(alt)}"><figcaption>{_text(caption)}</figcaption></figure>'
