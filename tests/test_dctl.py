@@ -98,7 +98,11 @@ def test_the_papers_sizes():
     [
         ((8, 10, 1), {}, "kernel: a filter of 9 x 9 must not cover more than the 80 features, got 8 x 10"),
         ((1, 8, 1), {"layout": "line"}, "kernel: a filter of 1 x 9 must not cover more than the 8 features"),
-        ((1, 127, 1), {}, "every entry of a filter of 9 x 9 must meet the maps of layer 1, .*, got 1 x 127"),
+        (
+            (1, 127, 1),
+            {},
+            "every entry of a filter of 9 x 9 must meet the maps of layer 1, .*, got 1 x 127; layout line",
+        ),
         ((8, 16, 1), {}, "every entry of a filter of 9 x 9 must meet the maps of layer 2, .*, got 4 x 8"),
         ((9, 9, 1), {"pooling": "floor"}, "must meet the maps of layer 2, which are too small, got 4 x 4"),
         ((5, 6, 1), {"kernel": 1}, "filters: must be from 1 to a filter's number of entries, 1, got 3"),

@@ -74,12 +74,12 @@ def dctl(
             f"got {shape[0]} x {shape[1]}"
         )
     # Entries that never meet a map could keep the penalty at its least while all others are 0: the trivial solution.
-    x_size = shape[:2] if layout == "grid" else (1, shape[0] * shape[1])
+    x_size, hint = (shape[:2], "; layout line for a vector") if layout == "grid" else ((1, shape[0] * shape[1]), "")
     for i in range(1, layers + 1):
         if not all(map(partial(_reached, pooling=pooling), x_size, size)):
             raise ValueError(
                 f"kernel: every entry of a filter of {size[0]} x {size[1]} must meet the maps of layer {i}, "
-                f"which are too small, got {x_size[0]} x {x_size[1]}"
+                f"which are too small, got {x_size[0]} x {x_size[1]}{hint}"
             )
         x_size = tuple(_pooled(length, pooling) for length in x_size)
     # The logarithm of a determinant needs as many rows as filters.
