@@ -1,0 +1,149 @@
+"""Whole comparisons of random tables, with ties and failed seeds, against scipy."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import runs
+from jaxclust import compare, stats
+from jaxclust.compare.cells import Cell
+from jaxclust.stats import comparisons, ranking
+
+SIZES = (2, 3, 5, 10, 40, 100)
+
+
+def cell(method, scores, data="usps"):
+    return Cell(data, method, {row["seed"]: row for row in runs.rows(method, data, scores)}, (), (), None)
+
+
+def table(n, digits, share, methods="abc"):
+    """{method: {seed: ACC or None}}; a ``share`` of the seeds has failed."""
+    rng = np.random.default_rng([n, digits])
+    found = {}
+    for place, method in enumerate(methods):
+        values = np.round(np.clip(rng.normal(0.7 + 0.02 * place, 0.04, n), 0.2, 0.98), digits).tolist()
+        lost = set(rng.choice(n, int(share * n), replace=False).tolist())
+        found[method] = {seed: None if seed in lost else value for seed, value in enumerate(values)}
+    return found
+
+
+def exact(a, b):
+    """Of sign flips, by scipy."""
+    return scipy.stats.permutation_test(
+        (np.array(a), np.array(b)),
+        lambda a, b, axis: np.round(np.mean(a - b, axis=axis), 12),
+        permutation_type="samples",
+        n_resamples=np.inf,
+    ).pvalue
+
+
+def stepped(p):
+    """Holm's corrected p, one after the other."""
+    corrected, most = dict.fromkeys(range(len(p)), 1.0), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        most = max(most, min(1.0, p[place] * (len(p) - rank)))
+        corrected[place] = most
+    return list(corrected.values())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+@pytest.mark.parametrize("digits", [2, 12])
+@pytest.mark.parametrize("n", SIZES)
+def test_a_comparison_is_scipys(n, digits, share):
+    scores = table(n, digits, share)
+    found = compare.comparison([cell(*one) for one in scores.items()], compare.Options())
+    (data,) = found["data"]
+    lowest = min(value for one in scores.values() for value in one.values() if value is not None)
+    filled = {
+        method: [min(0.1, lowest) if value is None else value for value in one.values()]
+        for method, one in scores.items()
+    }
+    for row in data["methods"]:
+        sound = [value for value in scores[row["method"]].values() if value is not None]
+        assert (row["n"], len(row["failed"])) == (len(sound), n - len(sound))
+        assert row["mean"] == pytest.approx(np.mean(sound))
+        assert row["median"] == pytest.approx(np.median(sound))
+        assert row["iqm"] == pytest.approx(scipy.stats.trim_mean(sound, 0.25))
+        if len(sound) > 1:
+            interval = scipy.stats.ttest_1samp(sound, 0).confidence_interval()
+            assert (row["low"], row["high"]) == pytest.approx(tuple(interval))
+        assert row["worst_mean"] == pytest.approx(np.mean(filled[row["method"]]))
+    tested = [pair for pair in data["pairs"] if pair["p"] is not None]
+    assert len(tested) == 3
+    for pair in tested:
+        one, other = (scores[pair[side]] for side in "ab")
+        shared = [seed for seed in one if one[seed] is not None and other[seed] is not None]
+        a, b = ([side[seed] for seed in shared] for side in (one, other))
+        assert pair["n"] == [len(shared)] * 2
+        interval = scipy.stats.ttest_rel(a, b).confidence_interval()
+        expected = (np.mean(a) - np.mean(b), *interval)
+        assert (pair["difference"], pair["low"], pair["high"]) == pytest.approx(expected)
+        assert pair["superiority"] == pytest.approx(
+            np.mean([(x > y) + 0.5 * (x == y) for x, y in itertools.product(a, b)])
+        )
+        worst = filled[pair["a"]], filled[pair["b"]]
+        if n <= 10:
+            assert pair["p"] == pytest.approx(exact(a, b))
+            assert pair["p_worst"] == pytest.approx(exact(*worst))
+        else:
+            # Drawn arrangements come near the t test: four standard errors of 9,999.
+            for name, sides in (("p", (a, b)), ("p_worst", worst) if share == 0 else ("p", (a, b))):
+                near = scipy.stats.ttest_rel(*sides).pvalue
+                assert pair[name] == pytest.approx(near, abs=0.04 * near**0.5 + 1e-3)
+    for name, corrected in (("p", "p_holm"), ("p_worst", "p_worst_holm")):
+        assert [pair[corrected] for pair in tested] == pytest.approx(stepped([pair[name] for pair in tested]))
+
+
+@pytest.mark.parametrize("digits", [2, 12])
+@pytest.mark.parametrize("n", SIZES)
+def test_wilcoxon_comparisons_are_scipys(n, digits):
+    scores = {
+        name: {seed: round(value * 64) / 64 for seed, value in one.items()} if digits == 2 else one
+        for name, one in table(n, digits, 0).items()
+    }
+    found = compare.comparison([cell(*one) for one in scores.items()], compare.Options(test="wilcoxon"))
+    for pair in found["data"][0]["pairs"]:
+        a, b = (np.array(list(scores[pair[side]].values())) for side in "ab")
+        if digits == 12 or n <= 10:
+            method = "exact" if digits == 12 else scipy.stats.PermutationMethod(n_resamples=np.inf)
+            expected = 1.0 if (a == b).all() else scipy.stats.wilcoxon(a, b, method=method).pvalue
+            assert pair["p"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [10, 40, 100])
+def test_bootstrap_t_intervals_are_a_slow_loops(n):
+    values = list(table(n, 12, 0)["a"].values())
+    rng, ts = np.random.default_rng(5), []
+    for rows in rng.integers(0, n, (399, n)):
+        draw = [values[row] for row in rows]
+        ts.append((np.mean(draw) - np.mean(values)) / (np.std(draw, ddof=1) / n**0.5))
+    ts, error = sorted(ts), np.std(values, ddof=1) / n**0.5
+    expected = np.mean(values) - ts[389] * error, np.mean(values) - ts[9] * error
+    assert stats.bootstrap_t(values, 0.95, 399, seed=5) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("digits", [1, 12])
+@pytest.mark.parametrize("sets", [3, 5, 8, 20])
+def test_ranks_over_data_sets_are_scipys(sets, digits):
+    rng = np.random.default_rng([sets, digits])
+    means = np.round(np.clip(rng.normal([0.6, 0.63, 0.66, 0.9], 0.1, (sets, 4)), 0.05, 0.98), digits)
+    cells = [
+        cell(method, dict.fromkeys(range(2), means[i, j]), f"set-{i}")
+        for i in range(sets)
+        for j, method in enumerate("abcd")
+    ]
+    found = compare.comparison(cells, compare.Options())["ranks"]
+    ranks = np.mean([scipy.stats.rankdata(-row) for row in means], axis=0)
+    assert found["ranks"] == pytest.approx(ranks)
+    assert found["friedman"] == pytest.approx(tuple(scipy.stats.friedmanchisquare(*means.T)))
+    p = [pair["p"] for pair in found["pairs"]]
+    if sets < ranking.LEAST_DATA_SETS:
+        pairs = itertools.combinations(range(4), 2)
+        assert p == pytest.approx(stepped([comparisons.wilcoxon(means[:, i], means[:, j]) for i, j in pairs]))
+        assert found["critical_difference"] is None
+    else:
+        error = (4 * 5 / (12 * sets)) ** 0.5
+        gaps = [abs(ranks[i] - ranks[j]) / error for i, j in itertools.combinations(range(4), 2)]
+        assert p == pytest.approx(scipy.stats.studentized_range.sf(np.array(gaps), 4, np.inf), abs=1e-6)
