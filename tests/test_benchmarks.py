@@ -33,7 +33,7 @@ def test_the_peers_table_has_seconds_and_their_ratio(tmp_path, monkeypatch):
     assert len(peers.table().splitlines()) == 2
     peers.RESULTS.write_text(json.dumps(row) + "\n")
     cells = [line.strip("| ").split(" | ") for line in peers.table().splitlines()]
-    assert cells[2] == ["`dec`", "100", "40 (0.40)", "20", "60 (0.60)", "25", "0.791", "0.800"]
+    assert cells[2] == ["`dec`", "100", "40 (0.40)", "60 (0.60)", "60 (0.60)", "85 (0.85)", "0.791", "0.800"]
     assert len(cells[0]) == len(cells[2])
 
 

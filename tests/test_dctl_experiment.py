@@ -111,3 +111,17 @@ def test_tables_print_from_rows(tmp_path, monkeypatch):
     assert re.search(r"yaleb +dctl +3 .* 3\.0 +1\.5 +2417 \(1\.4\) +a grid", text)
     # Seconds of a cell whose seeds all failed say nothing.
     assert re.search(r"yaleb +dcn +1 +- \(1 failed\) .* 0\.0160 +5436 \(3\.1\) +a grid", text)
+
+
+def test_dctl_is_worth_its_time_on_extended_yale_b():
+    cells = {}
+    for row in experiment.common.rows(experiment.RESULTS):
+        if row["data"] == "yaleb":
+            cells.setdefault(row["method"], []).append(row)
+    acc = {name: np.mean([row["acc"] for row in rows]) for name, rows in cells.items() if rows[0]["acc"] is not None}
+    seconds = {name: rows[0]["seconds"] for name, rows in cells.items()}
+    assert acc["dctl"] >= acc["kmeans"]
+    assert seconds["dctl"] <= 3 * seconds["kmeans"]
+    slower = seconds.keys() & {"dcec", "dcn", "dkm"}
+    assert slower
+    assert seconds["dctl"] < min(seconds[name] for name in slower)
