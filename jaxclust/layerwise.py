@@ -24,7 +24,9 @@ class Config(pretrain.Config):
     optimizer: optimizers.Name = "sgd"
     """SGD (authors' code)."""
     learning_rate: float = 2.6e-3
-    """Step size (authors' code, see above)."""
+    """Step size of a layer on its own (authors' code, see above)."""
+    together_rate: float = 0.25
+    """Step size for all layers together over that (ours: the authors', 1, blows up at once, see docs/deviations.md)."""
     nesterov: bool = True
     """SGD's momentum in Nesterov's form for all layers together; a layer on its own has heavy ball (authors' code)."""
     bias_rate: float = 2 / 5.1**2
@@ -43,6 +45,8 @@ class Config(pretrain.Config):
         for name, least in (("layers", 1), ("burn_in", 0), ("decay_steps", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+        if not 0 < self.together_rate < float("inf"):
+            raise ValueError(f"together_rate: must be above 0 and finite, got {self.together_rate}")
 
 
 class State(NamedTuple):
@@ -139,7 +143,7 @@ def step(
         opt_state = _fresh_where(alone & (state.steps < config.burn_in), config, state)
     heavy_ball, at_last = _optimizer(config), _optimizer(config, config.nesterov)
     updates, opt_state = jax.lax.cond(alone, heavy_ball.update, at_last.update, gradient, opt_state, params)
-    rate = jnp.where(alone, 0.1 ** ((state.steps + 1) // config.decay_steps), 1.0)
+    rate = jnp.where(alone, 0.1 ** ((state.steps + 1) // config.decay_steps), config.together_rate)
     params = optax.apply_updates(params, jax.tree.map(lambda update: rate * update, updates))
     variables = state.variables._replace(params=params)
     return state._replace(variables=variables, opt_state=opt_state, steps=state.steps + 1), Info(value)

@@ -255,7 +255,9 @@ def test_layers_are_pretrained_one_after_the_other_and_then_together(images):
 
 
 def test_a_layers_momentum_sets_in_late_and_its_steps_shrink(images):
-    config = layerwise.Config(epochs=5, batch=40, layers=3, burn_in=2, decay_steps=5, learning_rate=1e-3)
+    config = layerwise.Config(
+        epochs=5, batch=40, layers=3, burn_in=2, decay_steps=5, learning_rate=1e-3, together_rate=0.5
+    )
     run = jax.jit(lambda state: layerwise.step(config, TIED, KEY, state, images[:40], None))
 
     @jax.jit
@@ -275,12 +277,13 @@ def test_a_layers_momentum_sets_in_late_and_its_steps_shrink(images):
         after = np.asarray(state.variables.params["encoder1"]["kernel"])
         np.testing.assert_allclose(after - before, -rate * velocity, rtol=1e-3, atol=1e-7)
     assert int(state.steps) == 7
-    # All layers together have Nesterov's momentum, and the full rate.
+    # All layers together have Nesterov's momentum, and a rate of their own.
     together = state._replace(epochs=jnp.int32(15))
     slope = np.asarray(gradient(together))
     after = run(together)[0].variables.params["encoder1"]["kernel"]
     before = together.variables.params["encoder1"]["kernel"]
-    np.testing.assert_allclose(after - before, -1e-3 * (slope + 0.9 * (slope + 0.9 * velocity)), rtol=1e-3, atol=1e-7)
+    ahead = slope + 0.9 * (slope + 0.9 * velocity)
+    np.testing.assert_allclose(after - before, -1e-3 * config.together_rate * ahead, rtol=1e-3, atol=1e-7)
     for epochs, steps in ((3, 7), (4, 0)):
         state, _, _ = layerwise.refresh(config, TIED, KEY, state._replace(epochs=jnp.int32(epochs)), images)
         assert int(state.steps) == steps
@@ -309,6 +312,7 @@ def test_layerwise_pretraining_through_the_driver_lowers_the_error(images):
         (dkm.Config, "alphas", 0, "alphas: must be at least 1, got 0"),
         (dkm.Config, "start", "zero", "start: must be kmeans or uniform, got 'zero'"),
         (dkm.Config, "batch", 0, "batch: must be at least 1, got 0"),
+        (layerwise.Config, "together_rate", 0.0, "together_rate: must be above 0 and finite, got 0.0"),
         (layerwise.Config, "layers", 0, "layers: must be at least 1, got 0"),
         (layerwise.Config, "burn_in", -1, "burn_in: must be at least 0, got -1"),
         (layerwise.Config, "decay_steps", 0, "decay_steps: must be at least 1, got 0"),
