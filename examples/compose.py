@@ -79,14 +79,19 @@ METHOD = METHODS["dcec"]._replace(about="DCEC on moved images, after DEC-DA", al
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "compose.jsonl"
 GOAL = 0.98
-"""ACC on USPS."""
+"""ACC on USPS, near what is reported of DEC-DA (its text is not at hand)."""
 
 
 def table() -> str:
     """The comparison with DCEC on the sets that have rows."""
     rows = common.rows(RESULTS)
-    reached = [row["acc"] for row in rows if row["data"] == "usps" and row["failed"] is None]
-    gap = f"DCEC-DA on USPS less {GOAL} ACC: {common.gain([acc - GOAL for acc in reached])}\n" if reached else ""
+    reached = [row["acc"] for row in rows if row["data"] == "usps"]
+    sound = [acc - GOAL for acc in reached if acc is not None]
+    gap = (
+        f"DCEC-DA on USPS less {GOAL} ACC: {common.gain(sound)}, {len(sound)} of {len(reached)} seeds\n"
+        if sound
+        else ""
+    )
     for data in dict.fromkeys(row["data"] for row in rows):
         rows += common.cell(comparing.present(), data, "dcec")
     return gap + tables.text(compare.comparison(comparing.grouped(rows), compare.Options()))

@@ -50,7 +50,8 @@ def tables() -> str:
     """Tables 3 to 6 from the rows, what DBC adds, and figure 9's runs."""
     scores = common.table(common.rows(RESULTS), tuple(SEEDS), METHODS, PAPER, ("acc", "nmi_max"))
     parts = [scores, f"DBC less FCAE+k-means, the same seeds\n{gains(RESULTS)}"]
-    parts.append(f"The same, seeds that no setting was chosen with\n{gains(FRESH_RESULTS)}")
+    if fresh := gains(FRESH_RESULTS):
+        parts.append(f"The same, seeds that no setting was chosen with\n{fresh}")
     present = {row["data"] for row in common.rows(dbc_curves.RESULTS)}
     parts += [f"Figure 9 and open choices, {data}\n{dbc_curves.summary(data)}" for data in SEEDS if data in present]
     return "\n\n".join(parts)
@@ -96,6 +97,11 @@ def main() -> None:
         dbc_figures.draw(HERE / "figures" / "dbc", options.figures, tuple(SEEDS[options.figures]), options)
         return
     if options.fresh:
+        for flag in ("data", "methods"):
+            if getattr(options, flag) != parser.get_default(flag):
+                raise ValueError(
+                    f"{flag}: must not come with --fresh, which has its own, got {getattr(options, flag)!r}"
+                )
         options.data, options.methods, options.folder = ",".join(FRESH), ",".join(GAIN), options.folder / "fresh"
         common.run_cells(FRESH_RESULTS, FRESH, options)
         print(gains(FRESH_RESULTS))

@@ -260,7 +260,7 @@ def test_ranks_with_failed_seeds_show_the_worst_case(tmp_path, capsys):
     assert (found["ranks"], found["ranks_worst"]) == ([1.0, 2.0], [2.0, 1.0])
     assert compare(capsys, *runs[:6])["ranks"]["pairs"][0].keys() == {"a", "b", "p", "p_worst"}
     lines = [line.split() for line in compare(capsys, *runs, form="text").splitlines()]
-    place = lines.index(["method", "mean", "rank", "failures", "as", "chance"])
+    place = lines.index(["method", "mean", "rank", "failed", "or", "missing", "as", "chance"])
     assert lines[place + 1 : place + 3] == [["a", "1.00", "2.00"], ["b", "2.00", "1.00"]]
     assert ["A", "B", "corrected", "p", "failures", "as", "chance"] in lines
 
@@ -331,12 +331,12 @@ def test_every_format_says_the_same(tmp_path, capsys):
     assert values["methods", "dcec", "seeds.7"] == ""
     assert values["settings", "", "metric"] == "acc"
     assert values["settings", "", "family"] == "all"
-    # A column of p with failures as chance stands where seeds failed.
+    # A column of p with failed or missing as chance stands where seeds failed.
     worst = f"{found['data'][0]['pairs'][0]['p_worst_holm']:.2g}"
     (line,) = [line for line in compare(capsys, *runs, form="text").splitlines() if "my_method%  +" in line]
     assert worst in line.split()
     whole = compare(capsys, make(tmp_path / "c", "idec", GOOD), runs[1], form="text")
-    assert "failures as chance" not in whole
+    assert "failed or missing as chance" not in whole
 
 
 def test_names_and_reasons_stay_in_their_line():

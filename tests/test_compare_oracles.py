@@ -39,6 +39,25 @@ def exact(a, b):
     ).pvalue
 
 
+def drawn(a, b, draws=20_000):
+    """Of as many random sign flips, another generator's."""
+    gaps = np.array(a) - np.array(b)
+    signs = np.random.default_rng(99).choice([-1.0, 1.0], (draws, gaps.size))
+    return np.mean(np.abs(signs @ gaps) >= np.abs(gaps.sum()) - 1e-12)
+
+
+def signed_ranks(gaps):
+    """Of Wilcoxon's test, exact also with ties: all sums of twice the ranks, by adding one after the other."""
+    ranks = np.round(2 * scipy.stats.rankdata(np.abs(gaps[gaps != 0]))).astype(int)
+    ways = np.ones(1)
+    for rank in ranks:
+        step = np.zeros(rank + 1)
+        step[[0, rank]] = 0.5
+        ways = np.convolve(ways, step)
+    positive = ranks[gaps[gaps != 0] > 0].sum()
+    return min(1.0, 2 * min(ways[: positive + 1].sum(), ways[positive:].sum()))
+
+
 def stepped(p):
     """Holm's corrected p, one after the other."""
     corrected, most = dict.fromkeys(range(len(p)), 1.0), 0.0
@@ -84,14 +103,9 @@ def test_a_comparison_is_scipys(n, digits, share):
             np.mean([(x > y) + 0.5 * (x == y) for x, y in itertools.product(a, b)])
         )
         worst = filled[pair["a"]], filled[pair["b"]]
-        if n <= 10:
-            assert pair["p"] == pytest.approx(exact(a, b))
-            assert pair["p_worst"] == pytest.approx(exact(*worst))
-        else:
-            # Drawn arrangements come near the t test: four standard errors of 9,999.
-            for name, sides in (("p", (a, b)), ("p_worst", worst) if share == 0 else ("p", (a, b))):
-                near = scipy.stats.ttest_rel(*sides).pvalue
-                assert pair[name] == pytest.approx(near, abs=0.04 * near**0.5 + 1e-3)
+        for name, sides in (("p", (a, b)), ("p_worst", worst)):
+            expected, near = (exact(*sides), 1e-9) if n <= 10 else (drawn(*sides), 0.02)
+            assert pair[name] == pytest.approx(expected, abs=near)
     for name, corrected in (("p", "p_holm"), ("p_worst", "p_worst_holm")):
         assert [pair[corrected] for pair in tested] == pytest.approx(stepped([pair[name] for pair in tested]))
 
@@ -106,10 +120,9 @@ def test_wilcoxon_comparisons_are_scipys(n, digits):
     found = compare.comparison([cell(*one) for one in scores.items()], compare.Options(test="wilcoxon"))
     for pair in found["data"][0]["pairs"]:
         a, b = (np.array(list(scores[pair[side]].values())) for side in "ab")
-        if digits == 12 or n <= 10:
-            method = "exact" if digits == 12 else scipy.stats.PermutationMethod(n_resamples=np.inf)
-            expected = 1.0 if (a == b).all() else scipy.stats.wilcoxon(a, b, method=method).pvalue
-            assert pair["p"] == pytest.approx(expected)
+        assert pair["p"] == pytest.approx(signed_ranks(a - b))
+        if digits == 12:
+            assert pair["p"] == pytest.approx(scipy.stats.wilcoxon(a, b, method="exact").pvalue)
 
 
 @pytest.mark.parametrize("n", [10, 40, 100])

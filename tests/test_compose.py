@@ -85,5 +85,5 @@ def test_the_comparison_says_how_far_it_is_from_the_goal(tmp_path, monkeypatch):
     monkeypatch.setattr(compose.comparing, "present", lambda: runs.rows("dcec", "usps", {0: 0.78, 1: 0.79, 2: 0.80}))
     first, *rest = compose.table().splitlines()
     summary = stats.summary([-0.10, -0.08, -0.06])
-    assert first == f"DCEC-DA on USPS less 0.98 ACC: -0.0800 [{summary.low:+.4f}, {summary.high:+.4f}]"
+    assert first == f"DCEC-DA on USPS less 0.98 ACC: -0.0800 [{summary.low:+.4f}, {summary.high:+.4f}], 3 of 4 seeds"
     assert any("dcec-da" in line for line in rest)

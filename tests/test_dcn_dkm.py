@@ -266,24 +266,26 @@ def test_a_layers_momentum_sets_in_late_and_its_steps_shrink(images):
             variables = state.variables._replace(params=params)
             return layerwise.step(config, TIED, KEY, state._replace(variables=variables), images[:40], None)[1].loss
 
-        return jax.grad(loss)(state.variables.params)["encoder1"]["kernel"]
+        return jax.grad(loss)(state.variables.params)["encoder1"]
 
-    state, velocity = layerwise.init(config, TIED, KEY, None, images), 0.0
+    def near(after, before, steps):
+        # Biases take steps of their own size.
+        for part, rate in (("kernel", 1.0), ("bias", config.bias_rate)):
+            moved = after.variables.params["encoder1"][part] - before.variables.params["encoder1"][part]
+            np.testing.assert_allclose(moved, -rate * steps[part], rtol=1e-3, atol=1e-7)
+
+    state, velocity = layerwise.init(config, TIED, KEY, None, images), {"kernel": 0.0, "bias": 0.0}
     for number in range(7):
-        before, slope = np.asarray(state.variables.params["encoder1"]["kernel"]), np.asarray(gradient(state))
-        velocity = slope + (0.9 * velocity if number >= 2 else 0.0)
+        slope, before = gradient(state), state
+        velocity = {part: slope[part] + (0.9 * velocity[part] if number >= 2 else 0.0) for part in slope}
         state, _ = run(state)
-        rate = 1e-3 if number < 4 else 1e-4
-        after = np.asarray(state.variables.params["encoder1"]["kernel"])
-        np.testing.assert_allclose(after - before, -rate * velocity, rtol=1e-3, atol=1e-7)
+        near(state, before, jax.tree.map(lambda v, rate=1e-3 if number < 4 else 1e-4: rate * v, velocity))
     assert int(state.steps) == 7
     # All layers together have Nesterov's momentum, and a rate of their own.
     together = state._replace(epochs=jnp.int32(15))
-    slope = np.asarray(gradient(together))
-    after = run(together)[0].variables.params["encoder1"]["kernel"]
-    before = together.variables.params["encoder1"]["kernel"]
-    ahead = slope + 0.9 * (slope + 0.9 * velocity)
-    np.testing.assert_allclose(after - before, -1e-3 * config.together_rate * ahead, rtol=1e-3, atol=1e-7)
+    slope = gradient(together)
+    ahead = jax.tree.map(lambda g, v: 1e-3 * config.together_rate * (g + 0.9 * (g + 0.9 * v)), slope, velocity)
+    near(run(together)[0], together, ahead)
     for epochs, steps in ((3, 7), (4, 0)):
         state, _, _ = layerwise.refresh(config, TIED, KEY, state._replace(epochs=jnp.int32(epochs)), images)
         assert int(state.steps) == steps

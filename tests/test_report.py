@@ -1,5 +1,6 @@
 """The page: its parts, its text alternatives, and that it asks nobody for anything."""
 
+import base64
 import io
 import json
 import re
@@ -8,6 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxclust import cli, record, sheets
 from jaxclust.compare import cells
@@ -118,7 +120,7 @@ def test_a_method_without_randomness_is_one_value(tmp_path):
     assert sum(one.get("scope") == "row" for one in page.all("th")) == 2  # Of the comparison and of the seeds.
 
 
-def test_large_matrices_are_pictures(data, tmp_path):
+def test_large_matrices_are_pictures(tmp_path):
     seeds = 31
     run = make(tmp_path / "a", "dcec", [0.5 + 0.01 * seed for seed in range(seeds)])
     record.write_labels(run / "labels.npy", np.random.default_rng(0).integers(0, 10, (seeds, 100)))
@@ -127,6 +129,15 @@ def test_large_matrices_are_pictures(data, tmp_path):
     (picture,) = [one for one in page.all("img") if one["alt"].startswith("Agreement between seeds (ARI)")]
     assert "31 rows, 31 columns" in picture["alt"]
     assert picture["width"] == picture["height"] == str(31 * 15)
+    # As many cells as rows by columns, the darker the more.
+    shade = np.zeros((40, 20))
+    shade[3, 5] = 1
+    names = [list(map(str, range(size))) for size in shade.shape]
+    (drawn,) = Page(written._matrix("Many", *names, [[""] * 20] * 40, shade)).all("img")
+    assert (drawn["width"], drawn["height"]) == (str(20 * 12), str(40 * 12))
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn["src"].partition(",")[2]))).convert("L"))
+    assert np.argwhere(pixels == 0).min(axis=0).tolist() == [3 * 12, 5 * 12]
+    assert (pixels == 0).sum() == 12 * 12
 
 
 def test_runs_that_are_not_whole_are_reported_as_far_as_they_go(tmp_path):
@@ -191,8 +202,6 @@ def test_features_are_shown_by_their_images(data, few_digits, tmp_path):
 
 
 def test_a_stream_is_shown_without_the_images_that_cannot_be_read(few_digits, tmp_path):
-    from PIL import Image
-
     images, labels = few_digits[0][:40, ..., 0], few_digits[1][:40] % 3
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         place = tmp_path / "set" / str(label) / f"{index:02}.png"
@@ -286,8 +295,6 @@ def test_what_cannot_be_reported_is_refused(run, tmp_path, capsys):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_png_is_read_back(channels):
-    from PIL import Image
-
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
     pixels = np.broadcast_to(pixels, (5, 7, 3))
     content = sheets.png(pixels)

@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
-from jaxclust import cli
+from jaxclust import cli, record
 from pages import Page, chosen, idec
+from runs import make
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 
@@ -61,6 +63,16 @@ def auto(tmp_path_factory):
     return chosen(tmp_path_factory.mktemp("auto"))
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A page with a picture for the matrix of 31 seeds."""
+    folder = tmp_path_factory.mktemp("large")
+    run = make(folder / "run", "dcec", [0.5 + 0.01 * seed for seed in range(31)])
+    record.write_labels(run / "labels.npy", np.random.default_rng(0).integers(0, 10, (31, 100)))
+    assert cli.main(["report", str(run), "--out", str(folder / "large.html")]) == 0
+    return folder / "large.html"
+
+
 def opened(folder, paths, dark=False):
     """What Chromium logged, and what each page said of itself at each width."""
     for one in paths:
@@ -83,10 +95,10 @@ def opened(folder, paths, dark=False):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_chromium_has_no_complaint(path, auto, dark, tmp_path):
-    log, told = opened(tmp_path, (path, auto), dark)
+def test_chromium_has_no_complaint(path, auto, large, dark, tmp_path):
+    log, told = opened(tmp_path, (path, auto, large), dark)
     assert "CONSOLE" not in log
-    assert sorted(one["width"] for one in told) == sorted(2 * WIDTHS)
+    assert sorted(one["width"] for one in told) == sorted(3 * WIDTHS)
     page = Page(path.read_text())
     points = json.loads(next(one["data-points"] for one in page.all("figure") if "data-points" in one))
     images = zip(points["rows"], points["clusters"], points["classes"], strict=True)

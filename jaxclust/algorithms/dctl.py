@@ -140,19 +140,16 @@ class Info(NamedTuple):
 
 
 class RoundInfo(NamedTuple):
-    """Scalars of P2: those of ``selftraining.RefreshInfo``, and what shows that the round went as it should.
+    """Scalars of P2: those of ``selftraining.RefreshInfo``, and how the round went.
 
-    ``movement`` is the centroids', as a part of their spread; ``scatter_before`` and ``scatter_after`` the k-means term
-    of the codes by the labels that P2 began and ended with; ``least_singular`` the smallest singular value of a layer's
-    filters, 0 for the trivial solution.
+    ``movement`` is the centroids', as a part of their spread; ``least_singular`` the smallest singular value of a
+    layer's filters, 0 for the trivial solution.
     """
 
     changed: jax.Array
     empty_clusters: jax.Array
     largest_cluster: jax.Array
     movement: jax.Array
-    scatter_before: jax.Array
-    scatter_after: jax.Array
     least_singular: jax.Array
 
 
@@ -274,7 +271,6 @@ def refresh(
         other = kmeans(p2_key, state.codes, config.clusters, restarts=config.p2_restarts)
         found = jax.tree.map(lambda a, b: jnp.where(other.inertia < found.inertia, a, b), other, found)
     labels = better(state.codes, state.labels, found.labels, config.clusters)
-    terms = [_scatter(state.codes, each, config.clusters) for each in (state.labels, labels)]
     centroids = _centroids(state.codes, labels, start)
     spread = jnp.linalg.norm(state.centroids - jnp.mean(state.centroids, axis=0))
     movement = jnp.linalg.norm(centroids - state.centroids) / jnp.maximum(spread, jnp.finfo(jnp.float32).tiny)
@@ -291,7 +287,8 @@ def refresh(
         # Features first, k-means after: from scratch, unless the clusters there are are better.
         last = kmeans(last_key, codes, config.clusters, restarts=config.restarts)
         final = better(codes, labels, last.labels, config.clusters)
-        return codes, final, _centroids(codes, final, last.centroids)
+        otherwise = jnp.where(jnp.all(final == labels), centroids, last.centroids)
+        return codes, final, _centroids(codes, final, otherwise)
 
     changed = selftraining.fraction_changed(state.labels, labels)
     # Under vmap both branches run in every round, where a lane of map or shard runs one.
@@ -300,12 +297,13 @@ def refresh(
     # A last k-means from scratch numbers the clusters anew.
     info = selftraining.change(state.labels, labels, config.clusters)._replace(changed=changed)
     state = state._replace(codes=codes, labels=labels, centroids=centroids, rounds=rounds)
-    return state, stop, RoundInfo(*info, movement, *terms, _least_singular(state.variables.params))
+    return state, stop, RoundInfo(*info, movement, _least_singular(state.variables.params))
 
 
 def better(codes: jax.Array, old: jax.Array, new: jax.Array, clusters: int) -> jax.Array:
     """Those of two labelings of the codes with the smaller k-means term; the old ones of equals."""
-    return jnp.where(_scatter(codes, new, clusters) < _scatter(codes, old, clusters), new, old)
+    old_term, new_term = (jnp.sum(losses.cluster_scatter(codes, labels, clusters)) for labels in (old, new))
+    return jnp.where(new_term < old_term, new, old)
 
 
 def finish(config: Config, network: Network, key: Key, state: State, images: jax.Array) -> dict[str, jax.Array]:
@@ -323,10 +321,6 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
     """The centroid nearest to F. Codes, and so the clusters of a run's own images, are of those images alone."""
     return nearest(embed(config, network, state, images), state.centroids)
-
-
-def _scatter(codes, labels, clusters):
-    return jnp.mean(losses.cluster_scatter(codes, labels, clusters))
 
 
 def _least_singular(params):

@@ -32,7 +32,7 @@ class Options(argparse.Namespace):
       difference: of two means, for which the number of seeds needed is computed.
       alpha: level of a family of comparisons; intervals have confidence 1 - alpha.
       family: of FAMILIES, what is corrected together: the comparisons on "all" data sets, or those of each.
-      planned: comparisons of a family that are corrected for at least, where some have not been made yet.
+      planned: comparisons of a family that are corrected for at least, where some have not been made yet; not of ranks.
     """
 
     metric: str = "acc"
@@ -83,7 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="corrected together: comparisons on all data sets (default), or of each data set",
     )
     parser.add_argument(
-        "--planned", type=int, metavar="N", help="correct for N comparisons at least, where some are still to be made"
+        "--planned", type=int, metavar="N", help="correct for N comparisons on a set at least, some still to be made"
     )
 
 
@@ -226,6 +226,9 @@ def _data_notes(data: dict[str, Any]) -> list[str]:
             seeds = ", ".join(f"seed {seed} ({place})" for seed, place in row["failed"].items())
             mean = "none" if row["mean"] is None else f"{row['mean']:.4f}"
             notes.append(f"{where}: failed {seeds}; mean without them {mean}, as chance {row['worst_mean']:.4f}")
+        elif row["missing"] and not row["constant"]:
+            seeds = ", ".join(map(str, row["missing"]))
+            notes.append(f"{where}: no row of seeds {seeds}; mean with them as chance {row['worst_mean']:.4f}")
         if row["constant"]:
             notes.append(f"{where} draws no random number: one value, no interval")
         elif row["n"] == 1:

@@ -59,8 +59,8 @@ def pairs(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
     """A line for each pair of methods: the difference, its test, and what may be claimed."""
     header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(A beats B)", "p", "corrected p", "smallest p"]
     # Where seeds failed or have no row, a further column counts them as chance.
-    worst = any(row["failed"] or row["missing"] for row in data["methods"])
-    header += ["failures as chance"] * worst + [f"seeds for {comparison['difference']:g}", "verdict"]
+    worst = any(row["failed"] or (row["missing"] and not row["constant"]) for row in data["methods"])
+    header += ["failed or missing as chance"] * worst + [f"seeds for {comparison['difference']:g}", "verdict"]
     rows = [
         [
             row["a"],
@@ -91,7 +91,7 @@ def ranks(found: dict[str, Any]) -> list[Table]:
         title += f", Friedman chi2 {found['friedman'][0]:.2f}, p {probability(found['friedman'][1])} (asymptotic)"
     if found["critical_difference"]:
         title += f", critical difference {found['critical_difference']:.2f}"
-    # Where seeds failed, a second column counts them as chance.
+    # Where seeds failed or have no row, a second column counts them as chance.
     worst = found["ranks_worst"] is not None
     columns = [found["ranks"], found["ranks_worst"]] if worst else [found["ranks"]]
     rows = [[found["methods"][place], *(f"{column[place]:.2f}" for column in columns)] for place in order]
@@ -101,7 +101,7 @@ def ranks(found: dict[str, Any]) -> list[Table]:
         pair_title += f"; the smallest p that {len(found['data'])} data sets allow is {found['smallest_p']:.3g}"
     names = ("p", "p_worst") if worst else ("p",)
     pair_rows = [[pair["a"], pair["b"], *(probability(pair[name]) for name in names)] for pair in found["pairs"]]
-    also = ["failures as chance"] if worst else []
+    also = ["failed or missing as chance"] if worst else []
     pairs = [Table(pair_title, ["A", "B", "corrected p", *also], pair_rows, 2)] if pair_rows else []
     return [Table(title, ["method", "mean rank", *also], rows), *pairs]
 
@@ -171,7 +171,7 @@ def as_csv(comparison: dict[str, Any]) -> str:
             writer.writerows(["pairs", data["name"], row["a"], row["b"], *line] for line in _flat(row, ("a", "b")))
     ranks = comparison["ranks"]
     if ranks:
-        columns = {"mean rank": ranks["ranks"], "mean rank, failures as chance": ranks["ranks_worst"]}
+        columns = {"mean rank": ranks["ranks"], "mean rank, failed or missing as chance": ranks["ranks_worst"]}
         for name, column in columns.items():
             if column is not None:
                 writer.writerows(

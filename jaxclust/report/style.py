@@ -67,7 +67,7 @@ image-rendering:pixelated;transform-origin:0 0}
 .switch label{padding:4px 0}
 .sheets{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr));gap:16px}
 .sheets.wide{grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr))}
-.sheets img{max-width:100%;height:auto;image-rendering:pixelated;border-radius:4px;display:block}
+.figures img,.sheets img{max-width:100%;height:auto;image-rendering:pixelated;border-radius:4px;display:block}
 pre{font-size:.85rem;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--card);border:1px solid var(--line);
 border-radius:6px;padding:10px;margin:8px 0}
 summary{cursor:pointer;padding:6px 0}
