@@ -262,7 +262,7 @@ def test_ranks_with_failed_seeds_show_the_worst_case(tmp_path, capsys):
     lines = [line.split() for line in compare(capsys, *runs, form="text").splitlines()]
     place = lines.index(["method", "mean", "rank", "failed", "or", "missing", "as", "chance"])
     assert lines[place + 1 : place + 3] == [["a", "1.00", "2.00"], ["b", "2.00", "1.00"]]
-    assert ["A", "B", "corrected", "p", "failures", "as", "chance"] in lines
+    assert ["A", "B", "corrected", "p", "failed", "or", "missing", "as", "chance"] in lines
 
 
 def test_ranks_without_the_baseline_have_no_pairs(tmp_path, capsys):

@@ -69,7 +69,7 @@ def test_the_comparison_is_a_line_a_method_and_a_column_a_set(monkeypatch, tmp_p
         ["method", "digits, 10 seeds", "usps, 10 seeds"],
         ["---"] * 3,
         ["`kmeans`", "0.509 [0.505, 0.513]", "0.509 [0.505, 0.513]"],
-        ["`dcec`", "0.809 [0.805, 0.813] ▲", "0.808 [0.804, 0.812] ▲ (9 seeds)"],
+        ["`dcec`", "0.809 [0.805, 0.813] ▲", "0.808 [0.804, 0.812] (9 seeds)"],
         ["`dbc`", "0.209 [0.204, 0.214] ▼ (1 failed)"],
         ["`idec`", "0.500 [0.492, 0.508]"],
     ]
