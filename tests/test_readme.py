@@ -65,14 +65,21 @@ def test_the_comparison_is_a_line_a_method_and_a_column_a_set(monkeypatch, tmp_p
                 file.write(json.dumps(row) + "\n")
     monkeypatch.setattr(readme.compare, "RESULTS", path)
     monkeypatch.setattr(readme.compare, "OTHERS", ())
+    planned = readme.compare.PLANNED
+    monkeypatch.setattr(readme.compare, "PLANNED", 3)
     assert [line.strip("| ").split(" | ") for line in readme.comparison().splitlines()] == [
         ["method", "digits, 10 seeds", "usps, 10 seeds"],
         ["---"] * 3,
         ["`kmeans`", "0.509 [0.505, 0.513]", "0.509 [0.505, 0.513]"],
-        ["`dcec`", "0.809 [0.805, 0.813] ▲", "0.808 [0.804, 0.812] (9 seeds)"],
+        ["`dcec`", "0.809 [0.805, 0.813] ▲", "0.808 [0.804, 0.812] ▲ (9 seeds)"],
         ["`dbc`", "0.209 [0.204, 0.214] ▼ (1 failed)"],
         ["`idec`", "0.500 [0.492, 0.508]"],
     ]
+    # Nine seeds can show nothing among all that is planned, ten can.
+    monkeypatch.setattr(readme.compare, "PLANNED", planned)
+    marks = [line for line in readme.comparison().splitlines() if "▲" in line or "▼" in line]
+    assert [line.count("▲") + line.count("▼") for line in marks] == [1]
+    assert "`dcec`" in marks[0]
 
 
 def test_every_headline_names_a_cell_of_its_experiment():
