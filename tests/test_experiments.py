@@ -339,7 +339,7 @@ def test_what_dbc_adds_is_its_score_less_that_of_its_features(monkeypatch):
     ]
     rows += [row | {"method": "dbc", "seed": 2, "acc": None, "nmi_max": None, "failed": 4}]
     monkeypatch.setattr(dbc.common, "rows", lambda path: rows)
-    first, second = dbc.gains().splitlines()
+    first, second = dbc.gains(dbc.FRESH_RESULTS).splitlines()
     assert first.split()[:3] == ["usps-11000", "acc", "+0.2500"]
     assert first.endswith("over 2 seeds")
     assert second.split()[:3] == ["usps-11000", "nmi_max", "+0.0000"]
