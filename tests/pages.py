@@ -53,3 +53,11 @@ def chosen(folder):
     (folder / cells.CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": rows}))
     assert cli.main(["report", str(folder), "--out", str(folder / "auto.html")]) == 0
     return folder / "auto.html"
+
+
+def large(folder):
+    """The page of a run of 31 seeds, more than a table shows."""
+    run = make(folder / "run", "dcec", [0.5 + 0.01 * seed for seed in range(31)])
+    record.write_labels(run / "labels.npy", np.random.default_rng(0).integers(0, 10, (31, 100)))
+    assert cli.main(["report", str(run), "--out", str(folder / "large.html")]) == 0
+    return folder / "large.html"

@@ -15,7 +15,7 @@ from jaxclust import cli, record, sheets
 from jaxclust.compare import cells
 from jaxclust.report import Look, charts, pictures
 from jaxclust.report import page as written
-from pages import Page, chosen, idec
+from pages import Page, chosen, idec, large
 from runs import SETTINGS, make
 
 
@@ -121,11 +121,7 @@ def test_a_method_without_randomness_is_one_value(tmp_path):
 
 
 def test_large_matrices_are_pictures(tmp_path):
-    seeds = 31
-    run = make(tmp_path / "a", "dcec", [0.5 + 0.01 * seed for seed in range(seeds)])
-    record.write_labels(run / "labels.npy", np.random.default_rng(0).integers(0, 10, (seeds, 100)))
-    assert cli.main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
-    page = Page((tmp_path / "page.html").read_text())
+    page = Page(large(tmp_path).read_text())
     (picture,) = [one for one in page.all("img") if one["alt"].startswith("Agreement between seeds (ARI)")]
     assert "31 rows, 31 columns" in picture["alt"]
     assert picture["width"] == picture["height"] == str(31 * 15)

@@ -6,12 +6,10 @@ import re
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
 
-from jaxclust import cli, record
-from pages import Page, chosen, idec
-from runs import make
+from jaxclust import cli
+from pages import Page, chosen, idec, large
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 
@@ -64,13 +62,8 @@ def auto(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """A page with a picture for the matrix of 31 seeds."""
-    folder = tmp_path_factory.mktemp("large")
-    run = make(folder / "run", "dcec", [0.5 + 0.01 * seed for seed in range(31)])
-    record.write_labels(run / "labels.npy", np.random.default_rng(0).integers(0, 10, (31, 100)))
-    assert cli.main(["report", str(run), "--out", str(folder / "large.html")]) == 0
-    return folder / "large.html"
+def many(tmp_path_factory):
+    return large(tmp_path_factory.mktemp("large"))
 
 
 def opened(folder, paths, dark=False):
@@ -95,8 +88,8 @@ def opened(folder, paths, dark=False):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_chromium_has_no_complaint(path, auto, large, dark, tmp_path):
-    log, told = opened(tmp_path, (path, auto, large), dark)
+def test_chromium_has_no_complaint(path, auto, many, dark, tmp_path):
+    log, told = opened(tmp_path, (path, auto, many), dark)
     assert "CONSOLE" not in log
     assert sorted(one["width"] for one in told) == sorted(3 * WIDTHS)
     page = Page(path.read_text())

@@ -83,7 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="corrected together: comparisons on all data sets (default), or of each data set",
     )
     parser.add_argument(
-        "--planned", type=int, metavar="N", help="correct for N comparisons on a set at least, some still to be made"
+        "--planned", type=int, metavar="N", help="correct a family for N comparisons at least, some still to be made"
     )
 
 

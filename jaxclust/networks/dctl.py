@@ -74,7 +74,8 @@ def dctl(
             f"got {shape[0]} x {shape[1]}"
         )
     # Entries that never meet a map could keep the penalty at its least while all others are 0: the trivial solution.
-    x_size, hint = (shape[:2], "; layout line for a vector") if layout == "grid" else ((1, shape[0] * shape[1]), "")
+    x_size = shape[:2] if layout == "grid" else (1, shape[0] * shape[1])
+    hint = "; layout line for a vector" if layout == "grid" else ""
     for i in range(1, layers + 1):
         if not all(map(partial(_reached, pooling=pooling), x_size, size)):
             raise ValueError(
