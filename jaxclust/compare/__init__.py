@@ -226,7 +226,7 @@ def _data_notes(data: dict[str, Any]) -> list[str]:
             seeds = ", ".join(f"seed {seed} ({place})" for seed, place in row["failed"].items())
             mean = "none" if row["mean"] is None else f"{row['mean']:.4f}"
             notes.append(f"{where}: failed {seeds}; mean without them {mean}, as chance {row['worst_mean']:.4f}")
-        elif row["missing"] and not row["constant"]:
+        elif row["missing"]:
             seeds = ", ".join(map(str, row["missing"]))
             notes.append(f"{where}: no row of seeds {seeds}; mean with them as chance {row['worst_mean']:.4f}")
         if row["constant"]:

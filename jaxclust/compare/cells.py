@@ -27,7 +27,7 @@ class Cell(NamedTuple):
       data: the data set's name.
       method: its name, or the one given to the run.
       rows: results as in ``record.rows``, by seed.
-      missing: seeds that were asked for and have no row.
+      missing: seeds that were asked for and have no row; none of a constant method, where one is all there is.
       folders: of the runs; none where rows came from a file.
       settings: what decides the numbers, as in ``record.settings`` without seeds; None where rows came from a file.
       labels: the file of the clusters in each folder.
@@ -177,7 +177,7 @@ def _from_folder(folder: Path, name: str | None, notes: list[str]) -> list[Cell]
         missing = tuple(seed for seed in settings["seeds"] if seed not in cell.rows)
         if missing:
             notes.append(f"{path} lacks seeds {', '.join(map(str, missing))} of {cell.method}, which are left out")
-        cells.append(cell._replace(missing=missing))
+        cells.append(cell if cell.constant else cell._replace(missing=missing))
     return cells
 
 

@@ -27,7 +27,7 @@ def seed_scores(cell: Cell, metric: str) -> dict[int, float | None]:
 
 def asked_scores(cell: Cell, metric: str) -> dict[int, float | None]:
     """``seed_scores``, with None for the seeds that were asked for and have no row too."""
-    return dict(sorted((dict.fromkeys(() if cell.constant else cell.missing) | seed_scores(cell, metric)).items()))
+    return dict(sorted((dict.fromkeys(cell.missing) | seed_scores(cell, metric)).items()))
 
 
 def worst_scores(cell: Cell, metric: str, lowest: float) -> dict[int, float]:

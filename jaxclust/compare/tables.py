@@ -59,7 +59,7 @@ def pairs(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
     """A line for each pair of methods: the difference, its test, and what may be claimed."""
     header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(A beats B)", "p", "corrected p", "smallest p"]
     # Where seeds failed or have no row, a further column counts them as chance.
-    worst = any(row["failed"] or (row["missing"] and not row["constant"]) for row in data["methods"])
+    worst = any(row["failed"] or row["missing"] for row in data["methods"])
     header += ["failed or missing as chance"] * worst + [f"seeds for {comparison['difference']:g}", "verdict"]
     rows = [
         [
