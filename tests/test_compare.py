@@ -141,6 +141,16 @@ def test_no_beats_that_hangs_on_seeds_whose_rows_are_lost(tmp_path, capsys):
     assert row["worst_mean"] == pytest.approx(np.mean([*GOOD[:6], 0.1, 0.1]))
 
 
+def test_a_method_without_randomness_misses_no_seeds(tmp_path, capsys):
+    whole, constant = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "ac-ward", [0.7, 0.7])
+    before = compare(capsys, whole, constant)
+    record.write_rows(constant / "results.jsonl", record.read_rows(constant / "results.jsonl")[:1])
+    after = compare(capsys, whole, constant)
+    assert after["data"][0]["pairs"] == before["data"][0]["pairs"]
+    row = after["data"][0]["methods"][1]
+    assert (row["method"], row["missing"], row["worst_mean"]) == ("ac-ward", [], 0.7)
+
+
 def test_comparisons_that_are_planned_are_corrected_for(tmp_path, capsys):
     runs = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD)
     (pair,) = compare(capsys, *runs)["data"][0]["pairs"]
