@@ -120,6 +120,27 @@ def test_a_method_without_randomness_is_one_value(tmp_path):
     assert sum(one.get("scope") == "row" for one in page.all("th")) == 2  # Of the comparison and of the seeds.
 
 
+def test_the_chart_has_the_best_first_and_the_baseline_across(tmp_path):
+    scores = {"kmeans": [0.4, 0.4, 0.4], "dec": [None] * 3, "dcec": [0.6, 0.6, 0.6]}
+    runs = [str(make(tmp_path / name, name, values)) for name, values in scores.items()]
+    for name in scores:
+        record.write_labels(tmp_path / name / "labels.npy", np.tile(np.arange(100) % 10, (3, 1)))
+    out = ["--out", str(tmp_path / "page.html"), "--overwrite"]
+    assert cli.main(["report", *runs, "--baseline", "kmeans", *out]) == 0
+    page = Page((tmp_path / "page.html").read_text())
+    (chart,) = [one for one in page.all("svg") if one["aria-label"].startswith("ACC of each seed on usps")]
+    names = [part.split()[0] for part in chart["aria-label"].partition(": ")[2].split("; ")]
+    assert names == ["dcec", "kmeans", "dec"]
+    (mark,) = [one for one in page.all("path") if one["class"] == "mark"]
+    (mean,) = [one for one in page.all("path") if one["class"] == "mean" and f"M{mark['d'][1:6]}" in one["d"]]
+    assert mean["d"] != mark["d"]
+    assert "the dashed line kmeans's mean" in page.text
+    assert cli.main(["report", *runs, *out]) == 0
+    page = Page((tmp_path / "page.html").read_text())
+    assert not [one for one in page.all("path") if one["class"] == "mark"]
+    assert "dashed" not in page.text
+
+
 def test_large_matrices_are_pictures(tmp_path):
     page = Page(large(tmp_path).read_text())
     (picture,) = [one for one in page.all("img") if one["alt"].startswith("Agreement between seeds (ARI)")]

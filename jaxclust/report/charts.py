@@ -12,12 +12,13 @@ COLOURS = 20
 """Colours of clusters that the page's style defines, c0, c1, ...; more clusters share them."""
 
 
-def intervals(rows: Sequence[dict[str, Any]], title: str) -> str:
+def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = None) -> str:
     """Seeds as dots, the mean with its interval, and thinner where one more run falls; a line each method.
 
     Args:
       rows: methods of a comparison's data set.
       title: read in place of the picture.
+      mark: where a line stands across all methods, as at the baseline's mean.
     """
     values = [value for row in rows for value in (*row["seeds"].values(), *_ends(row)) if value is not None]
     if not values:
@@ -28,6 +29,8 @@ def intervals(rows: Sequence[dict[str, Any]], title: str) -> str:
     scale = _Scale(low - margin, high + margin, left, right)
     bottom = len(rows) * height + 6
     parts = [_grid_x(scale, 0, bottom)]
+    if mark is not None:
+        parts.append(f'<path class="mark" d="M{scale(mark):.1f} 0v{bottom}"/>')
     for place, row in enumerate(rows):
         middle = place * height + 30
         parts.append(f'<text x="{left}" y="{middle - 14}" class="strong">{escape(row["method"])}</text>')

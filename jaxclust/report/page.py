@@ -75,14 +75,17 @@ def _comparison(comparison: dict[str, Any]) -> str:
     metric = tables.TITLES[comparison["metric"]]
     figures = []
     for data in comparison["data"]:
+        rows = sorted(data["methods"], key=lambda row: -np.inf if row["mean"] is None else row["mean"], reverse=True)
+        mark = next((row["mean"] for row in rows if row["method"] == comparison["baseline"]), None)
         # Baselines and rows from files have no section that lists their seeds.
-        seeds = "; ".join(f"{row['method']} {_scores(row['seeds'])}" for row in data["methods"])
-        chart = charts.intervals(data["methods"], f"{metric} of each seed on {data['name']}: {seeds}")
+        seeds = "; ".join(f"{row['method']} {_scores(row['seeds'])}" for row in rows)
+        chart = charts.intervals(rows, f"{metric} of each seed on {data['name']}: {seeds}", mark)
         if chart:
             caption = (
-                f"{_text(data['name'])}: {metric}. A dot is a seed, the stroke the mean, the thick line its interval, "
-                "the thin line where one more run falls."
+                f"{_text(data['name'])}: {metric}, the highest mean first. A dot is a seed, the stroke the mean, the "
+                "thick line its interval, the thin line where one more run falls"
             )
+            caption += "." if mark is None else f", the dashed line {_text(comparison['baseline'])}'s mean."
             figures.append(f"<figure>{chart}<figcaption>{caption}</figcaption></figure>")
     body = "".join(_table(table) for table in tables.sections(comparison))
     family = {"all": "all data sets", "data": "each data set by itself"}[comparison["family"]]

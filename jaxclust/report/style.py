@@ -52,11 +52,13 @@ svg .thin{stroke:var(--soft);stroke-width:1.5}
 svg .thick{stroke:var(--accent);stroke-width:7;stroke-linecap:round;opacity:.45}
 svg .dot{fill:var(--ink);fill-opacity:.55}
 svg .picked{fill:var(--mark);fill-opacity:1}
+svg .mark{stroke:var(--accent);stroke-width:1.5;stroke-dasharray:5 4;fill:none}
 svg .mean{stroke:var(--accent);stroke-width:3;fill:none}
 svg .seed{fill:none;stroke:var(--soft);stroke-width:1;opacity:.6}
 svg .median{fill:none;stroke:var(--accent);stroke-width:2.5}
 svg .band{fill:var(--accent);opacity:.15}
 svg .here{fill:none;stroke:var(--ink);stroke-width:2.5}
+.figures figure{max-width:586px}
 .embedding{position:relative;max-width:680px}
 .stage{touch-action:pan-y;border-radius:6px}
 .thumb{position:absolute;display:none;pointer-events:none;outline:1px solid var(--ink);
