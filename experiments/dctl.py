@@ -152,9 +152,15 @@ def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> b
     wanted = record.settings(name, options.preset, images, tuple(SEEDS[data]), options.over, config, pretraining)
     wanted["features"] = None if pixels else [*features.SETTINGS, *({opened} & OPEN_INPUTS.keys())]
     height, width = dataset.images.shape[1:3]
-    layout = "pixels" if pixels else "grid of features" if grid else "vector of features"
     colour = ", RGB" if dataset.images.shape[3] == 3 else ""
-    wanted["input"] = f"{height} x {width} {layout}{colour}" if pixels or grid else f"{layout}, {height * width}"
+    if pixels:
+        wanted["input"] = f"{height} x {width} pixels{colour}"
+    elif grid:
+        # DCTL's network lays a grid out as a line itself.
+        line = getattr(config, "layout", "grid") == "line"
+        wanted["input"] = f"{'1 x ' + str(height * width) if line else f'{height} x {width}'} grid of features"
+    else:
+        wanted["input"] = f"vector of features, {height * width}"
     shared = "-".join(["pretraining", "pixels" if pixels else "features", common.pretraining_name(method)])
     places = (options.folder / data / name, options.folder / data / shared)
     ready, done = common.run_cell(RESULTS, wanted, dataset, method, config, pretraining, places, deadline)

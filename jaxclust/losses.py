@@ -11,7 +11,7 @@ from jaxclust.assignment import cluster_means, squared_distances
 from jaxclust.types import Key
 
 LEAST_SINGULAR = 1e-16
-"""Below it a singular value counts as this: 1 / sigma, and in Adam its square, stay finite in float32."""
+"""In the gradient a singular value below it counts as this: 1 / sigma, and in Adam its square, stay finite in float32."""
 
 
 def squared_error(prediction: jax.Array, target: jax.Array) -> jax.Array:
@@ -90,19 +90,18 @@ def filter_penalty(filters: jax.Array) -> jax.Array:
       filters: T, a filter a column, float32, (rows, m), m at most rows.
 
     Returns:
-      float32, (). Value and gradient are finite everywhere: see ``LEAST_SINGULAR``.
+      float32, (). Infinite where a singular value is 0; the gradient is finite there too: see ``LEAST_SINGULAR``.
     """
     return jnp.sum(jnp.square(filters)) - _log_det(filters)
 
 
 @jax.custom_vjp
 def _log_det(filters):
-    return jnp.sum(jnp.log(jnp.maximum(jnp.linalg.svd(filters, compute_uv=False), LEAST_SINGULAR)))
+    return jnp.sum(jnp.log(jnp.linalg.svd(filters, compute_uv=False)))
 
 
 def _log_det_forward(filters):
     u, sigma, v = jnp.linalg.svd(filters, full_matrices=False)
-    sigma = jnp.maximum(sigma, LEAST_SINGULAR)
     return jnp.sum(jnp.log(sigma)), (u, sigma, v)
 
 
@@ -110,7 +109,7 @@ def _log_det_backward(saved, g):
     # The transposed pseudo-inverse. Through the derivatives of u and v it would come out as 0 / 0 where singular values
     # are equal, as those of orthogonal filters are.
     u, sigma, v = saved
-    return (g * (u / sigma) @ v,)
+    return (g * (u / jnp.maximum(sigma, LEAST_SINGULAR)) @ v,)
 
 
 _log_det.defvjp(_log_det_forward, _log_det_backward)

@@ -186,7 +186,8 @@ def test_the_penalty_grows_without_bound_towards_trivial_filters(follow):
     vanishing = 3 if follow is towards_zero else 1
     np.testing.assert_allclose(np.diff(values)[1:], vanishing * np.log(10), rtol=0.05)
     limit, gradient = jax.value_and_grad(losses.filter_penalty)(follow(filters, 0.0))
-    assert float(limit) > values[-1]
+    # Of equal filters float32 leaves a singular value near 1e-8.
+    assert float(limit) == np.inf if follow is towards_zero else float(limit) > values[-1] + np.log(10)
     for _, one in [*found, (limit, gradient)]:
         # Adam squares it.
         assert np.isfinite(np.square(np.asarray(one))).all()

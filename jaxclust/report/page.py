@@ -330,7 +330,8 @@ def _settings(look: "Look") -> str:
 
 
 def _table(table: tables.Table) -> str:
-    head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in table.header)
+    kinds = ['class="name" '] * table.names + [""] * (len(table.header) - table.names)
+    head = "".join(f'<th {kind}scope="col">{_text(cell)}</th>' for kind, cell in zip(kinds, table.header, strict=True))
     lines = []
     for row in table.rows:
         cells = [

@@ -34,7 +34,8 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92re
 caption{text-align:left;font-weight:600;padding:4px 0}
 caption span{display:inline-block;position:sticky;left:0;max-width:min(88vw,1100px)}
 th,td{padding:4px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
-th[scope=row]{text-align:left;font-weight:600}
+th[scope=row],th.name{text-align:left}
+th[scope=row]{font-weight:600}
 td:last-child,thead th:last-child{text-align:left}
 thead th{color:var(--soft);font-weight:600}
 .matrix tr>td,.matrix tr>th{padding:3px 6px;text-align:center}
