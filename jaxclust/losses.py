@@ -11,7 +11,7 @@ from jaxclust.assignment import cluster_means, squared_distances
 from jaxclust.types import Key
 
 LEAST_SINGULAR = 1e-16
-"""In the gradient a singular value below it counts as this: 1 / sigma, and in Adam its square, stay finite in float32."""
+"""In the gradient a singular value below it counts as this: its inverse, in Adam squared, stays finite in float32."""
 
 
 def squared_error(prediction: jax.Array, target: jax.Array) -> jax.Array:
