@@ -65,6 +65,11 @@ def _plain(settings: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
+def outcome(row: dict[str, Any]) -> list[Any]:
+    """The scores of a row and where it failed: what a seed of one setting has once."""
+    return [row[name] for name in (*SCORES, "failed")]
+
+
 def deciding(wanted: dict[str, Any]) -> dict[str, Any]:
     """Of ``settings`` what decides a seed's numbers."""
     return {name: value for name, value in wanted.items() if name not in BESIDE}

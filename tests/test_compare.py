@@ -258,6 +258,9 @@ def test_ranks_over_data_sets_pool_the_seeds(tmp_path, capsys):
     many = compare(capsys, *runs)["ranks"]
     assert many["critical_difference"] == pytest.approx(2.343 * np.sqrt(3 * 4 / (6 * 8)), rel=1e-3)  # Demsar's table 5.
     assert many["friedman"] == pytest.approx([16.0, np.exp(-8)])
+    plain = compare(capsys, *runs, form="csv").splitlines()
+    assert f"ranks,,,,critical_difference,{many['critical_difference']}" in plain
+    assert f"ranks,,,,friedman.0,{many['friedman'][0]}" in plain
 
 
 def test_ranks_with_failed_seeds_show_the_worst_case(tmp_path, capsys):
@@ -341,6 +344,7 @@ def test_every_format_says_the_same(tmp_path, capsys):
     assert values["methods", "dcec", "seeds.7"] == ""
     assert values["settings", "", "metric"] == "acc"
     assert values["settings", "", "family"] == "all"
+    assert values["data", "", "family"] == str(found["data"][0]["family"])
     # A column of p with failed or missing as chance stands where seeds failed.
     worst = f"{found['data'][0]['pairs'][0]['p_worst_holm']:.2g}"
     (line,) = [line for line in compare(capsys, *runs, form="text").splitlines() if "my_method%  +" in line]

@@ -115,6 +115,10 @@ def test_the_k_means_beside_runs_of_other_seeds_is_one_method(tmp_path, capsys):
     found = compare(capsys, *runs)
     assert [row["n"] for row in found["data"][0]["methods"]] == [8, 4]
     assert "kmeans on usps with 3 clusters is left out, beside 10" in found["notes"]
+    record.write_rows(runs[1] / "baseline.jsonl", rows("kmeans", "usps", {3: 0.25, 4: 0.5}))
+    found = compare(capsys, *runs)
+    assert list(found["data"][0]["methods"][1]["seeds"].values()) == [*BAD[:4], 0.5]
+    assert "seed 3 of kmeans on usps has other scores beside another run, and counts as it is first" in found["notes"]
 
 
 def test_a_failed_seed_is_no_score_where_there_are_no_labels(tmp_path, capsys):
@@ -169,6 +173,16 @@ def test_rows_of_other_images_in_two_files_are_refused(tmp_path, capsys):
         record.write_rows(tmp_path / f"{name}.jsonl", rows(name, "usps", dict(enumerate(GOOD)), n))
     message = error(capsys, tmp_path / "dcec.jsonl", tmp_path / "idec.jsonl")
     assert "usps must be the same images and labels in all runs, differs in n (100 -> 101)" in message
+
+
+def test_rows_from_a_file_do_not_hide_that_runs_have_other_images(tmp_path, capsys):
+    record.write_rows(tmp_path / "rows.jsonl", rows("kmeans", "usps", dict(enumerate(GOOD))))
+    one, other = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD)
+    path = other / "config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"data": settings["data"] | {"sha256": "other"}}))
+    message = error(capsys, tmp_path / "rows.jsonl", one, other)
+    assert "usps must be the same images and labels in all runs, differs in sha256" in message
 
 
 def test_labelings_of_one_run_are_methods(tmp_path, capsys):
@@ -254,7 +268,7 @@ def test_the_command_that_repeats_a_run_has_its_inputs(more, expected):
         ("--metric f1", "argument --metric: invalid choice: 'f1'"),
         ("--baseline jule", "baseline: must be one of dcec, got 'jule'"),
         ("--difference 0", "difference: must be above 0, got 0.0"),
-        ("--alpha 5", "alpha: must be in (0, 0.5), got 5.0"),
+        ("--alpha 5", "alpha: must be in [0.0001, 0.5), got 5.0"),
         ("--colour", "unrecognized arguments: --colour"),
         ("/nowhere", "runs: must be a run's folder or a .jsonl file of rows, got /nowhere"),
         ("=x", "runs: must be RUN or NAME=RUN, got '=x'"),

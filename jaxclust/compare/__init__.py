@@ -14,6 +14,8 @@ from jaxclust.compare.cells import Cell
 from jaxclust.stats import comparisons, ranking
 
 METRICS = record.SCORES
+LEAST_ALPHA = 1e-4
+"""A smaller level would need millions of drawn arrangements."""
 INTERVALS = ("t", "bootstrap-t")
 TESTS = ("auto", "unpaired", "wilcoxon")
 FAMILIES = ("all", "data")
@@ -91,8 +93,8 @@ def check(options: Options) -> None:
     """ValueError where a number is out of its range."""
     if not options.difference > 0:
         raise ValueError(f"difference: must be above 0, got {options.difference}")
-    if not 0 < options.alpha < 0.5:
-        raise ValueError(f"alpha: must be in (0, 0.5), got {options.alpha}")
+    if not LEAST_ALPHA <= options.alpha < 0.5:
+        raise ValueError(f"alpha: must be in [{LEAST_ALPHA:g}, 0.5), got {options.alpha}")
     if options.planned < 0:
         raise ValueError(f"planned: must be at least 0, got {options.planned}")
 

@@ -102,10 +102,13 @@ def _together(baselines: list[Cell], notes: list[str]) -> list[Cell]:
     for cell in baselines:
         first = joined.setdefault((cell.data, cell.method), cell)
         counts = [next(iter(one.rows.values()))["clusters"] for one in (first, cell)]
-        if counts[0] == counts[1]:
-            joined[cell.data, cell.method] = first._replace(rows=cell.rows | first.rows)
-        else:
-            notes.append(f"{cell.method} on {cell.data} with {counts[1]} clusters is left out, beside {counts[0]}")
+        where = f"{cell.method} on {cell.data}"
+        if counts[0] != counts[1]:
+            notes.append(f"{where} with {counts[1]} clusters is left out, beside {counts[0]}")
+            continue
+        for seed in _twice(first, cell):
+            notes.append(f"seed {seed} of {where} has other scores beside another run, and counts as it is first")
+        joined[cell.data, cell.method] = first._replace(rows=cell.rows | first.rows)
     return list(joined.values())
 
 
@@ -254,10 +257,9 @@ def _join(one: Cell, other: Cell, notes: list[str]) -> Cell:
             f"runs: {where} must have one setting, differs in {'; '.join(differing)}, in {places}; "
             "NAME=RUN gives one of them another name"
         )
-    for seed in one.rows.keys() & other.rows.keys():
-        scores = [[cell.rows[seed][name] for name in (*record.SCORES, "failed")] for cell in (one, other)]
-        if scores[0] != scores[1]:
-            raise ValueError(f"runs: seed {seed} of {where} must have one score, got two, in {places}")
+    for seed in _twice(one, other):
+        raise ValueError(f"runs: seed {seed} of {where} must have one score, got two, in {places}")
+    for seed in sorted(one.rows.keys() & other.rows.keys()):
         notes.append(f"seed {seed} of {where} is there twice, with the same scores, and counts once")
     return one._replace(
         rows=one.rows | other.rows,
@@ -266,9 +268,16 @@ def _join(one: Cell, other: Cell, notes: list[str]) -> Cell:
     )
 
 
+def _twice(one: Cell, other: Cell) -> list[int]:
+    """The seeds that both have, with other scores."""
+    shared = sorted(one.rows.keys() & other.rows.keys())
+    return [seed for seed in shared if record.outcome(one.rows[seed]) != record.outcome(other.rows[seed])]
+
+
 def _same_images(cells: list[Cell]) -> None:
     first: dict[str, Cell] = {}
-    for cell in cells:
+    # Rows from a file have no fingerprint of the images: what has one is what the others are held to.
+    for cell in sorted(cells, key=lambda cell: cell.settings is None):
         known = first.setdefault(cell.data, cell)
         both = (known.settings, cell.settings)
         differing = differences(both[0]["data"], both[1]["data"]) if None not in both else []

@@ -165,12 +165,16 @@ def as_csv(comparison: dict[str, Any]) -> str:
     settings = {name: value for name, value in comparison.items() if not isinstance(value, dict | list)}
     writer.writerows(["settings", "", "", "", *line] for line in _flat(settings, ("ranks",)))
     for data in comparison["data"]:
+        sizes = {name: value for name, value in data.items() if not isinstance(value, dict | list)}
+        writer.writerows(["data", data["name"], "", "", *line] for line in _flat(sizes, ("name",)))
         for row in data["methods"]:
             writer.writerows(["methods", data["name"], row["method"], "", *line] for line in _flat(row, ("method",)))
         for row in data["pairs"]:
             writer.writerows(["pairs", data["name"], row["a"], row["b"], *line] for line in _flat(row, ("a", "b")))
     ranks = comparison["ranks"]
     if ranks:
+        whole = {name: ranks[name] for name in ("friedman", "critical_difference", "smallest_p", "left_out")}
+        writer.writerows(["ranks", "", "", "", *line] for line in _flat(whole, ()))
         columns = {"mean rank": ranks["ranks"], "mean rank, failed or missing as chance": ranks["ranks_worst"]}
         for name, column in columns.items():
             if column is not None:
@@ -260,7 +264,7 @@ def _flat(row: dict[str, Any], left_out: tuple[str, ...]) -> list[tuple[str, Any
             continue
         if isinstance(value, dict):
             lines += [(f"{name}.{key}", entry) for key, entry in value.items()]
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             lines += [(f"{name}.{place}", entry) for place, entry in enumerate(value)]
         else:
             lines.append((name, value))
