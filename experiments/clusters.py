@@ -30,7 +30,7 @@ def table(rows: list[dict]) -> str:
     for row in rows:
         found = {int(k): value for k, value in row["stability"].items() if value is not None}
         ends = f"{min(found.values()):.3f}", f"{max(found.values()):.3f}"
-        at = [f"{found[k]:.3f}" for k in (row["chosen"], row["classes"])]
+        at = [f"{found[k]:.3f}" if k in found else "left out" for k in (row["chosen"], row["classes"])]
         lines.append([row["data"], row["method"], str(row["classes"]), str(row["chosen"]), *at, *ends])
     return common.aligned(lines)
 
@@ -57,10 +57,11 @@ def main() -> None:
         arguments += ["--out", str(out), *(["--resume"] if out.exists() else [])]
         auto.command(method, [*arguments, *(["--max-seconds", str(left)] if left < float("inf") else [])])
         found = cells.read_clusters(out)
-        if found is None or found["chosen"] is None:
+        if found is None or any(row["reason"] for row in found["rows"]):
             print("out of time; the same command goes on", file=sys.stderr)
             break
-        stability = {row["clusters"]: row["stability"] for row in found["rows"]}
+        # One that is left out, as where a seed left clusters empty, has no stability to speak of.
+        stability = {row["clusters"]: None if row["left_out"] else row["stability"] for row in found["rows"]}
         key = {"data": data, "method": method, "seeds": int(SEEDS), "classes": datasets.load(data).classes}
         common.add(RESULTS, [key | {"chosen": found["chosen"], "stability": stability}])
     print(table(common.rows(RESULTS)))
