@@ -88,6 +88,10 @@ def test_a_comparison_is_scipys(n, digits, share):
         if len(sound) > 1:
             interval = scipy.stats.ttest_1samp(sound, 0).confidence_interval()
             assert (row["low"], row["high"]) == pytest.approx(tuple(interval))
+            edges = scipy.stats.t.interval(0.95, len(sound) - 1, np.mean(sound), np.std(sound, ddof=1))
+            widening = (1 + 1 / len(sound)) ** 0.5
+            expected = [np.mean(sound) + widening * (edge - np.mean(sound)) for edge in edges]
+            assert [row["run_low"], row["run_high"]] == pytest.approx(expected)
         assert row["worst_mean"] == pytest.approx(np.mean(filled[row["method"]]))
     tested = [pair for pair in data["pairs"] if pair["p"] is not None]
     assert len(tested) == 3
@@ -108,6 +112,49 @@ def test_a_comparison_is_scipys(n, digits, share):
             assert pair[name] == pytest.approx(expected, abs=near)
     for name, corrected in (("p", "p_holm"), ("p_worst", "p_worst_holm")):
         assert [pair[corrected] for pair in tested] == pytest.approx(stepped([pair[name] for pair in tested]))
+
+
+def welch(a, b, axis=-1):
+    return np.abs(scipy.stats.ttest_ind(a, b, axis=axis, equal_var=False).statistic)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+@pytest.mark.parametrize("sizes", [(3, 3), (5, 4), (10, 10), (40, 30)])
+def test_an_unpaired_comparison_is_scipys(sizes, share):
+    both = {
+        method: {100 * place + seed: score for seed, score in table(n, 12, share)[method].items()}
+        for place, (method, n) in enumerate(zip("ac", sizes, strict=True))
+    }
+    found = compare.comparison([cell(*one) for one in both.items()], compare.Options())["data"][0]["pairs"][0]
+    a, b = ([score for score in one.values() if score is not None] for one in both.values())
+    least = min(0.1, *a, *b)
+    worst = [[least if score is None else score for score in one.values()] for one in both.values()]
+    test = scipy.stats.ttest_ind(a, b, equal_var=False)
+    assert (found["test"], found["n"]) == ("unpaired", [len(a), len(b)])
+    expected = (np.mean(a) - np.mean(b), *test.confidence_interval())
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx(expected)
+    for name, (one, other) in (("p", (a, b)), ("p_worst", worst)):
+        few = max(sizes) <= 10
+        arrangements = scipy.stats.permutation_test(
+            (one, other), welch, vectorized=True, alternative="greater", n_resamples=np.inf if few else 9999, rng=99
+        )
+        expected = max(arrangements.pvalue, scipy.stats.ttest_ind(one, other, equal_var=False).pvalue)
+        assert found[name] == pytest.approx(expected, rel=1e-6, abs=0 if few else 0.02)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+@pytest.mark.parametrize("n", [3, 5, 10, 40])
+def test_a_comparison_with_a_constant_is_scipys(n, share):
+    scores = table(n, 12, share)["a"]
+    known = cell("ac-gdl", {0: 0.68})
+    found = compare.comparison([known, cell("a", scores)], compare.Options())["data"][0]["pairs"][0]
+    sound = [score for score in scores.values() if score is not None]
+    low, high = scipy.stats.ttest_1samp([0.68 - score for score in sound], 0).confidence_interval()
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
+    worst = [min(0.1, *sound) if score is None else score for score in scores.values()]
+    for name, values in (("p", sound), ("p_worst", worst)):
+        expected, near = (exact, 1e-9) if n <= 10 else (drawn, 0.02)
+        assert found[name] == pytest.approx(expected([0.68] * len(values), values), abs=near)
 
 
 @pytest.mark.parametrize("digits", [2, 12])
