@@ -42,15 +42,27 @@ OTHERS: tuple[tuple[ModuleType, Callable[[dict[str, Any]], bool]], ...] = (
 )
 
 
-def present() -> list[dict[str, Any]]:
-    """A row for each data set, method and seed of the comparison that has one; RESULTS' before the others'."""
+def present(more: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """A row for each data set, method and seed of the comparison that has one; RESULTS' before the others'.
+
+    Args:
+      more: rows that come last, as of a run that repeats what is there.
+
+    Raises:
+      ValueError: a seed has two rows of the same settings with other scores.
+    """
     found = common.rows(RESULTS)
     for experiment, sound in OTHERS:
         found += [row for row in common.rows(experiment.RESULTS) if sound(row)]
     rows: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for row in found:
-        if row["seed"] < SEEDS.get(row["data"], 0):
-            rows.setdefault((row["data"], row["method"], row["seed"]), row)
+    for row in (*found, *more):
+        key = row["data"], row["method"], row["seed"]
+        if row["seed"] >= SEEDS.get(row["data"], 0):
+            continue
+        first = rows.setdefault(key, row)
+        if first["config_hash"] == row["config_hash"] and record.outcome(first) != record.outcome(row):
+            where = f"{key[0]}, {key[1]}, seed {key[2]}"
+            raise ValueError(f"rows: {where} must have one score in {RESULTS.parent}, got two of the same settings")
     return list(rows.values())
 
 
@@ -111,10 +123,11 @@ def run(data: str, methods: list[str], folder: Path, deadline: float, page: bool
         for name in (name for name in listed if asked.get(name) == seeds):
             path = out / data / name / FINISHED
             if path.exists():
-                rows = [row for row in record.read_rows(path) if row["seed"] in wanted.get(name, ())]
+                rows = record.read_rows(path)
                 if {row["config_hash"] for row in rows} - {_digest(dataset, name)}:
                     raise ValueError(f"rows: {path} must have the settings of the method, has others; delete that run")
-                common.add(RESULTS, rows)
+                common.add(RESULTS, [row for row in rows if row["seed"] in wanted.get(name, ())])
+                present(rows)
 
 
 def _digest(dataset: datasets.Dataset, name: str, fingerprint: str | None = None) -> str:

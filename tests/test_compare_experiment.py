@@ -99,7 +99,8 @@ def others(monkeypatch, tmp_path, digits):
     config, pretraining = configured("dcec", clusters=digits.classes)
     # How seeds ran together decides nothing, nor which they are.
     made = record.digest(record.settings("dcec", "paper", digits, (7,), "vmap", config, pretraining))
-    row = {"data": "digits", "method": "dcec", "preset": "paper", "config_hash": made}
+    row = {"data": "digits", "method": "dcec", "preset": "paper", "config_hash": made, "failed": None}
+    row |= dict.fromkeys(record.SCORES, 0.5)
     strange = [row | {"seed": 10, "from": "other"}, row | {"seed": 6, "preset": "caffe"}]
     common.add(other.RESULTS, [row | {"seed": seed, "from": "other"} for seed in range(5)] + strange)
     common.add(experiment.RESULTS, [row | {"seed": seed, "from": "own"} for seed in (3, 4, 5)])
@@ -110,6 +111,13 @@ def test_rows_that_another_experiment_has_count(others, digits):
     assert origins == {0: "other", 1: "other", 2: "other", 3: "own", 4: "own", 5: "own"}
     everything = tuple(range(10))
     assert experiment.missing(digits, ["dcec", "idec"]) == {"dcec": (6, 7, 8, 9), "idec": everything}
+
+
+def test_a_seed_with_two_scores_is_refused(others):
+    first, *kept = common.rows(experiment.RESULTS)
+    record.write_rows(experiment.RESULTS, [first | {"acc": 0.4}, *kept])
+    with pytest.raises(ValueError, match="rows: digits, dcec, seed 3 must have one score in .*, got two of the same"):
+        experiment.present()
 
 
 def test_only_the_seeds_that_are_missing_run_together_with_those_that_lack_the_same(others, monkeypatch, tmp_path):
@@ -138,6 +146,7 @@ def test_a_page_has_whole_runs_and_adds_the_rows_that_are_missing(others, monkey
         for name in arguments[1].split(","):
             (tmp_path / "runs" / "digits" / name).mkdir(parents=True)
             shared = {"data": "digits", "method": name, "from": "page", "config_hash": hashes.get(name, "old")}
+            shared |= {"failed": None} | dict.fromkeys(record.SCORES, 0.5 if name == "dcec" else 0.6)
             made = [shared | {"seed": seed} for seed in range(10)]
             record.write_rows(tmp_path / "runs" / "digits" / name / "results.jsonl", made)
 
@@ -151,6 +160,12 @@ def test_a_page_has_whole_runs_and_adds_the_rows_that_are_missing(others, monkey
     origins = {(row["method"], row["seed"]): row["from"] for row in experiment.present()}
     assert [origins["dcec", seed] for seed in range(10)] == ["other"] * 3 + ["own"] * 3 + ["page"] * 4
     assert [origins["idec", seed] for seed in range(10)] == ["page"] * 10
+    # A run that repeats what is there and ends elsewhere is no run of the same.
+    path = tmp_path / "runs" / "digits" / "dcec" / "results.jsonl"
+    again = record.read_rows(path)
+    record.write_rows(path, [again[0] | {"acc": 0.4}, *again[1:]])
+    with pytest.raises(ValueError, match="digits, dcec, seed 0 must have one score"):
+        experiment.present(record.read_rows(path))
 
 
 @pytest.mark.parametrize("data", experiment.SEEDS)
