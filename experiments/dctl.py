@@ -59,6 +59,7 @@ OPEN: dict[str, dict[str, Any]] = {
     "inner-steps-10": {"inner_steps": 10},
     "rate-0.001": {"learning_rate": 1e-3},
     "rate-0.1": {"learning_rate": 0.1},
+    "fresh-moments": {"moments": "fresh"},
     "tolerance-0.05": {"tolerance": 0.05},
     "tolerance-0.2": {"tolerance": 0.2},
     "tolerance-0.5": {"tolerance": 0.5},

@@ -261,6 +261,21 @@ def test_a_step_takes_the_rate_and_adams_codes_go_to_the_closed_form(images, beg
     np.testing.assert_allclose(ended.codes, dctl.exact_codes(outputs, state.labels, 3, 1.0), atol=0.02)
 
 
+def test_moments_are_kept_from_round_to_round_or_fresh(images, begin):
+    """A fresh Adam's first step moves every filter by the rate."""
+    by_the_rate = {}
+    for moments in ("kept", "fresh"):
+        config = dataclasses.replace(SMALL, moments=moments, inner_steps=3)
+        step = jax.jit(lambda state, c=config: dctl.step(c, network(c), KEY, state, images, None)[0])
+        state = begin(images)
+        for _ in range(3):
+            state = step(state)
+        state, _, _ = jax.jit(lambda state, c=config: dctl.refresh(c, network(c), KEY, state, images))(state)
+        moved = step(state).variables.params["layer1"] - state.variables.params["layer1"]
+        by_the_rate[moments] = np.allclose(np.abs(moved), config.learning_rate, rtol=0.05)
+    assert by_the_rate == {"kept": False, "fresh": True}
+
+
 def test_the_old_labels_are_kept_where_they_are_better():
     codes = jnp.float32([[0], [1], [10], [11]])
     good, bad = jnp.int32([0, 0, 1, 1]), jnp.int32([0, 1, 0, 1])
@@ -361,6 +376,7 @@ def test_piecewise_the_filters_do_not_see_the_clusters_and_k_means_comes_last(im
         ("p2_restarts", -1, "p2_restarts: must be at least 0, got -1"),
         ("psi", "l2", "psi: must be none or l1 or nonnegative, got 'l2'"),
         ("layout", "cube", "layout: must be grid or line, got 'cube'"),
+        ("moments", "none", "moments: must be kept or fresh, got 'none'"),
         ("single", "relu", "single: must be selu or linear, got 'relu'"),
     ],
 )

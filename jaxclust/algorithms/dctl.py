@@ -53,6 +53,8 @@ class Config:
     """Steps of Adam in a round's P1 (open)."""
     learning_rate: float = 1e-2
     """Adam's step size (open)."""
+    moments: Literal["kept", "fresh"] = "kept"
+    """Adam's moments: kept from round to round, or of each round alone (open)."""
     rounds: int = 50
     """Rounds of P1 and P2 at most ("converges within 50 iterations", section 4.1)."""
     tolerance: float = 1e-3
@@ -93,6 +95,7 @@ class Config:
             ("residual", ("sum", "mean")),
             ("psi", ("none", "l1", "nonnegative")),
             ("z_update", ("adam", "exact")),
+            ("moments", ("kept", "fresh")),
             ("mixing", ("mixed", "separate")),
             ("layout", ("grid", "line")),
             ("pooling", ("ceil", "floor")),
@@ -177,7 +180,7 @@ def init(config: Config, network: Network, key: Key, variables: Variables | None
     codes = _constrained(config, encoded(network, variables, images))
     found = kmeans(kmeans_key, codes, config.clusters, restarts=config.restarts)
     centroids = _centroids(codes, found.labels, found.centroids)
-    opt_state = optax.adam(config.learning_rate).init(_trained(config, variables, codes))
+    opt_state = _fresh(config, variables, codes)
     return State(variables, codes, found.labels, centroids, opt_state, jnp.int32(0))
 
 
@@ -297,6 +300,8 @@ def refresh(
     # A last k-means from scratch numbers the clusters anew.
     info = selftraining.change(state.labels, labels, config.clusters)._replace(changed=changed)
     state = state._replace(codes=codes, labels=labels, centroids=centroids, rounds=rounds)
+    if config.moments == "fresh":
+        state = state._replace(opt_state=_fresh(config, state.variables, codes))
     return state, stop, RoundInfo(*info, movement, _least_singular(state.variables.params))
 
 
@@ -334,6 +339,10 @@ def _mu(config):
 
 def _trained(config, variables, codes):
     return (variables.params, codes) if config.z_update == "adam" else variables.params
+
+
+def _fresh(config, variables, codes):
+    return optax.adam(config.learning_rate).init(_trained(config, variables, codes))
 
 
 def _constrained(config, codes):
