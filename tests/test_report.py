@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jaxclust import cli, record, sheets
-from jaxclust.compare import cells
+from jaxclust.compare import cells, tables
 from jaxclust.report import Look, charts, pictures
 from jaxclust.report import page as written
 from pages import Page, chosen, idec, large
@@ -328,6 +328,21 @@ def test_curves_stand_still_where_a_seed_has_ended():
     assert charts.curves([np.array([1.0])], [np.array([np.nan])], False, ("x", "t")) == ""
 
 
-def test_equal_scores_have_a_chart():
+def test_equal_scores_have_a_chart_and_names_stand_beside_it():
     row = dict.fromkeys(("low", "high", "run_low", "run_high")) | {"method": "m", "seeds": {"0": 0.5}, "mean": 0.5}
-    assert "circle" in charts.intervals([row], "t")
+    for name, shown in (("m", "m"), ("kmeans", "kmeans"), (40 * "n", 21 * "n" + "…")):
+        chart = charts.intervals([row | {"method": name}], "t")
+        assert "circle" in chart
+        (text,) = re.findall(r'<text x="(\d+)" y="\d+" class="strong end">([^<]*)<', chart)
+        assert text[1] == shown
+        # Nothing of the chart lies where the name does.
+        grid = [float(x) for x in re.findall(r'class="grid" x1="([\d.]+)"', chart)]
+        assert 9 * len(shown) <= int(text[0]) < min(grid)
+
+
+def test_a_last_column_of_numbers_stands_right():
+    seconds, verdicts = (
+        written._table(tables.Table("t", ["method", head], [["dcec", cell], ["dec", "-"]]))
+        for head, cell in (("seconds", "3.25"), ("verdict", "dcec beats dec"))
+    )
+    assert ("<table>" in seconds, '<table class="words">' in verdicts) == (True, True)

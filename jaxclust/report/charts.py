@@ -10,6 +10,8 @@ WIDTH = 440
 """Of every chart, in its own units: near the width of a phone, so that letters stay readable there."""
 COLOURS = 20
 """Colours of clusters that the page's style defines, c0, c1, ...; more clusters share them."""
+LONGEST = 22
+"""Letters of a method's name beside its interval; longer ones are cut."""
 
 
 def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = None) -> str:
@@ -23,7 +25,8 @@ def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = N
     values = [value for row in rows for value in (*row["seeds"].values(), *_ends(row)) if value is not None]
     if not values:
         return ""
-    left, right, height = 20, WIDTH - 20, 44
+    names = [row["method"] if len(row["method"]) <= LONGEST else f"{row['method'][: LONGEST - 1]}…" for row in rows]
+    left, right, height = 16 + 9 * max(map(len, names)), WIDTH - 20, 26
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.01
     scale = _Scale(low - margin, high + margin, left, right)
@@ -31,9 +34,9 @@ def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = N
     parts = [_grid_x(scale, 0, bottom)]
     if mark is not None:
         parts.append(f'<path class="mark" d="M{scale(mark):.1f} 0v{bottom}"/>')
-    for place, row in enumerate(rows):
-        middle = place * height + 30
-        parts.append(f'<text x="{left}" y="{middle - 14}" class="strong">{escape(row["method"])}</text>')
+    for place, (name, row) in enumerate(zip(names, rows, strict=True)):
+        middle = place * height + 16
+        parts.append(f'<text x="{left - 8}" y="{middle + 5}" class="strong end">{escape(name)}</text>')
         for ends, kind in (((row["run_low"], row["run_high"]), "thin"), ((row["low"], row["high"]), "thick")):
             if None not in ends:
                 x1, x2 = (scale(end) for end in ends)

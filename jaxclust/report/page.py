@@ -156,7 +156,7 @@ def _seeds(look: "Look") -> str:
                 _number(silhouette),
                 _number(look.losses[place] if look.losses else None, ".4g"),
                 _number(row.get("largest_cluster"), ".1%"),
-                _number(row.get("seconds"), ".1f"),
+                _number(row.get("seconds"), ".2f"),
             ]
         )
     table = _table(tables.Table("Seeds; from agreement on without labels", header, rows))
@@ -339,8 +339,9 @@ def _table(table: tables.Table) -> str:
             for place, cell in enumerate(row)
         ]
         lines.append(f"<tr>{''.join(cells)}</tr>")
+    words = ' class="words"' * any(letter.isalpha() for row in table.rows for letter in row[-1])
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{_text(table.title)}"><table>'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{_text(table.title)}"><table{words}>'
         f"{_caption(table.title)}<thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )

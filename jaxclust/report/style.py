@@ -36,7 +36,7 @@ caption span{display:inline-block;position:sticky;left:0;max-width:min(88vw,1100
 th,td{padding:4px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th[scope=row],th.name{text-align:left}
 th[scope=row]{font-weight:600}
-td:last-child,thead th:last-child{text-align:left}
+.words td:last-child,.words thead th:last-child{text-align:left}
 thead th{color:var(--soft);font-weight:600}
 .matrix tr>td,.matrix tr>th{padding:3px 6px;text-align:center}
 .matrix td{background:color-mix(in srgb,var(--accent) calc(var(--s,0)*40%),transparent)}
