@@ -299,9 +299,8 @@ def refresh(
     codes, labels, centroids = jax.lax.cond(stop | (rounds >= config.rounds), end, lambda: now)
     # A last k-means from scratch numbers the clusters anew.
     info = selftraining.change(state.labels, labels, config.clusters)._replace(changed=changed)
-    state = state._replace(codes=codes, labels=labels, centroids=centroids, rounds=rounds)
-    if config.moments == "fresh":
-        state = state._replace(opt_state=_fresh(config, state.variables, codes))
+    opt_state = _fresh(config, state.variables, codes) if config.moments == "fresh" else state.opt_state
+    state = State(state.variables, codes, labels, centroids, opt_state, rounds)
     return state, stop, RoundInfo(*info, movement, _least_singular(state.variables.params))
 
 
