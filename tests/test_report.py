@@ -13,7 +13,7 @@ from PIL import Image
 
 from jaxclust import cli, record, sheets
 from jaxclust.compare import cells, tables
-from jaxclust.report import Look, charts, pictures
+from jaxclust.report import Look, charts, pictures, tags
 from jaxclust.report import page as written
 from pages import Page, chosen, idec, large
 from runs import SETTINGS, make
@@ -150,7 +150,7 @@ def test_large_matrices_are_pictures(tmp_path):
     shade = np.zeros((40, 20))
     shade[3, 5] = 1
     names = [list(map(str, range(size))) for size in shade.shape]
-    (drawn,) = Page(written._matrix("Many", *names, [[""] * 20] * 40, shade)).all("img")
+    (drawn,) = Page(tags.matrix("Many", *names, [[""] * 20] * 40, shade)).all("img")
     assert (drawn["width"], drawn["height"]) == (str(20 * 12), str(40 * 12))
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn["src"].partition(",")[2]))).convert("L"))
     assert np.argwhere(pixels == 0).min(axis=0).tolist() == [3 * 12, 5 * 12]
@@ -342,7 +342,7 @@ def test_equal_scores_have_a_chart_and_names_stand_beside_it():
 
 def test_a_last_column_of_numbers_stands_right():
     seconds, verdicts = (
-        written._table(tables.Table("t", ["method", head], [["dcec", cell], ["dec", "-"]]))
+        tags.table(tables.Table("t", ["method", head], [["dcec", cell], ["dec", "-"]]))
         for head, cell in (("seconds", "3.25"), ("verdict", "dcec beats dec"))
     )
     assert ("<table>" in seconds, '<table class="words">' in verdicts) == (True, True)

@@ -1,6 +1,5 @@
 """The report's HTML: one page without any address in it, readable on a phone, by keyboard and in the dark."""
 
-import base64
 import html
 import json
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ import numpy as np
 from jaxclust import metrics, selection, sheets
 from jaxclust.compare import tables
 from jaxclust.compare.cells import repeat
-from jaxclust.report import charts
+from jaxclust.report import charts, tags
 from jaxclust.report.style import SCRIPT, STYLE
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ SHOWN = 24
 """Images in a contact sheet, and in the rows of most and least certain ones."""
 THUMBNAIL = 32
 """Pixels, at most, of an image shown over the embedding."""
-MOST_CELLS = 30
-"""Classes, clusters or seeds up to which a matrix is a table; a larger one is a picture."""
 PHASES = {"pretrain": "Pretraining", "cluster": "Clustering"}
 # No script, style or picture from anywhere else, and no request to anyone.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -39,9 +36,9 @@ def render(comparison: dict[str, Any] | None, looks: Sequence["Look"], notes: Se
     names = [f"{look.cell.method} on {look.cell.data}" for look in looks]
     links = [("comparison", "Comparison")] * (comparison is not None)
     links += [(f"run-{number}", name) for number, name in enumerate(names)]
-    listed = "".join(f'<li><a href="#{place}">{_text(name)}</a></li>' for place, name in links)
+    listed = "".join(f'<li><a href="#{place}">{tags.text(name)}</a></li>' for place, name in links)
     parts = [_comparison(comparison)] if comparison else []
-    parts += [_notes(notes)]
+    parts += [tags.notes(notes)]
     # Runs on the same images show the same thumbnails: each sheet of them is in the page once.
     sprites: dict[str, str] = {}
     parts += [_look(number, name, look, sprites) for number, (name, look) in enumerate(zip(names, looks, strict=True))]
@@ -55,13 +52,13 @@ def render(comparison: dict[str, Any] | None, looks: Sequence["Look"], notes: Se
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <link rel="icon" href="data:,">
-<title>{_text(title)}</title>
+<title>{tags.text(title)}</title>
 <style>{STYLE}
 {thumbnails}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
-<header><h1>{_text(title)}</h1><nav aria-label="Sections"><ul>{listed}</ul></nav></header>
+<header><h1>{tags.text(title)}</h1><nav aria-label="Sections"><ul>{listed}</ul></nav></header>
 <main id="main">
 {"".join(parts)}
 </main>
@@ -82,17 +79,17 @@ def _comparison(comparison: dict[str, Any]) -> str:
         chart = charts.intervals(rows, f"{metric} of each seed on {data['name']}: {seeds}", mark)
         if chart:
             caption = (
-                f"{_text(data['name'])}: {metric}, the highest mean first. A dot is a seed, the stroke the mean, the "
-                "thick line its interval, the thin line where one more run falls"
+                f"{tags.text(data['name'])}: {metric}, the highest mean first. A dot is a seed, the stroke the mean, "
+                "the thick line its interval, the thin line where one more run falls"
             )
-            caption += "." if mark is None else f", the dashed line {_text(comparison['baseline'])}'s mean."
+            caption += "." if mark is None else f", the dashed line {tags.text(comparison['baseline'])}'s mean."
             figures.append(f"<figure>{chart}<figcaption>{caption}</figcaption></figure>")
-    body = "".join(_table(table) for table in tables.sections(comparison))
+    body = "".join(tags.table(table) for table in tables.sections(comparison))
     family = {"all": "all data sets", "data": "each data set by itself"}[comparison["family"]]
     return (
         f'<section id="comparison"><h2>Comparison</h2><p>Primary metric: {metric}. '
         f"Comparisons corrected together: those on {family}.</p>"
-        f'<div class="figures">{"".join(figures)}</div>{body}{_notes(comparison["notes"])}</section>'
+        f'<div class="figures">{"".join(figures)}</div>{body}{tags.notes(comparison["notes"])}</section>'
     )
 
 
@@ -101,7 +98,7 @@ def _scores(seeds: dict[str, float | None]) -> str:
 
 
 def _look(number: int, name: str, look: "Look", sprites: dict[str, str]) -> str:
-    parts = [f'<section id="run-{number}"><h2>{_text(name)}</h2>', _notes(look.notes)]
+    parts = [f'<section id="run-{number}"><h2>{tags.text(name)}</h2>', tags.notes(look.notes)]
     if look.seeds:
         parts += [_lead(look), _seeds(look), _clusters(look), _curves(name, look), _matrices(look)]
         if look.places is not None:
@@ -152,14 +149,14 @@ def _seeds(look: "Look") -> str:
             [
                 str(seed),
                 *(tables.number(row[name]) for name in ("acc", "nmi", "ari")),
-                _number(agree[place]),
-                _number(silhouette),
-                _number(look.losses[place] if look.losses else None, ".4g"),
-                _number(row.get("largest_cluster"), ".1%"),
-                _number(row.get("seconds"), ".2f"),
+                tags.number(agree[place]),
+                tags.number(silhouette),
+                tags.number(look.losses[place] if look.losses else None, ".4g"),
+                tags.number(row.get("largest_cluster"), ".1%"),
+                tags.number(row.get("seconds"), ".2f"),
             ]
         )
-    table = _table(tables.Table("Seeds; from agreement on without labels", header, rows))
+    table = tags.table(tables.Table("Seeds; from agreement on without labels", header, rows))
     return (
         table
         + _told(look, agree)
@@ -218,7 +215,7 @@ def _curves(name: str, look: "Look") -> str:
             below = "epoch" if phase == "pretrain" else "window"
             chart = charts.curves(windows, values, what == "loss", (below, label))
             if chart:
-                caption = f"{PHASES.get(phase, _text(phase))}: {title}"
+                caption = f"{PHASES.get(phase, tags.text(phase))}: {title}"
                 caption += ", a line a seed, their median and range." if len(seeds) > 1 else "."
                 figures.append(f"<figure>{chart}<figcaption>{caption}</figcaption></figure>")
     return f'<h3>Curves</h3><div class="figures">{"".join(figures)}</div>' if figures else ""
@@ -229,7 +226,7 @@ def _matrices(look: "Look") -> str:
     if len(look.seeds) > 1:
         names = [f"seed {seed}" for seed in look.seeds]
         cells = [[f"{value:.2f}" for value in line] for line in look.agreement]
-        parts.append(_matrix("Agreement between seeds (ARI)", names, names, cells, np.clip(look.agreement, 0, 1)))
+        parts.append(tags.matrix("Agreement between seeds (ARI)", names, names, cells, np.clip(look.agreement, 0, 1)))
     if look.data is not None and look.data.labels is not None:
         counts = metrics.confusion(look.data.labels, look.labels[look.medoid])
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -238,7 +235,7 @@ def _matrices(look: "Look") -> str:
         columns = [str(k) if k >= 0 else "" for k in clusters]
         cells = [[str(value) if value else "" for value in line] for line in counts]
         title = f"Classes by clusters, seed {look.seeds[look.medoid]}; clusters in the order of their classes"
-        parts.append(_matrix(title, rows, columns, cells, share))
+        parts.append(tags.matrix(title, rows, columns, cells, share))
     return f'<h3>Agreement and confusion</h3><div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
@@ -256,7 +253,7 @@ def embedding(number: int, look: "Look", sprites: dict[str, str]) -> str:
     blank = np.zeros((-len(thumbs) % columns, *thumbs.shape[1:]), np.uint8)
     sprite = np.concatenate([thumbs, blank]).reshape(-1, columns, *thumbs.shape[1:])
     sprite = sprite.transpose(0, 2, 1, 3, 4).reshape(-1, columns * size[0], 3)
-    thumbs_class = sprites.setdefault(_uri(sprite), f"thumbs-{len(sprites)}")
+    thumbs_class = sprites.setdefault(tags.uri(sprite), f"thumbs-{len(sprites)}")
     classes = None if data.labels is None else data.labels[look.sample]
     points = {
         "rows": look.rows[look.sample].tolist(),
@@ -278,7 +275,7 @@ def embedding(number: int, look: "Look", sprites: dict[str, str]) -> str:
         f"<h3>Embedding</h3>{switch}"
         f'<figure class="embedding" data-points="{html.escape(json.dumps(points), quote=True)}">'
         f'<div class="stage" tabindex="0" role="application" aria-describedby="how-{number}" '
-        f'aria-label="{_text(title)}">{charts.scatter(look.places, labels, title)}</div>'
+        f'aria-label="{tags.text(title)}">{charts.scatter(look.places, labels, title)}</div>'
         f'<div class="thumb {thumbs_class}" aria-hidden="true"></div>'
         '<p class="readout" role="status" aria-live="polite"></p>'
         f'<figcaption id="how-{number}">t-SNE of the features, {len(labels):,} images, seed '
@@ -298,14 +295,16 @@ def _contact(look: "Look") -> str:
             text += f", {100 * counts.max() / members.size:.0f} % of class {counts.argmax()}"
         chosen = np.random.default_rng(cluster).permutation(members)[:SHOWN]
         parts.append(
-            _sheet(data.images[chosen], f"{len(chosen)} of {text}", text) if members.size else f"<p>{text}</p>"
+            tags.sheet(data.images[chosen], f"{len(chosen)} of {text}", text) if members.size else f"<p>{text}</p>"
         )
     parts.append("</div>")
     if look.ranked is not None:
         parts.append('<h3>Most and least certain images</h3><div class="sheets wide">')
         for kind, rows in (("Most", look.ranked[:SHOWN]), ("Least", look.ranked[::-1][:SHOWN])):
             clusters = ", ".join(str(labels[row]) for row in rows)
-            parts.append(_sheet(data.images[rows], f"{kind} certain, of clusters {clusters}", f"{kind} certain", 12))
+            parts.append(
+                tags.sheet(data.images[rows], f"{kind} certain, of clusters {clusters}", f"{kind} certain", 12)
+            )
         parts.append("</div>")
         parts.append(
             f'<p class="small">Of {len(look.ranked):,} images, by how much nearer the embedding is to the mean of its '
@@ -319,83 +318,12 @@ def _settings(look: "Look") -> str:
     versions = {json.dumps(row.get("versions"), sort_keys=True) for row in rows if row.get("versions")}
     devices = sorted({row["device"] for row in rows if row.get("device")})
     lines = [", ".join(f"{name} {number}" for name, number in json.loads(one).items()) for one in sorted(versions)]
+    on = "; on " + ", ".join(devices) if devices else ""
     commands = "\n".join(repeat(one) for one in look.settings)
     return (
         "<h3>To repeat it</h3>"
-        f'<div class="scroll" role="region" tabindex="0" aria-label="Command"><pre>{_text(commands)}</pre></div>'
-        f'<p class="small">{_text("; ".join(lines))}{_text("; on " + ", ".join(devices)) if devices else ""}</p>'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="Command"><pre>{tags.text(commands)}</pre></div>'
+        f'<p class="small">{tags.text("; ".join(lines) + on)}</p>'
         "<details><summary>All settings</summary>"
-        f"<pre>{_text(json.dumps(look.settings, indent=1))}</pre></details>"
+        f"<pre>{tags.text(json.dumps(look.settings, indent=1))}</pre></details>"
     )
-
-
-def _table(table: tables.Table) -> str:
-    kinds = ['class="name" '] * table.names + [""] * (len(table.header) - table.names)
-    head = "".join(f'<th {kind}scope="col">{_text(cell)}</th>' for kind, cell in zip(kinds, table.header, strict=True))
-    lines = []
-    for row in table.rows:
-        cells = [
-            f'<th scope="row">{_text(cell)}</th>' if place < table.names else f"<td>{_text(cell)}</td>"
-            for place, cell in enumerate(row)
-        ]
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    words = ' class="words"' * any(letter.isalpha() for row in table.rows for letter in row[-1])
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{_text(table.title)}"><table{words}>'
-        f"{_caption(table.title)}<thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _matrix(
-    title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[str]], shade: np.ndarray
-) -> str:
-    """A table whose cells are shaded from 0 to 1, or where it is large a picture of them."""
-    if max(shade.shape) > MOST_CELLS:
-        size = max(1, 480 // max(shade.shape))
-        pixels = np.round(255 * (1 - shade)).astype(np.uint8).repeat(size, axis=0).repeat(size, axis=1)[..., None]
-        what = f"{title}: {shade.shape[0]} rows, {shade.shape[1]} columns; black is 1, or all of a row, white 0"
-        return _picture(pixels, what, what)
-    head = "<td></td>" + "".join(f'<th scope="col">{_text(name)}</th>' for name in columns)
-    lines = []
-    for name, line, shades in zip(rows, cells, shade, strict=True):
-        body = "".join(f'<td style="--s:{s:.2f}">{_text(cell)}</td>' for cell, s in zip(line, shades, strict=True))
-        lines.append(f'<tr><th scope="row">{_text(name)}</th>{body}</tr>')
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{_text(title)}"><table class="matrix">'
-        f"{_caption(title)}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _sheet(images: np.ndarray, alt: str, caption: str, columns: int = 8) -> str:
-    stride = -(-max(images.shape[1:3]) // 64)
-    pixels = sheets.grid(images[:, ::stride, ::stride], columns)
-    return _picture(pixels, alt, caption)
-
-
-def _picture(pixels: np.ndarray, alt: str, caption: str) -> str:
-    return (
-        f'<figure><img src="{_uri(pixels)}" width="{pixels.shape[1]}" height="{pixels.shape[0]}" '
-        f'alt="{_text(alt)}"><figcaption>{_text(caption)}</figcaption></figure>'
-    )
-
-
-def _caption(title: str) -> str:
-    """Stays in sight where the table is scrolled."""
-    return f"<caption><span>{_text(title)}</span></caption>"
-
-
-def _notes(notes: Sequence[str]) -> str:
-    return f'<ul class="notes">{"".join(f"<li>{_text(note)}</li>" for note in notes)}</ul>' if notes else ""
-
-
-def _number(value: float | None, form: str = ".3f") -> str:
-    return "-" if value is None or not np.isfinite(value) else format(value, form)
-
-
-def _uri(pixels: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(sheets.png(pixels)).decode()
-
-
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)
