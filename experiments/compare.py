@@ -31,7 +31,9 @@ SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
 BASELINE = "kmeans"
 BUILT = tuple(name for name in METHODS if name not in FROM_FILE)
 """Methods that need no file of weights."""
-PLANNED = sum(len(fit.labeling_names(METHODS[name])) for name in BUILT if name != BASELINE)
+NAMES = tuple(record.row_name(name, one) for name in BUILT for one in fit.labeling_names(METHODS[name]))
+"""Of their rows."""
+PLANNED = len(NAMES) - 1
 """Comparisons with BASELINE on a data set, which all are corrected for while some are still to be run."""
 # The papers' experiments, and what says of their rows that a method has its own paper's settings there.
 OTHERS: tuple[tuple[ModuleType, Callable[[dict[str, Any]], bool]], ...] = (
@@ -151,8 +153,9 @@ def comparison(found: Sequence[cells.Cell], notes: Sequence[str] = ()) -> dict[s
 
 
 def results() -> dict[str, Any] | None:
-    """The comparison of the rows that are there; None if there are none."""
-    rows = present()
+    """The comparison of the rows that are there, in the order of SEEDS and NAMES; None if there are none."""
+    sets = list(SEEDS)
+    rows = sorted(present(), key=lambda row: (sets.index(row["data"]), NAMES.index(row["method"])))
     return comparison(grouped(rows)) if rows else None
 
 

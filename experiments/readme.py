@@ -99,9 +99,9 @@ def comparison() -> str:
     ACC: the mean and its 95 % interval; whether the method beats k-means, or k-means it; how many seeds failed.
     """
     found = (compare.results() or {"data": []})["data"]
-    names = dict.fromkeys(one["method"] for data in found for one in data["methods"])
+    there = {one["method"] for data in found for one in data["methods"]}
     lines = [["method", *(f"{data['name']}, {compare.SEEDS[data['name']]} seeds" for data in found)]]
-    for name in names:
+    for name in (name for name in compare.NAMES if name in there):
         lines.append([f"`{name}`"])
         for data in found:
             mine = [one for one in data["methods"] if one["method"] == name]

@@ -43,7 +43,7 @@ def table(rows: list[dict]) -> str:
     lines = ["ACC: mean of seeds, best seed, of the consensus, and of the seed picked by (rank correlation with ACC)"]
     heads = "".join(f"{name:>19}" for name in MEASURES)
     lines.append(f"{'data':12}{'method':12}{'seeds':>5}{'mean':>8}{'best':>8}{'vote':>8}{heads}")
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row["data"], row["method"])):
         line = f"{row['data']:12}{row['method']:12}{row['seeds']:5}{row['mean']:8.4f}{row['best']:8.4f}"
         line += f"{'-' if row['consensus'] is None else format(row['consensus'], '.4f'):>8}"
         for name in MEASURES:

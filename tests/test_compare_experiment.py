@@ -113,6 +113,18 @@ def test_rows_that_another_experiment_has_count(others, digits):
     assert experiment.missing(digits, ["dcec", "idec"]) == {"dcec": (6, 7, 8, 9), "idec": everything}
 
 
+def test_tables_have_sets_and_methods_in_one_order(monkeypatch, tmp_path):
+    monkeypatch.setattr(experiment, "OTHERS", ())
+    monkeypatch.setattr(experiment, "RESULTS", tmp_path / "rows.jsonl")
+    row = {"failed": None, "failed_phase": None, "n": 100, "clusters": 10, "config_hash": "same"}
+    row |= dict.fromkeys(record.SCORES, 0.5)
+    pairs = [("usps", "dec"), ("usps", "kmeans"), ("digits", "dcn"), ("digits", "jule-sf"), ("digits", "kmeans")]
+    rows = [row | {"data": data, "method": name, "seed": seed} for data, name in pairs for seed in (0, 1)]
+    record.write_rows(experiment.RESULTS, rows)
+    found = {data["name"]: [one["method"] for one in data["methods"]] for data in experiment.results()["data"]}
+    assert list(found.items()) == [("digits", ["kmeans", "jule-sf", "dcn"]), ("usps", ["kmeans", "dec"])]
+
+
 def test_a_seed_with_two_scores_is_refused(others):
     first, *kept = common.rows(experiment.RESULTS)
     record.write_rows(experiment.RESULTS, [first | {"acc": 0.4}, *kept])
