@@ -57,9 +57,13 @@ def main() -> None:
         arguments += ["--out", str(out), *(["--resume"] if out.exists() else [])]
         auto.command(method, [*arguments, *(["--max-seconds", str(left)] if left < float("inf") else [])])
         found = cells.read_clusters(out)
-        if found is None or any(row["reason"] for row in found["rows"]):
+        if found is None or any(row["reason"] in auto.UNFINISHED for row in found["rows"]):
             print("out of time; the same command goes on", file=sys.stderr)
             break
+        crashed = [f"{row['clusters']} ({row['reason']})" for row in found["rows"] if row["reason"]]
+        if crashed:
+            print(f"{method} on {data} has no row: it crashed at {', '.join(crashed)}", file=sys.stderr)
+            continue
         # One that is left out, as where a seed left clusters empty, has no stability to speak of.
         stability = {row["clusters"]: None if row["left_out"] else row["stability"] for row in found["rows"]}
         key = {"data": data, "method": method, "seeds": int(SEEDS), "classes": datasets.load(data).classes}

@@ -18,6 +18,8 @@ from jaxclust import flags, record, selection, sweep
 from jaxclust.compare import Parser, cells
 
 EMPTY = "left clusters empty"
+UNFINISHED = ("stopped", "waiting")
+"""Reasons of numbers of clusters that time was too short for."""
 
 
 def asked(arguments: Sequence[str]) -> bool:
@@ -54,21 +56,22 @@ def command(method: str, arguments: Sequence[str]) -> int:
         raise ValueError(f"resume: {options.out} must hold the same runs, has those of {' '.join(known['arguments'])}")
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
     # Numbers that are known from another range stay.
-    rows = {row["clusters"]: row for row in known["rows"]}
+    rows, crashed = {row["clusters"]: row for row in known["rows"]}, False
     for k in numbers:
         folder = options.out / f"k-{k}"
         row = {"method": method, "data": f"{options.data}, {k} clusters", "status": "waiting", "reason": None}
-        row["arguments"] = [*common, "--clusters", str(k), "--out", str(folder)]
+        row["arguments"] = [*common, "--clusters", str(k)]
         sweep.run_cell(row, folder, deadline)
+        crashed |= row["status"] == "failed"
         rows[k] = {"clusters": k, "stability": None, "reason": row["reason"] or row["status"], "left_out": None}
-        if row["status"] == "finished":
+        if (folder / "results.jsonl").exists():  # Also where it crashed after them, as in drawing.
             value, flaw = stability(folder, k)
             rows[k] |= {"stability": value, "reason": None, "left_out": flaw}
         if options.out.is_dir():
             _write(options.out, common, rows)
     found = [rows[k] for k in sorted(rows)]
     _print(found, choose(found), options.out)
-    return 1 if any(row["reason"] not in (None, "stopped", "waiting") for row in found) else 0
+    return 1 if crashed or any(row["reason"] not in (None, *UNFINISHED) for row in found) else 0
 
 
 def _write(out: Path, common: list[str], rows: dict[int, dict[str, Any]]) -> None:
@@ -92,7 +95,7 @@ def stability(folder: Path, clusters: int) -> tuple[float | None, str | None]:
 
 def choose(rows: Sequence[dict[str, Any]]) -> int | None:
     """The most stable number of clusters, None where there is none or a run is still missing."""
-    if any(row["reason"] in ("stopped", "waiting") for row in rows):
+    if any(row["reason"] in UNFINISHED for row in rows):
         return None
     known = {row["clusters"]: row["stability"] for row in rows if row["reason"] is None and row["left_out"] is None}
     return selection.best_clusters(known) if known else None
@@ -111,7 +114,7 @@ def _print(rows: list[dict[str, Any]], chosen: int | None, out: Path) -> None:
         value = row["reason"] or "-" if row["stability"] is None else f"{row['stability']:.4f}"
         value += f"  left out: {row['left_out']}" if row["left_out"] else ""
         print(f"{row['clusters']:8}  {value}{'  <- chosen' if row['clusters'] == chosen else ''}")
-    if any(row["reason"] in ("stopped", "waiting") for row in rows):
+    if any(row["reason"] in UNFINISHED for row in rows):
         print("no number of clusters is chosen yet; the same command with --resume goes on")
     elif chosen is None:
         print("no number of clusters can be chosen: each is left out")

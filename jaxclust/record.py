@@ -160,7 +160,9 @@ def read_settings(directory: Path) -> dict[str, Any]:
         raise ValueError(f"run: {path} must be a run's settings, is damaged ({error})") from error
     kinds = {"method": str, "data": dict, "seeds": list, "over": str, "config": dict, "pretraining": (dict, type(None))}
     sound = isinstance(found, dict) and all(isinstance(found.get(name, ...), kind) for name, kind in kinds.items())
-    if not sound or not all(type(seed) is int for seed in found["seeds"]):
+    sound = sound and isinstance(found["data"].get("name"), str) and isinstance(found["data"].get("shape"), list)
+    sound = sound and type(found["config"].get("clusters")) is int and all(type(one) is int for one in found["seeds"])
+    if not sound:
         raise ValueError(f"run: {path} must be a run's settings, got something else")
     return found
 

@@ -81,16 +81,16 @@ def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
         for method in methods:
             mine = [word for owner, words in given if method in owner for word in words]
             folder = Path(name) / method
-            arguments = ["--data", one, "--out", str(options.out / folder), "--no-baseline", *mine]
-            common, config, pretraining = flags.parse(method, arguments)
+            arguments = ["--data", one, "--no-baseline", *mine]
+            common, config, pretraining = flags.parse(method, [*arguments, "--out", str(options.out / folder)])
             flags.seeds(common.seeds)
             # A number of clusters that is not asked for is the data's own.
             asked = any(word.split("=")[0] == "--clusters" for word in mine)
             network = (METHODS[method].network.__name__, config.clusters if asked else None)
             row = {"data": name, "method": method, "folder": str(folder), "status": "waiting", "reason": None}
             row |= {"seconds": 0.0, "log": None, "arguments": arguments}
-            # Other seeds, or other weights, have another pretraining.
-            beside = (common.seeds, common.over, str(common.weights))
+            # Other seeds, weights or inputs have another pretraining.
+            beside = (common.seeds, common.over, str(common.weights), str(common.features), common.size)
             row["shares"] = None if pretraining is None else str((network, beside, dataclasses.astuple(pretraining)))
             plan.append(row)
     return plan
@@ -172,7 +172,8 @@ def run_cell(row: dict[str, Any], folder: Path, deadline: float | None, more: Se
     """Runs a cell's process unless time has run out, shows what it shows, and notes how it ended.
 
     Args:
-      row: its "method", "data" (for the eye) and "arguments"; "status", "reason", "seconds" and "log" are set.
+      row: its "method", "data" (for the eye) and "arguments", without --out; "status", "reason", "seconds" and "log"
+        are set.
       folder: of the cell; an earlier run there goes on.
       deadline: on ``time.monotonic``'s clock, where the cell stops with a checkpoint; None for never.
       more: arguments of this start alone.
@@ -188,7 +189,7 @@ def run_cell(row: dict[str, Any], folder: Path, deadline: float | None, more: Se
     if folder.exists():
         more.append("--resume")
     print(f"{row['method']} on {row['data']}", file=sys.stderr, flush=True)
-    code, words = _watched([row["method"], *row["arguments"], *more])
+    code, words = _watched([row["method"], *row["arguments"], "--out", str(folder), *more])
     row["seconds"] = round(time.monotonic() - began, 3)
     if code == 0:
         row["status"] = "finished" if (folder / "results.jsonl").exists() else "stopped"

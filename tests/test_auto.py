@@ -76,6 +76,12 @@ def test_a_crash_leaves_the_others(tmp_path, monkeypatch, capsys):
     assert "3  killed by SIGKILL" in capsys.readouterr().out
 
 
+def test_a_crash_after_the_results_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "_watched", lambda arguments: (-signal.SIGKILL, fake(arguments)[1]))
+    assert cli.main(command(tmp_path / "auto")) == 1
+    assert cells.read_clusters(tmp_path / "auto")["chosen"] == 3
+
+
 def test_failed_seeds_and_empty_clusters_are_said(tmp_path):
     def stability(*labels, clusters=2):
         record.write_labels(tmp_path / "labels.npy", np.array(labels))

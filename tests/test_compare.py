@@ -48,6 +48,15 @@ def test_the_test_and_the_interval_can_be_chosen(tmp_path, capsys):
     assert (row["low"], row["high"]) == pytest.approx(stats.bootstrap_t(np.array(GOOD) - 0.01))
 
 
+def test_a_small_alpha_has_enough_draws_or_is_refused(tmp_path, capsys):
+    runs = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD)
+    row = compare(capsys, *runs, "--alpha", "0.0001", "--interval", "bootstrap-t")["data"][0]["methods"][0]
+    wide = compare(capsys, *runs, "--alpha", "0.01", "--interval", "bootstrap-t")["data"][0]["methods"][0]
+    assert row["low"] is None or row["low"] < wide["low"]
+    line = error(capsys, *runs, "--alpha", "0.0001", "--planned", "50")
+    assert "alpha: must be at least 0.00013 for 50 comparisons, got 0.0001" in line
+
+
 def test_alpha_is_that_of_every_interval_and_of_the_family(tmp_path, capsys):
     overlapping = [score + 0.07 for score in BAD]
     runs = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", overlapping)

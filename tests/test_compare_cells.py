@@ -83,6 +83,62 @@ def test_a_folder_of_runs_that_is_not_through(tmp_path, capsys):
     assert f"mine={tmp_path} must name one run" in error(capsys, f"mine={tmp_path}")
 
 
+def test_a_run_that_crashed_after_its_results_counts(tmp_path, capsys):
+    make(tmp_path / "dcec", "dcec", GOOD)
+    row = {"data": "usps", "method": "dcec", "folder": "dcec", "status": "failed", "reason": "killed by SIGKILL"}
+    record.write_rows(tmp_path / "cells.jsonl", [row])
+    found = compare(capsys, tmp_path)
+    assert found["data"][0]["methods"][0]["n"] == len(GOOD)
+    assert found["notes"] == ["dcec on usps crashed when it had its results, which count: killed by SIGKILL"]
+    # What is no such row is named.
+    for change in ({"folder": 5}, {"reason": ...}):
+        damaged = {name: value for name, value in (row | change).items() if value is not ...}
+        record.write_rows(tmp_path / "cells.jsonl", [damaged])
+        assert "cells.jsonl line 1 is cut off or no row" in error(capsys, tmp_path)
+
+
+def test_a_folder_given_twice_counts_once(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    found = compare(capsys, folder, folder)
+    assert found["notes"] == [f"{folder} is given twice, and counts once"]
+
+
+def test_seeds_without_a_score_or_a_failure_count_as_missing(tmp_path, capsys):
+    good, bad = make(tmp_path / "a", "dcec", [*GOOD[:6], None, None]), make(tmp_path / "b", "idec", BAD)
+    failed = compare(capsys, good, bad)["data"][0]
+    blank = [row | {"failed": None, "failed_phase": None} for row in record.read_rows(good / "results.jsonl")]
+    record.write_rows(good / "results.jsonl", blank)
+    found = compare(capsys, good, bad)
+    assert found["data"][0]["methods"][0]["missing"] == [6, 7]
+    assert "dcec on usps: seeds 6, 7 have neither scores nor a failure, and are left out" in found["notes"]
+    for one in (failed, found["data"][0]):
+        assert one["pairs"][0]["verdict"] == "not claimed: it hangs on failed or missing seeds"
+    # Where one run is all there is, a lost repetition is none.
+    one = rows("ac-gdl", "usps", dict.fromkeys(range(3), 0.5))
+    record.write_rows(tmp_path / "c.jsonl", [one[0], one[1] | dict.fromkeys(record.SCORES), one[2]])
+    assert compare(capsys, tmp_path / "c.jsonl")["data"][0]["methods"][0]["missing"] == []
+
+
+def test_seeds_that_the_k_means_beside_a_run_lacks_count_as_chance(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", [score - 0.2 for score in GOOD])
+    path = folder / "baseline.jsonl"
+    record.write_rows(path, rows("kmeans", "usps", dict(enumerate(BAD))))
+    assert compare(capsys, folder)["data"][0]["pairs"][0]["verdict"] == "kmeans beats dcec"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:6], lines[6][:40]]))
+    found = compare(capsys, folder)
+    assert found["data"][0]["methods"][1]["missing"] == [6, 7]
+    assert found["data"][0]["pairs"][0]["verdict"] == "not claimed: it hangs on failed or missing seeds"
+    # Runs of other seeds keep other seeds of it; those that none has are missing.
+    more = make(tmp_path / "b", "dcec", {6: 0.6, 8: 0.6})
+    record.write_rows(more / "baseline.jsonl", rows("kmeans", "usps", {6: BAD[6], 8: 0.7}))
+    folder_settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(folder_settings | {"seeds": [0, 1, 2, 3, 4, 5, 7]}))
+    whole = [row for row in record.read_rows(folder / "results.jsonl") if row["seed"] != 6]
+    record.write_rows(folder / "results.jsonl", whole)
+    assert compare(capsys, folder, more)["data"][0]["methods"][1]["missing"] == [7]
+
+
 def test_a_truncated_file_gives_its_whole_rows(tmp_path, capsys):
     folder = make(tmp_path / "a", "dcec", GOOD)
     path = folder / "results.jsonl"
@@ -279,4 +335,13 @@ def test_what_cannot_be_compared_is_refused(tmp_path, capsys, flags, message):
 
 
 def test_a_folder_that_is_no_run(tmp_path, capsys):
-    assert "must hold a run, has no config.json" in error(capsys, tmp_path)
+    line = error(capsys, tmp_path)
+    assert f"{tmp_path} must hold a run or several, has no config.json, cells.jsonl or clusters.json" in line
+
+
+@pytest.mark.parametrize("change", [{"data": {}}, {"data": {"name": "usps"}}, {"config": {}}])
+def test_damaged_settings_are_refused(tmp_path, capsys, change):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | change))
+    assert "must be a run's settings, got something else" in error(capsys, folder)

@@ -115,6 +115,14 @@ def test_random_permutations_come_near_the_t_tests(n):
     assert comparisons.permutation(a, far) == comparisons.paired_permutation(a, far) == 1e-4
 
 
+def test_arrangements_drawn_block_by_block_are_those_drawn_at_once(monkeypatch):
+    a, b = scores(7, 20), scores(8, 20, 0.785)
+    tests = comparisons.permutation, comparisons.paired_permutation
+    at_once = [test(a, b) for test in tests]
+    monkeypatch.setattr(comparisons, "BLOCK", 1000)
+    assert [test(a, b) for test in tests] == at_once
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_wilcoxon_is_scipys(n):
     a, b = scores(9, n), scores(10, n, 0.78)

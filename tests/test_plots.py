@@ -31,6 +31,20 @@ def test_curves_without_windows_draw_nothing(tmp_path):
     assert not (tmp_path / "curves.png").exists()
 
 
+@pytest.mark.parametrize(("last", "scale"), [(0.5, "log"), (0.0, "linear"), (-0.5, "linear")])
+def test_losses_that_a_logarithm_cannot_show_are_on_a_linear_axis(tmp_path, monkeypatch, last, scale):
+    drawn = []
+
+    class Kept(plots.Figure):
+        def savefig(self, path, **kwargs):
+            drawn.append(self)
+
+    monkeypatch.setattr(plots, "Figure", Kept)
+    columns = {"lane": np.zeros(4, np.int32), "window": np.arange(4), "loss": np.array([2.0, np.nan, 1.0, last])}
+    plots.curves(tmp_path / "curves.png", {"cluster": columns}, [0])
+    assert drawn[0].axes[0].get_yscale() == scale
+
+
 def test_embedding_of_few_points(tmp_path):
     features = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     plots.embedding(tmp_path / "e.png", features, np.array([0, 1, 0, 1, 2]), None, "five")

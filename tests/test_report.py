@@ -328,6 +328,26 @@ def test_curves_stand_still_where_a_seed_has_ended():
     assert charts.curves([np.array([1.0])], [np.array([np.nan])], False, ("x", "t")) == ""
 
 
+def test_a_loss_that_falls_below_0_is_drawn_where_it_is():
+    losses = [np.array([2.0, 1.0, -1.0]), np.array([2.0, 0.0, -2.0])]
+    chart = charts.curves([np.arange(1.0, 4.0)] * 2, losses, True, ("x", "t"))
+    lines = re.findall(r'class="seed" points="([^"]*)"', chart)
+    heights = np.array([[float(point.split(",")[1]) for point in line.split()] for line in lines])
+    # A linear axis: places are a linear function of the losses.
+    slope, offset = np.polyfit(np.ravel(losses), heights.ravel(), 1)
+    np.testing.assert_allclose(slope * np.array(losses) + offset, heights, atol=0.1)
+
+
+def test_an_interval_with_an_open_end_reaches_the_edge():
+    row = {"method": "m", "seeds": {"0": 0.5, "1": 0.6}, "mean": 0.55, "run_low": 0.4, "run_high": 0.7}
+    for ends, edge in (((0.5, None), "x2"), ((None, 0.6), "x1")):
+        chart = charts.intervals([row | dict(zip(("low", "high"), ends, strict=True))], "t")
+        (thick,) = re.findall(r'<line class="thick" x1="([\d.]+)" x2="([\d.]+)"', chart)
+        places = dict(zip(("x1", "x2"), map(float, thick), strict=True))
+        assert places[edge] == (charts.WIDTH - 20 if edge == "x2" else 16 + 9)
+        assert places["x1"] < places["x2"]
+
+
 def test_equal_scores_have_a_chart_and_names_stand_beside_it():
     row = dict.fromkeys(("low", "high", "run_low", "run_high")) | {"method": "m", "seeds": {"0": 0.5}, "mean": 0.5}
     for name, shown in (("m", "m"), ("kmeans", "kmeans"), (40 * "n", 21 * "n" + "…")):

@@ -91,6 +91,18 @@ def test_finished_cells_are_skipped_and_others_go_on(swept, data, capsys, monkey
     assert (began, rows(swept)) == ([], before)
 
 
+def test_a_folder_goes_on_under_another_name(data, tmp_path, monkeypatch):
+    began = []
+    monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments))
+    assert cli.main(command(data, tmp_path / "all", "sae-kmeans,idec", "few")) == 0
+    (tmp_path / "all").rename(tmp_path / "moved")
+    (tmp_path / "moved/few/idec/results.jsonl").unlink()
+    began.clear()
+    assert cli.main([*command(data, tmp_path / "moved", "sae-kmeans,idec", "few"), "--resume"]) == 0
+    (again,) = began
+    assert again[again.index("--out") + 1] == str(tmp_path / "moved/few/idec")
+
+
 def test_overwriting_some_cells_keeps_the_others(tmp_path, data, monkeypatch):
     out, states = tmp_path / "all", {"sae-kmeans": "finished", "idec": "finished"}
     out.mkdir()
@@ -153,7 +165,8 @@ def test_overwriting_leaves_no_old_run_beside_cells_that_wait(data, tmp_path, ca
 def test_pretraining_is_shared_by_cells_of_the_same_seeds_alone(data, tmp_path, monkeypatch):
     began = []
     monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments))
-    for more, shared in (("", True), ("--idec.seeds 4,", False), ("--idec.over vmap", False)):
+    others = ("--idec.seeds 4,", "--idec.over vmap", "--idec.features dsift-pca", "--idec.size 9")
+    for more, shared in (("", True), *((other, False) for other in others)):
         began.clear()
         out = tmp_path / f"all{len(more)}"
         cli.main(command(data, out, "sae-kmeans,idec", "few", more))
@@ -163,7 +176,7 @@ def test_pretraining_is_shared_by_cells_of_the_same_seeds_alone(data, tmp_path, 
 def fake_run(arguments):
     """A finished cell with a pretraining."""
     folder = sweep.Path(arguments[arguments.index("--out") + 1])
-    (folder / "checkpoint" / "pretrain").mkdir(parents=True)
+    (folder / "checkpoint" / "pretrain").mkdir(parents=True, exist_ok=True)
     (folder / "results.jsonl").write_text("")
     return 0, ""
 

@@ -15,7 +15,8 @@ from jaxclust.stats import comparisons, ranking
 
 METRICS = record.SCORES
 LEAST_ALPHA = 1e-4
-"""A smaller level would need millions of drawn arrangements."""
+MOST_RESAMPLES = 2_000_000
+"""Arrangements drawn for a test, some seconds: a family of so many comparisons at so small a level is refused."""
 INTERVALS = ("t", "bootstrap-t")
 TESTS = ("auto", "unpaired", "wilcoxon")
 FAMILIES = ("all", "data")
@@ -50,9 +51,7 @@ class Options(argparse.Namespace):
 def command(arguments: Sequence[str]) -> int:
     """Prints the comparison and returns the exit status; ValueError for what cannot be compared."""
     parser = Parser(prog="jaxclust compare", description=__doc__.split("``: ")[1])
-    parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run's folder, a folder of runs, a .jsonl of rows; or NAME=RUN"
-    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=cells.RUNS)
     add_options(parser)
     parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="default: %(default)s")
     options = parser.parse_args(arguments, namespace=Options())
@@ -138,6 +137,9 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
     # Enough draws for a p that a family of this size lets pass.
     most = max(sum(counts) if options.family == "all" else max(counts), options.planned)
     resamples = max(stats.RESAMPLES, math.ceil(5 * most / options.alpha) - 1)
+    if resamples > MOST_RESAMPLES:
+        least = 5 * most / MOST_RESAMPLES
+        raise ValueError(f"alpha: must be at least {least:.2g} for {most} comparisons, got {options.alpha}")
     data = [_data_set(name, group, options, resamples) for name, group in groups]
     hints = []
     for family in [data] if options.family == "all" else [[one] for one in data]:
@@ -214,7 +216,9 @@ def _method(cell: Cell, options: Options, lowest: float) -> dict[str, Any]:
         return row | dict.fromkeys(names)
     n, mean, sd, low, high = stats.summary(values, confidence)
     if options.interval == "bootstrap-t" and n > 1:
-        low, high = stats.bootstrap_t(values, confidence)
+        # Enough draws for ends so far out.
+        draws = max(stats.RESAMPLES, math.ceil(10 / options.alpha) - 1)
+        low, high = stats.bootstrap_t(values, confidence, draws)
     one_more = stats.prediction_interval(values, confidence=confidence)
     numbers = (mean, sd, low, high, *one_more, stats.median(values), stats.interquartile_mean(values))
     return row | {name: differences.number(value) for name, value in zip(names, numbers, strict=True)}

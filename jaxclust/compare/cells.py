@@ -16,6 +16,8 @@ SWEEP = "cells.jsonl"
 """In a folder of several runs: a row for each method and data set, with its folder and how it ended."""
 CLUSTERS = "clusters.json"
 """In a folder of one run for each number of clusters: how stable each was, and which was chosen."""
+RUNS = "a run's folder, one that fit --methods or --clusters auto wrote, or a .jsonl of rows; or NAME=RUN"
+"""What ``read`` takes, for the help of commands."""
 DETERMINISTIC = "ac-"
 """Methods of this prefix (agglomerative clustering) draw no random number: one run is all there is to see."""
 
@@ -60,9 +62,9 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
     """The cells of several runs, in the order given, and what had to be left out.
 
     Args:
-      runs: each a run's folder, a folder of several (``jaxclust fit --methods``) or a .jsonl file of rows; or NAME=RUN,
-        to tell settings of one method apart. k-means on the pixels, which a run keeps beside itself, is a cell of
-        its own unless one is given.
+      runs: each a run's folder, one that ``jaxclust fit --methods`` or ``--clusters auto`` wrote, or a .jsonl file of
+        rows; or NAME=RUN, to tell settings of one method apart. k-means on the pixels, which a run keeps beside itself,
+        is a cell of its own unless one is given.
 
     Raises:
       ValueError: nothing to read, or runs that must not stand in one table: of one data set's name but other images,
@@ -71,6 +73,7 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
     found: list[Cell] = []
     baselines: list[Cell] = []
     notes: list[str] = []
+    seen = set()
     for run in runs:
         name, path = _named(run)
         if path.suffix == ".jsonl" and path.is_file():
@@ -80,6 +83,10 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
         if name is not None and len(folders) > 1:
             raise ValueError(f"runs: {run} must name one run, {path} holds {len(folders)}")
         for folder in folders:
+            if (name, folder.resolve()) in seen:
+                notes.append(f"{folder} is given twice, and counts once")
+                continue
+            seen.add((name, folder.resolve()))
             mine = _from_folder(folder, name, notes)
             found += mine
             if mine:
@@ -92,8 +99,20 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
         joined[key] = _join(joined[key], cell, notes) if key in joined else cell
     if not joined:
         raise ValueError(f"runs: at least one must have results, got none ({'; '.join(notes) or 'no rows'})")
-    _same_images(list(joined.values()))
-    return list(joined.values()), notes
+    cells = [_with_scores(cell, notes) for cell in joined.values()]
+    _same_images(cells)
+    return cells, notes
+
+
+def _with_scores(cell: Cell, notes: list[str]) -> Cell:
+    """Where true labels are known, a row that has neither scores nor a failure tells nothing: its seed is missing."""
+    blank = [seed for seed, row in cell.rows.items() if row["failed"] is None and row[record.SCORES[0]] is None]
+    if not blank or all(row[record.SCORES[0]] is None for row in cell.rows.values()):
+        return cell
+    seeds = ", ".join(map(str, blank))
+    notes.append(f"{cell.method} on {cell.data}: seeds {seeds} have neither scores nor a failure, and are left out")
+    rows = {seed: row for seed, row in cell.rows.items() if seed not in blank}
+    return cell._replace(rows=rows, missing=() if cell.constant else tuple(sorted({*cell.missing, *blank})))
 
 
 def _together(baselines: list[Cell], notes: list[str]) -> list[Cell]:
@@ -108,7 +127,9 @@ def _together(baselines: list[Cell], notes: list[str]) -> list[Cell]:
             continue
         for seed in _twice(first, cell):
             notes.append(f"seed {seed} of {where} has other scores beside another run, and counts as it is first")
-        joined[cell.data, cell.method] = first._replace(rows=cell.rows | first.rows)
+        rows = cell.rows | first.rows
+        missing = tuple(sorted({*first.missing, *cell.missing} - rows.keys()))
+        joined[cell.data, cell.method] = first._replace(rows=rows, missing=missing)
     return list(joined.values())
 
 
@@ -130,16 +151,22 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
             notes.append(f"{path} has no number of clusters chosen yet, and is left out")
             return []
         return [path / f"k-{chosen['chosen']}"]
-    if (path / "config.json").exists() or not (path / SWEEP).exists():
+    if (path / "config.json").exists():
         return [path]
+    if not (path / SWEEP).exists():
+        raise ValueError(f"runs: {path} must hold a run or several, has no config.json, {SWEEP} or {CLUSTERS}")
     folders = []
-    for row in _whole(path / SWEEP, {"method", "data", "folder", "status"}, notes):
+    for row in _whole(path / SWEEP, {"method", "data", "folder", "status", "reason"}, notes):
+        where, folder = f"{row['method']} on {row['data']}", path / row["folder"]
+        if row["status"] == "failed" and not (folder / "results.jsonl").exists():
+            notes.append(f"{where} crashed and has no row: {row['reason']}")
+            continue
+        if not (folder / "config.json").exists():
+            notes.append(f"{where} has not begun and is left out")
+            continue
         if row["status"] == "failed":
-            notes.append(f"{row['method']} on {row['data']} crashed and has no row: {row['reason']}")
-        elif not (path / row["folder"] / "config.json").exists():
-            notes.append(f"{row['method']} on {row['data']} has not begun and is left out")
-        else:
-            folders.append(path / row["folder"])
+            notes.append(f"{where} crashed when it had its results, which count: {row['reason']}")
+        folders.append(folder)
     return folders
 
 
@@ -175,13 +202,15 @@ def _from_folder(folder: Path, name: str | None, notes: list[str]) -> list[Cell]
         _add(cell, row, path)
     if not found:
         notes.append(f"{path} has no whole row and is left out")
-    cells = []
-    for cell in found.values():
-        missing = tuple(seed for seed in settings["seeds"] if seed not in cell.rows)
-        if missing:
-            notes.append(f"{path} lacks seeds {', '.join(map(str, missing))} of {cell.method}, which are left out")
-        cells.append(cell if cell.constant else cell._replace(missing=missing))
-    return cells
+    return [_asked(cell, settings["seeds"], path, notes) for cell in found.values()]
+
+
+def _asked(cell: Cell, seeds: Sequence[int], path: Path, notes: list[str]) -> Cell:
+    """A cell with the seeds that were asked for and have no row, which are named."""
+    missing = tuple(seed for seed in seeds if seed not in cell.rows)
+    if missing:
+        notes.append(f"{path} lacks seeds {', '.join(map(str, missing))} of {cell.method}, which are left out")
+    return cell if cell.constant else cell._replace(missing=missing)
 
 
 def _baseline(folder: Path, cell: Cell, notes: list[str]) -> list[Cell]:
@@ -192,7 +221,8 @@ def _baseline(folder: Path, cell: Cell, notes: list[str]) -> list[Cell]:
     if not rows:
         return []
     method = next(iter(rows.values()))["method"]
-    return [Cell(cell.data, method, rows, (), (), {"data": cell.settings["data"]})]
+    found = Cell(cell.data, method, rows, (), (), {"data": cell.settings["data"]})
+    return [_asked(found, record.read_settings(folder)["seeds"], path, notes)]
 
 
 def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
@@ -235,7 +265,7 @@ def _whole(path: Path, wanted: Set[str], notes: list[str]) -> list[dict[str, Any
 
 def _sound(row: dict[str, Any]) -> bool:
     """Whether what a row has is of its kind; without a failure it has numbers for scores."""
-    kinds = {"seed": int, "n": int, "clusters": int, "method": str, "data": str}
+    kinds = {"seed": int, "n": int, "clusters": int, "method": str, "data": str, "folder": str}
     if any(type(row[name]) is not kind for name, kind in kinds.items() if name in row):
         return False
     scores = [row[name] for name in record.SCORES if name in row]

@@ -63,7 +63,7 @@ class Look(NamedTuple):
 def command(arguments: Sequence[str]) -> int:
     """Writes the page and returns the exit status; ValueError for what cannot be reported."""
     parser = compare.Parser(prog="jaxclust report", description=__doc__.split("``: ")[1])
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder or a folder of runs; or NAME=RUN")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=cells.RUNS)
     parser.add_argument("--out", required=True, type=Path, help="the .html file; must not exist")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier page")
     parser.add_argument(

@@ -38,8 +38,9 @@ def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = N
         middle = place * height + 16
         parts.append(f'<text x="{left - 8}" y="{middle + 5}" class="strong end">{escape(name)}</text>')
         for ends, kind in (((row["run_low"], row["run_high"]), "thin"), ((row["low"], row["high"]), "thick")):
-            if None not in ends:
-                x1, x2 = (scale(end) for end in ends)
+            if any(end is not None for end in ends):
+                # An end that is open, as bootstrap-t's can be, is the picture's.
+                x1, x2 = (edge if end is None else scale(end) for end, edge in zip(ends, (left, right), strict=True))
                 parts.append(f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{middle}" y2="{middle}"/>')
         for seed, score in row["seeds"].items():
             if score is not None:
@@ -59,17 +60,17 @@ def curves(windows: Sequence[np.ndarray], values: Sequence[np.ndarray], logarith
     Args:
       windows: of each seed, from 1, increasing.
       values: of each seed, as many.
-      logarithmic: the upright axis.
+      logarithmic: the upright axis, unless a value is not above 0.
       labels: what lies below, and the title that is read in place of the picture.
     """
     below, title = labels
     every = np.concatenate(values)
-    every = every[np.isfinite(every) & ((every > 0) | (not logarithmic))]
+    every = every[np.isfinite(every)]
     if every.size == 0:
         return ""
-    floor = every.min()
+    logarithmic = logarithmic and bool(every.min() > 0)
     curved = np.log10 if logarithmic else np.asarray
-    low, high = float(curved(floor)), float(curved(every.max()))
+    low, high = float(curved(every.min())), float(curved(every.max()))
     margin = 0.05 * (high - low) or 0.1
     last = max(int(one.max()) for one in windows)
     across, up = _Scale(1, max(last, 2), 52, WIDTH - 16), _Scale(low - margin, high + margin, 190, 10)
@@ -79,7 +80,7 @@ def curves(windows: Sequence[np.ndarray], values: Sequence[np.ndarray], logarith
     table = np.stack(
         [one[np.searchsorted(w, at, side="right").clip(1, len(w)) - 1] for w, one in zip(windows, values, strict=True)]
     )
-    table = curved(np.maximum(table, floor) if logarithmic else table)
+    table = curved(table)
     if len(values) > 1:
         edge = [*zip(at, table.max(axis=0), strict=True), *zip(at[::-1], table.min(axis=0)[::-1], strict=True)]
         parts.append(f'<polygon class="band" points="{_points(edge, across, up)}"/>')

@@ -17,6 +17,8 @@ from jaxclust.stats.samples import RESAMPLES, ROUNDING, finite, sd_interval
 
 EXACT = 200_000
 """Arrangements up to which a permutation test goes through all of them: 17 pairs, or 10 seeds against 10."""
+BLOCK = 20_000
+"""Arrangements drawn at once: memory does not grow with their number."""
 MOST_SEEDS = 100_000
 """Where the search for a number of seeds ends."""
 
@@ -133,8 +135,11 @@ def paired_permutation(a: Sequence[float], b: Sequence[float], seed: int = 0, re
         for gap in gaps:
             sums = np.concatenate([sums + gap, sums - gap])
         return float(np.mean(np.abs(sums) >= observed))
-    signs = 1 - 2 * np.random.default_rng(seed).integers(0, 2, (resamples, gaps.size), dtype=np.int8)
-    return _share(np.abs(signs @ gaps) >= observed)
+    draws, hits = np.random.default_rng(seed), []
+    for size in _blocks(resamples):
+        signs = 1 - 2 * draws.integers(0, 2, (size, gaps.size), dtype=np.int8)
+        hits.append(np.abs(signs @ gaps) >= observed)
+    return _share(np.concatenate(hits))
 
 
 def permutation(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> float:
@@ -157,16 +162,17 @@ def permutation(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples
     if min(a.size, b.size) < 2:
         raise ValueError(f"a and b: must have at least 2 scores each, got {a.size} and {b.size}")
     scores = np.concatenate([a, b])
-    exact = math.comb(scores.size, a.size) <= EXACT
-    if exact:
-        mine = _subsets(scores.size, a.size)
-    else:
-        first = np.tile(np.arange(scores.size) < a.size, (resamples, 1))
-        mine = np.random.default_rng(seed).permuted(first, axis=1)
-    everyone = np.broadcast_to(scores, mine.shape)
-    found = _studentised(everyone[mine].reshape(-1, a.size), everyone[~mine].reshape(-1, b.size))
-    hits = found >= _studentised(a[None], b[None]) * (1 - ROUNDING)
-    return float(hits.mean()) if exact else _share(hits)
+    observed = _studentised(a[None], b[None]) * (1 - ROUNDING)
+
+    def hits(mine):
+        everyone = np.broadcast_to(scores, mine.shape)
+        return _studentised(everyone[mine].reshape(-1, a.size), everyone[~mine].reshape(-1, b.size)) >= observed
+
+    if math.comb(scores.size, a.size) <= EXACT:
+        return float(hits(_subsets(scores.size, a.size)).mean())
+    draws, first = np.random.default_rng(seed), np.arange(scores.size) < a.size
+    blocks = [hits(draws.permuted(np.tile(first, (size, 1)), axis=1)) for size in _blocks(resamples)]
+    return _share(np.concatenate(blocks))
 
 
 def unpaired(a: Sequence[float], b: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> float:
@@ -373,6 +379,11 @@ def _subsets(n: int, k: int) -> np.ndarray:
     members = np.zeros((len(chosen), n), bool)
     members[np.arange(len(chosen))[:, None], chosen] = True
     return members
+
+
+def _blocks(resamples: int) -> list[int]:
+    """How many arrangements to draw at a time."""
+    return [min(BLOCK, resamples - done) for done in range(0, resamples, BLOCK)]
 
 
 def _share(hits: np.ndarray) -> float:
