@@ -85,9 +85,21 @@ def test_rows_that_are_damaged(tmp_path, content, message):
         record.read_results(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "value"), [("data", []), ("seeds", 5), ("config", None), ("method", None), ("x", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("data", []),
+        ("seeds", 5),
+        ("config", None),
+        ("config", {}),
+        ("data", {"name": "usps"}),
+        ("method", None),
+        ("x", 0),
+    ],
+)
 def test_settings_of_the_wrong_kind(tmp_path, name, value):
-    settings = {"method": "idec", "data": {}, "seeds": [0], "over": "map", "config": {}, "pretraining": None}
+    settings = {"method": "idec", "seeds": [0], "over": "map", "pretraining": None}
+    settings |= {"data": {"name": "usps", "shape": [9, 8, 8, 1]}, "config": {"clusters": 10}}
     (tmp_path / "config.json").write_text(json.dumps(settings | {name: value}))
     if name == "x":
         assert record.read_settings(tmp_path)["method"] == "idec"
