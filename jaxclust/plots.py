@@ -26,14 +26,13 @@ def curves(path: Path, histories: dict[str, dict[str, np.ndarray]], seeds: Seque
     figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
     for axes, (phase, name) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         columns = histories[phase]
-        known = columns[name][np.isfinite(columns[name])]
         for lane, seed in enumerate(seeds):
             mine = columns["lane"] == lane
             window, values = columns["window"][mine] + 1, columns[name][mine]
             axes.plot(window, values, label=f"seed {seed}", linewidth=1.2)
         # No label changes at the end of many runs: the scale has to show 0.
         if name == "loss":
-            axes.set_yscale("log" if (known > 0).all() else "linear")
+            axes.set_yscale("linear" if (columns[name] <= 0).any() else "log")
         else:
             axes.set_yscale("symlog", linthresh=1e-3)
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -54,7 +54,7 @@ def test_a_small_alpha_has_enough_draws_or_is_refused(tmp_path, capsys):
     wide = compare(capsys, *runs, "--alpha", "0.01", "--interval", "bootstrap-t")["data"][0]["methods"][0]
     assert row["low"] is None or row["low"] < wide["low"]
     line = error(capsys, *runs, "--alpha", "0.0001", "--planned", "50")
-    assert "alpha: must be at least 0.00013 for 50 comparisons, got 0.0001" in line
+    assert "alpha: must be at least 0.000125 for 50 comparisons, got 0.0001" in line
 
 
 def test_alpha_is_that_of_every_interval_and_of_the_family(tmp_path, capsys):

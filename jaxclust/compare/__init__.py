@@ -15,6 +15,7 @@ from jaxclust.stats import comparisons, ranking
 
 METRICS = record.SCORES
 LEAST_ALPHA = 1e-4
+"""The smallest level that is taken, whatever the family."""
 MOST_RESAMPLES = 2_000_000
 """Arrangements drawn for a test, some seconds: a family of so many comparisons at so small a level is refused."""
 INTERVALS = ("t", "bootstrap-t")
@@ -139,7 +140,7 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
     resamples = max(stats.RESAMPLES, math.ceil(5 * most / options.alpha) - 1)
     if resamples > MOST_RESAMPLES:
         least = 5 * most / MOST_RESAMPLES
-        raise ValueError(f"alpha: must be at least {least:.2g} for {most} comparisons, got {options.alpha}")
+        raise ValueError(f"alpha: must be at least {least:g} for {most} comparisons, got {options.alpha}")
     data = [_data_set(name, group, options, resamples) for name, group in groups]
     hints = []
     for family in [data] if options.family == "all" else [[one] for one in data]:

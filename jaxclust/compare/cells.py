@@ -87,10 +87,11 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
                 notes.append(f"{folder} is given twice, and counts once")
                 continue
             seen.add((name, folder.resolve()))
-            mine = _from_folder(folder, name, notes)
+            settings = record.read_settings(folder)
+            mine = _from_folder(folder, settings, name, notes)
             found += mine
             if mine:
-                baselines += _baseline(folder, mine[0], notes)
+                baselines += _baseline(folder, settings, notes)
     given = {(cell.data, cell.method) for cell in found}
     found += _together([cell for cell in baselines if (cell.data, cell.method) not in given], notes)
     joined: dict[tuple[str, str], Cell] = {}
@@ -99,12 +100,12 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
         joined[key] = _join(joined[key], cell, notes) if key in joined else cell
     if not joined:
         raise ValueError(f"runs: at least one must have results, got none ({'; '.join(notes) or 'no rows'})")
-    cells = [_with_scores(cell, notes) for cell in joined.values()]
+    cells = [_without_blank(cell, notes) for cell in joined.values()]
     _same_images(cells)
     return cells, notes
 
 
-def _with_scores(cell: Cell, notes: list[str]) -> Cell:
+def _without_blank(cell: Cell, notes: list[str]) -> Cell:
     """Where true labels are known, a row that has neither scores nor a failure tells nothing: its seed is missing."""
     blank = [seed for seed, row in cell.rows.items() if row["failed"] is None and row[record.SCORES[0]] is None]
     if not blank or all(row[record.SCORES[0]] is None for row in cell.rows.values()):
@@ -184,9 +185,8 @@ def read_clusters(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _from_folder(folder: Path, name: str | None, notes: list[str]) -> list[Cell]:
+def _from_folder(folder: Path, settings: dict[str, Any], name: str | None, notes: list[str]) -> list[Cell]:
     """A run's cell; several where its method gives several labelings, each named in its rows."""
-    settings = record.read_settings(folder)
     path = folder / "results.jsonl"
     if not path.exists():
         notes.append(f"{folder} is still going or was stopped: it has no results yet and is left out")
@@ -213,7 +213,7 @@ def _asked(cell: Cell, seeds: Sequence[int], path: Path, notes: list[str]) -> Ce
     return cell if cell.constant else cell._replace(missing=missing)
 
 
-def _baseline(folder: Path, cell: Cell, notes: list[str]) -> list[Cell]:
+def _baseline(folder: Path, settings: dict[str, Any], notes: list[str]) -> list[Cell]:
     path = folder / "baseline.jsonl"
     if not path.exists():
         return []
@@ -221,8 +221,8 @@ def _baseline(folder: Path, cell: Cell, notes: list[str]) -> list[Cell]:
     if not rows:
         return []
     method = next(iter(rows.values()))["method"]
-    found = Cell(cell.data, method, rows, (), (), {"data": cell.settings["data"]})
-    return [_asked(found, record.read_settings(folder)["seeds"], path, notes)]
+    found = Cell(settings["data"]["name"], method, rows, (), (), {"data": settings["data"]})
+    return [_asked(found, settings["seeds"], path, notes)]
 
 
 def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
