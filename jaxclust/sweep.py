@@ -158,10 +158,11 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
     pretrained: dict[tuple[str, str], Path] = {}
     others = [row for folder, row in earlier.items() if folder not in {row["folder"] for row in plan}]
     record.write_rows(path, others + plan)
-    for row in plan:
+    # Those that are not asked for come first: their pretraining can be shared, too.
+    for row in others + plan:
         folder, shared = options.out / row["folder"], (row["data"], row["shares"])
-        if row["status"] != "finished":
-            more = ["--pretrained", str(pretrained[shared])] if row["shares"] and shared in pretrained else []
+        if row in plan and row["status"] != "finished":
+            more = ["--pretrained", str(pretrained[shared])] if shared in pretrained else []
             run_cell(row, folder, deadline, more)
         if row["status"] == "finished" and (folder / "checkpoint" / "pretrain").is_dir():
             pretrained.setdefault(shared, folder)

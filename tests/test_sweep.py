@@ -107,7 +107,8 @@ def test_overwriting_some_cells_keeps_the_others(tmp_path, data, monkeypatch):
     out, states = tmp_path / "all", {"sae-kmeans": "finished", "idec": "finished"}
     out.mkdir()
     folders = {method: f"few/{method}" for method in states}
-    old = [{"data": "few", "method": method, "folder": folders[method], "status": "finished"} for method in states]
+    same = {"data": "few", "status": "finished", "shares": None}
+    old = [same | {"method": method, "folder": folders[method]} for method in states]
     record.write_rows(out / cells.SWEEP, old)
     began = []
     monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments[0]) or (1, "no"))
@@ -171,6 +172,17 @@ def test_pretraining_is_shared_by_cells_of_the_same_seeds_alone(data, tmp_path, 
         out = tmp_path / f"all{len(more)}"
         cli.main(command(data, out, "sae-kmeans,idec", "few", more))
         assert ("--pretrained" in began[1]) is shared
+
+
+@pytest.mark.parametrize(("given", "shared"), [("", True), ("--seeds 4,", False)])
+def test_pretraining_is_shared_with_a_cell_that_comes_later(given, shared, data, tmp_path, monkeypatch):
+    began = []
+    monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments))
+    out = tmp_path / "all"
+    cli.main(command(data, out, "sae-kmeans", "few"))
+    cli.main(command(data, out, "idec", "few", f"{given} --resume"))
+    assert [words[0] for words in began] == ["sae-kmeans", "idec"]
+    assert (str(out / "few" / "sae-kmeans") in began[1]) is shared
 
 
 def fake_run(arguments):
