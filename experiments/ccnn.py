@@ -258,10 +258,12 @@ def _moved(row: dict[str, Any], history: dict[str, np.ndarray]) -> dict[str, Any
     return moved | {"unseen": int(history["unseen"][-1]) if len(history.get("unseen", ())) else None}
 
 
-def found(data: str, variant: str, start: str) -> list[dict[str, Any]]:
-    """The rows of a cell."""
-    wanted = (data, variant, start)
-    return [row for row in common.rows(RESULTS) if (row["data"], row["variant"], row["start"]) == wanted]
+def found() -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    """The rows of each cell: data set, variant and start."""
+    cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in common.rows(RESULTS):
+        cells.setdefault((row["data"], row["variant"], row["start"]), []).append(row)
+    return cells
 
 
 def run(options: argparse.Namespace) -> None:
@@ -280,7 +282,7 @@ def run(options: argparse.Namespace) -> None:
     for data, start, variant in itertools.product(names, starts, variants):
         wanted = record_of(sets[data], variant, start, options.over)
         if common.finished(RESULTS, wanted, data=data, variant=variant, start=start):
-            if options.whole and "clustering_seconds" not in found(data, variant, start)[0]:
+            if options.whole and "clustering_seconds" not in found()[data, variant, start][0]:
                 cell = f"{data}, {variant}, {start}"
                 raise ValueError(f"rows: {RESULTS} has {cell} without their time; remove them to run it whole")
             continue
@@ -330,11 +332,12 @@ def tables() -> str:
     the set, compiler and all seeds.
     """
     lines = [("data", "start", "variant", "seeds", "NMI(sqrt)", "paper", "drift", "length", "s/seed", "MB")]
+    cells = found()
     for data in SEEDS:
         for start in STARTS:
             for variant in VARIANTS:
-                rows = found(data, variant, start)
-                if not rows:
+                rows = cells.get((data, variant, start))
+                if rows is None:
                     continue
                 moved = [(row["drift"], row["length"]) for row in rows if row["length"]]
                 drift, length = (f"{value:.4g}" for value in np.mean(moved, axis=0)) if moved else ("", "")
@@ -351,7 +354,8 @@ def tables() -> str:
     for data in SEEDS:
         for start in STARTS:
             for ours, theirs in PAIRS:
-                pair = [{row["seed"]: row["nmi_sqrt"] for row in found(data, one, start)} for one in (ours, theirs)]
+                rows = (cells.get((data, one, start), ()) for one in (ours, theirs))
+                pair = [{row["seed"]: row["nmi_sqrt"] for row in mine} for mine in rows]
                 both = [seed for seed in pair[0] if None not in (pair[0][seed], pair[1].get(seed))]
                 if len(both) > 1:
                     spread = common.gain([pair[0][seed] - pair[1][seed] for seed in both])

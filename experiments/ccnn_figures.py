@@ -3,6 +3,7 @@
 import argparse
 import math
 from pathlib import Path
+from typing import Any
 
 import jax
 import matplotlib.pyplot as plt
@@ -21,10 +22,11 @@ STYLES = dict(zip(TABLE_2, ("-", "--", ":", "-."), strict=True))
 def draw(data: str, options: argparse.Namespace) -> None:
     """Figures 5 to 7 of a data set, from the rows and the pretrainings, which are made where they are missing."""
     OUT.mkdir(parents=True, exist_ok=True)
+    cells = found()
     _epochs(data)
-    _reliable(data)
+    _reliable(data, cells)
     for start in STARTS:
-        if found(data, "ccnn", start):
+        if (data, "ccnn", start) in cells:
             _maps(data, start, options)
     plt.close("all")
 
@@ -48,11 +50,12 @@ def _epochs(data: str) -> None:
     axes.figure.savefig(OUT / f"{data}-epochs.png", dpi=120)
 
 
-def _reliable(data: str) -> None:
+def _reliable(data: str, cells: dict[tuple[str, str, str], list[dict[str, Any]]]) -> None:
     """Figure 6: NMI over k_m, the mean of the seeds and its 95 % interval."""
     axes = plt.figure(figsize=(8, 5), layout="constrained").gca()
     for start in STARTS:
-        scores = {k: [row["nmi_sqrt"] for row in found(data, name, start)] for k, name in K_M.items()}
+        rows = {k: cells.get((data, name, start), ()) for k, name in K_M.items()}
+        scores = {k: [row["nmi_sqrt"] for row in mine] for k, mine in rows.items()}
         sound = {k: [nmi for nmi in mine if nmi is not None] for k, mine in scores.items()}
         means = {k: stats.summary(mine) for k, mine in sound.items() if len(mine) > 1}
         if means:

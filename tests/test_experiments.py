@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import ccnn, ccnn_fixed, common, dbc, dbc_curves, dbc_figures
+from experiments import ccnn, ccnn_figures, ccnn_fixed, common, dbc, dbc_curves, dbc_figures
 from jaxclust import datasets, fit, metrics, record
 from jaxclust.algorithms import METHODS, configured
 
@@ -108,6 +108,24 @@ def test_ccnn_on_its_trunks_features_is_the_whole_run(tmp_path, monkeypatch, dig
         mine, theirs = points[:30], points[30:]
         assert [point["epoch"] for point in mine] == list(range(1, 31))
         assert mine[-1]["nmi_sqrt"] == pytest.approx(theirs[-1]["nmi_sqrt"], abs=0.02)
+
+
+def test_ccnns_figures_6_and_7_are_those_of_the_rows(tmp_path, monkeypatch):
+    mapped, drawn, plt = [], [], ccnn_figures.plt
+    close = plt.close
+    monkeypatch.setattr(ccnn_figures, "OUT", tmp_path / "figures")
+    monkeypatch.setattr(ccnn_figures, "_maps", lambda data, start, options: mapped.append(start))
+    monkeypatch.setattr(plt, "close", lambda all: drawn.extend(map(plt.figure, plt.get_fignums())) or close(all))
+    ccnn_figures.draw("mnist-test", None)
+    assert mapped == list(ccnn.STARTS)
+    assert {path.name for path in ccnn_figures.OUT.iterdir()} == {"mnist-test-epochs.png", "mnist-test-k_m.png"}
+    epochs, k_m = (figure.gca() for figure in drawn)
+    assert {f"ccnn, {start}" for start in ccnn.STARTS} <= {line.get_label() for line in epochs.lines}
+    cells = ccnn.found()
+    for start, (line, *_) in zip(ccnn.STARTS, k_m.containers, strict=True):
+        x, y = line.get_data()
+        mean = np.mean([row["nmi_sqrt"] for row in cells["mnist-test", "k_m 5", start]])
+        assert y[list(x).index(5)] == pytest.approx(mean)
 
 
 def test_ccnns_cells_on_features_begin_within_their_time_and_have_none_for_table_iii(tmp_path, monkeypatch, digits):
