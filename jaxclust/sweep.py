@@ -155,18 +155,24 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
             if (folder / "results.jsonl").exists():
                 row |= known
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
-    pretrained: dict[tuple[str, str], Path] = {}
     others = [row for folder, row in earlier.items() if folder not in {row["folder"] for row in plan}]
     record.write_rows(path, others + plan)
-    # Those that are not asked for come first: their pretraining can be shared, too.
-    for row in others + plan:
-        folder, shared = options.out / row["folder"], (row["data"], row["shares"])
-        if row in plan and row["status"] != "finished":
-            more = ["--pretrained", str(pretrained[shared])] if shared in pretrained else []
-            run_cell(row, folder, deadline, more)
-        if row["status"] == "finished" and (folder / "checkpoint" / "pretrain").is_dir():
-            pretrained.setdefault(shared, folder)
-        record.write_rows(path, others + plan)
+    for row in plan:
+        if row["status"] != "finished":
+            made = _pretrained(row, others + plan, options.out)
+            run_cell(row, options.out / row["folder"], deadline, ["--pretrained", str(made)] if made else [])
+            record.write_rows(path, others + plan)
+
+
+def _pretrained(row: dict[str, Any], rows: list[dict[str, Any]], out: Path) -> Path | None:
+    """The folder of a finished cell with the pretraining that this one needs, also of one that is not asked for now."""
+    for one in rows:
+        folder = out / one["folder"]
+        # Of the same file, not only of its name.
+        alike = one["shares"] == row["shares"] and one["arguments"][:2] == row["arguments"][:2]
+        if one["status"] == "finished" and alike and (folder / "checkpoint" / "pretrain").is_dir():
+            return folder
+    return None
 
 
 def run_cell(row: dict[str, Any], folder: Path, deadline: float | None, more: Sequence[str] = ()) -> None:

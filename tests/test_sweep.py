@@ -183,6 +183,12 @@ def test_pretraining_is_shared_with_a_cell_that_comes_later(given, shared, data,
     cli.main(command(data, out, "idec", "few", f"{given} --resume"))
     assert [words[0] for words in began] == ["sae-kmeans", "idec"]
     assert (str(out / "few" / "sae-kmeans") in began[1]) is shared
+    # Not with another file of that name.
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "few.npz").write_bytes((data / "few.npz").read_bytes())
+    cli.main(command(other, out, "dec", "few", f"{given} --resume"))
+    assert "--pretrained" not in began[2]
 
 
 def fake_run(arguments):
