@@ -180,6 +180,8 @@ def main() -> None:
         sys.exit(f"{RESULTS} has no rows yet")
     print(tables.FORMATS[options.format](found))
     if options.page is not None:
+        if time.monotonic() > deadline:
+            sys.exit(f"{options.page} is not written, some runs wait for more time; the same command goes on")
         asked = ["--baseline", BASELINE, "--family", "data", "--planned", str(PLANNED), "--overwrite"]
         places = [options.folder / data / method for data in sets for method in methods]
         runs = [str(place) for place in places if (place / FINISHED).exists()]

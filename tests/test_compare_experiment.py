@@ -192,3 +192,13 @@ def test_an_unknown_set_is_refused(monkeypatch):
     monkeypatch.setattr("sys.argv", ["compare", "--table", "--data", "mnist"])
     with pytest.raises(ValueError, match="data: must be of digits, .*, got 'mnist'"):
         experiment.main()
+
+
+def test_a_page_is_left_as_it_is_while_runs_wait_for_more_time(comparison, monkeypatch, tmp_path):
+    page = tmp_path / "report.html"
+    page.write_text("of all runs")
+    monkeypatch.setattr("sys.argv", ["compare", "--data", "digits", "--max-seconds", "0", "--page", str(page)])
+    monkeypatch.setattr(experiment, "results", lambda: comparison)
+    with pytest.raises(SystemExit, match="report.html is not written, some runs wait for more time"):
+        experiment.main()
+    assert page.read_text() == "of all runs"
