@@ -3,7 +3,7 @@
 Cells, a method on a data set for all its seeds, run as ``jaxclust fit --methods`` runs them, and add their rows to
 ``results/compare.jsonl``. Rows that are there count, as do those that the papers' experiments have of the same
 settings: only the seeds that are missing run. ``--table`` prints the comparison, ``--page FILE`` writes the report of
-the runs of ``--methods`` on the sets of ``--data`` that are in ``--folder``.
+it with a look into the runs of ``--methods`` on the sets of ``--data`` that are in ``--folder``.
 
 The question is what beats k-means on pixels: each method is tested against it, and each data set is a family of its
 own. All pairs on all sets would be a family of over 1,000, in which ten seeds could show nothing.
@@ -34,7 +34,7 @@ BUILT = tuple(name for name in METHODS if name not in FROM_FILE)
 NAMES = tuple(record.row_name(name, one) for name in BUILT for one in fit.labeling_names(METHODS[name]))
 """Of their rows."""
 PLANNED = len(NAMES) - 1
-"""Comparisons with BASELINE on a data set, which all are corrected for while some are still to be run."""
+"""Comparisons with BASELINE on a data set, which are corrected for also where a method does not fit its images."""
 # The papers' experiments, and what says of their rows that a method has its own paper's settings there.
 OTHERS: tuple[tuple[ModuleType, Callable[[dict[str, Any]], bool]], ...] = (
     (dcec, lambda row: True),
@@ -168,10 +168,12 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
     parser.add_argument("--format", default="text", choices=tuple(tables.FORMATS), help="of the table")
     parser.add_argument("--table", action="store_true", help="only print the table")
-    parser.add_argument("--page", type=Path, help="write the report of these runs, too; runs those it lacks")
+    parser.add_argument("--page", type=Path, help="write the report, too, with a look into these; runs those it lacks")
     options = parser.parse_args()
     sets = common.listed("data", options.data, SEEDS)
     methods = list(dict.fromkeys((BASELINE, *common.listed("methods", options.methods, BUILT))))
+    if options.page is not None:
+        report.check_out(options.page)
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else sets:
         run(data, methods, options.folder, deadline, options.page is not None)
@@ -182,10 +184,11 @@ def main() -> None:
     if options.page is not None:
         if time.monotonic() > deadline:
             sys.exit(f"{options.page} is not written, some runs wait for more time; the same command goes on")
-        asked = ["--baseline", BASELINE, "--family", "data", "--planned", str(PLANNED), "--overwrite"]
         places = [options.folder / data / method for data in sets for method in methods]
         runs = [str(place) for place in places if (place / FINISHED).exists()]
-        report.command([*runs, "--out", str(options.page), *asked])
+        looked, notes = cells.read(runs)
+        present([row for cell in looked for row in cell.rows.values()])  # The same scores.
+        report.write(options.page, found, looked, notes)
 
 
 if __name__ == "__main__":

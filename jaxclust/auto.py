@@ -6,6 +6,7 @@ empty, as seeds that put all images into one agree wholly. And a method that err
 and wrong. The curve is kept, for the eye to judge.
 """
 
+import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ def command(method: str, arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", default="5", help="at least 2 (default: %(default)s)")
     parser.add_argument("--max-seconds", type=float, help="of all runs together; --resume goes on")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--overwrite", action="store_true", help="delete earlier runs in the folder")
     options, rest = parser.parse_known_args(arguments)
     if method.startswith(cells.DETERMINISTIC):
         raise ValueError(f"clusters: auto compares seeds, which {method} does not have: it draws no random number")
@@ -47,11 +49,19 @@ def command(method: str, arguments: Sequence[str]) -> int:
         raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")
     if len(flags.seeds(options.seeds)) < 2:
         raise ValueError(f"seeds: must be at least 2, whose agreement is the measure, got {options.seeds!r}")
+    if options.resume and options.overwrite:
+        raise ValueError("resume: must not be given together with overwrite")
     common = ["--data", options.data, "--seeds", options.seeds, "--no-baseline", *rest]
-    flags.parse(method, [*common, "--out", str(options.out), "--clusters", "2"])  # A wrong flag ends here.
-    if options.out.exists() and not options.resume:
-        raise ValueError(f"out: must not exist without --resume, got {options.out}")
+    parsed, *_ = flags.parse(method, [*common, "--out", str(options.out), "--clusters", "2"])  # A wrong flag ends here.
+    flags.check_data(parsed)
+    if options.out.exists() and not (options.resume or options.overwrite):
+        raise ValueError(f"out: must not exist without --resume or --overwrite, got {options.out}")
     known = cells.read_clusters(options.out) or {"rows": []}
+    if options.overwrite:
+        for k in {*numbers, *(row["clusters"] for row in known["rows"])}:
+            record.delete(options.out / f"k-{k}")
+        (options.out / cells.CLUSTERS).unlink(missing_ok=True)
+        known = {"rows": []}
     if known.get("arguments", common) != common:
         raise ValueError(f"resume: {options.out} must hold the same runs, has those of {' '.join(known['arguments'])}")
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
@@ -70,7 +80,7 @@ def command(method: str, arguments: Sequence[str]) -> int:
         if options.out.is_dir():
             _write(options.out, common, rows)
     found = [rows[k] for k in sorted(rows)]
-    _print(found, choose(found), options.out)
+    _print(found, choose(found), options)
     return 1 if crashed or any(row["reason"] not in (None, *UNFINISHED) for row in found) else 0
 
 
@@ -108,15 +118,16 @@ def _range(text: str) -> range:
     return range(int(low), int(high) + 1)
 
 
-def _print(rows: list[dict[str, Any]], chosen: int | None, out: Path) -> None:
+def _print(rows: list[dict[str, Any]], chosen: int | None, options: argparse.Namespace) -> None:
     print("clusters  agreement between seeds (mean ARI)")
     for row in rows:
         value = row["reason"] or "-" if row["stability"] is None else f"{row['stability']:.4f}"
         value += f"  left out: {row['left_out']}" if row["left_out"] else ""
         print(f"{row['clusters']:8}  {value}{'  <- chosen' if row['clusters'] == chosen else ''}")
     if any(row["reason"] in UNFINISHED for row in rows):
-        print("no number of clusters is chosen yet; the same command with --resume goes on")
+        instead = " in place of --overwrite" if options.overwrite else ""
+        print(f"no number of clusters is chosen yet; the same command with --resume{instead} goes on")
     elif chosen is None:
         print("no number of clusters can be chosen: each is left out")
     else:
-        print(f"files: {out / f'k-{chosen}'}")
+        print(f"files: {options.out / f'k-{chosen}'}")

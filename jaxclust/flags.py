@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import jax
 import tyro
 
-from jaxclust import datasets, train
+from jaxclust import datasets, sources, train
 from jaxclust.algorithms import FROM_FILE, METHODS, configured
 
 MOST_SEEDS = 1000
@@ -93,6 +93,13 @@ def _check_out(common: Common) -> None:
         and common.out.resolve().is_relative_to(data)
     ):
         raise ValueError(f"out: must not be in the images' folder, {common.data}, got {common.out}")
+
+
+def check_data(common: Common) -> None:
+    """ValueError where the data are neither a named set nor there; for whoever starts a process for each run."""
+    streamed = common.stream and common.data.startswith(sources.SET)
+    if common.data not in datasets.NAMES and not streamed and not Path(common.data).exists():
+        raise ValueError(f"data: must be one of {', '.join(datasets.NAMES)} or a path that exists, got {common.data!r}")
 
 
 def origin(common: Common) -> dict[str, str]:

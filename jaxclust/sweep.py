@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxclust import datasets, record
+from jaxclust import datasets, record, sources
 from jaxclust.algorithms import METHODS
 from jaxclust.compare import Parser, cells
 
+CELL = ("data", "method", "folder", "status", "reason", "arguments", "shares")
+"""What a row of ``cells.jsonl`` must have to go on from."""
 LOG_BYTES = 4_000
 """Of a crashed cell's last words, kept in its row."""
 
@@ -72,9 +74,6 @@ def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
         unknown = [one for one in given if known is not None and one not in known]
         if unknown:
             raise ValueError(f"{what}: must be of {', '.join(known)}, got {unknown[0]!r}")
-    for one in data:
-        if one not in datasets.NAMES and not Path(one).exists():
-            raise ValueError(f"data: must be one of {', '.join(datasets.NAMES)} or a path that exists, got {one!r}")
     given = _flags(rest, methods)
     plan = []
     for one, name in zip(data, names, strict=True):
@@ -84,6 +83,7 @@ def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
             arguments = ["--data", one, "--no-baseline", *mine]
             common, config, pretraining = flags.parse(method, [*arguments, "--out", str(options.out / folder)])
             flags.seeds(common.seeds)
+            flags.check_data(common)
             # A number of clusters that is not asked for is the data's own.
             asked = any(word.split("=")[0] == "--clusters" for word in mine)
             network = (METHODS[method].network.__name__, config.clusters if asked else None)
@@ -91,13 +91,16 @@ def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
             row |= {"seconds": 0.0, "log": None, "arguments": arguments}
             # Other seeds, weights or inputs have another pretraining.
             beside = (common.seeds, common.over, str(common.weights), str(common.features), common.size)
-            row["shares"] = None if pretraining is None else str((network, beside, dataclasses.astuple(pretraining)))
+            alone = pretraining is None or common.stream  # A stream takes and gives no pretraining.
+            row["shares"] = None if alone else str((network, beside, dataclasses.astuple(pretraining)))
             plan.append(row)
     return plan
 
 
 def _name(data: str) -> str:
     """The folder's name of a data set."""
+    if data.startswith(sources.SET):
+        return data.removeprefix(sources.SET).partition("/")[0]
     return data if data in datasets.NAMES else Path(data).resolve().name.removesuffix(".npz").removesuffix(".npy")
 
 
@@ -141,7 +144,7 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """Runs the cells in turn, and keeps ``cells.jsonl`` up to date."""
     path = options.out / cells.SWEEP
     # With --overwrite only what is asked for runs anew; cells beside it stay.
-    earlier = {row["folder"]: row for row in record.read_rows(path)} if path.exists() else {}
+    earlier = {row["folder"]: row for row in _listed(path)}
     if options.overwrite:
         # At once: beside cells that still wait for their turn no old run is to be taken for theirs.
         for row in plan:
@@ -164,9 +167,19 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
             record.write_rows(path, others + plan)
 
 
+def _listed(path: Path) -> list[dict[str, Any]]:
+    """The rows of ``cells.jsonl``, none where there is no such file; ValueError where it is damaged."""
+    found = record.read_rows(path) if path.exists() else []
+    for number, row in enumerate(found, 1):
+        lacking = [name for name in CELL if name not in row]
+        if lacking:
+            raise ValueError(f"out: {path} line {number} must be a cell, lacks {', '.join(lacking)}")
+    return found
+
+
 def _pretrained(row: dict[str, Any], rows: list[dict[str, Any]], out: Path) -> Path | None:
     """The folder of a finished cell with the pretraining that this one needs, also of one that is not asked for now."""
-    for one in rows:
+    for one in rows if row["shares"] is not None else ():
         folder = out / one["folder"]
         # Of the same file, not only of its name.
         alike = one["shares"] == row["shares"] and one["arguments"][:2] == row["arguments"][:2]

@@ -122,6 +122,38 @@ def test_what_is_known_of_other_numbers_stays_and_other_options_are_refused(tmp_
     assert cells.read_clusters(out) == before
 
 
+def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "_watched", fake)
+    out = tmp_path / "auto"
+    assert cli.main(command(out)) == 0
+    began = []
+
+    def short(arguments):
+        began.append(arguments)
+        return (0, "") if "3" in arguments else fake(arguments)
+
+    monkeypatch.setattr(sweep, "_watched", short)
+    changed = ["--cluster-range", "2,3", "--restarts", "4"]
+    assert cli.main([*command(out), "--overwrite", *changed]) == 0
+    assert "the same command with --resume in place of --overwrite goes on" in capsys.readouterr().out
+    assert not any("--overwrite" in words for words in began)
+    assert sorted(path.name for path in out.rglob("results.jsonl")) == ["results.jsonl"]
+    assert [row["clusters"] for row in cells.read_clusters(out)["rows"]] == [2, 3]
+    monkeypatch.setattr(sweep, "_watched", fake)
+    assert cli.main([*command(out, "--resume"), *changed]) == 0
+    assert cells.read_clusters(out)["chosen"] == 3
+
+
+@pytest.mark.parametrize("rows", [5, [5], [{"clusters": 3, "reason": None}]])
+def test_a_damaged_list_of_numbers_is_refused(rows, tmp_path, capsys):
+    out = tmp_path / "auto"
+    out.mkdir()
+    (out / cells.CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": rows}))
+    for arguments in (command(out, "--resume"), ["compare", str(out)]):
+        assert cli.main(arguments) == 2
+        assert "must hold the stability of numbers of clusters" in capsys.readouterr().err
+
+
 def test_an_image_that_cannot_be_read_leaves_the_seeds(tmp_path):
     labels = np.array([HALVES, HALVES, np.full(60, -1)])
     labels[:, 7] = -1
@@ -147,6 +179,8 @@ def test_a_method_without_randomness_has_no_agreement_to_choose_by(tmp_path, cap
         ("--seeds 1", "seeds: must be at least 2, whose agreement is the measure, got '1'"),
         ("--gama 1", "Unrecognized options: --gama"),
         ("--max-seconds 0", "max-seconds: must be above 0, got 0.0"),
+        ("--data nope", "data: must be one of digits"),
+        ("--resume --overwrite", "resume: must not be given together with overwrite"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(tmp_path, capsys, more, message):

@@ -56,6 +56,10 @@ def test_unlabelled_runs_are_refused(tmp_path, capsys):
     found = [row | dict.fromkeys(record.SCORES) for row in record.read_rows(folder / "results.jsonl")]
     record.write_rows(folder / "results.jsonl", found)
     assert "metric: acc needs true labels, dcec on usps had none" in error(capsys, folder)
+    # Beside sets with labels they are named.
+    found = compare(capsys, folder, make(tmp_path / "b", "dcec", BAD, data="digits"))
+    assert [data["name"] for data in found["data"]] == ["digits"]
+    assert found["notes"] == ["without true labels there are no scores to compare: dcec on usps"]
 
 
 def test_a_run_that_is_still_going_is_named(tmp_path, capsys):
@@ -152,6 +156,44 @@ def test_a_truncated_file_gives_its_whole_rows(tmp_path, capsys):
     ]
 
 
+def test_no_beats_that_hangs_on_rows_that_a_file_lost(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    found = record.lines(rows("idec", "usps", dict(enumerate(BAD))) + rows("dcec", "usps", dict(enumerate(GOOD))))
+    path.write_text(found)
+    assert compare(capsys, path)["data"][0]["pairs"][0]["verdict"] == "dcec beats idec"
+    lines = found.splitlines()
+    path.write_text("\n".join([*lines[:14], lines[14][:50]]))
+    data = compare(capsys, path)
+    assert [row["missing"] for row in data["data"][0]["methods"]] == [[], [6, 7]]
+    assert f"{path} lacks seeds 6, 7 of dcec, which are left out" in data["notes"]
+    assert data["data"][0]["pairs"][0]["verdict"] == "not claimed: it hangs on failed or missing seeds"
+    # Seeds that are not there in a file without a fault were not asked for.
+    path.write_text("\n".join(lines[:14]))
+    assert compare(capsys, path)["data"][0]["methods"][1]["missing"] == []
+
+
+def test_a_labeling_whose_rows_are_lost_is_named(tmp_path, capsys):
+    folder = make(tmp_path / "a", "jule", GOOD)
+    for labeling, other, labels in (("rc", "sf", "labels.npy"), ("sf", "rc", "labels-sf.npy")):
+        record.write_rows(folder / "results.jsonl", rows(f"jule-{labeling}", "usps", dict(enumerate(GOOD))))
+        (cell,), notes = cells.read([str(folder)])
+        assert (cell.method, cell.labels) == (f"jule-{labeling}", labels)
+        assert notes == [f"{folder / 'results.jsonl'} has no whole row of jule-{other}, which is left out"]
+
+
+@pytest.mark.parametrize("name", ["n", "clusters"])
+def test_rows_of_one_method_are_of_one_run(tmp_path, capsys, name):
+    found = rows("dcec", "usps", dict(enumerate(GOOD)))
+    found[3][name] = 3
+    folder, path = make(tmp_path / "a", "dcec", GOOD), tmp_path / "rows.jsonl"
+    for where, run in ((folder / "results.jsonl", folder), (path, path)):
+        record.write_rows(where, found)
+        message = error(capsys, run)
+        assert f"{where} must have one {name} of dcec on usps, got {found[0][name]} and 3" in message
+    record.write_rows(folder / "results.jsonl", rows("idec", "usps", dict(enumerate(GOOD))))
+    assert "must hold rows of dcec, got of idec" in error(capsys, folder)
+
+
 def test_the_k_means_beside_a_run_is_a_method(tmp_path, capsys):
     folder = make(tmp_path / "a", "dcec", GOOD)
     record.write_rows(folder / "baseline.jsonl", rows("kmeans", "usps", dict(enumerate(BAD))))
@@ -195,6 +237,8 @@ def test_a_failed_seed_is_no_score_where_there_are_no_labels(tmp_path, capsys):
         ({"acc": None}, "line 3 is cut off or no row, and is left out"),
         ({"acc": float("nan")}, "line 3 is cut off or no row, and is left out"),
         ({"method": 5}, "line 3 is cut off or no row, and is left out"),
+        ({"clusters": 0}, "line 3 is cut off or no row, and is left out"),
+        ({"n": 0, "acc": None, "failed": 5}, "line 3 is cut off or no row, and is left out"),
         ({"data": ["x"]}, "line 3 is cut off or no row, and is left out"),
     ],
 )
@@ -219,7 +263,10 @@ def test_many_rows_that_are_none_are_one_note(tmp_path, capsys):
 def test_a_file_without_a_row_is_named_and_a_seed_comes_once(tmp_path, capsys):
     empty, twice = make(tmp_path / "a", "dcec", GOOD), make(tmp_path / "b", "idec", BAD)
     (empty / "results.jsonl").write_text("")
-    assert f"{empty / 'results.jsonl'} has no whole row and is left out" in compare(capsys, empty, twice)["notes"]
+    assert (
+        f"{empty / 'results.jsonl'} has no whole row of dcec, which is left out"
+        in compare(capsys, empty, twice)["notes"]
+    )
     record.write_rows(twice / "results.jsonl", rows("idec", "usps", {0: 0.5}) * 2)
     assert "must hold a seed once, got seed 0 of idec on usps again" in error(capsys, twice)
 

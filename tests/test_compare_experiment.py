@@ -4,13 +4,17 @@ import dataclasses
 import json
 import types
 
+import numpy as np
 import pytest
 
 from experiments import common
 from experiments import compare as experiment
+from experiments.readme import ROOT
 from jaxclust import cli, datasets, fit, record
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.compare import cells, tables
+from pages import Page
+from runs import make
 
 LARGEST = "coil20-32"
 """Its images are the largest: whatever takes another set's takes these."""
@@ -194,6 +198,28 @@ def test_an_unknown_set_is_refused(monkeypatch):
         experiment.main()
 
 
+def test_a_page_has_the_whole_table_and_a_look_into_the_runs_that_are_asked_for(comparison, monkeypatch, tmp_path):
+    folder, page = tmp_path / "digits", tmp_path / "report.html"
+    folder.mkdir()
+    run = make(folder / "kmeans", "kmeans", [0.5, 0.6], data="digits")
+    record.write_labels(run / "labels.npy", np.tile(np.arange(100) % 10, (2, 1)))
+    monkeypatch.setattr(experiment, "run", lambda *arguments: None)
+    monkeypatch.setattr(experiment, "results", lambda: comparison)
+    checked = []
+    monkeypatch.setattr(experiment, "present", checked.append)
+    given = ["compare", "--data", "digits", "--folder", str(tmp_path), "--page"]
+    monkeypatch.setattr("sys.argv", [*given, str(page)])
+    experiment.main()
+    found = Page(page.read_text())
+    charts = [one["aria-label"] for one in found.all("svg") if one["aria-label"].startswith("ACC of each seed on")]
+    assert [chart.split()[5][:-1] for chart in charts] == [data["name"] for data in comparison["data"]]
+    assert [one["id"] for one in found.all("section")] == ["comparison", "run-0"]
+    assert [row["acc"] for row in checked[0]] == [0.5, 0.6]
+    monkeypatch.setattr("sys.argv", [*given, str(tmp_path / "report.txt")])
+    with pytest.raises(ValueError, match="out: must end in .html"):
+        experiment.main()
+
+
 def test_a_page_is_left_as_it_is_while_runs_wait_for_more_time(comparison, monkeypatch, tmp_path):
     page = tmp_path / "report.html"
     page.write_text("of all runs")
@@ -202,3 +228,13 @@ def test_a_page_is_left_as_it_is_while_runs_wait_for_more_time(comparison, monke
     with pytest.raises(SystemExit, match="report.html is not written, some runs wait for more time"):
         experiment.main()
     assert page.read_text() == "of all runs"
+
+
+def test_the_page_in_the_docs_is_of_the_rows_on_digits():
+    (found,) = (data for data in experiment.results()["data"] if data["name"] == "digits")
+    page = Page((ROOT / "docs" / "report.html").read_text())
+    (chart,) = [
+        one["aria-label"] for one in page.all("svg") if one["aria-label"].startswith("ACC of each seed on digits")
+    ]
+    for row in found["methods"]:
+        assert f"{row['method']} {', '.join(f'{score:.3f}' for score in row['seeds'].values())}" in chart

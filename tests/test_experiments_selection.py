@@ -1,9 +1,11 @@
 """What picks a seed without labels, on labelled sets."""
 
+import re
+
 import numpy as np
 import pytest
 
-from experiments import common, compare, selection
+from experiments import clusters, common, compare, readme, selection
 from jaxclust import report
 from jaxclust.compare.cells import Cell
 
@@ -49,6 +51,24 @@ def test_kept_rows_take_the_place_of_those_of_the_same_run(tmp_path, monkeypatch
         ("b", "y", 0.5),
         ("c", "x", 0.7),
     ]
+
+
+def test_the_statistics_page_says_what_the_rows_do():
+    text = " ".join((readme.ROOT / "docs" / "statistics.md").read_text().split())
+    rows = common.rows(selection.RESULTS)
+    assert f"On the {len(rows)} runs of the comparison" in text
+    assert f"{sum(row['data'] == 'digits' for row in rows)} are of digits" in text
+    found = re.findall(r"in (\d+) of (\d+) runs, by (.*) on average over data sets \(4\)", selection.table(rows))
+    assert len(found) == 4
+    for above, runs, gain in found:
+        count = above if runs == str(len(rows)) else f"{above} of {runs}"
+        (said,) = re.findall(rf"in {count}, by (\S+) \[(\S+), (\S+)\]", text)
+        numbers = [float(number) for number in re.findall(r"[-+\d.]+", gain)]
+        np.testing.assert_allclose([float(number) for number in said], numbers, atol=6e-4)
+    stability = [row["stability"] for row in common.rows(clusters.RESULTS) if row["method"] == "kmeans"]
+    least = min(one["2"] for one in stability)
+    (said,) = re.findall(r"Seeds agree by (\.\d{4}) or more at 2 on each", text)
+    assert 0 <= least - float(said) < 2e-4
 
 
 def test_the_kept_rows_are_of_the_comparisons_runs():

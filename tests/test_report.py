@@ -10,8 +10,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
 
-from jaxclust import cli, record, sheets
+from jaxclust import cli, record, report, sheets
 from jaxclust.compare import cells, tables
 from jaxclust.report import Look, charts, pictures, tags
 from jaxclust.report import page as written
@@ -74,6 +76,77 @@ def test_pictures_have_words_and_places_are_reached(page):
     assert all("scope" in one for one in page.all("th"))
 
 
+def pixels(address):
+    """A picture of the page, uint8 (height, width), grey."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("L"))
+
+
+def test_thumbnails_are_the_images_of_their_points(path, page, few_digits):
+    points = json.loads(next(one["data-points"] for one in page.all("figure") if "data-points" in one))
+    sheet = pixels(re.search(r"\.thumbs-0\{background-image:url\(([^)]*)\)", path.read_text())[1])
+    width, height = points["size"]
+    for place, row in enumerate(points["rows"]):
+        top, left = place // points["columns"] * height, place % points["columns"] * width
+        np.testing.assert_array_equal(sheet[top : top + height, left : left + width], few_digits[0][row, ..., 0])
+
+
+def test_sheets_hold_images_of_their_clusters(page, run, few_digits):
+    shown = next(one for one in page.all("img") if one["alt"].startswith("Most certain, of clusters "))
+    lane = [0, 1]["Pictures show seed 3" in page.text]
+    labels = np.load(run / "labels.npy", allow_pickle=False)[lane]
+    images = np.kron(few_digits[0][..., 0], np.ones((4, 4), np.uint8))
+
+    def clusters(picture, columns, count):
+        """Of each image on the sheet."""
+        sheet, found = pixels(picture["src"]), []
+        for place in range(count):
+            top, left = 2 + place // columns * 34, 2 + place % columns * 34
+            (same,) = np.nonzero((images == sheet[top : top + 32, left : left + 32]).all(axis=(1, 2)))
+            found.append(set(labels[same]))
+        return found
+
+    sheets = [one for one in page.all("img") if re.match(r"\d+ of cluster", one["alt"])]
+    assert len(sheets) == len(np.unique(labels))
+    for one in sheets:
+        count, cluster, members = map(int, re.match(r"(\d+) of cluster (\d+): (\d+) images", one["alt"]).groups())
+        assert members == (labels == cluster).sum()
+        assert all(cluster in found for found in clusters(one, 8, count))
+    named = [int(name) for name in shown["alt"].partition("clusters ")[2].split(", ")]
+    assert all(name in found for name, found in zip(named, clusters(shown, 12, len(named)), strict=True))
+
+
+def test_images_are_ranked_by_how_certain_they_are(run, data):
+    cell = next(cell for cell in cells.read([str(run)])[0] if cell.folders)
+    look = report.look(cell, [str(data)])
+    images = pictures.inputs(look.settings[0], look.data)
+    (features,) = report.features(run, look.settings[0], images, [look.medoid])
+    labels = look.labels[look.medoid]
+    means = {k: features[labels == k].mean(axis=0) for k in np.unique(labels)}
+    certain = []
+    for one, own in zip(features, labels, strict=True):
+        away = {k: float(np.linalg.norm(one - mean)) for k, mean in means.items()}
+        certain.append(1 - away.pop(own) / min(away.values()))
+    assert sorted(look.ranked) == list(range(300))
+    assert (np.diff(np.array(certain)[look.ranked]) <= 1e-4).all()
+
+
+def test_matrices_are_those_of_the_labels(path, run, few_digits):
+    def table(title):
+        body = path.read_text().partition(f"<caption><span>{title}")[2].partition("</table>")[0]
+        return [re.findall(r"<td[^>]*>([^<]*)</td>", line) for line in re.findall(r"<tr>.*?</tr>", body)[1:]]
+
+    labels = np.load(run / "labels.npy", allow_pickle=False)
+    ari = f"{adjusted_rand_score(*labels):.2f}"
+    assert table("Agreement between seeds (ARI)") == [["1.00", ari], [ari, "1.00"]]
+    lane = [0, 1]["Pictures show seed 3" in path.read_text()]
+    counts = np.array([[int(cell or 0) for cell in line] for line in table("Classes by clusters")])
+    expected = np.zeros((10, 10), int)
+    np.add.at(expected, (few_digits[1], labels[lane]), 1)
+    assert sorted(map(tuple, counts.T)) == sorted(map(tuple, expected.T))
+    # Matched: no other order of the clusters has more on the diagonal.
+    assert np.trace(counts) == expected[linear_sum_assignment(-expected)].sum()
+
+
 def test_runs_on_the_same_images_share_their_thumbnails(digits):
     def look(points):
         labels, places = np.zeros((1, len(digits.labels)), int), np.arange(2 * points).reshape(-1, 2)
@@ -131,6 +204,7 @@ def test_the_chart_has_the_best_first_and_the_baseline_across(tmp_path):
     (chart,) = [one for one in page.all("svg") if one["aria-label"].startswith("ACC of each seed on usps")]
     names = [part.split()[0] for part in chart["aria-label"].partition(": ")[2].split("; ")]
     assert names == ["dcec", "kmeans", "dec"]
+    assert page.text.count("every seed failed") == 2  # In the chart and in the run's section.
     (mark,) = [one for one in page.all("path") if one["class"] == "mark"]
     (mean,) = [one for one in page.all("path") if one["class"] == "mean" and f"M{mark['d'][1:6]}" in one["d"]]
     assert mean["d"] != mark["d"]
@@ -308,6 +382,19 @@ def test_what_cannot_be_reported_is_refused(run, tmp_path, capsys):
     shutil.copy(run / "config.json", tmp_path / "run")
     shutil.copy(run / "results.jsonl", tmp_path / "run")
     assert "labels.npy must hold the run's labels" in error(capsys, tmp_path / "run", "--out", tmp_path / "x.html")
+    for labels, message in ((10, "must hold clusters from 0 to 9, or -1"), (-1, "must hold clusters of seed 0, which")):
+        np.save(tmp_path / "run" / "labels.npy", np.full((2, 300), labels, np.int32))
+        assert message in error(capsys, tmp_path / "run", "--out", tmp_path / "x.html")
+    shutil.copy(run / "labels.npy", tmp_path / "run")
+    for damage in (
+        "seed,window,loss\n0,0,1\n",
+        "phase,seed,loss\na,0,1e-\n",
+        "phase,seed,loss\na,0,1,2\n",
+        "seed,phase,loss\n0\n",
+    ):
+        (tmp_path / "run" / "history.csv").write_text(damage)
+        line = error(capsys, tmp_path / "run", "--out", tmp_path / "x.html")
+        assert "history.csv line 2 must be a phase and numbers, is damaged" in line
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -317,6 +404,21 @@ def test_png_is_read_back(channels):
     content = sheets.png(pixels)
     assert zlib.crc32(content[12:29]) == int.from_bytes(content[29:33], "big")
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")), pixels)
+
+
+def test_the_band_lies_between_the_lowest_and_the_highest_seed():
+    values = [np.array([3.0, 2.0, 1.0]), np.array([4.0, 1.0, 2.0]), np.array([3.5, 1.5, 0.5])]
+    chart = charts.curves([np.arange(1.0, 4.0)] * 3, values, False, ("x", "t"))
+
+    def heights(kind):
+        (points,) = re.findall(rf'class="{kind}" points="([^"]*)"', chart)
+        return [float(point.split(",")[1]) for point in points.split()]
+
+    lines = re.findall(r'class="seed" points="([^"]*)"', chart)
+    seeds = np.array([[float(point.split(",")[1]) for point in line.split()] for line in lines])
+    # Heights count downward.
+    assert heights("band") == [*seeds.min(axis=0), *seeds.max(axis=0)[::-1]]
+    assert heights("median") == np.median(seeds, axis=0).tolist()
 
 
 def test_curves_stand_still_where_a_seed_has_ended():

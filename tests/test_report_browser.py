@@ -18,7 +18,8 @@ WIDTHS = (360, 768, 1280)
 PROBE = """<script>addEventListener("load", () => {
   const root = document.documentElement, stage = document.querySelector(".stage"), keys = [];
   const seen = () => [document.querySelector(".readout").textContent,
-    Number(document.querySelector(".here").getAttribute("cx")), document.querySelector(".thumb").style.display];
+    Number(document.querySelector(".here").getAttribute("cx")), document.querySelector(".thumb").style.display,
+    document.querySelector(".thumb").style.backgroundPosition];
   for (const key of stage ? ["ArrowRight", "ArrowRight", "ArrowLeft", "Escape"] : []) {
     stage.focus();
     document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, cancelable: true}));
@@ -27,7 +28,7 @@ PROBE = """<script>addEventListener("load", () => {
   const pointer = [], colours = [];
   if (stage) {
     const svg = stage.querySelector("svg"), dots = [...svg.querySelectorAll("circle:not(.here)")];
-    const box = dots[7].getBoundingClientRect();
+    const box = dots[47].getBoundingClientRect();
     const place = {clientX: box.x + box.width / 2, clientY: box.y + box.height / 2};
     for (const kind of ["pointermove", "pointerleave"]) {
       svg.dispatchEvent(new PointerEvent(kind, place));
@@ -111,7 +112,10 @@ def test_chromium_has_no_complaint(path, auto, many, dark, tmp_path):
         assert right[1] > max(first[1], left[1])
         assert [first[2], right[2], left[2], away[2]] == ["block", "block", "block", "none"]
         over, gone = one["pointer"]
-        assert (over[0], over[2], gone[2]) == (words[7], "block", "none")
+        assert (over[0], over[2], gone[2]) == (words[47], "block", "none")
+        # The second row of thumbnails, and the eighth in it.
+        width, height = points["size"]
+        assert re.findall(r"-?\d+", over[3]) == [str(-7 * width), str(-height)]
         for name, colours in zip(("classes", "clusters"), one["colours"], strict=True):
             assert colours == [f"c{value % points['colours']}" for value in points[name]]
 

@@ -107,7 +107,7 @@ def test_overwriting_some_cells_keeps_the_others(tmp_path, data, monkeypatch):
     out, states = tmp_path / "all", {"sae-kmeans": "finished", "idec": "finished"}
     out.mkdir()
     folders = {method: f"few/{method}" for method in states}
-    same = {"data": "few", "status": "finished", "shares": None}
+    same = {"data": "few", "status": "finished", "shares": None, "reason": None, "arguments": []}
     old = [same | {"method": method, "folder": folders[method]} for method in states]
     record.write_rows(out / cells.SWEEP, old)
     began = []
@@ -189,6 +189,35 @@ def test_pretraining_is_shared_with_a_cell_that_comes_later(given, shared, data,
     (other / "few.npz").write_bytes((data / "few.npz").read_bytes())
     cli.main(command(other, out, "dec", "few", f"{given} --resume"))
     assert "--pretrained" not in began[2]
+
+
+@pytest.mark.parametrize("more", ["--stream", "--ccnn.stream"])
+def test_a_stream_shares_no_pretraining(more, data, tmp_path, monkeypatch):
+    began = []
+    monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments))
+    words = f"fit --methods ccnn,ccnn-ii --data {data / 'few.npz'} --out {tmp_path / 'all'} {more}".split()
+    assert cli.main(words) == 0
+    (tmp_path / "all" / "few" / "ccnn-ii" / "results.jsonl").unlink()
+    assert cli.main([*words, "--resume"]) == 0
+    assert [words[0] for words in began] == ["ccnn", "ccnn-ii", "ccnn-ii"]
+    assert not any("--pretrained" in words for words in began)
+
+
+def test_a_named_set_can_be_streamed(tmp_path, monkeypatch, capsys):
+    began = []
+    monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments))
+    arguments = f"fit --methods ccnn --data tfds:mnist/train --out {tmp_path / 'all'} --seeds 2".split()
+    assert "data: must be one of digits" in error(capsys, arguments)
+    assert cli.main([*arguments, "--stream"]) == 0
+    assert began[0][began[0].index("--out") + 1] == str(tmp_path / "all" / "mnist" / "ccnn")
+
+
+def test_a_damaged_list_of_cells_is_refused(data, tmp_path, capsys):
+    out = tmp_path / "all"
+    out.mkdir()
+    record.write_rows(out / cells.SWEEP, [{"method": "idec", "data": "few"}])
+    line = error(capsys, [*command(data, out, "idec", "few"), "--resume"])
+    assert f"{out / cells.SWEEP} line 1 must be a cell, lacks folder, status, reason, arguments, shares" in line
 
 
 def fake_run(arguments):

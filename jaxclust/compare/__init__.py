@@ -124,16 +124,19 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
     Raises:
       ValueError: no labels, or a baseline that is not there.
     """
+    notes = list(notes)
     found, unscored = with_scores(found, options.metric)
-    if unscored:
+    if not found:
         raise ValueError(
             f"metric: {options.metric} needs true labels, {unscored} had none; jaxclust report shows such runs: "
             "agreement between seeds, silhouette, final loss"
         )
+    if unscored:
+        notes.append(f"without true labels there are no scores to compare: {unscored}")
     methods = list(dict.fromkeys(cell.method for cell in found))
     if options.baseline is not None and options.baseline not in methods:
         raise ValueError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")
-    notes, groups = list(notes), _by_data(found)
+    groups = _by_data(found)
     counts = [len(_pairs(group, options)) for _, group in groups]
     # Enough draws for a p that a family of this size lets pass.
     most = max(sum(counts) if options.family == "all" else max(counts), options.planned)

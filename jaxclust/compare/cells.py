@@ -8,7 +8,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxclust import datasets, record
+from jaxclust import datasets, fit, record
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.checkpoint import differences
 
@@ -16,6 +16,8 @@ SWEEP = "cells.jsonl"
 """In a folder of several runs: a row for each method and data set, with its folder and how it ended."""
 CLUSTERS = "clusters.json"
 """In a folder of one run for each number of clusters: how stable each was, and which was chosen."""
+NUMBER = frozenset(("clusters", "stability", "reason"))
+"""What a number of clusters has there."""
 RUNS = "a run's folder, one that fit --methods or --clusters auto wrote, or a .jsonl of rows; or NAME=RUN"
 """What ``read`` takes, for the help of commands."""
 DETERMINISTIC = "ac-"
@@ -180,7 +182,8 @@ def read_clusters(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"run: {path} must be JSON, is damaged ({error})") from error
-    if not isinstance(found, dict) or not found.keys() >= {"chosen", "rows"}:
+    rows = found.get("rows") if isinstance(found, dict) and "chosen" in found else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= NUMBER for row in rows):
         raise ValueError(f"run: {path} must hold the stability of numbers of clusters, got something else")
     return found
 
@@ -191,18 +194,26 @@ def _from_folder(folder: Path, settings: dict[str, Any], name: str | None, notes
     if not path.exists():
         notes.append(f"{folder} is still going or was stopped: it has no results yet and is left out")
         return []
-    kept = record.deciding(settings)
-    found: dict[str, Cell] = {}
-    for row in _whole(path, record.COMPARED, notes):
-        labeling = row["method"].removeprefix(settings["method"])
-        mine = (name or settings["method"]) + labeling
+    kept, method = record.deciding(settings), settings["method"]
+    labelings = fit.labeling_names(METHODS[method]) if method in METHODS else ("",)
+    names = [record.row_name(method, labeling) for labeling in labelings]
+    found, rows = [], _whole(path, record.COMPARED, notes)
+    strange = {row["method"] for row in rows} - set(names)
+    if strange:
+        raise ValueError(f"runs: {path} must hold rows of {' and '.join(names)}, got of {', '.join(sorted(strange))}")
+    for labeling, row_name in zip(labelings, names, strict=True):
+        mine = record.row_name(name or method, labeling)
         # The first labeling is the run's own.
-        labels = f"labels{labeling}.npy" if found else "labels.npy"
-        cell = found.setdefault(mine, Cell(settings["data"]["name"], mine, {}, (), (folder,), kept, labels))
-        _add(cell, row, path)
-    if not found:
-        notes.append(f"{path} has no whole row and is left out")
-    return [_asked(cell, settings["seeds"], path, notes) for cell in found.values()]
+        labels = "labels.npy" if labeling == labelings[0] else f"{record.row_name('labels', labeling)}.npy"
+        cell = Cell(settings["data"]["name"], mine, {}, (), (folder,), kept, labels)
+        for row in rows:
+            if row["method"] == row_name:
+                _add(cell, row, path)
+        if cell.rows:
+            found.append(_asked(cell, settings["seeds"], path, notes))
+        else:
+            notes.append(f"{path} has no whole row of {mine}, which is left out")
+    return found
 
 
 def _asked(cell: Cell, seeds: Sequence[int], path: Path, notes: list[str]) -> Cell:
@@ -228,18 +239,31 @@ def _baseline(folder: Path, settings: dict[str, Any], notes: list[str]) -> list[
 def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
     cells: dict[tuple[str, str], Cell] = {}
     hashes: dict[tuple[str, str], str] = {}
-    for row in _whole(path, record.COMPARED | {"config_hash"}, notes):
+    seeds: dict[str, set[int]] = {}
+    before = len(notes)
+    rows = _whole(path, record.COMPARED | {"config_hash"}, notes)
+    lost = len(notes) > before
+    for row in rows:
         key = (row["data"], name or row["method"])
         if hashes.setdefault(key, row["config_hash"]) != row["config_hash"]:
             raise ValueError(f"runs: {path} must hold one run of {row['method']} on {row['data']}, got two settings")
         _add(cells.setdefault(key, Cell(*key, {}, (), (), None)), row, path)
-    return list(cells.values())
+        seeds.setdefault(row["data"], set()).add(row["seed"])
+    if not lost:
+        return list(cells.values())
+    # A row that is lost may be of any seed that another method has.
+    return [_asked(cell, sorted(seeds[cell.data]), path, notes) for cell in cells.values()]
 
 
 def _add(cell: Cell, row: dict[str, Any], path: Path) -> None:
     if row["seed"] in cell.rows:
         where = f"seed {row['seed']} of {cell.method} on {cell.data}"
         raise ValueError(f"runs: {path} must hold a seed once, got {where} again")
+    first = next(iter(cell.rows.values()), row)
+    for name in ("n", "clusters"):
+        if row[name] != first[name]:
+            where = f"{cell.method} on {cell.data}"
+            raise ValueError(f"runs: {path} must have one {name} of {where}, got {first[name]} and {row[name]}")
     cell.rows[row["seed"]] = row
 
 
@@ -267,6 +291,8 @@ def _sound(row: dict[str, Any]) -> bool:
     """Whether what a row has is of its kind; without a failure it has numbers for scores."""
     kinds = {"seed": int, "n": int, "clusters": int, "method": str, "data": str, "folder": str}
     if any(type(row[name]) is not kind for name, kind in kinds.items() if name in row):
+        return False
+    if min(row.get("n", 1), row.get("clusters", 1)) < 1:
         return False
     scores = [row[name] for name in record.SCORES if name in row]
     if row.get("failed") is not None or not any(score is not None for score in scores):

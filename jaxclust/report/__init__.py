@@ -72,25 +72,40 @@ def command(arguments: Sequence[str]) -> int:
     compare.add_options(parser)
     options = parser.parse_args(arguments, namespace=compare.Options())
     compare.check(options)
-    if options.out.suffix != ".html":
-        raise ValueError(f"out: must end in .html, got {options.out}")
+    check_out(options.out)
     if options.out.exists() and not options.overwrite:
         raise ValueError(f"out: must not exist without --overwrite, got {options.out}")
-    if not options.out.resolve().parent.is_dir():
-        raise ValueError(f"out: must be in a folder that exists, got {options.out}")
     for path in options.data:
         if path not in datasets.NAMES and not path.startswith(sources.SET) and not Path(path).exists():
             raise ValueError(f"data: must be a named set or a path that exists, got {path!r}")
     found, notes = cells.read(options.runs)
     scored, unscored = compare.with_scores(found, options.metric)
-    if unscored:
+    if not scored:
         notes.append(f"without true labels there are no scores to compare: {unscored}")
-    table = compare.comparison(scored, options, notes) if scored else None
-    reader = pictures.cache()
-    looks = [look(cell, options.data, reader) for cell in found if cell.folders]
-    record.write(options.out, page.render(table, looks, [] if table else notes))
-    print(f"wrote {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
+    table = compare.comparison(found, options, notes) if scored else None
+    write(options.out, table, found, [] if table else notes, options.data)
     return 0
+
+
+def check_out(out: Path) -> None:
+    """ValueError where no page can be."""
+    if out.suffix != ".html":
+        raise ValueError(f"out: must end in .html, got {out}")
+    if not out.resolve().parent.is_dir():
+        raise ValueError(f"out: must be in a folder that exists, got {out}")
+
+
+def write(
+    out: Path, table: dict[str, Any] | None, found: Sequence[Cell], notes: Sequence[str], own: Sequence[str] = ()
+) -> None:
+    """Writes a page: a comparison, as of ``compare.comparison``, and a look into each cell that has folders.
+
+    ``notes`` are those that the comparison has not; ``own`` is as for ``pictures.find``.
+    """
+    reader = pictures.cache()
+    looks = [look(cell, own, reader) for cell in found if cell.folders]
+    record.write(out, page.render(table, looks, notes))
+    print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB")
 
 
 def look(
@@ -154,24 +169,33 @@ def _labels(cell: Cell, settings: list[dict[str, Any]]) -> tuple[dict[int, np.nd
             raise ValueError(f"run: {path} must hold the run's labels ({error})") from error
         if found.shape != (len(one["seeds"]), one["data"]["shape"][0]):
             raise ValueError(f"run: {path} must be of shape (seeds, n), got {found.shape}")
+        clusters = one["config"]["clusters"]
+        if found.dtype.kind != "i" or found.min() < -1 or found.max() >= clusters:
+            raise ValueError(f"run: {path} must hold clusters from 0 to {clusters - 1}, or -1, got something else")
         for lane, seed in enumerate(one["seeds"]):
             if seed in cell.rows and cell.rows[seed]["failed"] is None:
+                if (found[lane] < 0).all():
+                    raise ValueError(f"run: {path} must hold clusters of seed {seed}, which did not fail, has none")
                 labels[seed], lanes[seed] = found[lane], (number, lane)
     return labels, lanes
 
 
 def _history(cell: Cell) -> dict[str, dict[str, np.ndarray]]:
     """``history.csv`` of all folders, by phase, as columns of floats (nan where a phase lacks one)."""
-    lines: dict[str, list[dict[str, str]]] = {}
+    lines: dict[str, list[dict[str, float]]] = {}
     for folder in cell.folders:
         path = folder / "history.csv"
         if path.exists():
             with path.open(newline="") as file:
-                for line in csv.DictReader(file):
-                    lines.setdefault(line.pop("phase"), []).append(line)
+                for number, line in enumerate(csv.DictReader(file, restval="missing"), 2):
+                    try:
+                        phase = line.pop("phase")
+                        values = {name: float(value or "nan") for name, value in line.items()}
+                    except (KeyError, TypeError, ValueError):
+                        raise ValueError(f"run: {path} line {number} must be a phase and numbers, is damaged") from None
+                    lines.setdefault(phase, []).append(values)
     return {
-        phase: {name: np.array([float(line[name] or "nan") for line in found]) for name in found[0]}
-        for phase, found in lines.items()
+        phase: {name: np.array([line[name] for line in found]) for name in found[0]} for phase, found in lines.items()
     }
 
 

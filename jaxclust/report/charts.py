@@ -48,7 +48,9 @@ def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = N
                     f'<circle class="dot" cx="{scale(score):.1f}" cy="{middle}" r="4">'
                     f"<title>seed {escape(str(seed))}: {score:.4f}</title></circle>"
                 )
-        if row["mean"] is not None:
+        if row["mean"] is None:
+            parts.append(f'<text x="{left + 8}" y="{middle + 5}">every seed failed</text>')
+        else:
             x = scale(row["mean"])
             parts.append(f'<path class="mean" d="M{x:.1f} {middle - 9}v18"/>')
     return _svg(parts, bottom + 22, title)
