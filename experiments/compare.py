@@ -187,7 +187,11 @@ def main() -> None:
         places = [options.folder / data / method for data in sets for method in methods]
         runs = [str(place) for place in places if (place / FINISHED).exists()]
         looked, notes = cells.read(runs)
-        present([row for cell in looked for row in cell.rows.values()])  # The same scores.
+        rows = {(row["data"], row["method"], row["seed"]): record.outcome(row) for row in present()}
+        for row in (row for cell in looked for row in cell.rows.values()):
+            if rows.get((row["data"], row["method"], row["seed"])) != record.outcome(row):
+                where = f"{row['data']}, {row['method']}, seed {row['seed']}"
+                raise ValueError(f"folder: {options.folder} must have the scores of the rows, has others of {where}")
         report.write(options.page, found, looked, notes)
 
 

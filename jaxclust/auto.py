@@ -56,12 +56,10 @@ def command(method: str, arguments: Sequence[str]) -> int:
     flags.check_data(parsed)
     if options.out.exists() and not (options.resume or options.overwrite):
         raise ValueError(f"out: must not exist without --resume or --overwrite, got {options.out}")
-    known = cells.read_clusters(options.out) or {"rows": []}
-    if options.overwrite:
-        for k in {*numbers, *(row["clusters"] for row in known["rows"])}:
-            record.delete(options.out / f"k-{k}")
+    if options.overwrite and options.out.is_dir():
+        record.delete(list(options.out.glob("k-[0-9]*")))
         (options.out / cells.CLUSTERS).unlink(missing_ok=True)
-        known = {"rows": []}
+    known = cells.read_clusters(options.out) or {"rows": []}
     if known.get("arguments", common) != common:
         raise ValueError(f"resume: {options.out} must hold the same runs, has those of {' '.join(known['arguments'])}")
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds

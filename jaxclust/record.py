@@ -31,6 +31,8 @@ FOLDERS = {
     "checkpoint": ("pretrain", "cluster"),
 }
 """What a run writes beside its settings and labels: files, and patterns in folders, which users may add to."""
+MARK = ".config.json.part"
+"""Where settings are written; alone it is of a run that a kill or ``delete`` has left without them."""
 BESIDE = frozenset(("seeds", "over", "preset", "origin"))
 """Of a run's settings those that decide no seed's numbers: which seeds, how they ran together, what the settings are
 called, where the inputs were."""
@@ -109,8 +111,7 @@ def open_run(
         differing = differences({name: kept[name] for name in kept if name != "origin"}, wanted)
         if differing:
             raise ValueError(f"resume: {directory} must hold the same run, differs in {'; '.join(differing)}")
-    # A kill may have left settings half written.
-    elif resume and directory.exists() and any(path.name != ".config.json.part" for path in directory.iterdir()):
+    elif resume and directory.exists() and any(directory.iterdir()) and not (directory / MARK).exists():
         raise ValueError(f"resume: {directory} must hold a run, has no config.json")
     if overwrite and directory.exists() and any(directory.iterdir()):
         _clear(directory, read_settings(directory)["method"])  # Only a run's folder is touched.
@@ -122,11 +123,22 @@ def open_run(
         raise ValueError(f"out: must be a folder that can be written to, got {directory} ({error.strerror})") from error
 
 
-def delete(directory: Path) -> None:
-    """A run's files, and nothing else; ValueError where the folder holds something, and no run."""
-    if directory.is_dir() and any(directory.iterdir()):
-        _clear(directory, read_settings(directory)["method"])
-        (directory / "config.json").unlink()
+def delete(directories: Sequence[Path]) -> None:
+    """The files of runs, and nothing else; a folder with more in it keeps the mark of one, where --resume may begin.
+
+    Raises:
+      ValueError: a folder holds something, and no run; then nothing is deleted.
+    """
+    methods = {}
+    for directory in directories:
+        marked = (directory / MARK).exists() and not (directory / "config.json").exists()
+        if directory.is_dir() and any(directory.iterdir()) and not marked:
+            methods[directory] = read_settings(directory)["method"]
+    for directory, method in methods.items():
+        _clear(directory, method)
+        os.replace(directory / "config.json", directory / MARK)
+        if [path.name for path in directory.iterdir()] == [MARK]:
+            (directory / MARK).unlink()
 
 
 def _clear(directory: Path, method: str) -> None:

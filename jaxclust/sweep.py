@@ -19,8 +19,9 @@ from jaxclust import datasets, record, sources
 from jaxclust.algorithms import METHODS
 from jaxclust.compare import Parser, cells
 
-CELL = ("data", "method", "folder", "status", "reason", "arguments", "shares")
-"""What a row of ``cells.jsonl`` must have to go on from."""
+CELL = dict.fromkeys(("data", "method", "folder", "status"), str) | {"arguments": list}
+CELL |= dict.fromkeys(("reason", "shares"), (str, type(None)))
+"""What a row of ``cells.jsonl`` must have to go on from, and of what kind."""
 LOG_BYTES = 4_000
 """Of a crashed cell's last words, kept in its row."""
 
@@ -100,7 +101,7 @@ def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
 def _name(data: str) -> str:
     """The folder's name of a data set."""
     if data.startswith(sources.SET):
-        return data.removeprefix(sources.SET).partition("/")[0]
+        return data.removeprefix(sources.SET).replace("/", "-")
     return data if data in datasets.NAMES else Path(data).resolve().name.removesuffix(".npz").removesuffix(".npy")
 
 
@@ -147,8 +148,7 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
     earlier = {row["folder"]: row for row in _listed(path)}
     if options.overwrite:
         # At once: beside cells that still wait for their turn no old run is to be taken for theirs.
-        for row in plan:
-            record.delete(options.out / row["folder"])
+        record.delete([options.out / row["folder"] for row in plan])
     for row in plan:
         known = earlier.get(row["folder"])
         if options.resume and known is not None and known["status"] == "finished":
@@ -171,9 +171,9 @@ def _listed(path: Path) -> list[dict[str, Any]]:
     """The rows of ``cells.jsonl``, none where there is no such file; ValueError where it is damaged."""
     found = record.read_rows(path) if path.exists() else []
     for number, row in enumerate(found, 1):
-        lacking = [name for name in CELL if name not in row]
-        if lacking:
-            raise ValueError(f"out: {path} line {number} must be a cell, lacks {', '.join(lacking)}")
+        wrong = [name for name, kind in CELL.items() if not isinstance(row.get(name, ...), kind)]
+        if wrong:
+            raise ValueError(f"out: {path} line {number} must be a cell, lacks a sound {', '.join(wrong)}")
     return found
 
 

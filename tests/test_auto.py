@@ -126,6 +126,8 @@ def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sweep, "_watched", fake)
     out = tmp_path / "auto"
     assert cli.main(command(out)) == 0
+    # One that was interrupted is in no row yet.
+    (out / "k-4").rename(out / "k-5")
     began = []
 
     def short(arguments):
@@ -137,14 +139,24 @@ def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
     assert cli.main([*command(out), "--overwrite", *changed]) == 0
     assert "the same command with --resume in place of --overwrite goes on" in capsys.readouterr().out
     assert not any("--overwrite" in words for words in began)
-    assert sorted(path.name for path in out.rglob("results.jsonl")) == ["results.jsonl"]
+    assert [path.parent.name for path in out.rglob("results.jsonl")] == ["k-2"]
     assert [row["clusters"] for row in cells.read_clusters(out)["rows"]] == [2, 3]
     monkeypatch.setattr(sweep, "_watched", fake)
     assert cli.main([*command(out, "--resume"), *changed]) == 0
     assert cells.read_clusters(out)["chosen"] == 3
 
 
-@pytest.mark.parametrize("rows", [5, [5], [{"clusters": 3, "reason": None}]])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        5,
+        [5],
+        [{"clusters": 3, "reason": None}],
+        [{"clusters": "3", "reason": None, "stability": 1.0}],
+        [{"clusters": 3, "reason": None, "stability": "high"}],
+        [{"clusters": 3, "reason": None, "stability": 1.0, "left_out": 1}],
+    ],
+)
 def test_a_damaged_list_of_numbers_is_refused(rows, tmp_path, capsys):
     out = tmp_path / "auto"
     out.mkdir()
@@ -152,6 +164,12 @@ def test_a_damaged_list_of_numbers_is_refused(rows, tmp_path, capsys):
     for arguments in (command(out, "--resume"), ["compare", str(out)]):
         assert cli.main(arguments) == 2
         assert "must hold the stability of numbers of clusters" in capsys.readouterr().err
+
+
+def test_rows_of_before_have_nothing_left_out(tmp_path):
+    row = {"clusters": 3, "stability": 1.0, "reason": None}
+    (tmp_path / cells.CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": [row]}))
+    assert auto.choose(cells.read_clusters(tmp_path)["rows"]) == 3
 
 
 def test_an_image_that_cannot_be_read_leaves_the_seeds(tmp_path):

@@ -167,6 +167,15 @@ def test_no_beats_that_hangs_on_rows_that_a_file_lost(tmp_path, capsys):
     assert [row["missing"] for row in data["data"][0]["methods"]] == [[], [6, 7]]
     assert f"{path} lacks seeds 6, 7 of dcec, which are left out" in data["notes"]
     assert data["data"][0]["pairs"][0]["verdict"] == "not claimed: it hangs on failed or missing seeds"
+    # What is no row, and still says whose it was to be, is that seed's alone.
+    whole = [json.loads(line) for line in lines]
+    path.write_text(record.lines([*whole[:11], whole[11] | {"acc": float("nan")}, *whole[12:15]]))
+    assert [row["missing"] for row in compare(capsys, path)["data"][0]["methods"]] == [[], [3]]
+    # Of a constant method one row is all.
+    path.write_text("\n".join([*lines[:15], record.lines(rows("ac-ward", "usps", {0: 0.7})), lines[15][:50]]))
+    data = compare(capsys, path)
+    assert [row["missing"] for row in data["data"][0]["methods"]] == [[], [7], []]
+    assert not any("of ac-ward, which" in note for note in data["notes"])
     # Seeds that are not there in a file without a fault were not asked for.
     path.write_text("\n".join(lines[:14]))
     assert compare(capsys, path)["data"][0]["methods"][1]["missing"] == []
@@ -192,6 +201,10 @@ def test_rows_of_one_method_are_of_one_run(tmp_path, capsys, name):
         assert f"{where} must have one {name} of dcec on usps, got {found[0][name]} and 3" in message
     record.write_rows(folder / "results.jsonl", rows("idec", "usps", dict(enumerate(GOOD))))
     assert "must hold rows of dcec, got of idec" in error(capsys, folder)
+    record.write_rows(folder / "results.jsonl", rows("dcec", "usps", dict(enumerate(GOOD))))
+    for change in ({name: 3}, {"method": "idec"}):
+        record.write_rows(folder / "baseline.jsonl", [found[0], found[1] | change])
+        assert f"baseline.jsonl must have one {next(iter(change))} of dcec on usps" in error(capsys, folder)
 
 
 def test_the_k_means_beside_a_run_is_a_method(tmp_path, capsys):

@@ -14,7 +14,7 @@ from jaxclust import cli, datasets, fit, record
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.compare import cells, tables
 from pages import Page
-from runs import make
+from runs import make, rows
 
 LARGEST = "coil20-32"
 """Its images are the largest: whatever takes another set's takes these."""
@@ -205,8 +205,7 @@ def test_a_page_has_the_whole_table_and_a_look_into_the_runs_that_are_asked_for(
     record.write_labels(run / "labels.npy", np.tile(np.arange(100) % 10, (2, 1)))
     monkeypatch.setattr(experiment, "run", lambda *arguments: None)
     monkeypatch.setattr(experiment, "results", lambda: comparison)
-    checked = []
-    monkeypatch.setattr(experiment, "present", checked.append)
+    monkeypatch.setattr(experiment, "present", lambda: record.read_rows(run / "results.jsonl"))
     given = ["compare", "--data", "digits", "--folder", str(tmp_path), "--page"]
     monkeypatch.setattr("sys.argv", [*given, str(page)])
     experiment.main()
@@ -214,7 +213,9 @@ def test_a_page_has_the_whole_table_and_a_look_into_the_runs_that_are_asked_for(
     charts = [one["aria-label"] for one in found.all("svg") if one["aria-label"].startswith("ACC of each seed on")]
     assert [chart.split()[5][:-1] for chart in charts] == [data["name"] for data in comparison["data"]]
     assert [one["id"] for one in found.all("section")] == ["comparison", "run-0"]
-    assert [row["acc"] for row in checked[0]] == [0.5, 0.6]
+    monkeypatch.setattr(experiment, "present", lambda: rows("kmeans", "digits", {0: 0.5, 1: 0.7}))
+    with pytest.raises(ValueError, match="must have the scores of the rows, has others of digits, kmeans, seed 1"):
+        experiment.main()
     monkeypatch.setattr("sys.argv", [*given, str(tmp_path / "report.txt")])
     with pytest.raises(ValueError, match="out: must end in .html"):
         experiment.main()
@@ -230,11 +231,11 @@ def test_a_page_is_left_as_it_is_while_runs_wait_for_more_time(comparison, monke
     assert page.read_text() == "of all runs"
 
 
-def test_the_page_in_the_docs_is_of_the_rows_on_digits():
-    (found,) = (data for data in experiment.results()["data"] if data["name"] == "digits")
+def test_the_page_in_the_docs_is_of_the_rows():
     page = Page((ROOT / "docs" / "report.html").read_text())
-    (chart,) = [
-        one["aria-label"] for one in page.all("svg") if one["aria-label"].startswith("ACC of each seed on digits")
-    ]
-    for row in found["methods"]:
-        assert f"{row['method']} {', '.join(f'{score:.3f}' for score in row['seeds'].values())}" in chart
+    charts = [one["aria-label"] for one in page.all("svg") if one["aria-label"].startswith("ACC of each seed on")]
+    for data, chart in zip(experiment.results()["data"], charts, strict=True):
+        assert chart.startswith(f"ACC of each seed on {data['name']}: ")
+        for row in data["methods"]:
+            scores = ("failed" if score is None else f"{score:.3f}" for score in row["seeds"].values())
+            assert f" {row['method']} {', '.join(scores)}" in chart

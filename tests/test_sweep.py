@@ -163,6 +163,25 @@ def test_overwriting_leaves_no_old_run_beside_cells_that_wait(data, tmp_path, ca
     assert [row["status"] for row in rows(out).values()] == ["finished", "finished"]
 
 
+def test_overwriting_keeps_files_that_no_run_wrote(data, tmp_path, capsys):
+    out = tmp_path / "all"
+    paths = f"{data / 'few.npz'},{data / 'plain.npz'}"
+    words = f"fit --methods kmeans --data {paths} --out {out} --seeds 2 --over map --no-figures --clusters 3".split()
+    assert cli.main(words) == 0
+    (out / "few" / "kmeans" / "notes.txt").write_text("mine")
+    # Where one folder is no run's, none is deleted.
+    settings = out / "plain" / "kmeans" / "config.json"
+    kept = settings.read_text()
+    settings.unlink()
+    capsys.readouterr()
+    assert "plain/kmeans must hold a run, has no config.json" in error(capsys, [*words, "--overwrite"])
+    assert (out / "few" / "kmeans" / "results.jsonl").exists()
+    settings.write_text(kept)
+    assert cli.main([*words, "--overwrite"]) == 0
+    assert [row["status"] for row in rows(out).values()] == ["finished", "finished"]
+    assert (out / "few" / "kmeans" / "notes.txt").read_text() == "mine"
+
+
 def test_pretraining_is_shared_by_cells_of_the_same_seeds_alone(data, tmp_path, monkeypatch):
     began = []
     monkeypatch.setattr(sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments))
@@ -209,7 +228,7 @@ def test_a_named_set_can_be_streamed(tmp_path, monkeypatch, capsys):
     arguments = f"fit --methods ccnn --data tfds:mnist/train --out {tmp_path / 'all'} --seeds 2".split()
     assert "data: must be one of digits" in error(capsys, arguments)
     assert cli.main([*arguments, "--stream"]) == 0
-    assert began[0][began[0].index("--out") + 1] == str(tmp_path / "all" / "mnist" / "ccnn")
+    assert began[0][began[0].index("--out") + 1] == str(tmp_path / "all" / "mnist-train" / "ccnn")
 
 
 def test_a_damaged_list_of_cells_is_refused(data, tmp_path, capsys):
@@ -217,7 +236,10 @@ def test_a_damaged_list_of_cells_is_refused(data, tmp_path, capsys):
     out.mkdir()
     record.write_rows(out / cells.SWEEP, [{"method": "idec", "data": "few"}])
     line = error(capsys, [*command(data, out, "idec", "few"), "--resume"])
-    assert f"{out / cells.SWEEP} line 1 must be a cell, lacks folder, status, reason, arguments, shares" in line
+    assert f"{out / cells.SWEEP} line 1 must be a cell, lacks a sound folder, status, arguments, reason, shares" in line
+    whole = {"method": "idec", "data": "few", "status": "waiting", "arguments": [], "reason": None, "shares": None}
+    record.write_rows(out / cells.SWEEP, [whole | {"folder": ["x"]}])
+    assert "lacks a sound folder" in error(capsys, [*command(data, out, "idec", "few"), "--resume"])
 
 
 def fake_run(arguments):

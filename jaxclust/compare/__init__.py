@@ -21,6 +21,8 @@ MOST_RESAMPLES = 2_000_000
 INTERVALS = ("t", "bootstrap-t")
 TESTS = ("auto", "unpaired", "wilcoxon")
 FAMILIES = ("all", "data")
+UNSCORED = "without true labels there are no scores to compare: {}"
+"""Note on runs."""
 
 
 class Options(argparse.Namespace):
@@ -132,7 +134,7 @@ def comparison(found: Sequence[Cell], options: Options, notes: Sequence[str] = (
             "agreement between seeds, silhouette, final loss"
         )
     if unscored:
-        notes.append(f"without true labels there are no scores to compare: {unscored}")
+        notes.append(UNSCORED.format(unscored))
     methods = list(dict.fromkeys(cell.method for cell in found))
     if options.baseline is not None and options.baseline not in methods:
         raise ValueError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")

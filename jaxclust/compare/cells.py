@@ -16,8 +16,6 @@ SWEEP = "cells.jsonl"
 """In a folder of several runs: a row for each method and data set, with its folder and how it ended."""
 CLUSTERS = "clusters.json"
 """In a folder of one run for each number of clusters: how stable each was, and which was chosen."""
-NUMBER = frozenset(("clusters", "stability", "reason"))
-"""What a number of clusters has there."""
 RUNS = "a run's folder, one that fit --methods or --clusters auto wrote, or a .jsonl of rows; or NAME=RUN"
 """What ``read`` takes, for the help of commands."""
 DETERMINISTIC = "ac-"
@@ -159,7 +157,7 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
     if not (path / SWEEP).exists():
         raise ValueError(f"runs: {path} must hold a run or several, has no config.json, {SWEEP} or {CLUSTERS}")
     folders = []
-    for row in _whole(path / SWEEP, {"method", "data", "folder", "status", "reason"}, notes):
+    for row in _whole(path / SWEEP, {"method", "data", "folder", "status", "reason"}, notes)[0]:
         where, folder = f"{row['method']} on {row['data']}", path / row["folder"]
         if row["status"] == "failed" and not (folder / "results.jsonl").exists():
             notes.append(f"{where} crashed and has no row: {row['reason']}")
@@ -174,7 +172,9 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
 
 
 def read_clusters(path: Path) -> dict[str, Any] | None:
-    """``clusters.json`` of a folder: "chosen" and "rows"; None where there is none, ValueError if it is damaged."""
+    """``clusters.json`` of a folder: "chosen", "arguments" and "rows", a number of clusters each, with its "stability",
+    "reason" and "left_out"; None where there is none, ValueError if it is damaged.
+    """
     path = path / CLUSTERS
     if not path.exists():
         return None
@@ -182,10 +182,19 @@ def read_clusters(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"run: {path} must be JSON, is damaged ({error})") from error
-    rows = found.get("rows") if isinstance(found, dict) and "chosen" in found else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= NUMBER for row in rows):
+    rows = found.get("rows") if isinstance(found, dict) else None
+    sound = isinstance(rows, list) and all(map(_is_number, rows)) and isinstance(found.get("arguments", []), list)
+    if not sound or not isinstance(found.get("chosen", ...), int | None):
         raise ValueError(f"run: {path} must hold the stability of numbers of clusters, got something else")
-    return found
+    # Files of before have no "left_out".
+    return found | {"rows": [{"left_out": None} | row for row in rows]}
+
+
+def _is_number(row: Any) -> bool:
+    """Whether it is a row of ``clusters.json``."""
+    kinds = {"clusters": int, "stability": int | float | None, "reason": str | None}
+    sound = isinstance(row, dict) and all(isinstance(row.get(name, ...), kind) for name, kind in kinds.items())
+    return sound and isinstance(row.get("left_out"), str | None)
 
 
 def _from_folder(folder: Path, settings: dict[str, Any], name: str | None, notes: list[str]) -> list[Cell]:
@@ -197,7 +206,7 @@ def _from_folder(folder: Path, settings: dict[str, Any], name: str | None, notes
     kept, method = record.deciding(settings), settings["method"]
     labelings = fit.labeling_names(METHODS[method]) if method in METHODS else ("",)
     names = [record.row_name(method, labeling) for labeling in labelings]
-    found, rows = [], _whole(path, record.COMPARED, notes)
+    found, (rows, _) = [], _whole(path, record.COMPARED, notes)
     strange = {row["method"] for row in rows} - set(names)
     if strange:
         raise ValueError(f"runs: {path} must hold rows of {' and '.join(names)}, got of {', '.join(sorted(strange))}")
@@ -217,42 +226,44 @@ def _from_folder(folder: Path, settings: dict[str, Any], name: str | None, notes
 
 
 def _asked(cell: Cell, seeds: Sequence[int], path: Path, notes: list[str]) -> Cell:
-    """A cell with the seeds that were asked for and have no row, which are named."""
-    missing = tuple(seed for seed in seeds if seed not in cell.rows)
+    """A cell with the seeds that were asked for and have no row, which are named; one is all of a constant method."""
+    missing = () if cell.constant else tuple(seed for seed in seeds if seed not in cell.rows)
     if missing:
         notes.append(f"{path} lacks seeds {', '.join(map(str, missing))} of {cell.method}, which are left out")
-    return cell if cell.constant else cell._replace(missing=missing)
+    return cell._replace(missing=missing)
 
 
 def _baseline(folder: Path, settings: dict[str, Any], notes: list[str]) -> list[Cell]:
     path = folder / "baseline.jsonl"
     if not path.exists():
         return []
-    rows = {row["seed"]: row for row in _whole(path, record.COMPARED, notes)}
+    rows, _ = _whole(path, record.COMPARED, notes)
     if not rows:
         return []
-    method = next(iter(rows.values()))["method"]
-    found = Cell(settings["data"]["name"], method, rows, (), (), {"data": settings["data"]})
+    found = Cell(settings["data"]["name"], rows[0]["method"], {}, (), (), {"data": settings["data"]})
+    for row in rows:
+        _add(found, row, path)
     return [_asked(found, settings["seeds"], path, notes)]
 
 
 def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
     cells: dict[tuple[str, str], Cell] = {}
     hashes: dict[tuple[str, str], str] = {}
-    seeds: dict[str, set[int]] = {}
-    before = len(notes)
-    rows = _whole(path, record.COMPARED | {"config_hash"}, notes)
-    lost = len(notes) > before
+    rows, lost = _whole(path, record.COMPARED | {"config_hash"}, notes)
     for row in rows:
         key = (row["data"], name or row["method"])
         if hashes.setdefault(key, row["config_hash"]) != row["config_hash"]:
             raise ValueError(f"runs: {path} must hold one run of {row['method']} on {row['data']}, got two settings")
         _add(cells.setdefault(key, Cell(*key, {}, (), (), None)), row, path)
-        seeds.setdefault(row["data"], set()).add(row["seed"])
-    if not lost:
-        return list(cells.values())
-    # A row that is lost may be of any seed that another method has.
-    return [_asked(cell, sorted(seeds[cell.data]), path, notes) for cell in cells.values()]
+    # Some of what is lost says whose seed it was; the rest may be of any seed that another method has there.
+    named = [row for row in lost if {"data", "method", "seed"} <= row.keys() and type(row["seed"]) is int]
+    found = []
+    for key, cell in cells.items():
+        seeds = {row["seed"] for row in named if (row["data"], name or row["method"]) == key}
+        if len(named) < len(lost):
+            seeds |= {seed for other in cells.values() if other.data == cell.data for seed in other.rows}
+        found.append(_asked(cell, sorted(seeds), path, notes))
+    return found
 
 
 def _add(cell: Cell, row: dict[str, Any], path: Path) -> None:
@@ -260,16 +271,16 @@ def _add(cell: Cell, row: dict[str, Any], path: Path) -> None:
         where = f"seed {row['seed']} of {cell.method} on {cell.data}"
         raise ValueError(f"runs: {path} must hold a seed once, got {where} again")
     first = next(iter(cell.rows.values()), row)
-    for name in ("n", "clusters"):
+    for name in ("method", "n", "clusters"):
         if row[name] != first[name]:
             where = f"{cell.method} on {cell.data}"
             raise ValueError(f"runs: {path} must have one {name} of {where}, got {first[name]} and {row[name]}")
     cell.rows[row["seed"]] = row
 
 
-def _whole(path: Path, wanted: Set[str], notes: list[str]) -> list[dict[str, Any]]:
-    """The rows that are whole; the rest is named."""
-    rows, lost = [], []
+def _whole(path: Path, wanted: Set[str], notes: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows that are whole, and what is left of the others, {} where it is no row; those are named."""
+    rows, lost, rest = [], [], []
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         try:
             row = json.loads(line)
@@ -279,12 +290,13 @@ def _whole(path: Path, wanted: Set[str], notes: list[str]) -> list[dict[str, Any
             rows.append(row)
         elif line.strip():
             lost.append(str(number))
+            rest.append(row if isinstance(row, dict) else {})
     if len(lost) == 1:
         notes.append(f"{path} line {lost[0]} is cut off or no row, and is left out")
     elif lost:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         notes.append(f"{path} lines {', '.join(lost[:3])}{more} are cut off or no rows, and are left out")
-    return rows
+    return rows, rest
 
 
 def _sound(row: dict[str, Any]) -> bool:

@@ -81,7 +81,7 @@ def command(arguments: Sequence[str]) -> int:
     found, notes = cells.read(options.runs)
     scored, unscored = compare.with_scores(found, options.metric)
     if not scored:
-        notes.append(f"without true labels there are no scores to compare: {unscored}")
+        notes.append(compare.UNSCORED.format(unscored))
     table = compare.comparison(found, options, notes) if scored else None
     write(options.out, table, found, [] if table else notes, options.data)
     return 0
@@ -154,7 +154,7 @@ def _stabilities(cell: Cell) -> dict[int, float] | None:
     found = cells.read_clusters(cell.folders[0].parent)
     if found is None:
         return None
-    sound = [row for row in found["rows"] if row["stability"] is not None and not row.get("left_out")]
+    sound = [row for row in found["rows"] if row["stability"] is not None and not row["left_out"]]
     return {row["clusters"]: row["stability"] for row in sound}
 
 
@@ -170,7 +170,7 @@ def _labels(cell: Cell, settings: list[dict[str, Any]]) -> tuple[dict[int, np.nd
         if found.shape != (len(one["seeds"]), one["data"]["shape"][0]):
             raise ValueError(f"run: {path} must be of shape (seeds, n), got {found.shape}")
         clusters = one["config"]["clusters"]
-        if found.dtype.kind != "i" or found.min() < -1 or found.max() >= clusters:
+        if found.dtype.kind != "i" or found.min(initial=0) < -1 or found.max(initial=0) >= clusters:
             raise ValueError(f"run: {path} must hold clusters from 0 to {clusters - 1}, or -1, got something else")
         for lane, seed in enumerate(one["seeds"]):
             if seed in cell.rows and cell.rows[seed]["failed"] is None:
@@ -186,11 +186,13 @@ def _history(cell: Cell) -> dict[str, dict[str, np.ndarray]]:
     for folder in cell.folders:
         path = folder / "history.csv"
         if path.exists():
-            with path.open(newline="") as file:
+            with path.open(newline="", errors="replace") as file:
                 for number, line in enumerate(csv.DictReader(file, restval="missing"), 2):
                     try:
                         phase = line.pop("phase")
                         values = {name: float(value or "nan") for name, value in line.items()}
+                        if not values.keys() >= {"seed", "window"}:
+                            raise KeyError
                     except (KeyError, TypeError, ValueError):
                         raise ValueError(f"run: {path} line {number} must be a phase and numbers, is damaged") from None
                     lines.setdefault(phase, []).append(values)

@@ -49,7 +49,7 @@ def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = N
                     f"<title>seed {escape(str(seed))}: {score:.4f}</title></circle>"
                 )
         if row["mean"] is None:
-            parts.append(f'<text x="{left + 8}" y="{middle + 5}">every seed failed</text>')
+            parts.append(f'<text x="{left + 8}" y="{middle + 5}">no seed has a score</text>')
         else:
             x = scale(row["mean"])
             parts.append(f'<path class="mean" d="M{x:.1f} {middle - 9}v18"/>')

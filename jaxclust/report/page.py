@@ -31,7 +31,7 @@ def render(comparison: dict[str, Any] | None, looks: Sequence["Look"], notes: Se
     Args:
       comparison: as ``compare.comparison`` gives it; None where nothing has scores.
       looks: a section each.
-      notes: of reading, where there is no comparison to name them.
+      notes: of reading, that the comparison does not have.
     """
     names = [f"{look.cell.method} on {look.cell.data}" for look in looks]
     links = [("comparison", "Comparison")] * (comparison is not None)
