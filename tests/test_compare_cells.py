@@ -171,6 +171,8 @@ def test_no_beats_that_hangs_on_rows_that_a_file_lost(tmp_path, capsys):
     whole = [json.loads(line) for line in lines]
     path.write_text(record.lines([*whole[:11], whole[11] | {"acc": float("nan")}, *whole[12:15]]))
     assert [row["missing"] for row in compare(capsys, path)["data"][0]["methods"]] == [[], [3]]
+    path.write_text(record.lines([*whole[:14], whole[14] | {"method": 5}]))
+    assert [row["missing"] for row in compare(capsys, path)["data"][0]["methods"]] == [[], [6, 7]]
     # Of a constant method one row is all.
     path.write_text("\n".join([*lines[:15], record.lines(rows("ac-ward", "usps", {0: 0.7})), lines[15][:50]]))
     data = compare(capsys, path)

@@ -256,7 +256,8 @@ def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
             raise ValueError(f"runs: {path} must hold one run of {row['method']} on {row['data']}, got two settings")
         _add(cells.setdefault(key, Cell(*key, {}, (), (), None)), row, path)
     # Some of what is lost says whose seed it was; the rest may be of any seed that another method has there.
-    named = [row for row in lost if {"data", "method", "seed"} <= row.keys() and type(row["seed"]) is int]
+    kinds = {"data": str, "method": str, "seed": int}
+    named = [row for row in lost if all(isinstance(row.get(one), kind) for one, kind in kinds.items())]
     found = []
     for key, cell in cells.items():
         seeds = {row["seed"] for row in named if (row["data"], name or row["method"]) == key}
