@@ -130,6 +130,29 @@ def test_images_are_ranked_by_how_certain_they_are(run, data):
     assert (np.diff(np.array(certain)[look.ranked]) <= 1e-4).all()
 
 
+def test_the_consensus_is_each_images_cluster_with_most_votes(tmp_path, capsys):
+    labels = np.array([np.arange(100) % 10, (np.arange(100) + 1) % 10, np.arange(100) % 10])
+    labels[0, 0] = labels[2, 1] = 7  # Each outvoted by the other two; seed 1's clusters are the others', renamed.
+    run = make(tmp_path / "a", "dcec", [0.5, 0.6, 0.7])
+    record.write_labels(run / "labels.npy", labels)
+    words = ["report", str(run), "--out", str(tmp_path / "page.html"), "--consensus", str(tmp_path / "votes.csv")]
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.endswith(f"wrote {tmp_path / 'votes.csv'}\n")
+    head, *lines = (tmp_path / "votes.csv").read_text().splitlines()
+    assert head == "data,method,image,cluster,votes"
+    found = [line.split(",") for line in lines]
+    assert [line[:3] for line in found] == [["usps", "dcec", str(image)] for image in range(100)]
+    votes = {0: "0.6667", 1: "0.6667"}
+    assert [line[4] for line in found] == [votes.get(image, "1") for image in range(100)]
+    # Numbers of clusters are those of one of the seeds.
+    named = [int(line[3]) for line in found]
+    assert named in [(np.arange(100) % 10).tolist(), ((np.arange(100) + 1) % 10).tolist()]
+    for suffix, message in (("csv", "consensus: must not exist without --overwrite"), ("txt", "must end in .csv, got")):
+        words = [run, "--out", tmp_path / "more.html", "--consensus", tmp_path / f"votes.{suffix}"]
+        assert message in error(capsys, *words)
+        assert not (tmp_path / "more.html").exists()
+
+
 def test_matrices_are_those_of_the_labels(path, run, few_digits):
     def table(title):
         body = path.read_text().partition(f"<caption><span>{title}")[2].partition("</table>")[0]

@@ -1,6 +1,7 @@
 """``jaxclust report RUN... --out report.html``: one page with the comparison and a look into each run."""
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +66,13 @@ def command(arguments: Sequence[str]) -> int:
     parser = compare.Parser(prog="jaxclust report", description=__doc__.split("``: ")[1])
     parser.add_argument("runs", nargs="+", metavar="RUN", help=cells.RUNS)
     parser.add_argument("--out", required=True, type=Path, help="the .html file; must not exist")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier page")
+    parser.add_argument(
+        "--consensus",
+        type=Path,
+        metavar="FILE.csv",
+        help="also write the seeds' consensus: each image's cluster and votes",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier files")
     parser.add_argument(
         "--data", action="append", default=[], metavar="PATH", help="a run's images, if they have no name of their own"
     )
@@ -73,8 +80,13 @@ def command(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments, namespace=compare.Options())
     compare.check(options)
     check_out(options.out)
-    if options.out.exists() and not options.overwrite:
-        raise ValueError(f"out: must not exist without --overwrite, got {options.out}")
+    wanted = [("out", options.out)]
+    if options.consensus is not None:
+        check_out(options.consensus, "consensus", ".csv")
+        wanted.append(("consensus", options.consensus))
+    for name, path in wanted:
+        if path.exists() and not options.overwrite:
+            raise ValueError(f"{name}: must not exist without --overwrite, got {path}")
     for path in options.data:
         if path not in datasets.NAMES and not path.startswith(sources.SET) and not Path(path).exists():
             raise ValueError(f"data: must be a named set or a path that exists, got {path!r}")
@@ -83,29 +95,47 @@ def command(arguments: Sequence[str]) -> int:
     if not scored:
         notes.append(compare.UNSCORED.format(unscored))
     table = compare.comparison(found, options, notes) if scored else None
-    write(options.out, table, found, [] if table else notes, options.data)
+    looks = write(options.out, table, found, [] if table else notes, options.data)
+    if options.consensus is not None:
+        record.write(options.consensus, consensus_csv(looks))
+        print(f"wrote {options.consensus}")
     return 0
 
 
-def check_out(out: Path) -> None:
-    """ValueError where no page can be."""
-    if out.suffix != ".html":
-        raise ValueError(f"out: must end in .html, got {out}")
+def check_out(out: Path, name: str = "out", suffix: str = ".html") -> None:
+    """ValueError where no page, or no other file of a command, can be."""
+    if out.suffix != suffix:
+        raise ValueError(f"{name}: must end in {suffix}, got {out}")
     if not out.resolve().parent.is_dir():
-        raise ValueError(f"out: must be in a folder that exists, got {out}")
+        raise ValueError(f"{name}: must be in a folder that exists, got {out}")
 
 
 def write(
     out: Path, table: dict[str, Any] | None, found: Sequence[Cell], notes: Sequence[str], own: Sequence[str] = ()
-) -> None:
+) -> list[Look]:
     """Writes a page: a comparison, as of ``compare.comparison``, and a look into each cell that has folders.
 
-    ``notes`` are those that the comparison has not; ``own`` is as for ``pictures.find``.
+    ``notes`` are those that the comparison has not; ``own`` is as for ``pictures.find``. Returns the looks.
     """
     reader = pictures.cache()
     looks = [look(cell, own, reader) for cell in found if cell.folders]
     record.write(out, page.render(table, looks, notes))
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB")
+    return looks
+
+
+def consensus_csv(looks: Sequence[Look]) -> str:
+    """A line an image of each cell: the cluster with most of its seeds' votes, and their share."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["data", "method", "image", "cluster", "votes"])
+    for one in looks:
+        if one.consensus is not None:
+            voted, share, _ = one.consensus
+            names = one.cell.data, one.cell.method
+            images = zip(one.rows.tolist(), voted.tolist(), share.tolist(), strict=True)
+            writer.writerows([*names, row, cluster, f"{votes:.4g}"] for row, cluster, votes in images)
+    return table.getvalue()
 
 
 def look(
