@@ -173,7 +173,7 @@ def main() -> None:
     sets = common.listed("data", options.data, SEEDS)
     methods = list(dict.fromkeys((BASELINE, *common.listed("methods", options.methods, BUILT))))
     if options.page is not None:
-        report.check_out(options.page)
+        report.check_out(options.page, overwrite=True)
     deadline = time.monotonic() + options.max_seconds
     for data in [] if options.table else sets:
         run(data, methods, options.folder, deadline, options.page is not None)

@@ -21,7 +21,7 @@ from experiments import common, jule_features
 from experiments.jule_settings import LAYERS, OTHERS, RESULTS, SEEDS, VARIANTS, settings
 from jaxclust import record
 from jaxclust.algorithms import METHODS
-from jaxclust.compare import cells
+from jaxclust.compare import commands
 
 TITLES = (*OTHERS, "jule-sf", "jule-rc")
 
@@ -91,7 +91,7 @@ def tables() -> str:
     variants = sorted({row["preset"] for row in present if row["method"].startswith("jule-")} - {"paper"})
     for variant in variants:
         rows = [row for row in present if row["preset"] == variant]
-        typed = [word for name, value in VARIANTS[variant].items() for word in cells.flag_words(name, value)]
+        typed = [word for name, value in VARIANTS[variant].items() for word in commands.flag_words(name, value)]
         text += [f"JULE, {variant}: {' '.join(typed)}"]
         text += [common.table(rows, tuple(SEEDS), ["jule-sf", "jule-rc"], PAPER, ("nmi_sqrt",), RUNS), ""]
     text += ["Tables 5 and 6: NMI(sqrt), graph degree linkage with criterion (7) on a network trained elsewhere"]

@@ -49,14 +49,11 @@ def command(method: str, arguments: Sequence[str]) -> int:
         raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")
     if len(flags.seeds(options.seeds)) < 2:
         raise ValueError(f"seeds: must be at least 2, whose agreement is the measure, got {options.seeds!r}")
-    if options.resume and options.overwrite:
-        raise ValueError("resume: must not be given together with overwrite")
     common = ["--data", options.data, "--seeds", options.seeds, "--no-baseline", *rest]
     parsed, *_ = flags.parse(method, [*common, "--out", str(options.out), "--clusters", "2"])  # A wrong flag ends here.
     flags.check_data(parsed)
-    if options.out.exists() and not (options.resume or options.overwrite):
-        raise ValueError(f"out: must not exist without --resume or --overwrite, got {options.out}")
-    if options.overwrite and options.out.is_dir():
+    record.check_out(options.out, options.resume, options.overwrite)
+    if options.overwrite:
         record.delete(list(options.out.glob("k-[0-9]*")))
         (options.out / cells.CLUSTERS).unlink(missing_ok=True)
     known = cells.read_clusters(options.out) or {"rows": []}
@@ -123,8 +120,7 @@ def _print(rows: list[dict[str, Any]], chosen: int | None, options: argparse.Nam
         value += f"  left out: {row['left_out']}" if row["left_out"] else ""
         print(f"{row['clusters']:8}  {value}{'  <- chosen' if row['clusters'] == chosen else ''}")
     if any(row["reason"] in UNFINISHED for row in rows):
-        instead = " in place of --overwrite" if options.overwrite else ""
-        print(f"no number of clusters is chosen yet; the same command with --resume{instead} goes on")
+        print(f"no number of clusters is chosen yet; {sweep.goes_on(options)}")
     elif chosen is None:
         print("no number of clusters can be chosen: each is left out")
     else:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import tyro
 
-from jaxclust import datasets, events, fit, flags, record, stdout, train, weights
+from jaxclust import datasets, events, fit, flags, record, stdout, summary, train, weights
 from jaxclust.algorithms import METHODS, configured
 from jaxclust.progress import Bars
 
@@ -158,7 +158,7 @@ def _fit(name: str, arguments: list[str]) -> int:
     images = jax.ShapeDtypeStruct(dataset.images.shape, dataset.images.dtype)
     fit.check(method, config, pretraining, images, over)
     record.open_run(common.out, wanted, common.resume, common.overwrite, origin)
-    if record.finished(common.out):
+    if summary.finished(common.out):
         return 0
 
     with Bars() as bars:
@@ -183,8 +183,8 @@ def _fit(name: str, arguments: list[str]) -> int:
             bars.close()
             print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
             return 0
-        for labeling, labels in zip(["", *list(done.labelings)[1:]], done.labelings.values(), strict=True):
-            record.write_labels(common.out / f"{record.row_name('labels', labeling)}.npy", labels)
+        for labeling, file in record.labelings(name).items():
+            record.write_labels(common.out / file, done.labelings[labeling])
         rows = record.rows(wanted, dataset, done, steps["cluster"])
         if common.baseline and name != "kmeans":
             record.write_rows(common.out / "baseline.jsonl", _baseline(dataset, config.clusters, seeds, over, bars))
@@ -196,7 +196,7 @@ def _fit(name: str, arguments: list[str]) -> int:
                 _figures(folder, method, config, dataset, pictures, done, seeds, bars)
             except OSError as error:
                 raise ValueError(f"figures: {folder} must be writable, got {error}; the results are there") from error
-    record.conclude(common.out)
+    summary.conclude(common.out)
     return 0
 
 

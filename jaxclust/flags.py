@@ -103,7 +103,7 @@ def check_data(common: Common) -> None:
 
 
 def origin(common: Common) -> dict[str, str]:
-    """Where a run's inputs are, as asked for: ``compare.cells.repeat`` asks for them again."""
+    """Where a run's inputs are, as asked for: ``compare.commands.repeat`` asks for them again."""
     asked = {name: getattr(common, name) for name in ("data", "size", "features", "weights")}
     return {name: str(value) for name, value in asked.items() if value is not None}
 

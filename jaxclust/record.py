@@ -1,4 +1,4 @@
-"""A run's files: settings, a row of results for each seed, labels, history; and the table people read."""
+"""A run's files: settings, a row of results for each seed, labels, history."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclust import datasets, metrics, stats
+from jaxclust import datasets, metrics
 from jaxclust.algorithms import METHODS
 from jaxclust.checkpoint import differences
 from jaxclust.fit import Fit, labeling_names
@@ -36,8 +36,6 @@ MARK = ".config.json.part"
 BESIDE = frozenset(("seeds", "over", "preset", "origin"))
 """Of a run's settings those that decide no seed's numbers: which seeds, how they ran together, what the settings are
 called, where the inputs were."""
-COLLAPSED = 0.9
-"""A run whose largest cluster holds more than this share of the images has collapsed."""
 
 
 def settings(
@@ -82,6 +80,16 @@ def digest(wanted: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(deciding(wanted), sort_keys=True).encode()).hexdigest()[:16]
 
 
+def check_out(directory: Path, resume: bool, overwrite: bool) -> None:
+    """ValueError where a folder is there and neither flag is given, or both are, or something else is in its place."""
+    if resume and overwrite:
+        raise ValueError("resume: must not be given together with overwrite")
+    if directory.exists() and not (resume or overwrite):
+        raise ValueError(f"out: must not exist without --resume or --overwrite, got {directory}")
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"out: must be a folder, got {directory}")
+
+
 def open_run(
     directory: Path, wanted: dict[str, Any], resume: bool, overwrite: bool, origin: dict[str, Any] | None = None
 ) -> None:
@@ -99,13 +107,8 @@ def open_run(
       ValueError: the folder exists and neither flag is given, or both are, or it holds another run, or it cannot be
         written to.
     """
-    if resume and overwrite:
-        raise ValueError("resume: must not be given together with overwrite")
+    check_out(directory, resume, overwrite)
     found = directory / "config.json"
-    if directory.exists() and not (resume or overwrite):
-        raise ValueError(f"out: must not exist without --resume or --overwrite, got {directory}")
-    if directory.exists() and not directory.is_dir():
-        raise ValueError(f"out: must be a folder, got {directory}")
     if resume and found.exists():
         kept = read_settings(directory)
         differing = differences({name: kept[name] for name in kept if name != "origin"}, wanted)
@@ -143,8 +146,7 @@ def delete(directories: Sequence[Path]) -> None:
 
 def _clear(directory: Path, method: str) -> None:
     """An earlier run's files but its settings, which the next ones replace: a kill leaves a run's folder."""
-    labelings = labeling_names(METHODS[method]) if method in METHODS else ("",)
-    for name in (*FILES, "labels.npy", *(f"{row_name('labels', labeling)}.npy" for labeling in labelings)):
+    for name in (*FILES, *labelings(method).values()):
         (directory / name).unlink(missing_ok=True)
     for folder, patterns in ((directory / name, patterns) for name, patterns in FOLDERS.items()):
         if folder.is_symlink():
@@ -170,13 +172,18 @@ def read_settings(directory: Path) -> dict[str, Any]:
         raise ValueError(f"run: {directory} must hold a run, has no config.json") from None
     except ValueError as error:
         raise ValueError(f"run: {path} must be a run's settings, is damaged ({error})") from error
-    kinds = {"method": str, "data": dict, "seeds": list, "over": str, "config": dict, "pretraining": (dict, type(None))}
-    sound = isinstance(found, dict) and all(isinstance(found.get(name, ...), kind) for name, kind in kinds.items())
+    kinds = {"method": str, "data": dict, "seeds": list, "over": str, "config": dict, "pretraining": dict | None}
+    sound = isinstance(found, dict) and not unsound(found, kinds)
     sound = sound and isinstance(found["data"].get("name"), str) and isinstance(found["data"].get("shape"), list)
     sound = sound and type(found["config"].get("clusters")) is int and all(type(one) is int for one in found["seeds"])
     if not sound:
         raise ValueError(f"run: {path} must be a run's settings, got something else")
     return found
+
+
+def unsound(row: dict[str, Any], kinds: dict[str, Any]) -> list[str]:
+    """The names in ``kinds`` that a row lacks, or has of another kind."""
+    return [name for name, kind in kinds.items() if not isinstance(row.get(name, ...), kind)]
 
 
 def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_window: int) -> list[dict[str, Any]]:
@@ -230,6 +237,12 @@ def rows(wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_
 def row_name(method: str, labeling: str) -> str:
     """How rows name a method, or one labeling of it."""
     return f"{method}-{labeling}" if labeling else method
+
+
+def labelings(method: str) -> dict[str, str]:
+    """The names of the labelings that a run of a method gives, and the file of each; the first is the run's own."""
+    names = labeling_names(METHODS[method]) if method in METHODS else ("",)
+    return {name: "labels.npy" if name == names[0] else f"{row_name('labels', name)}.npy" for name in names}
 
 
 def _last(history: dict[str, np.ndarray], name: str, lane: int) -> float | None:
@@ -331,77 +344,3 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
     content = io.BytesIO()
     np.save(content, labels.astype(np.int32), allow_pickle=False)
     write(path, content.getvalue())
-
-
-def table(blocks: Sequence[list[dict[str, Any]]]) -> str:
-    """The runs of several methods side by side: a line a seed, then mean, sd and 95 % interval."""
-    columns = (
-        ("acc", "ACC", 4),
-        ("nmi", "NMI", 4),
-        ("ari", "ARI", 4),
-        ("seconds", "seconds", 1),
-        ("compile_seconds", "compile s", 1),
-    )
-    grid: list[list[str]] = [[""], [""]]
-    grid += [[f"seed {row['seed']}"] for row in blocks[0]]
-    grid += [["mean"], ["sd"], ["95 % low"], ["95 % high"]]
-    notes = []
-    for rows in blocks:
-        grid[0] += [f"{rows[0]['method']}".ljust(10), *[" " * 10] * (len(columns) - 1)]
-        for name, title, digits in columns:
-            values = [row[name] for row in rows]
-            present = [value for value in values if value is not None]
-            cells = ["-" if value is None else f"{value:.{digits}f}" for value in values]
-            if present:
-                _, mean, *spread = stats.summary(present)
-                # One clock for the run: its seeds' equal shares have no spread to speak of.
-                spread = [np.nan] * 3 if name in ("seconds", "compile_seconds") else spread
-                cells += ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in (mean, *spread)]
-            else:
-                cells += ["-"] * 4
-            for line, cell in zip(grid[1:], [title, *cells], strict=True):
-                line.append(cell)
-        failed = [
-            f"seed {row['seed']} ({row['failed_phase']} step {row['failed']})"
-            for row in rows
-            if row["failed"] is not None
-        ]
-        if failed:
-            notes.append(f"{rows[0]['method']}: failed with NaN or inf, not in the mean: {', '.join(failed)}")
-    body = "\n".join(line[0].ljust(10) + "".join(cell.rjust(10) for cell in line[1:]) for line in grid)
-    return "\n".join(line.rstrip() for line in [*body.split("\n"), *notes])
-
-
-def summary(directory: Path) -> str:
-    """What a finished run's folder has to say: the data, the table beside the baseline's, where the files are."""
-    rows = read_results(directory)
-    first, baseline = rows[0], directory / "baseline.jsonl"
-    rows += read_rows(baseline) if baseline.exists() else []
-    names = dict.fromkeys(row["method"] for row in rows)
-    return "\n".join(
-        [
-            f"{read_settings(directory)['method']} on {first['data']}: {first['n']:,} images, "
-            f"{first['clusters']} clusters, preset {first['preset']}",
-            table([[row for row in rows if row["method"] == name] for name in names]),
-            "seconds: the run's wall-clock time without compilation, divided by its seeds; compile s: the whole run's",
-            f"files: {directory}",
-        ]
-    )
-
-
-def finished(directory: Path) -> bool:
-    """Whether a run has its results already; says so, and concludes it."""
-    if not (directory / "results.jsonl").exists():
-        return False
-    print(f"{directory} is finished already")
-    conclude(directory)
-    return True
-
-
-def conclude(directory: Path) -> None:
-    """Prints a finished run's ``summary``, and a warning on stderr for each seed that collapsed."""
-    print(summary(directory))
-    for row in read_results(directory):
-        if row["largest_cluster"] is not None and row["largest_cluster"] > COLLAPSED:
-            share = f"one cluster holds {100 * row['largest_cluster']:.0f} % of the images"
-            print(f"jaxclust: warning: seed {row['seed']} collapsed, {share}", file=sys.stderr)

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclust import datasets, events, fit, flags, record, sources, streaming, weights
+from jaxclust import datasets, events, fit, flags, record, sources, streaming, summary, weights
 from jaxclust.algorithms import METHODS
 from jaxclust.progress import Bars
 
@@ -60,7 +60,7 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
     if first is not None:
         wanted["weights"] = first.digest
     record.open_run(common.out, wanted, common.resume, common.overwrite, flags.origin(common))
-    if record.finished(common.out):
+    if summary.finished(common.out):
         return 0
     with Bars() as bars:
         done, lost = streaming.fitted(
@@ -102,7 +102,7 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
         dataset = dataset._replace(images=read, labels=None if source.labels is None else source.labels[read])
     rows = record.rows(wanted, dataset, done, steps["cluster"])
     record.write_rows(common.out / "results.jsonl", [row | {"unreadable": len(lost)} for row in rows])
-    record.conclude(common.out)
+    summary.conclude(common.out)
     return 0
 
 

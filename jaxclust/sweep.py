@@ -20,7 +20,7 @@ from jaxclust.algorithms import METHODS
 from jaxclust.compare import Parser, cells
 
 CELL = dict.fromkeys(("data", "method", "folder", "status"), str) | {"arguments": list}
-CELL |= dict.fromkeys(("reason", "shares"), (str, type(None)))
+CELL |= dict.fromkeys(("reason", "shares"), str | None)
 """What a row of ``cells.jsonl`` must have to go on from, and of what kind."""
 LOG_BYTES = 4_000
 """Of a crashed cell's last words, kept in its row."""
@@ -47,20 +47,21 @@ def command(arguments: Sequence[str]) -> int:
     options, rest = parser.parse_known_args(arguments)
     if options.max_seconds is not None and not options.max_seconds > 0:
         raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")
-    if options.resume and options.overwrite:
-        raise ValueError("resume: must not be given together with overwrite")
     plan = _plan(options, rest)
-    if options.out.exists() and not (options.resume or options.overwrite):
-        raise ValueError(f"out: must not exist without --resume or --overwrite, got {options.out}")
+    record.check_out(options.out, options.resume, options.overwrite)
     options.out.mkdir(parents=True, exist_ok=True)
     _run(plan, options)
     print("\n".join(f"{row['data']:12} {row['method']:12} {row['status']}{_because(row)}" for row in plan))
     if any(row["status"] == "finished" for row in plan):
         print(f"jaxclust compare {options.out} compares them")
     if any(row["status"] in ("stopped", "waiting") for row in plan):
-        instead = " in place of --overwrite" if options.overwrite else ""
-        print(f"out of time; the same command with --resume{instead} goes on")
+        print(f"out of time; {goes_on(options)}")
     return 1 if any(row["status"] == "failed" for row in plan) else 0
+
+
+def goes_on(options: argparse.Namespace) -> str:
+    """How a command of several runs that was stopped is taken up, in its own words."""
+    return f"the same command with --resume{' in place of --overwrite' if options.overwrite else ''} goes on"
 
 
 def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
@@ -171,7 +172,7 @@ def _listed(path: Path) -> list[dict[str, Any]]:
     """The rows of ``cells.jsonl``, none where there is no such file; ValueError where it is damaged."""
     found = record.read_rows(path) if path.exists() else []
     for number, row in enumerate(found, 1):
-        wrong = [name for name, kind in CELL.items() if not isinstance(row.get(name, ...), kind)]
+        wrong = record.unsound(row, CELL)
         if wrong:
             raise ValueError(f"out: {path} line {number} must be a cell, lacks a sound {', '.join(wrong)}")
     return found

@@ -1,18 +1,12 @@
-"""``jaxclust compare``: the runs it reads and refuses, and the command that repeats one."""
+"""``jaxclust compare``: the runs it reads and refuses."""
 
-import contextlib
-import dataclasses
 import json
-import shlex
-import typing
 
-import numpy as np
 import pytest
 
-from jaxclust import datasets, flags, record
-from jaxclust.algorithms import FROM_FILE, METHODS, configured
+from jaxclust import record
 from jaxclust.compare import cells
-from runs import BAD, GOOD, SETTINGS, compare, error, make, rows
+from runs import BAD, GOOD, compare, error, make, rows
 
 
 def test_runs_of_one_method_with_other_weights_need_names(tmp_path, capsys):
@@ -322,62 +316,6 @@ def test_rows_from_a_file(tmp_path, capsys):
     assert "must hold a seed once, got seed 0 of dcec on usps again" in error(capsys, path)
     record.write_rows(path, [*found, found[0] | {"seed": 9, "config_hash": "other"}])
     assert "must hold one run of dcec on usps, got two settings" in error(capsys, path)
-
-
-def others(config):
-    """The settings with each boolean turned over alone, then with every other field changed that can be."""
-    last = config
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, bool):
-            # What goes with no other setting alone is turned over with the others changed.
-            for one in (config, last):
-                with contextlib.suppress(ValueError):
-                    yield dataclasses.replace(one, **{field.name: not value})
-                    break
-            continue
-        if isinstance(value, str):
-            value = next(one for one in typing.get_args(field.type) if one != value)
-        elif "tuple" in str(field.type):
-            value = (3, 5)
-        else:
-            value = 0.5 if value is None else value + 1 if isinstance(value, int) else value / 2 + 1e-5
-        with contextlib.suppress(ValueError):
-            last = dataclasses.replace(last, **{field.name: value})
-    yield last
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_command_that_repeats_a_run_is_read_as_its_settings(method):
-    # Without a file of weights these begin with random ones alone.
-    preset = "random" if method in FROM_FILE else "paper"
-    config, pretraining = configured(method, preset)
-    pairs = [(one, pretraining) for one in others(config)]
-    pairs += [(config, one) for one in others(pretraining)] if pretraining is not None else []
-    for one, other in pairs:
-        dataset = datasets.Dataset("digits", np.zeros((2, 1, 1, 1), np.uint8), None)
-        words = shlex.split(cells.repeat(record.settings(method, preset, dataset, (0, 3), "map", one, other)))
-        assert words[:3] == ["jaxclust", "fit", method]
-        common, *found = flags.parse(method, words[3:])
-        assert found == [one, other]
-        assert (common.data, flags.seeds(common.seeds), common.over) == ("digits", (0, 3), "map")
-
-
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [
-        ({"origin": {"data": "./my set", "size": "8"}}, "--data './my set' --size 8 "),
-        (
-            {"origin": {"data": "x.npy", "weights": "w.st"}, "stream": 50, "weights": "0" * 64},
-            "x.npy --weights w.st --s",
-        ),
-        ({"origin": {"data": "x", "features": "a/f.npy"}, "features": "f.npy"}, "--data x --features a/f.npy "),
-        ({"features": "f.npy", "weights": "0" * 64}, "--data usps --features PATH --weights PATH "),
-        ({"stream": 50}, "--data PATH --stream "),
-    ],
-)
-def test_the_command_that_repeats_a_run_has_its_inputs(more, expected):
-    assert expected in cells.repeat(SETTINGS | {"seeds": [0]} | more)
 
 
 @pytest.mark.parametrize(

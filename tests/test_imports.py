@@ -16,7 +16,7 @@ LAYERS = {
     **dict.fromkeys(("compiling", "devices", "train", "checkpoint"), 3),
     **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "features", "fit"), 4),
     **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
-    **dict.fromkeys(("sources", "stdout", "streaming", "transfer", "weights"), 4),
+    **dict.fromkeys(("sources", "stdout", "streaming", "summary", "transfer", "weights"), 4),
     **dict.fromkeys(("auto", "cli", "flags", "progress", "stream", "sweep"), 5),
     "__main__": 6,
 }

@@ -1,21 +1,21 @@
 """Finished runs read back: one cell for each method and data set, with the seeds of all its runs."""
 
-import dataclasses
 import json
 import math
-import shlex
 from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxclust import datasets, fit, record
-from jaxclust.algorithms import METHODS, configured
+from jaxclust import record
 from jaxclust.checkpoint import differences
 
 SWEEP = "cells.jsonl"
 """In a folder of several runs: a row for each method and data set, with its folder and how it ended."""
 CLUSTERS = "clusters.json"
 """In a folder of one run for each number of clusters: how stable each was, and which was chosen."""
+CHOICE = {"chosen": int | None, "arguments": list}
+NUMBER = {"clusters": int, "stability": int | float | None, "reason": str | None, "left_out": str | None}
+"""What is in it, and in each of its rows."""
 RUNS = "a run's folder, one that fit --methods or --clusters auto wrote, or a .jsonl of rows; or NAME=RUN"
 """What ``read`` takes, for the help of commands."""
 DETERMINISTIC = "ac-"
@@ -183,18 +183,12 @@ def read_clusters(path: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise ValueError(f"run: {path} must be JSON, is damaged ({error})") from error
     rows = found.get("rows") if isinstance(found, dict) else None
-    sound = isinstance(rows, list) and all(map(_is_number, rows)) and isinstance(found.get("arguments", []), list)
-    if not sound or not isinstance(found.get("chosen", ...), int | None):
-        raise ValueError(f"run: {path} must hold the stability of numbers of clusters, got something else")
+    sound = isinstance(rows, list) and not record.unsound({"arguments": []} | found, CHOICE)
     # Files of before have no "left_out".
-    return found | {"rows": [{"left_out": None} | row for row in rows]}
-
-
-def _is_number(row: Any) -> bool:
-    """Whether it is a row of ``clusters.json``."""
-    kinds = {"clusters": int, "stability": int | float | None, "reason": str | None}
-    sound = isinstance(row, dict) and all(isinstance(row.get(name, ...), kind) for name, kind in kinds.items())
-    return sound and isinstance(row.get("left_out"), str | None)
+    rows = [{"left_out": None} | row if isinstance(row, dict) else {} for row in rows] if sound else []
+    if not sound or any(record.unsound(row, NUMBER) for row in rows):
+        raise ValueError(f"run: {path} must hold the stability of numbers of clusters, got something else")
+    return found | {"rows": rows}
 
 
 def _from_folder(folder: Path, settings: dict[str, Any], name: str | None, notes: list[str]) -> list[Cell]:
@@ -204,16 +198,14 @@ def _from_folder(folder: Path, settings: dict[str, Any], name: str | None, notes
         notes.append(f"{folder} is still going or was stopped: it has no results yet and is left out")
         return []
     kept, method = record.deciding(settings), settings["method"]
-    labelings = fit.labeling_names(METHODS[method]) if method in METHODS else ("",)
+    labelings = record.labelings(method)
     names = [record.row_name(method, labeling) for labeling in labelings]
     found, (rows, _) = [], _whole(path, record.COMPARED, notes)
     strange = {row["method"] for row in rows} - set(names)
     if strange:
         raise ValueError(f"runs: {path} must hold rows of {' and '.join(names)}, got of {', '.join(sorted(strange))}")
-    for labeling, row_name in zip(labelings, names, strict=True):
+    for (labeling, labels), row_name in zip(labelings.items(), names, strict=True):
         mine = record.row_name(name or method, labeling)
-        # The first labeling is the run's own.
-        labels = "labels.npy" if labeling == labelings[0] else f"{record.row_name('labels', labeling)}.npy"
         cell = Cell(settings["data"]["name"], mine, {}, (), (folder,), kept, labels)
         for row in rows:
             if row["method"] == row_name:
@@ -256,8 +248,7 @@ def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
             raise ValueError(f"runs: {path} must hold one run of {row['method']} on {row['data']}, got two settings")
         _add(cells.setdefault(key, Cell(*key, {}, (), (), None)), row, path)
     # Some of what is lost says whose seed it was; the rest may be of any seed that another method has there.
-    kinds = {"data": str, "method": str, "seed": int}
-    named = [row for row in lost if all(isinstance(row.get(one), kind) for one, kind in kinds.items())]
+    named = [row for row in lost if not record.unsound(row, {"data": str, "method": str, "seed": int})]
     found = []
     for key, cell in cells.items():
         seeds = {row["seed"] for row in named if (row["data"], name or row["method"]) == key}
@@ -358,35 +349,3 @@ def _same_images(cells: list[Cell]) -> None:
                 f"runs: {cell.data} must be the same images and labels in all runs, differs in "
                 f"{'; '.join(differing)}, in {known.method} and {cell.method}"
             )
-
-
-def flag_words(name: str, value: Any, prefix: str = "") -> list[str]:
-    """A setting as people type it."""
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{prefix}{'' if value else 'no-'}{flag}"]
-    return [f"--{prefix}{flag}", *map(str, value if isinstance(value, list | tuple) else [value])]
-
-
-def repeat(settings: dict[str, Any]) -> str:
-    """The command that makes a run again, from its settings; PATH where they do not say where something was."""
-    seeds, name, origin = settings["seeds"], settings["data"]["name"], settings.get("origin", {})
-    # What a run does not say, as one that was begun before settings had an origin, is left to the reader.
-    data = origin.get("data", name if name in datasets.NAMES and "stream" not in settings else "PATH")
-    words = ["jaxclust", "fit", settings["method"], "--data", data]
-    for flag in ("size", "features", "weights"):
-        if flag in origin or flag in settings:
-            words += [f"--{flag}", origin.get(flag, "PATH")]
-    words += ["--stream"] * ("stream" in settings)
-    words += ["--seeds", ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")]
-    preset = settings.get("preset", "paper")
-    words += ["--preset", preset, "--over", settings["over"], "--clusters", str(settings["config"]["clusters"])]
-    if settings["method"] in METHODS:
-        config, pretraining = configured(settings["method"], preset)
-        for prefix, mine, usual in (("", "config", config), ("pretraining.", "pretraining", pretraining)):
-            usual = {} if usual is None else dataclasses.asdict(usual)
-            for name, value in (settings[mine] or {}).items():
-                if name == "clusters" or usual.get(name) == value:
-                    continue
-                words += flag_words(name, value, prefix)
-    return shlex.join([*words, "--out", "DIR"])

@@ -79,14 +79,9 @@ def command(arguments: Sequence[str]) -> int:
     compare.add_options(parser)
     options = parser.parse_args(arguments, namespace=compare.Options())
     compare.check(options)
-    check_out(options.out)
-    wanted = [("out", options.out)]
+    check_out(options.out, options.overwrite)
     if options.consensus is not None:
-        check_out(options.consensus, "consensus", ".csv")
-        wanted.append(("consensus", options.consensus))
-    for name, path in wanted:
-        if path.exists() and not options.overwrite:
-            raise ValueError(f"{name}: must not exist without --overwrite, got {path}")
+        check_out(options.consensus, options.overwrite, "consensus", ".csv")
     for path in options.data:
         if path not in datasets.NAMES and not path.startswith(sources.SET) and not Path(path).exists():
             raise ValueError(f"data: must be a named set or a path that exists, got {path!r}")
@@ -102,10 +97,12 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def check_out(out: Path, name: str = "out", suffix: str = ".html") -> None:
-    """ValueError where no page, or no other file of a command, can be."""
+def check_out(out: Path, overwrite: bool, name: str = "out", suffix: str = ".html") -> None:
+    """ValueError where a page, or the command's other file, must not be written."""
     if out.suffix != suffix:
         raise ValueError(f"{name}: must end in {suffix}, got {out}")
+    if out.exists() and not overwrite:
+        raise ValueError(f"{name}: must not exist without --overwrite, got {out}")
     if not out.resolve().parent.is_dir():
         raise ValueError(f"{name}: must be in a folder that exists, got {out}")
 
@@ -220,9 +217,7 @@ def _history(cell: Cell) -> dict[str, dict[str, np.ndarray]]:
                 for number, line in enumerate(csv.DictReader(file, restval="missing"), 2):
                     try:
                         phase = line.pop("phase")
-                        values = {name: float(value or "nan") for name, value in line.items()}
-                        if not values.keys() >= {"seed", "window"}:
-                            raise KeyError
+                        values = {name: float(line[name] or "nan") for name in ("seed", "window", *line)}
                     except (KeyError, TypeError, ValueError):
                         raise ValueError(f"run: {path} line {number} must be a phase and numbers, is damaged") from None
                     lines.setdefault(phase, []).append(values)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxclust import metrics, selection, sheets
 from jaxclust.compare import tables
-from jaxclust.compare.cells import repeat
+from jaxclust.compare.commands import repeat
 from jaxclust.report import charts, tags
 from jaxclust.report.style import SCRIPT, STYLE
 
