@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxclust import stats
+from jaxclust.evaluation import stats
 
 SEEDS = (3, 5, 10, 20)
 TRIALS = 4_000
@@ -80,7 +80,10 @@ def main() -> None:
     as_json = parser.parse_args().json
     if not as_json:
         print(f"coverage (median width); {TRIALS:,} experiments a line")
-        print(f"{'scores':18}{'seeds':>5}" + "".join(f"{kind:>16}" for kind in ("t", "bootstrap-t", "percentile")))
+        print(
+            f"{'scores':18}{'seeds':>5}"
+            + "".join(f"{kind:>16}" for kind in ("t", "bootstrap-t", "percentile"))
+        )
     for name in shapes():
         for n in SEEDS:
             rows = measure(name, n)
@@ -88,7 +91,9 @@ def main() -> None:
                 print("\n".join(json.dumps(row) for row in rows), flush=True)
                 continue
             widths = ["inf" if row["width"] is None else f"{row['width']:.2f}" for row in rows]
-            cells = [f"{row['coverage']:.3f} ({width})" for row, width in zip(rows, widths, strict=True)]
+            cells = [
+                f"{row['coverage']:.3f} ({width})" for row, width in zip(rows, widths, strict=True)
+            ]
             print(f"{name:18}{n:5}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
 
 

@@ -13,9 +13,11 @@ import time
 import jax
 import numpy as np
 
-from jaxclust import datasets, metrics, record
-from jaxclust.graph import initial_clusters, knn_digraph
-from jaxclust.merging import merge, no_merges
+from jaxclust.data import datasets
+from jaxclust.evaluation import metrics
+from jaxclust.ops.graph_linkage import merge, no_merges
+from jaxclust.ops.neighbor_graph import initial_clusters, knn_digraph
+from jaxclust.runs.rows import device_name, peak_memory_mb
 
 DATA = ("digits", "coil20-32", "mnist-test", "usps-11000", "random", "mnist")
 
@@ -29,11 +31,21 @@ def measure(data: str, repeats: int) -> list[dict]:
         truth = dataset.labels
         x = dataset.images.reshape(len(dataset.images), -1).astype(np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    common = {"data": data, "n": len(x), "d": x.shape[1], "device": record.device()}
-    seconds, graph = best(jax.jit(knn_digraph, static_argnums=(1, 2)).lower(x, 20, 1.0).compile(), repeats, x)
+    common = {"data": data, "n": len(x), "d": x.shape[1], "device": device_name()}
+    seconds, graph = best(
+        jax.jit(knn_digraph, static_argnums=(1, 2)).lower(x, 20, 1.0).compile(), repeats, x
+    )
     labels = jax.jit(initial_clusters)(graph)
     clusters = int(labels.max()) + 1
-    rows = [common | {"what": "neighbours", "seconds": seconds, "sigma": float(graph.sigma), "initial": clusters}]
+    rows = [
+        common
+        | {
+            "what": "neighbours",
+            "seconds": seconds,
+            "sigma": float(graph.sigma),
+            "initial": clusters,
+        }
+    ]
     history = no_merges(len(x))
     for what, weight in (("gdl", 0.0), ("jule", 1.0)) if truth is not None else ():
         target = len(np.unique(truth))
@@ -42,9 +54,15 @@ def measure(data: str, repeats: int) -> list[dict]:
         found = np.unique(np.asarray(found), return_inverse=True)[1]
         score = metrics.nmi(truth, found, "sqrt")
         largest = float(np.bincount(found).max() / len(x))
-        row = {"what": what, "seconds": seconds, "initial": clusters, "nmi_sqrt": round(score, 4), "largest": largest}
+        row = {
+            "what": what,
+            "seconds": seconds,
+            "initial": clusters,
+            "nmi_sqrt": round(score, 4),
+            "largest": largest,
+        }
         rows.append(common | row)
-    return [row | {"peak_memory_mb": record.peak_memory_mb()} for row in rows]
+    return [row | {"peak_memory_mb": peak_memory_mb()} for row in rows]
 
 
 def best(compiled, repeats, *arguments):
@@ -67,11 +85,24 @@ def main() -> None:
     options = parser.parse_args()
     for data in options.data.split(","):
         if not options.here:
-            arguments = ["--data", data, "--repeats", str(options.repeats), *(["--json"] if options.json else [])]
-            subprocess.run([sys.executable, "-m", "benchmarks.linkage", "--here", *arguments], check=True)
+            arguments = [
+                "--data",
+                data,
+                "--repeats",
+                str(options.repeats),
+                *(["--json"] if options.json else []),
+            ]
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.linkage", "--here", *arguments], check=True
+            )
             continue
         for row in measure(data, options.repeats):
-            print(json.dumps(row) if options.json else "  ".join(f"{name} {row[name]}" for name in row), flush=True)
+            print(
+                json.dumps(row)
+                if options.json
+                else "  ".join(f"{name} {row[name]}" for name in row),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -28,28 +28,37 @@ import numpy as np
 
 from examples.compose import changed
 from experiments import common
-from jaxclust import compiling, datasets, fit, metrics, pretrain, record, train
-from jaxclust.algorithms import METHODS, Method, configured, dcn
+from jaxclust.data import datasets
+from jaxclust.engine import compile_clock, driver, fit
+from jaxclust.evaluation import metrics
+from jaxclust.methods import dcn, pretraining
+from jaxclust.methods.registry import METHODS, configured
 from jaxclust.networks import sae
+from jaxclust.runs.rows import package_versions
+from jaxclust.types import Method
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "peers.jsonl"
 SEEDS = 10
 EPOCHS = 35  # 280 steps of 256 of 1,797 images, two windows of the paper's 140.
 PEERS = {"dec": "DEC", "idec": "IDEC", "dcn": "DCN"}
 # One module for all runs: a second would compile again.
-DCN = METHODS["dcn"]._replace(algorithm=changed(dcn, pretraining=pretrain), network=sae)
+DCN = METHODS["dcn"]._replace(algorithm=changed(dcn, pretraining=pretraining), network=sae)
 
 
-def settings(name: str, n: int) -> tuple[Method, Any, pretrain.Config]:
+def settings(name: str, n: int) -> tuple[Method, Any, pretraining.Config]:
     """The method, its settings and its pretraining's for ``n`` images, as near to ClustPy's as they go."""
     config, pretraining = configured(name, clusters=10)
     # ClustPy's error is summed over pixels too.
     alike = {"optimizer": "adam", "learning_rate": 1e-3, "reconstruction": "sum"}
     if name == "dcn":
         # ClustPy's loss has half of its weight of 0.1.
-        config = dataclasses.replace(config, epochs=EPOCHS, restarts=20, clustering_weight=0.05, **alike)
-        return DCN, config, pretrain.Config(epochs=EPOCHS, **alike)
-    config = dataclasses.replace(config, max_steps=-(-n // config.batch) * EPOCHS, tolerance=0.0, **alike)
+        config = dataclasses.replace(
+            config, epochs=EPOCHS, restarts=20, clustering_weight=0.05, **alike
+        )
+        return DCN, config, pretraining.Config(epochs=EPOCHS, **alike)
+    config = dataclasses.replace(
+        config, max_steps=-(-n // config.batch) * EPOCHS, tolerance=0.0, **alike
+    )
     return METHODS[name], config, dataclasses.replace(pretraining, epochs=EPOCHS, **alike)
 
 
@@ -57,9 +66,9 @@ def ours(name: str, seeds: tuple[int, ...], over: str) -> tuple[float, float, fl
     """Seconds of a run without compilation, of its compilation, and its mean ACC."""
     data = datasets.load("digits")
     method, config, pretraining = settings(name, len(data.images))
-    clock, compiled = time.perf_counter(), compiling.seconds()
+    clock, compiled = time.perf_counter(), compile_clock.seconds()
     done = fit.fit(method, config, pretraining, data.images, seeds, over=over)
-    compiled = compiling.seconds() - compiled
+    compiled = compile_clock.seconds() - compiled
     seconds = time.perf_counter() - clock - compiled
     acc = [metrics.accuracy(data.labels, labels) for labels in done.labels]
     return seconds, compiled, float(np.mean(acc))
@@ -86,7 +95,11 @@ def theirs(name: str) -> tuple[float, float]:
             random_state=seed,
         )
         clock = time.perf_counter()
-        with open(os.devnull, "w") as quiet, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        with (
+            open(os.devnull, "w") as quiet,
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+        ):
             model.fit(pixels)
         seconds += time.perf_counter() - clock
         acc.append(metrics.accuracy(data.labels, np.asarray(model.labels_).astype(np.int64)))
@@ -118,7 +131,7 @@ def measure(name: str) -> dict[str, Any]:
 
     cores = os.cpu_count() or 1
     torch.set_num_threads(cores)
-    seeds, over = tuple(range(SEEDS)), train.fastest(SEEDS)
+    seeds, over = tuple(range(SEEDS)), driver.fastest(SEEDS)
     jax.clear_caches()
     together, compiled, acc = ours(name, seeds, over)
     alone = [ours(name, (seed,), "map") for seed in seeds]
@@ -137,13 +150,20 @@ def measure(name: str) -> dict[str, Any]:
         "clustpy_acc": their_acc,
         "device": f"{jax.devices()[0].device_kind} x {cores} cores",
         "torch": torch.__version__,
-        "versions": record.versions(),
+        "versions": package_versions(),
     }
 
 
 def table() -> str:
     """The rows as Markdown: seconds without compiling and with it, and in brackets the ratio to ClustPy's."""
-    heads = ["method", "ClustPy, in turn, s", "together, s", "and compiling, s", "in turn, s", "and compiling, s"]
+    heads = [
+        "method",
+        "ClustPy, in turn, s",
+        "together, s",
+        "and compiling, s",
+        "in turn, s",
+        "and compiling, s",
+    ]
     lines = [[*heads, "ACC of ClustPy", "ACC"]]
     for row in common.rows(RESULTS):
         serial = row["clustpy_s"]

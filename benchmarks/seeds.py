@@ -12,8 +12,9 @@ import statistics
 
 import jax
 
-from jaxclust import datasets, fit
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.data import datasets
+from jaxclust.engine import fit
+from jaxclust.methods.registry import METHODS, configured
 
 COUNTS = "1,2,4,8"
 WAYS = ("vmap", "map", "shard")
@@ -35,7 +36,9 @@ def main() -> None:
     """Prints a row for each N and each way to run the seeds."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="one object a line")
-    parser.add_argument("--counts", default=COUNTS, help="seeds together, by comma (default: %(default)s)")
+    parser.add_argument(
+        "--counts", default=COUNTS, help="seeds together, by comma (default: %(default)s)"
+    )
     options = parser.parse_args()
     as_json, counts = options.json, [int(count) for count in options.counts.split(",")]
     if (os.cpu_count() or 1) > 1:

@@ -21,8 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import pretrain
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.methods.registry import METHODS, configured
 
 THREADS = 2
 # The method, pixels a side, images, and how many seeds run how.
@@ -43,7 +42,7 @@ def setting(name, side):
     config, pretraining = configured(name)
     network = method.network((side, side, 1), config.clusters)
     if name == "dbc":
-        return pretrain, pretraining, network, pretraining.batch, lambda state: None
+        return pretraining, pretraining, network, pretraining.batch, lambda state: None
     given = {"dcec": lambda state: state.target, "jule": lambda state: state.labels}[name]
     return method.algorithm, config, network, config.batch, given
 
@@ -65,7 +64,9 @@ def jax_runs(states, algorithm, config, network, over, images, rows):
     devices = jax.devices()[: THREADS if over == "shard" else 1]
     shares = np.array_split(np.arange(len(jax.tree.leaves(states)[0])), len(devices))
     shares = [
-        jax.device_put((jax.tree.map(lambda leaf, share=share: leaf[share], states), images, rows), device)
+        jax.device_put(
+            (jax.tree.map(lambda leaf, share=share: leaf[share], states), images, rows), device
+        )
         for share, device in zip(shares, devices, strict=True)
     ]
     pool = ThreadPoolExecutor(len(devices))
@@ -86,7 +87,10 @@ def measure(title, repeats, steps):
     rows = rng.integers(0, count, (steps, batch), dtype=np.int32)
     images = jnp.asarray(pixels)
     init = jax.jit(partial(algorithm.init, config, network))
-    states = [init(jax.random.key(seed), None, images) for seed in range(max(seeds for seeds, _ in variants))]
+    states = [
+        init(jax.random.key(seed), None, images)
+        for seed in range(max(seeds for seeds, _ in variants))
+    ]
     ours = {
         (seeds, over): jax_runs(
             jax.tree.map(lambda *leaves: jnp.stack(leaves), *states[:seeds]),
@@ -124,9 +128,15 @@ def measure(title, repeats, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", default="dcec,jule,dbc", help=f"by comma, of {', '.join(NETWORKS)}")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
-    parser.add_argument("--repeats", type=int, default=20, help="timings of each variant, at least 20 for a claim")
+    parser.add_argument(
+        "--network", default="dcec,jule,dbc", help=f"by comma, of {', '.join(NETWORKS)}"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object a line instead of a table"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=20, help="timings of each variant, at least 20 for a claim"
+    )
     parser.add_argument("--steps", type=int, default=2, help="steps in one timing")
     arguments = parser.parse_args()
     names = arguments.network.split(",")
@@ -141,7 +151,11 @@ def main():
             if arguments.json:
                 print(json.dumps(row), flush=True)
             else:
-                print("{network:8} {seeds:5} {over:>8} {ours_ms:9.1f} {torch_ms:9.1f} {ratio:6.2f}".format(**row))
+                print(
+                    "{network:8} {seeds:5} {over:>8} {ours_ms:9.1f} {torch_ms:9.1f} {ratio:6.2f}".format(
+                        **row
+                    )
+                )
 
 
 if __name__ == "__main__":

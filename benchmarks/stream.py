@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments import common
-from jaxclust import datasets, record
+from jaxclust.data import datasets
+from jaxclust.runs.files import read_rows
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "stream.jsonl"
 COUNTS = (100_000, 300_000, 1_000_000)
@@ -34,7 +35,9 @@ def moved(path: Path, n: int) -> None:
         padded = np.pad(part, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
         corner = draw.integers(0, 2 * SHIFT + 1, (len(part), 2))
         rows, columns = (corner[:, i, None] + np.arange(28) for i in (0, 1))
-        out[first : first + len(part)] = padded[np.arange(len(part))[:, None, None], rows[:, :, None], columns[:, None]]
+        out[first : first + len(part)] = padded[
+            np.arange(len(part))[:, None, None], rows[:, :, None], columns[:, None]
+        ]
     out.flush()
     beside.rename(path)
 
@@ -45,7 +48,18 @@ def measure(n: int, folder: Path, flags: list[str]) -> dict:
     if not file.exists():
         moved(file, n)
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "jaxclust.cli", "fit", "ccnn", "--stream", "--data", str(file), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "jaxclust.cli",
+        "fit",
+        "ccnn",
+        "--stream",
+        "--data",
+        str(file),
+        "--out",
+        str(out),
+    ]
     command += ["--clusters", "10", "--seeds", "1", "--preset", "random", "--epochs", "1", *flags]
     clock, peak = time.perf_counter(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -57,7 +71,7 @@ def measure(n: int, folder: Path, flags: list[str]) -> dict:
     if process.returncode:
         raise SystemExit(f"the run on {n} images ended with {process.returncode}")
     wall = time.perf_counter() - clock
-    (row,) = record.read_rows(out / "results.jsonl")
+    (row,) = read_rows(out / "results.jsonl")
     return {
         "images": n,
         "flags": " ".join(flags),
@@ -74,9 +88,23 @@ def measure(n: int, folder: Path, flags: list[str]) -> dict:
 
 def table() -> str:
     """The rows as Markdown."""
-    lines = [["images", "anonymous memory, MB", "training, s", "images a second", "with labels and compilation, s"]]
+    lines = [
+        [
+            "images",
+            "anonymous memory, MB",
+            "training, s",
+            "images a second",
+            "with labels and compilation, s",
+        ]
+    ]
     for row in common.rows(RESULTS):
-        cells = [row["images"], row["anonymous_mb"], row["training_s"], row["images_per_s"], row["wall_s"]]
+        cells = [
+            row["images"],
+            row["anonymous_mb"],
+            row["training_s"],
+            row["images_per_s"],
+            row["wall_s"],
+        ]
         lines.append([f"{cell:,}" for cell in cells])
     return common.markdown(lines)
 
@@ -84,8 +112,14 @@ def table() -> str:
 def main() -> None:
     """Runs the counts whose rows are missing, then prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--counts", default=",".join(map(str, COUNTS)), help="images, by comma (default: %(default)s)")
-    parser.add_argument("--folder", type=Path, default=Path("runs/stream"), help="of files and runs (%(default)s)")
+    parser.add_argument(
+        "--counts",
+        default=",".join(map(str, COUNTS)),
+        help="images, by comma (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/stream"), help="of files and runs (%(default)s)"
+    )
     parser.add_argument("--flags", default="", help="further flags of jaxclust fit")
     parser.add_argument("--table", action="store_true", help="only print the table")
     options = parser.parse_args()

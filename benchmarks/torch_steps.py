@@ -31,7 +31,12 @@ def dcec(config, shape, target):
     )
     decode = nn.Sequential(
         *(nn.Linear(width, 1152), nn.ReLU(), nn.Unflatten(1, (128, 3, 3))),
-        *(nn.ConvTranspose2d(128, 64, 3, 2), nn.ReLU(), nn.ConvTranspose2d(64, 32, 5, 2, 2, 1), nn.ReLU()),
+        *(
+            nn.ConvTranspose2d(128, 64, 3, 2),
+            nn.ReLU(),
+            nn.ConvTranspose2d(64, 32, 5, 2, 2, 1),
+            nn.ReLU(),
+        ),
         nn.ConvTranspose2d(32, 1, 5, 2, 2, 1),
     )
     centroids = nn.Parameter(torch.randn(width, width))
@@ -66,10 +71,16 @@ def jule(config, shape, labels):
         features = nn.functional.normalize(network(batch))
         distance = torch.clamp(2 - 2 * features @ features.T, min=0)
         same = labels[rows][:, None] == labels[rows][None]
-        negatives = torch.topk(distance.masked_fill(same, torch.inf), config.n_local, largest=False).values
+        negatives = torch.topk(
+            distance.masked_fill(same, torch.inf), config.n_local, largest=False
+        ).values
         pairs = same & ~torch.eye(len(rows), dtype=torch.bool)
         triplets = config.gamma * distance[:, :, None] - negatives[:, None]
-        return triplets[pairs[:, :, None] & torch.isfinite(triplets)].sum() / max(int(pairs.sum()), 1) / config.n_local
+        return (
+            triplets[pairs[:, :, None] & torch.isfinite(triplets)].sum()
+            / max(int(pairs.sum()), 1)
+            / config.n_local
+        )
 
     settings = {"momentum": config.momentum, "weight_decay": config.weight_decay}
     return trained(torch.optim.SGD(network.parameters(), config.learning_rate, **settings), loss)
@@ -87,7 +98,9 @@ def dbc(config, shape, given):
         pad = block.kernel // 2 if block.padding == "SAME" else 0
         convolution = nn.Conv2d(channels[i], channels[i + 1], block.kernel, padding=pad, bias=False)
         down.append(nn.Sequential(convolution, nn.BatchNorm2d(channels[i + 1]), nn.ReLU()))
-        back = nn.ConvTranspose2d(channels[i + 1], channels[i], block.kernel, padding=pad, bias=i == 0)
+        back = nn.ConvTranspose2d(
+            channels[i + 1], channels[i], block.kernel, padding=pad, bias=i == 0
+        )
         up.append(back if i == 0 else nn.Sequential(back, nn.BatchNorm2d(channels[i]), nn.ReLU()))
     ends = [
         nn.Sequential(layer(a, b, encoder.kernel, bias=False), nn.BatchNorm2d(b), nn.ReLU())
@@ -109,4 +122,6 @@ def dbc(config, shape, given):
         return ((x - batch) ** 2).mean()
 
     parameters = [p for part in (down, up, *ends) for p in part.parameters()]
-    return trained(torch.optim.SGD(parameters, config.learning_rate, momentum=config.momentum), loss)
+    return trained(
+        torch.optim.SGD(parameters, config.learning_rate, momentum=config.momentum), loss
+    )

@@ -24,10 +24,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import ccnn_fixed, common
-from jaxclust import datasets, fit, metrics, record, supervised, train, transfer, weights
-from jaxclust.algorithms import METHODS, Method, configured
-from jaxclust.networks import pixels
+from jaxclust.data import datasets
+from jaxclust.engine import driver, fit
+from jaxclust.evaluation import metrics
+from jaxclust.methods import pretraining_supervised
+from jaxclust.methods.registry import METHODS, configured
+from jaxclust.networks import pixels, torch_weights
 from jaxclust.networks.ccnn import ccnn_plain
+from jaxclust.runs import backbone
+from jaxclust.runs.rows import make_rows, peak_memory_mb
+from jaxclust.runs.settings import make_settings
+from jaxclust.types import Method
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "ccnn.jsonl"
@@ -43,7 +50,7 @@ SEEDS = {
 STARTS = ("random", "reconstruction", "supervised")
 SOURCE, SOURCES = "fashion-mnist", {"fashion-mnist": "mnist"}
 """Whose labels the supervised start has, and where others; grey images are repeated for a set in colour."""
-SUPERVISED, SUPERVISED_SEED = supervised.Config(epochs=5), 0
+SUPERVISED, SUPERVISED_SEED = pretraining_supervised.Config(epochs=5), 0
 
 
 class Variant(NamedTuple):
@@ -73,9 +80,14 @@ VARIANTS = {
     # What the paper leaves open.
     **{f"rate {rate}": Variant("ccnn", {"learning_rate": rate}) for rate in (0.001, 0.1, 1.0)},
     # Where steps are longer there is more to compensate.
-    **{f"baseline-i rate {rate}": Variant("ccnn-i", {"learning_rate": rate}) for rate in (0.1, 1.0)},
+    **{
+        f"baseline-i rate {rate}": Variant("ccnn-i", {"learning_rate": rate}) for rate in (0.1, 1.0)
+    },
     "train all": Variant("ccnn", ALL),
-    **{f"train all rate {rate}": Variant("ccnn", ALL | {"learning_rate": rate}) for rate in (0.01, 0.1)},
+    **{
+        f"train all rate {rate}": Variant("ccnn", ALL | {"learning_rate": rate})
+        for rate in (0.01, 0.1)
+    },
     "train and compensate all": Variant("ccnn", ALL | {"compensation": "all"}),
     "baseline-i train all": Variant("ccnn-i", ALL),
     # From random weights, of which the head alone is trained, the running statistics are still 0 and 1.
@@ -131,7 +143,7 @@ def settings(variant: str, start: str, clusters: int) -> tuple[Method, Any, Any]
 
 def weights_of(
     data: str, start: str, factory: Any, shape: tuple[int, int, int], folder: Path
-) -> weights.Weights | None:
+) -> torch_weights.Weights | None:
     """Weights trained on another set's labels, made where they are missing; None from the other starts."""
     if start != "supervised":
         return None
@@ -142,21 +154,29 @@ def weights_of(
         folder.mkdir(parents=True, exist_ok=True)
         labelled = datasets.load(source)
         labelled = labelled._replace(images=np.repeat(labelled.images, shape[2], axis=3))
-        transfer.write(path, factory, labelled, SUPERVISED, seed=SUPERVISED_SEED)
-    return weights.read(path, factory, factory(shape, 10))
+        backbone.write(path, factory, labelled, SUPERVISED, seed=SUPERVISED_SEED)
+    return torch_weights.read(path, factory, factory(shape, 10))
 
 
 def record_of(dataset: datasets.Dataset, variant: str, start: str, over: str) -> dict[str, Any]:
     """What a cell's rows must have been made with, as ``record.settings``."""
     _, config, pretraining = settings(variant, start, dataset.classes)
     seeds = tuple(SEEDS[dataset.name])
-    wanted = record.settings(VARIANTS[variant].method, start, dataset, seeds, over, config, pretraining)
+    wanted = make_settings(
+        VARIANTS[variant].method, start, dataset, seeds, over, config, pretraining
+    )
     if start == "supervised":
-        wanted["weights"] = [SOURCES.get(dataset.name, SOURCE), dataclasses.asdict(SUPERVISED), SUPERVISED_SEED]
+        wanted["weights"] = [
+            SOURCES.get(dataset.name, SOURCE),
+            dataclasses.asdict(SUPERVISED),
+            SUPERVISED_SEED,
+        ]
     return wanted
 
 
-def pretrain(data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float) -> fit.Fit:
+def pretrain(
+    data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float
+) -> fit.Fit:
     """Makes what a cell begins with, until time runs out, or finds it."""
     deadline = time.monotonic() + max_seconds
     dataset = dataset_of(data)
@@ -176,7 +196,9 @@ def pretrain(data: str, variant: str, start: str, over: str, folder: Path, max_s
     )
 
 
-def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float) -> bool:
+def run_cell(
+    data: str, variant: str, start: str, over: str, folder: Path, max_seconds: float
+) -> bool:
     """Runs a cell and adds its rows; False if time ran out."""
     deadline = time.monotonic() + max_seconds
     dataset, seeds = dataset_of(data), tuple(SEEDS[data])
@@ -209,10 +231,10 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
     if not done.finished:
         return False
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
-    rows = record.rows(record_of(dataset, variant, start, over), dataset, done, steps)
+    rows = make_rows(record_of(dataset, variant, start, over), dataset, done, steps)
     # Table III. The rows' other seconds have the pretraining too, whichever cell it was made for.
     key["clustering_seconds"] = round(done.phases["cluster"].seconds / len(seeds), 3)
-    key["clustering_peak_mb"] = record.peak_memory_mb()
+    key["clustering_peak_mb"] = peak_memory_mb()
     history = done.phases["cluster"].history
     for lane, row in enumerate(rows):
         mine = {name: values[history["lane"] == lane] for name, values in history.items()}
@@ -221,7 +243,9 @@ def run_cell(data: str, variant: str, start: str, over: str, folder: Path, max_s
     return True
 
 
-def run_fixed(data: str, variant: str, start: str, inputs: np.ndarray, lost: list[tuple[str, int] | None]) -> None:
+def run_fixed(
+    data: str, variant: str, start: str, inputs: np.ndarray, lost: list[tuple[str, int] | None]
+) -> None:
     """Runs a cell on its trunk's features, float32 (seeds, n, d), and adds its rows; ``lost`` as ``fit.Fit.failed``."""
     dataset = dataset_of(data)
     method, config, _ = settings(variant, start, dataset.classes)
@@ -230,18 +254,27 @@ def run_fixed(data: str, variant: str, start: str, inputs: np.ndarray, lost: lis
     def score(lane, event):
         if variant in TABLE_2:
             features = jnp.asarray(inputs[lane])[:, None, None]
-            (nmi,) = _scored(method, config, pixels(features.shape[1:]), event, features, dataset.labels)
+            (nmi,) = _scored(
+                method, config, pixels(features.shape[1:]), event, features, dataset.labels
+            )
             curve.setdefault(int(event.runs.window[0]), [None] * len(inputs))[lane] = nmi
 
     wanted = record_of(dataset, variant, start, "map")
     rows = ccnn_fixed.rows(wanted, method, config, dataset, inputs, lost, score)
-    common.add(CURVES, [key | {"epoch": epoch, "nmi_sqrt": found} for epoch, found in sorted(curve.items())])
-    common.add(RESULTS, [row | key | _moved(row, history) | {"on": "features"} for row, history in rows])
+    common.add(
+        CURVES,
+        [key | {"epoch": epoch, "nmi_sqrt": found} for epoch, found in sorted(curve.items())],
+    )
+    common.add(
+        RESULTS, [row | key | _moved(row, history) | {"on": "features"} for row, history in rows]
+    )
 
 
 def _scored(method, config, network, event, images, labels) -> list[float | None]:
     """NMI(sqrt) of each lane; None where it has failed."""
-    found = train.apply(method.algorithm, config, network, "map", event.runs.state, images, "predict").cluster
+    found = driver.apply(
+        method.algorithm, config, network, "map", event.runs.state, images, "predict"
+    ).cluster
     return [
         metrics.scores(labels, one)["nmi_sqrt"] if failed < 0 else None
         for one, failed in zip(np.asarray(found), np.asarray(event.runs.failed), strict=True)
@@ -255,7 +288,9 @@ def _moved(row: dict[str, Any], history: dict[str, np.ndarray]) -> dict[str, Any
         name: round(float(np.mean(history[name])), 6) if sound and name in history else None
         for name in ("drift", "length")
     }
-    return moved | {"unseen": int(history["unseen"][-1]) if len(history.get("unseen", ())) else None}
+    return moved | {
+        "unseen": int(history["unseen"][-1]) if len(history.get("unseen", ())) else None
+    }
 
 
 def found() -> dict[tuple[str, str, str], list[dict[str, Any]]]:
@@ -273,7 +308,9 @@ def run(options: argparse.Namespace) -> None:
       ValueError: a name is not known, a cell ended with an error, or the rows that are there have other settings.
     """
     flags = (("data", SEEDS), ("variants", VARIANTS), ("starts", STARTS))
-    names, variants, starts = (common.listed(flag, getattr(options, flag), known) for flag, known in flags)
+    names, variants, starts = (
+        common.listed(flag, getattr(options, flag), known) for flag, known in flags
+    )
     deadline = time.monotonic() + options.max_seconds
     sets = {data: dataset_of(data) for data in names}
     if not options.whole:
@@ -284,7 +321,9 @@ def run(options: argparse.Namespace) -> None:
         if common.finished(RESULTS, wanted, data=data, variant=variant, start=start):
             if options.whole and "clustering_seconds" not in found()[data, variant, start][0]:
                 cell = f"{data}, {variant}, {start}"
-                raise ValueError(f"rows: {RESULTS} has {cell} without their time; remove them to run it whole")
+                raise ValueError(
+                    f"rows: {RESULTS} has {cell} without their time; remove them to run it whole"
+                )
             continue
         method, config, _ = settings(variant, start, sets[data].classes)
         # Variants of one network begin with the same pretraining, which the first of them has made.
@@ -302,8 +341,24 @@ def run(options: argparse.Namespace) -> None:
             if left <= 0:
                 print("out of time; the same command goes on", file=sys.stderr)
                 return
-            command = [sys.executable, "-m", "experiments.ccnn", "--cell", data, variant, start, *flags]
-            command += ["--over", options.over, "--folder", str(options.folder), "--max-seconds", str(left)]
+            command = [
+                sys.executable,
+                "-m",
+                "experiments.ccnn",
+                "--cell",
+                data,
+                variant,
+                start,
+                *flags,
+            ]
+            command += [
+                "--over",
+                options.over,
+                "--folder",
+                str(options.folder),
+                "--max-seconds",
+                str(left),
+            ]
             if subprocess.run(command, check=False).returncode:
                 raise ValueError(f"cell: {data}, {variant}, {start} ended with an error")
         pretrained.add(first)
@@ -321,7 +376,9 @@ def _inputs(
     method, config, _ = settings(variant, start, dataset.classes)
     network = fit.build(method, config, dataset.images.shape[1:])
     variables = made.phases["pretrain"].runs.state.variables
-    return np.asarray(ccnn_fixed.features(network, variables, jnp.asarray(dataset.images))), made.failed
+    return np.asarray(
+        ccnn_fixed.features(network, variables, jnp.asarray(dataset.images))
+    ), made.failed
 
 
 def tables() -> str:
@@ -331,7 +388,20 @@ def tables() -> str:
     "s/seed", without pretraining, scoring and compilation, and "MB", the peak of the whole process that clustered, with
     the set, compiler and all seeds.
     """
-    lines = [("data", "start", "variant", "seeds", "NMI(sqrt)", "paper", "drift", "length", "s/seed", "MB")]
+    lines = [
+        (
+            "data",
+            "start",
+            "variant",
+            "seeds",
+            "NMI(sqrt)",
+            "paper",
+            "drift",
+            "length",
+            "s/seed",
+            "MB",
+        )
+    ]
     cells = found()
     for data in SEEDS:
         for start in STARTS:
@@ -340,13 +410,23 @@ def tables() -> str:
                 if rows is None:
                     continue
                 moved = [(row["drift"], row["length"]) for row in rows if row["length"]]
-                drift, length = (f"{value:.4g}" for value in np.mean(moved, axis=0)) if moved else ("", "")
+                drift, length = (
+                    (f"{value:.4g}" for value in np.mean(moved, axis=0)) if moved else ("", "")
+                )
                 lines.append(
                     (
-                        *(data, start, variant, str(len(rows)), common.interval([row["nmi_sqrt"] for row in rows])),
+                        *(
+                            data,
+                            start,
+                            variant,
+                            str(len(rows)),
+                            common.interval([row["nmi_sqrt"] for row in rows]),
+                        ),
                         str(PAPER.get(data, {}).get(variant, ("",))[0]),
                         *(drift, length),
-                        f"{rows[0]['clustering_seconds']:.1f}" if "clustering_seconds" in rows[0] else "",
+                        f"{rows[0]['clustering_seconds']:.1f}"
+                        if "clustering_seconds" in rows[0]
+                        else "",
                         str(rows[0].get("clustering_peak_mb") or ""),
                     )
                 )
@@ -359,20 +439,41 @@ def tables() -> str:
                 both = [seed for seed in pair[0] if None not in (pair[0][seed], pair[1].get(seed))]
                 if len(both) > 1:
                     spread = common.gain([pair[0][seed] - pair[1][seed] for seed in both])
-                    text.append(f"{data}, {start}: {ours} less {theirs}, NMI(sqrt) {spread}, {len(both)} seeds")
+                    text.append(
+                        f"{data}, {start}: {ours} less {theirs}, NMI(sqrt) {spread}, {len(both)} seeds"
+                    )
     return "\n".join(text)
 
 
 def main() -> None:
     """Runs the cells asked for, then prints the tables."""
     flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    flags.add_argument("--data", default="mnist-test", help=f"by comma, of {', '.join(SEEDS)} (default: %(default)s)")
-    flags.add_argument("--variants", default=",".join(TABLE_2), help=f"by comma, of {', '.join(VARIANTS)}")
+    flags.add_argument(
+        "--data",
+        default="mnist-test",
+        help=f"by comma, of {', '.join(SEEDS)} (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--variants", default=",".join(TABLE_2), help=f"by comma, of {', '.join(VARIANTS)}"
+    )
     flags.add_argument("--starts", default=",".join(STARTS), help="by comma (default: %(default)s)")
-    flags.add_argument("--over", default="shard", choices=("vmap", "map", "shard"), help="how seeds run")
-    flags.add_argument("--folder", type=Path, default=Path("runs/ccnn"), help="of checkpoints (default: %(default)s)")
-    flags.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
-    flags.add_argument("--whole", action="store_true", help="run cells whole, each in a process of its own (table III)")
+    flags.add_argument(
+        "--over", default="shard", choices=("vmap", "map", "shard"), help="how seeds run"
+    )
+    flags.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("runs/ccnn"),
+        help="of checkpoints (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later"
+    )
+    flags.add_argument(
+        "--whole",
+        action="store_true",
+        help="run cells whole, each in a process of its own (table III)",
+    )
     flags.add_argument("--table", action="store_true", help="only print the tables")
     flags.add_argument("--figures", help="only draw figures 5 to 7 of these data sets")
     flags.add_argument("--cell", nargs=3, help=argparse.SUPPRESS)

@@ -14,10 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import compiling, datasets, fit, images, record, train
-from jaxclust.algorithms import Method
+from jaxclust.data import datasets
+from jaxclust.engine import compile_clock, driver, fit
 from jaxclust.networks import pixels
-from jaxclust.types import Network, Variables
+from jaxclust.ops import batches
+from jaxclust.runs.rows import make_rows
+from jaxclust.types import Method, Network, Variables
 
 
 def applies(config: Any) -> bool:
@@ -28,7 +30,7 @@ def applies(config: Any) -> bool:
 @functools.partial(jax.jit, static_argnums=0)
 def features(network: Network, variables: Variables, data: jax.Array) -> jax.Array:
     """Of images, uint8 or float32 (n, h, w, c), under each seed's network: float32 (seeds, n, d)."""
-    return jax.lax.map(lambda one: images.encoded(network, one, data), variables)
+    return jax.lax.map(lambda one: batches.encoded(network, one, data), variables)
 
 
 def cluster(
@@ -37,7 +39,7 @@ def cluster(
     inputs: np.ndarray,
     seed: int,
     failed: tuple[str, int] | None,
-    each: Callable[[train.Event], None],
+    each: Callable[[driver.Event], None],
 ) -> fit.Fit:
     """One seed's clustering on its features, as ``fit.fit`` clusters the images they are of.
 
@@ -52,25 +54,37 @@ def cluster(
     data = jnp.asarray(inputs)[:, None, None]
     network = pixels(data.shape[1:])
     keys = jax.random.split(jax.random.key(seed))[1:]
-    clock, compiled, shown = time.perf_counter(), compiling.seconds(), 0.0
+    clock, compiled, shown = time.perf_counter(), compile_clock.seconds(), 0.0
 
     def timed(event):
         nonlocal shown
-        begin, before = time.perf_counter(), compiling.seconds()
+        begin, before = time.perf_counter(), compile_clock.seconds()
         each(event)
-        shown += time.perf_counter() - begin - (compiling.seconds() - before)
+        shown += time.perf_counter() - begin - (compile_clock.seconds() - before)
 
-    runs = train.start(method.algorithm, config, network, "map", (keys, None), data)
+    runs = driver.start(method.algorithm, config, network, "map", (keys, None), data)
     runs = runs._replace(failed=jnp.where(failed is None, runs.failed, jnp.int32(0)))
-    done = train.train(
-        method.algorithm, config, network, keys, data, over="map", windows_per_chunk=1, runs=runs, callbacks=[timed]
+    done = driver.train(
+        method.algorithm,
+        config,
+        network,
+        keys,
+        data,
+        over="map",
+        windows_per_chunk=1,
+        runs=runs,
+        callbacks=[timed],
     )
     if failed is None and int(done.runs.failed[0]) >= 0:
         failed = ("cluster", int(done.runs.failed[0]))
-    labels = train.apply(method.algorithm, config, network, "map", done.runs.state, data, "predict").cluster
+    labels = driver.apply(
+        method.algorithm, config, network, "map", done.runs.state, data, "predict"
+    ).cluster
     labels = np.where(failed is None, np.asarray(labels), np.int32(-1))
-    waited = compiling.seconds() - compiled
-    phase = fit.Phase(done.runs, done.history, time.perf_counter() - clock - waited - shown, waited, True)
+    waited = compile_clock.seconds() - compiled
+    phase = fit.Phase(
+        done.runs, done.history, time.perf_counter() - clock - waited - shown, waited, True
+    )
     return fit.Fit({"cluster": phase}, True, labels, [failed], {"": labels})
 
 
@@ -81,7 +95,7 @@ def rows(
     dataset: datasets.Dataset,
     inputs: np.ndarray,
     failed: list[tuple[str, int] | None],
-    each: Callable[[int, train.Event], None],
+    each: Callable[[int, driver.Event], None],
 ) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """A row and a history for each seed of ``record.settings``; ``inputs`` float32 (seeds, n, d).
 
@@ -89,7 +103,9 @@ def rows(
     """
     steps, found = method.algorithm.schedule(config, len(dataset.images)).steps_per_window, []
     for lane, seed in enumerate(wanted["seeds"]):
-        done = cluster(method, config, inputs[lane], seed, failed[lane], functools.partial(each, lane))
-        (row,) = record.rows(wanted | {"seeds": [seed], "over": "map"}, dataset, done, steps)
+        done = cluster(
+            method, config, inputs[lane], seed, failed[lane], functools.partial(each, lane)
+        )
+        (row,) = make_rows(wanted | {"seeds": [seed], "over": "map"}, dataset, done, steps)
         found.append((row, done.phases["cluster"].history))
     return found

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from experiments import common
-from jaxclust import datasets
-from jaxclust.compare import cells
+from jaxclust.data import datasets
+from jaxclust.runs import collect
 
 RESULTS = Path(__file__).parent / "results" / "clusters.jsonl"
 CELLS = (
@@ -26,23 +26,42 @@ RANGE, SEEDS = "2,30", "5"
 
 def table(rows: list[dict]) -> str:
     """A line a cell: the number picked beside the classes, and how well the seeds agree at both."""
-    lines = [["data", "method", "classes", "picked", "agreement there", "at the classes", "smallest", "largest"]]
+    lines = [
+        [
+            "data",
+            "method",
+            "classes",
+            "picked",
+            "agreement there",
+            "at the classes",
+            "smallest",
+            "largest",
+        ]
+    ]
     for row in rows:
         found = {int(k): value for k, value in row["stability"].items() if value is not None}
         ends = f"{min(found.values()):.3f}", f"{max(found.values()):.3f}"
-        at = [f"{found[k]:.3f}" if k in found else "left out" for k in (row["chosen"], row["classes"])]
-        lines.append([row["data"], row["method"], str(row["classes"]), str(row["chosen"]), *at, *ends])
+        at = [
+            f"{found[k]:.3f}" if k in found else "left out" for k in (row["chosen"], row["classes"])
+        ]
+        lines.append(
+            [row["data"], row["method"], str(row["classes"]), str(row["chosen"]), *at, *ends]
+        )
     return common.aligned(lines)
 
 
 def main() -> None:
     """Runs what is missing, then prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--folder", type=Path, default=Path("runs/clusters"), help="of runs (default: %(default)s)")
-    parser.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/clusters"), help="of runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later"
+    )
     parser.add_argument("--table", action="store_true", help="only print the table")
     options = parser.parse_args()
-    from jaxclust import auto  # Here: what only reads results needs no tyro.
+    from jaxclust.cli import choose_clusters  # Here: what only reads results needs no tyro.
 
     deadline = time.monotonic() + options.max_seconds
     done = {(row["method"], row["data"]) for row in common.rows(RESULTS)}
@@ -53,20 +72,44 @@ def main() -> None:
         if left <= 0:
             print("out of time; the same command goes on", file=sys.stderr)
             break
-        arguments = ["--data", data, "--clusters", "auto", "--cluster-range", RANGE, "--seeds", SEEDS, "--no-figures"]
+        arguments = [
+            "--data",
+            data,
+            "--clusters",
+            "auto",
+            "--cluster-range",
+            RANGE,
+            "--seeds",
+            SEEDS,
+            "--no-figures",
+        ]
         arguments += ["--out", str(out), *(["--resume"] if out.exists() else [])]
-        auto.command(method, [*arguments, *(["--max-seconds", str(left)] if left < float("inf") else [])])
-        found = cells.read_clusters(out)
-        if found is None or any(row["reason"] in auto.UNFINISHED for row in found["rows"]):
+        choose_clusters.command(
+            method, [*arguments, *(["--max-seconds", str(left)] if left < float("inf") else [])]
+        )
+        found = collect.read_clusters(out)
+        if found is None or any(
+            row["reason"] in choose_clusters.UNFINISHED for row in found["rows"]
+        ):
             print("out of time; the same command goes on", file=sys.stderr)
             break
         crashed = [f"{row['clusters']} ({row['reason']})" for row in found["rows"] if row["reason"]]
         if crashed:
-            print(f"{method} on {data} has no row: it crashed at {', '.join(crashed)}", file=sys.stderr)
+            print(
+                f"{method} on {data} has no row: it crashed at {', '.join(crashed)}",
+                file=sys.stderr,
+            )
             continue
         # One that is left out, as where a seed left clusters empty, has no stability to speak of.
-        stability = {row["clusters"]: None if row["left_out"] else row["stability"] for row in found["rows"]}
-        key = {"data": data, "method": method, "seeds": int(SEEDS), "classes": datasets.load(data).classes}
+        stability = {
+            row["clusters"]: None if row["left_out"] else row["stability"] for row in found["rows"]
+        }
+        key = {
+            "data": data,
+            "method": method,
+            "seeds": int(SEEDS),
+            "classes": datasets.load(data).classes,
+        }
         common.add(RESULTS, [key | {"chosen": found["chosen"], "stability": stability}])
     print(table(common.rows(RESULTS)))
 

@@ -12,21 +12,41 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclust import datasets, fit, pretrain, record, stats, stdout, train
-from jaxclust.algorithms import METHODS, Method, configured
+from jaxclust.cli import stdout
+from jaxclust.data import datasets
+from jaxclust.engine import driver, fit
+from jaxclust.evaluation import stats
+from jaxclust.methods import pretraining
+from jaxclust.methods.registry import METHODS, configured
+from jaxclust.runs.files import json_lines, read_rows
+from jaxclust.runs.rows import make_rows
+from jaxclust.runs.settings import digest, make_settings
+from jaxclust.types import Method
 
 Paper = Mapping[str, Mapping[str, Sequence[float | None]]]
 """Published scores, by data set and method; None where there is none."""
 
 
-def parser(description: str, data: Sequence[str], methods: Sequence[str], folder: str) -> argparse.ArgumentParser:
+def parser(
+    description: str, data: Sequence[str], methods: Sequence[str], folder: str
+) -> argparse.ArgumentParser:
     """The flags that all experiments have."""
     flags = argparse.ArgumentParser(description=description)
-    flags.add_argument("--data", default=",".join(data), help="data sets, by comma (default: %(default)s)")
-    flags.add_argument("--methods", default=",".join(methods), help="methods, by comma (default: %(default)s)")
-    flags.add_argument("--over", default="shard", choices=("vmap", "map", "shard"), help="how seeds run")
-    flags.add_argument("--folder", type=Path, default=Path(folder), help="of checkpoints (default: %(default)s)")
-    flags.add_argument("--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later")
+    flags.add_argument(
+        "--data", default=",".join(data), help="data sets, by comma (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--methods", default=",".join(methods), help="methods, by comma (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--over", default="shard", choices=("vmap", "map", "shard"), help="how seeds run"
+    )
+    flags.add_argument(
+        "--folder", type=Path, default=Path(folder), help="of checkpoints (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later"
+    )
     flags.add_argument("--table", action="store_true", help="only print the table")
     return flags
 
@@ -52,7 +72,9 @@ def listed(flag: str, text: str, known: Collection[str]) -> list[str]:
     return names
 
 
-def run_cells(results: Path, seeds: Mapping[str, Sequence[int]], options: argparse.Namespace) -> None:
+def run_cells(
+    results: Path, seeds: Mapping[str, Sequence[int]], options: argparse.Namespace
+) -> None:
     """Runs each method on each data set of the options, until time runs out.
 
     A cell, a method on a data set for all its seeds, adds its rows to ``results`` as it ends; one whose rows are
@@ -61,23 +83,34 @@ def run_cells(results: Path, seeds: Mapping[str, Sequence[int]], options: argpar
     Raises:
       ValueError: a name is not known, or the rows that are there were made with other settings.
     """
-    names, methods = listed("data", options.data, seeds), listed("methods", options.methods, METHODS)
+    names, methods = (
+        listed("data", options.data, seeds),
+        listed("methods", options.methods, METHODS),
+    )
     use_cores(options.over)
     deadline = time.monotonic() + options.max_seconds
     for data, name in ((data, name) for data in names for name in methods):
-        if not _run_cell(results, data, name, tuple(seeds[data]), options.over, options.folder, deadline):
+        if not _run_cell(
+            results, data, name, tuple(seeds[data]), options.over, options.folder, deadline
+        ):
             print("out of time; the same command goes on", file=sys.stderr)
             return
 
 
 def _run_cell(
-    results: Path, data: str, name: str, seeds: tuple[int, ...], over: str, folder: Path, deadline: float
+    results: Path,
+    data: str,
+    name: str,
+    seeds: tuple[int, ...],
+    over: str,
+    folder: Path,
+    deadline: float,
 ) -> bool:
     """Runs a cell and adds its rows, unless they are there; False if time ran out."""
     dataset = datasets.load(data)
     method = METHODS[name]
     config, pretraining = configured(name, clusters=dataset.classes)
-    wanted = record.settings(name, "paper", dataset, seeds, over, config, pretraining)
+    wanted = make_settings(name, "paper", dataset, seeds, over, config, pretraining)
     places = (folder / data / name, folder / data / pretraining_name(method))
     return run_cell(results, wanted, dataset, method, config, pretraining, places, deadline)[0]
 
@@ -85,7 +118,7 @@ def _run_cell(
 def pretraining_name(method: Method) -> str:
     """Of a pretraining's folder: methods of one network that pretrain alike share one a seed, as in the papers."""
     own, network = fit.pretrainer(method), method.network.__name__
-    return network if own is pretrain else f"{network}-{own.__name__.split('.')[-1]}"
+    return network if own is pretraining else f"{network}-{own.__name__.split('.')[-1]}"
 
 
 def run_cell(
@@ -137,12 +170,14 @@ def run_cell(
     if not done.finished:
         return False, None
     steps = method.algorithm.schedule(config, len(dataset.images)).steps_per_window
-    found = record.rows(wanted, dataset, done, steps)
-    add(results, [row | {"input": wanted["input"]} for row in found] if "input" in wanted else found)
+    found = make_rows(wanted, dataset, done, steps)
+    add(
+        results, [row | {"input": wanted["input"]} for row in found] if "input" in wanted else found
+    )
     return True, done
 
 
-def show(name: str, phase: str, event: train.Event | None) -> None:
+def show(name: str, phase: str, event: driver.Event | None) -> None:
     """A line on stderr for each event of a cell's run: how far it is, the loss, and the clusters where they merge."""
     if event is None:
         return
@@ -160,27 +195,31 @@ def use_cores(over: str) -> None:
 
 def finished(results: Path, wanted: dict[str, Any], **cell: str) -> bool:
     """Whether the rows of a cell, those with these entries, are there; ValueError if of other settings or seeds."""
-    present = [row for row in rows(results) if all(row.get(name) == value for name, value in cell.items())]
+    present = [
+        row for row in rows(results) if all(row.get(name) == value for name, value in cell.items())
+    ]
     if not present:
         return False
-    if {row["config_hash"] for row in present} != {record.digest(wanted)}:
+    if {row["config_hash"] for row in present} != {digest(wanted)}:
         other = "settings"
     elif {row["seed"] for row in present} != set(wanted["seeds"]):
         other = "seeds"
     else:
         return True
-    raise ValueError(f"rows: {results} has {', '.join(cell.values())} with other {other}; remove them to run it again")
+    raise ValueError(
+        f"rows: {results} has {', '.join(cell.values())} with other {other}; remove them to run it again"
+    )
 
 
 def add(results: Path, new: list[dict[str, Any]]) -> None:
     """Appends rows to the results."""
     with results.open("a") as file:
-        file.write(record.lines(new))
+        file.write(json_lines(new))
 
 
 def rows(results: Path) -> list[dict[str, Any]]:
     """Those that are there."""
-    return record.read_rows(results) if results.exists() else []
+    return read_rows(results) if results.exists() else []
 
 
 def cell(present: list[dict[str, Any]], data: str, name: str) -> list[dict[str, Any]]:
@@ -223,7 +262,15 @@ def table(
     ``more`` are further columns: a title, and what it says of a cell's rows.
     """
     more = more or {}
-    lines = [["data", "method", "seeds", *(title for score in scores for title in (score.upper(), "paper")), *more]]
+    lines = [
+        [
+            "data",
+            "method",
+            "seeds",
+            *(title for score in scores for title in (score.upper(), "paper")),
+            *more,
+        ]
+    ]
     for one in data:
         for name in methods:
             found = cell(present, one, name)
@@ -231,7 +278,10 @@ def table(
                 published = paper.get(one, {}).get(name, [None] * len(scores))
                 line = [one, name, str(len(found))]
                 for score, theirs in zip(scores, published, strict=True):
-                    line += [interval([row[score] for row in found], runs), "" if theirs is None else f"{theirs:.4f}"]
+                    line += [
+                        interval([row[score] for row in found], runs),
+                        "" if theirs is None else f"{theirs:.4f}",
+                    ]
                 lines.append(line + [says(found) for says in more.values()])
     return aligned(lines)
 
@@ -240,10 +290,13 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     """Lines of cells as text, each column as wide as its widest cell."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
     )
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose first line is its head."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(lines[0]), *lines[1:]))
+    return "\n".join(
+        f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(lines[0]), *lines[1:])
+    )

@@ -53,7 +53,11 @@ def tables() -> str:
     if fresh := gains(FRESH_RESULTS):
         parts.append(f"The same, seeds that no setting was chosen with\n{fresh}")
     present = {row["data"] for row in common.rows(dbc_curves.RESULTS)}
-    parts += [f"Figure 9 and open choices, {data}\n{dbc_curves.summary(data)}" for data in SEEDS if data in present]
+    parts += [
+        f"Figure 9 and open choices, {data}\n{dbc_curves.summary(data)}"
+        for data in SEEDS
+        if data in present
+    ]
     return "\n\n".join(parts)
 
 
@@ -62,7 +66,8 @@ def gains(results: Path) -> str:
     present, lines = common.rows(results), []
     for data in SEEDS:
         before, after = (
-            {row["seed"]: row for row in common.cell(present, data, name) if row["failed"] is None} for name in GAIN
+            {row["seed"]: row for row in common.cell(present, data, name) if row["failed"] is None}
+            for name in GAIN
         )
         seeds = sorted(before.keys() & after.keys())
         for score in ("acc", "nmi_max") if len(seeds) > 1 else ():
@@ -73,10 +78,14 @@ def gains(results: Path) -> str:
 
 def main() -> None:
     """Runs the cells asked for, then prints the tables; or the curves, or the figures."""
-    parser = common.parser("DBC's tables and figures; prints the tables at the end.", SEEDS, METHODS, "runs/dbc")
+    parser = common.parser(
+        "DBC's tables and figures; prints the tables at the end.", SEEDS, METHODS, "runs/dbc"
+    )
     parser.add_argument("--curves", help="only run figure 9's variants, on this data set")
     parser.add_argument("--variants", help="some of them, by comma (default: all)")
-    parser.add_argument("--fresh", action="store_true", help=f"only run {' and '.join(GAIN)} on seeds of their own")
+    parser.add_argument(
+        "--fresh", action="store_true", help=f"only run {' and '.join(GAIN)} on seeds of their own"
+    )
     parser.add_argument("--figures", help="only draw the figures, of this data set")
     options = parser.parse_args()
     asked = [name for name in ("curves", "fresh", "figures", "table") if getattr(options, name)]
@@ -94,7 +103,9 @@ def main() -> None:
     if options.figures:
         from experiments import dbc_figures
 
-        dbc_figures.draw(HERE / "figures" / "dbc", options.figures, tuple(SEEDS[options.figures]), options)
+        dbc_figures.draw(
+            HERE / "figures" / "dbc", options.figures, tuple(SEEDS[options.figures]), options
+        )
         return
     if options.fresh:
         for flag in ("data", "methods"):
@@ -102,7 +113,11 @@ def main() -> None:
                 raise ValueError(
                     f"{flag}: must not come with --fresh, which has its own, got {getattr(options, flag)!r}"
                 )
-        options.data, options.methods, options.folder = ",".join(FRESH), ",".join(GAIN), options.folder / "fresh"
+        options.data, options.methods, options.folder = (
+            ",".join(FRESH),
+            ",".join(GAIN),
+            options.folder / "fresh",
+        )
         common.run_cells(FRESH_RESULTS, FRESH, options)
         print(gains(FRESH_RESULTS))
         return

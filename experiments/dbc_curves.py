@@ -15,8 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
-from jaxclust import checkpoint, datasets, fit, metrics, record, train
-from jaxclust.algorithms import METHODS, changed, configured, dbc
+from jaxclust.data import datasets
+from jaxclust.engine import checkpoint, driver, fit
+from jaxclust.evaluation import metrics
+from jaxclust.methods import dbc
+from jaxclust.methods.registry import METHODS, changed, configured
+from jaxclust.runs.files import write_file
+from jaxclust.runs.rows import package_versions
+from jaxclust.runs.settings import digest, make_settings
 
 RESULTS = Path(__file__).parent / "results" / "dbc_curves.jsonl"
 # What differs from the paper's settings, and from those of its pretraining.
@@ -51,14 +57,19 @@ def run(data: str, seeds: tuple[int, ...], options: argparse.Namespace) -> None:
     dataset = datasets.load(data)
     for name in names:
         config, pretraining = settings(dataset, name)
-        wanted = record.settings("dbc", name, dataset, seeds, options.over, config, pretraining)
+        wanted = make_settings("dbc", name, dataset, seeds, options.over, config, pretraining)
         if common.finished(RESULTS, wanted, data=data, variant=name):
             continue
         rows = _run_variant(dataset, name, seeds, options.over, options.folder, deadline, wanted)
         if rows is None:
             print("out of time; the same command goes on", file=sys.stderr)
             return
-        shared = {"data": data, "variant": name, "config_hash": record.digest(wanted), "versions": record.versions()}
+        shared = {
+            "data": data,
+            "variant": name,
+            "config_hash": digest(wanted),
+            "versions": package_versions(),
+        }
         common.add(RESULTS, [shared | row for row in rows])
 
 
@@ -68,10 +79,18 @@ def settings(dataset: datasets.Dataset, variant: str) -> tuple[dbc.Config, Any]:
 
 
 def pretrained(
-    dataset: datasets.Dataset, pretraining: Any, seeds: tuple[int, ...], over: str, folder: Path, deadline: float
-) -> train.Run | None:
+    dataset: datasets.Dataset,
+    pretraining: Any,
+    seeds: tuple[int, ...],
+    over: str,
+    folder: Path,
+    deadline: float,
+) -> driver.Lanes | None:
     """The pretraining's runs, with a leading seed axis; None if time ran out."""
-    method, (config, full) = METHODS["fcae-kmeans"], configured("fcae-kmeans", clusters=dataset.classes)
+    method, (config, full) = (
+        METHODS["fcae-kmeans"],
+        configured("fcae-kmeans", clusters=dataset.classes),
+    )
     # The tables' pretraining is in a folder of its own; others are beside it, called by what differs.
     values = zip(dataclasses.astuple(pretraining), dataclasses.astuple(full), strict=True)
     suffix = "".join(f"-{value}" for value, usual in values if value != usual)
@@ -92,10 +111,10 @@ def pretrained(
 def follow(
     dataset: datasets.Dataset,
     config: dbc.Config,
-    pretraining: train.Run,
+    pretraining: driver.Lanes,
     seeds: tuple[int, ...],
     over: str,
-    each: Callable[[train.Event], bool | None],
+    each: Callable[[driver.Event], bool | None],
     place: Path | None = None,
     about: dict[str, Any] | None = None,
 ) -> bool:
@@ -109,7 +128,10 @@ def follow(
     images, network = jnp.asarray(dataset.images), METHODS["dbc"].network(dataset.images.shape[1:])
     variables = pretraining.state.variables
     keys = jnp.stack([jax.random.split(jax.random.key(seed))[1] for seed in seeds])
-    begin, schedule = functools.partial(train.start, dbc, config, network), dbc.schedule(config, len(images))
+    begin, schedule = (
+        functools.partial(driver.start, dbc, config, network),
+        dbc.schedule(config, len(images)),
+    )
     found = None
     if place is not None:
         found = checkpoint.restore(
@@ -122,20 +144,32 @@ def follow(
         runs, history, _ = found
     saved = time.monotonic()
 
-    def keep(event: train.Event) -> bool:
+    def keep(event: driver.Event) -> bool:
         nonlocal saved
         stop = bool(each(event))
-        if place is not None and (stop or event.done.all() or time.monotonic() - saved > fit.CHECKPOINT_SECONDS):
-            checkpoint.save(place, about, event.runs, event.history, dict.fromkeys(checkpoint.CLOCKS, 0.0))
+        if place is not None and (
+            stop or event.done.all() or time.monotonic() - saved > fit.CHECKPOINT_SECONDS
+        ):
+            checkpoint.save(
+                place, about, event.runs, event.history, dict.fromkeys(checkpoint.CLOCKS, 0.0)
+            )
             saved = time.monotonic()
         return stop
 
-    each(train.Event(runs, history, schedule, train.ended(runs, schedule)))
-    options = {"over": over, "windows_per_chunk": 1, "runs": runs, "history": history, "callbacks": [keep]}
-    return train.train(dbc, config, network, keys, images, **options).finished
+    each(driver.Event(runs, history, schedule, driver.ended(runs, schedule)))
+    options = {
+        "over": over,
+        "windows_per_chunk": 1,
+        "runs": runs,
+        "history": history,
+        "callbacks": [keep],
+    }
+    return driver.train(dbc, config, network, keys, images, **options).finished
 
 
-def _run_variant(dataset, name, seeds, over, folder, deadline, wanted) -> list[dict[str, Any]] | None:
+def _run_variant(
+    dataset, name, seeds, over, folder, deadline, wanted
+) -> list[dict[str, Any]] | None:
     """A row a seed, or None if time ran out: the same call then goes on."""
     config, pretraining = settings(dataset, name)
     place = folder / dataset.name / f"curve-{name.replace(' ', '-')}"
@@ -150,7 +184,7 @@ def _run_variant(dataset, name, seeds, over, folder, deadline, wanted) -> list[d
         place.mkdir(parents=True, exist_ok=True)
     last = None
 
-    def score(event: train.Event) -> bool:
+    def score(event: driver.Event) -> bool:
         nonlocal last
         last = event
         for lane, curve in enumerate(curves):
@@ -165,8 +199,12 @@ def _run_variant(dataset, name, seeds, over, folder, deadline, wanted) -> list[d
                 if mine is not None:
                     curve[info].append(round(float(event.history[info][mine][-1]), 5))
         # Before the checkpoint, which then never lacks a point.
-        record.write(points, json.dumps(curves))
-        print(f"{dataset.name} {name}: epoch {int(np.max(event.runs.window))}", file=sys.stderr, flush=True)
+        write_file(points, json.dumps(curves))
+        print(
+            f"{dataset.name} {name}: epoch {int(np.max(event.runs.window))}",
+            file=sys.stderr,
+            flush=True,
+        )
         return time.monotonic() > deadline
 
     if not follow(dataset, config, before, seeds, over, score, place / "cluster", wanted):
@@ -197,31 +235,45 @@ def band(rows: list[dict[str, Any]], name: str) -> np.ndarray:
 def summary(data: str) -> str:
     """Lines of a variant: epochs, last ACC and NMI(max), less the start's and less paper's, the scores' spread."""
     present = [row for row in common.rows(RESULTS) if row["data"] == data]
-    usual = {row["seed"]: row for row in sound([row for row in present if row["variant"] == "paper"])}
-    lines = [f"{'variant':20} seeds  epochs               ACC                              NMI(max)"]
+    usual = {
+        row["seed"]: row for row in sound([row for row in present if row["variant"] == "paper"])
+    }
+    lines = [
+        f"{'variant':20} seeds  epochs               ACC                              NMI(max)"
+    ]
     for name in VARIANTS:
         rows = [row for row in present if row["variant"] == name]
         if not rows:
             continue
         epochs = ",".join(str(row["epochs"]) for row in rows)
-        ends = [[row[metric][-1] if row["failed"] is None else None for row in rows] for metric in METRICS]
+        ends = [
+            [row[metric][-1] if row["failed"] is None else None for row in rows]
+            for metric in METRICS
+        ]
         last = [common.interval(values) for values in ends]
         lines.append(f"{name:20} {len(rows):5}  {epochs:20} {last[0]:32} {last[1]}")
         rows = sound(rows)
         if not rows:
             continue
         # The first point is k-means on the features before DBC.
-        gains = [common.gain([row[metric][-1] - row[metric][0] for row in rows]) for metric in METRICS]
+        gains = [
+            common.gain([row[metric][-1] - row[metric][0] for row in rows]) for metric in METRICS
+        ]
         lines.append(f"{'':20} {'less k-means at the start':27} {gains[0]:32} {gains[1]}")
         shared = [row for row in rows if row["seed"] in usual] if name != "paper" else []
         if shared:
             gains = [
-                common.gain([row[metric][-1] - usual[row["seed"]][metric][-1] for row in shared]) for metric in METRICS
+                common.gain([row[metric][-1] - usual[row["seed"]][metric][-1] for row in shared])
+                for metric in METRICS
             ]
             lines.append(f"{'':20} {'less paper at the end':27} {gains[0]:32} {gains[1]}")
         shares = band(rows, "polarised")
-        marks = [epoch for epoch in (1, 2, 4, 8, 16, 32, 64, shares.shape[1]) if epoch <= shares.shape[1]]
-        points = ", ".join(f"{epoch}: {shares[:, epoch - 1].mean():.3f}" for epoch in dict.fromkeys(marks))
+        marks = [
+            epoch for epoch in (1, 2, 4, 8, 16, 32, 64, shares.shape[1]) if epoch <= shares.shape[1]
+        ]
+        points = ", ".join(
+            f"{epoch}: {shares[:, epoch - 1].mean():.3f}" for epoch in dict.fromkeys(marks)
+        )
         lines.append(f"{'':20} scores above .8 or below .02, by epoch: {points}")
         lines.append(f"{'':20} grown by {common.gain(shares[:, -1] - shares[:, 0])}")
     return "\n".join(lines)

@@ -12,8 +12,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import common, dbc_curves
-from jaxclust import datasets, losses, metrics, plots, train
-from jaxclust.algorithms import METHODS, dbc
+from jaxclust.data import datasets
+from jaxclust.engine import driver
+from jaxclust.evaluation import metrics
+from jaxclust.methods import dbc
+from jaxclust.methods.registry import METHODS
+from jaxclust.ops import losses
+from jaxclust.report import figures
 
 EPOCHS = (0, 1, 2, 4, 8, 16)
 """Of figures 6 and 7; the last epoch follows."""
@@ -43,11 +48,17 @@ def draw(folder: Path, data: str, seeds: tuple[int, ...], options: argparse.Name
     dataset = datasets.load(data)
     config, pretraining = dbc_curves.settings(dataset, "paper")
     deadline = time.monotonic() + options.max_seconds
-    before = dbc_curves.pretrained(dataset, pretraining, seeds, options.over, options.folder, deadline)
+    before = dbc_curves.pretrained(
+        dataset, pretraining, seeds, options.over, options.folder, deadline
+    )
     if before is None:
-        raise ValueError("max-seconds: must leave time for the pretraining, which the same command goes on with")
+        raise ValueError(
+            "max-seconds: must leave time for the pretraining, which the same command goes on with"
+        )
     if before.failed[0] >= 0:
-        raise ValueError(f"figures: need seed {seeds[0]}, whose pretraining failed at step {int(before.failed[0])}")
+        raise ValueError(
+            f"figures: need seed {seeds[0]}, whose pretraining failed at step {int(before.failed[0])}"
+        )
     first = jax.tree.map(lambda leaf: leaf[:1], before)
     network = METHODS["dbc"].network(dataset.images.shape[1:])
     lane = jax.tree.map(lambda leaf: leaf[0], before.state.variables)
@@ -67,7 +78,11 @@ def divergence(path: Path) -> None:
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
     terms = target * jnp.log(target / soft)
-    for values, label in ((terms[:, 0], "L_i1"), (terms[:, 1], "L_i2"), (losses.kl_divergence(target, soft), "L_i")):
+    for values, label in (
+        (terms[:, 0], "L_i1"),
+        (terms[:, 1], "L_i2"),
+        (losses.kl_divergence(target, soft), "L_i"),
+    ):
         axes.plot(s, values, label=label)
     axes.axvline(0.5, color="0.7", linewidth=0.8)
     axes.set_xlabel("score of the first of two clusters")
@@ -80,7 +95,10 @@ def activations(path: Path, dataset: datasets.Dataset, network: Any, variables: 
     """Figure 4: every layer's maps for one image each of three classes, the classes by true labels."""
     classes = DIGITS if dataset.classes > max(DIGITS) else tuple(range(min(dataset.classes, 3)))
     rows = [int(np.flatnonzero(dataset.labels == label)[0]) for label in classes]
-    maps = {"image": dataset.images[rows] / np.float32(255), **network.activations(variables, dataset.images[rows])}
+    maps = {
+        "image": dataset.images[rows] / np.float32(255),
+        **network.activations(variables, dataset.images[rows]),
+    }
     figure = Figure(figsize=(3.6 * len(rows), 1.3 * len(maps)), layout="constrained")
     for line, (axes, (name, values)) in enumerate(
         zip(figure.subplots(len(maps), len(rows), squeeze=False), maps.items(), strict=True)
@@ -91,7 +109,9 @@ def activations(path: Path, dataset: datasets.Dataset, network: Any, variables: 
             ax.set_axis_off()
             if line == 0:
                 ax.set_title(f"class {classes[column]}", loc="left")
-        axes[0].text(-0.02, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=8)
+        axes[0].text(
+            -0.02, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=8
+        )
     figure.savefig(path, dpi=130)
 
 
@@ -105,13 +125,19 @@ def filters(path: Path, params: dict[str, Any]) -> None:
     panels = figure.subplots(len(names), 1, squeeze=False, height_ratios=lines)[:, 0]
     for axes, name, tiles in zip(panels, names, stacks, strict=True):
         axes.imshow(_tiled(tiles[:120], columns=20))
-        axes.set_title(f"{name}: {min(len(tiles), 120)} of {len(tiles)} kernels", loc="left", fontsize=9)
+        axes.set_title(
+            f"{name}: {min(len(tiles), 120)} of {len(tiles)} kernels", loc="left", fontsize=9
+        )
         axes.set_axis_off()
     figure.savefig(path, dpi=130)
 
 
 def snapshots(
-    dataset: datasets.Dataset, config: dbc.Config, network: Any, pretraining: train.Run, seeds: tuple[int]
+    dataset: datasets.Dataset,
+    config: dbc.Config,
+    network: Any,
+    pretraining: driver.Lanes,
+    seeds: tuple[int],
 ) -> dict[int, dict[str, np.ndarray]]:
     """One seed's features, scores and labels, by epoch, at ``EPOCHS`` and the last one."""
     taken: dict[int, dict[str, np.ndarray]] = {}
@@ -127,7 +153,9 @@ def snapshots(
             state = jax.tree.map(lambda leaf: leaf[0], event.runs.state)
             features, soft = look(state, dataset.images)
             names = ("features", "scores", "labels")
-            taken[epoch] = dict(zip(names, map(np.asarray, (features, soft, state.labels)), strict=True))
+            taken[epoch] = dict(
+                zip(names, map(np.asarray, (features, soft, state.labels)), strict=True)
+            )
 
     dbc_curves.follow(dataset, config, pretraining, seeds, "map", each)
     return taken
@@ -147,12 +175,14 @@ def histograms(path: Path, taken: dict[int, dict[str, np.ndarray]]) -> None:
     figure.savefig(path, dpi=130)
 
 
-def embeddings(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str, np.ndarray]]) -> None:
+def embeddings(
+    path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str, np.ndarray]]
+) -> None:
     """Figure 7: t-SNE of the same images' features by epoch, coloured by true class."""
-    some = np.random.default_rng(0).permutation(len(dataset.images))[: plots.POINTS]
+    some = np.random.default_rng(0).permutation(len(dataset.images))[: figures.POINTS]
     figure, panels = _panels(len(taken), 2.8)
     for axes, (epoch, found) in zip(panels, taken.items(), strict=True):
-        places = plots.in_two_dimensions(found["features"][some])
+        places = figures.in_two_dimensions(found["features"][some])
         cmap = "tab20" if dataset.classes > 10 else "tab10"
         dots = axes.scatter(*places.T, c=dataset.labels[some], cmap=cmap, s=4)
         accuracy = metrics.accuracy(dataset.labels, found["labels"])
@@ -160,7 +190,12 @@ def embeddings(path: Path, dataset: datasets.Dataset, taken: dict[int, dict[str,
         axes.set_xticks([])
         axes.set_yticks([])
     if dataset.classes <= 20:
-        figure.legend(*dots.legend_elements(num=None), title="true class", loc="outside right center", fontsize=8)
+        figure.legend(
+            *dots.legend_elements(num=None),
+            title="true class",
+            loc="outside right center",
+            fontsize=8,
+        )
     figure.suptitle("t-SNE of the same images' features, coloured by true class", fontsize=9)
     figure.savefig(path, dpi=130)
 
@@ -203,22 +238,30 @@ def curves(path: Path, data: str) -> None:
         for name in names:
             rows = [row for row in present if (row["data"], row["variant"]) == (data, name)]
             if not rows:
-                raise ValueError(f"figures: needs the rows of {name!r} on {data}; --curves {data} makes them")
+                raise ValueError(
+                    f"figures: needs the rows of {name!r} on {data}; --curves {data} makes them"
+                )
             counts.add(len(rows))
             for axes, metric in zip(line, dbc_curves.METRICS, strict=True):
                 values = dbc_curves.band(rows, metric)
                 epochs = np.arange(values.shape[1])
                 # The same run in every panel, in the same colour.
                 color = "black" if name == "paper" else None
-                (drawn,) = axes.plot(epochs, values.mean(axis=0), color=color, label=LEGEND[panel].get(name, name))
+                (drawn,) = axes.plot(
+                    epochs, values.mean(axis=0), color=color, label=LEGEND[panel].get(name, name)
+                )
                 low, high = values.min(axis=0), values.max(axis=0)
-                axes.fill_between(epochs, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
+                axes.fill_between(
+                    epochs, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0
+                )
                 axes.set_ylabel({"acc": "ACC", "nmi_max": "NMI(max)"}[metric])
                 axes.set_xlabel("epoch")
         line[0].set_title(panel, loc="left")
         line[0].legend(frameon=False, fontsize="small")
     seeds = " or ".join(map(str, sorted(counts)))
-    figure.suptitle(f"{data}: mean and range of {seeds} seeds; one that has stopped keeps its last value")
+    figure.suptitle(
+        f"{data}: mean and range of {seeds} seeds; one that has stopped keeps its last value"
+    )
     figure.savefig(path, dpi=130)
 
 
@@ -239,4 +282,4 @@ def _tiled(tiles: np.ndarray, columns: int) -> np.ndarray:
     if tiles.shape[1] == tiles.shape[2] == 1:
         low, high = tiles.min(), tiles.max()
     scaled = (tiles - low) / np.maximum(high - low, 1e-12)
-    return plots.grid(scaled[..., None].astype(np.float32), columns)
+    return figures.grid(scaled[..., None].astype(np.float32), columns)

@@ -55,8 +55,12 @@ def tables() -> str:
 
 def main() -> None:
     """Runs the cells asked for, then prints the table."""
-    parser = common.parser("DCEC's table 1; prints the table of the rows at the end.", SEEDS, METHODS, "runs/dcec")
-    parser.add_argument("--figure", help="only draw figure 3 of this data set, from the checkpoints in the folder")
+    parser = common.parser(
+        "DCEC's table 1; prints the table of the rows at the end.", SEEDS, METHODS, "runs/dcec"
+    )
+    parser.add_argument(
+        "--figure", help="only draw figure 3 of this data set, from the checkpoints in the folder"
+    )
     options = parser.parse_args()
     if options.figure:
         from experiments import embeddings

@@ -23,9 +23,13 @@ from typing import Any
 import numpy as np
 
 from experiments import common
-from jaxclust import datasets, features, record
-from jaxclust.algorithms import METHODS, Method, configured, dctl
+from jaxclust.data import datasets, features
+from jaxclust.methods import dctl
+from jaxclust.methods.registry import METHODS, configured
 from jaxclust.networks import dctl as dctl_network
+from jaxclust.runs.files import json_lines, write_file
+from jaxclust.runs.settings import make_settings
+from jaxclust.types import Method
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "dctl.jsonl"
@@ -113,7 +117,9 @@ PAIRS = (
 def changed_from(name: str) -> str:
     """The cell of which an open choice's is a change: a psi needs Adam, and one layer is itself a choice."""
     change = OPEN.get(name.removeprefix("open-"), {})
-    return "open-adam" if "psi" in change else "dctl-1-layer" if change.get("layers") == 1 else "dctl"
+    return (
+        "open-adam" if "psi" in change else "dctl-1-layer" if change.get("layers") == 1 else "dctl"
+    )
 
 
 OPEN_PAIRS = tuple((name, changed_from(name)) for name in OPENED)
@@ -127,13 +133,19 @@ def settings(name: str, preset: str, clusters: int) -> tuple[Method, Any, Any]:
     """A cell's method, its settings, and its pretraining's or None."""
     if name == CONTROL:
         config, _ = configured("kmeans", preset, clusters=clusters)
-        return UNTRAINED, dataclasses.replace(config, restarts=METHODS["dctl"].config.restarts), None
+        return (
+            UNTRAINED,
+            dataclasses.replace(config, restarts=METHODS["dctl"].config.restarts),
+            None,
+        )
     known = name.removesuffix("-pixels")
     key = known if known in METHODS else "dctl"
     config, pretraining = configured(key, preset, clusters=clusters)
     if name == "dcn":
         config, pretraining = (
-            dataclasses.replace(one, learning_rate=DCN_STEP * one.learning_rate, bias_rate=one.bias_rate / DCN_STEP)
+            dataclasses.replace(
+                one, learning_rate=DCN_STEP * one.learning_rate, bias_rate=one.bias_rate / DCN_STEP
+            )
             for one in (config, pretraining)
         )
     changes = OPEN.get(name.removeprefix("open-"), TABLE_2.get(name, {}))
@@ -147,10 +159,14 @@ def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> b
     if opened in OPEN_INPUTS:
         dataset = images._replace(images=OPEN_INPUTS[opened](images.images))
     else:
-        dataset = images if pixels else features.replaced(images, features.DSIFT_PCA)._replace(name=data)
+        dataset = (
+            images if pixels else features.replaced(images, features.DSIFT_PCA)._replace(name=data)
+        )
     method, config, pretraining = settings(name, options.preset, images.classes)
     grid = method.network.__name__ in GRIDS
-    wanted = record.settings(name, options.preset, images, tuple(SEEDS[data]), options.over, config, pretraining)
+    wanted = make_settings(
+        name, options.preset, images, tuple(SEEDS[data]), options.over, config, pretraining
+    )
     wanted["features"] = None if pixels else [*features.SETTINGS, *({opened} & OPEN_INPUTS.keys())]
     height, width = dataset.images.shape[1:3]
     colour = ", RGB" if dataset.images.shape[3] == 3 else ""
@@ -159,28 +175,48 @@ def run(data: str, name: str, options: argparse.Namespace, deadline: float) -> b
     elif grid:
         # DCTL's network lays a grid out as a line itself.
         line = getattr(config, "layout", "grid") == "line"
-        wanted["input"] = f"{'1 x ' + str(height * width) if line else f'{height} x {width}'} grid of features"
+        wanted["input"] = (
+            f"{'1 x ' + str(height * width) if line else f'{height} x {width}'} grid of features"
+        )
     else:
         wanted["input"] = f"vector of features, {height * width}"
-    shared = "-".join(["pretraining", "pixels" if pixels else "features", common.pretraining_name(method)])
+    shared = "-".join(
+        ["pretraining", "pixels" if pixels else "features", common.pretraining_name(method)]
+    )
     places = (options.folder / data / name, options.folder / data / shared)
-    ready, done = common.run_cell(RESULTS, wanted, dataset, method, config, pretraining, places, deadline)
-    if method.algorithm is dctl and ready and done is None and not common.cell(common.rows(ROUNDS), data, name):
-        raise ValueError(f"rows: {ROUNDS} lacks {data}, {name}; remove its rows in {RESULTS} to run it again")
+    ready, done = common.run_cell(
+        RESULTS, wanted, dataset, method, config, pretraining, places, deadline
+    )
+    if (
+        method.algorithm is dctl
+        and ready
+        and done is None
+        and not common.cell(common.rows(ROUNDS), data, name)
+    ):
+        raise ValueError(
+            f"rows: {ROUNDS} lacks {data}, {name}; remove its rows in {RESULTS} to run it again"
+        )
     if done is not None and method.algorithm is dctl:
         rows = rounds(done.phases["cluster"].history, data, name, wanted["seeds"])
         # Rounds of rows that were removed go with them.
         kept = [row for row in common.rows(ROUNDS) if (row["data"], row["method"]) != (data, name)]
-        record.write(ROUNDS, record.lines([*kept, *rows]))
+        write_file(ROUNDS, json_lines([*kept, *rows]))
     return ready
 
 
-def rounds(history: dict[str, np.ndarray], data: str, name: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def rounds(
+    history: dict[str, np.ndarray], data: str, name: str, seeds: Sequence[int]
+) -> list[dict[str, Any]]:
     """A row a seed: P1's objective by round, and the filters' least singular value in all of them."""
     rows = []
     for lane, seed in enumerate(seeds):
         mine = {key: values[history["lane"] == lane] for key, values in history.items()}
-        row = {"data": data, "method": name, "seed": seed, "objective": [float(f"{x:.6g}") for x in mine["loss"]]}
+        row = {
+            "data": data,
+            "method": name,
+            "seed": seed,
+            "objective": [float(f"{x:.6g}") for x in mine["loss"]],
+        }
         row["least_singular"] = float(f"{mine['least_singular'].min():.4g}")
         rows.append(row)
     return rows
@@ -246,7 +282,11 @@ def differences(present: list[dict[str, Any]], pairs: Sequence[tuple[str, str]] 
     for data in SEEDS:
         for one, other in pairs:
             a, b = (
-                {row["seed"]: row for row in common.cell(present, data, name) if row["failed"] is None}
+                {
+                    row["seed"]: row
+                    for row in common.cell(present, data, name)
+                    if row["failed"] is None
+                }
                 for name in (one, other)
             )
             seeds = sorted(a.keys() & b.keys())
@@ -280,9 +320,17 @@ def figure() -> None:
     for scale, line in zip(("linear", "log"), axes, strict=True):
         for data, ax in zip(names, line, strict=True):
             for color, name in enumerate(shown):
-                for i, row in enumerate(row for row in rows if (row["data"], row["method"]) == (data, name)):
+                for i, row in enumerate(
+                    row for row in rows if (row["data"], row["method"]) == (data, name)
+                ):
                     rounds = np.arange(1, len(row["objective"]) + 1)
-                    ax.plot(rounds, row["objective"], f"C{color}", lw=0.8, label=name if i == 0 else None)
+                    ax.plot(
+                        rounds,
+                        row["objective"],
+                        f"C{color}",
+                        lw=0.8,
+                        label=name if i == 0 else None,
+                    )
             ax.set(title=data, xlabel="round", ylabel="objective of P1 (eq. 6)", yscale=scale)
             if scale == "linear":
                 ax.legend(fontsize=7)
@@ -298,13 +346,21 @@ def main() -> None:
     usual = [name for name in methods if name not in NAMED]
     parser = common.parser("DCTL's tables 1 and 2 and figure 2.", SEEDS, usual, "runs/dctl")
     parser.add_argument("--open", action="store_true", help="the open choices, on yaleb alone")
-    parser.add_argument("--preset", default="paper", choices=("paper", "quick"), help="quick: fewer pretraining epochs")
+    parser.add_argument(
+        "--preset",
+        default="paper",
+        choices=("paper", "quick"),
+        help="quick: fewer pretraining epochs",
+    )
     parser.add_argument("--figure", action="store_true", help="only draw figure 2")
     options = parser.parse_args()
     if options.figure:
         figure()
         return
-    names, chosen = common.listed("data", options.data, SEEDS), common.listed("methods", options.methods, methods)
+    names, chosen = (
+        common.listed("data", options.data, SEEDS),
+        common.listed("methods", options.methods, methods),
+    )
     cells = [(data, name) for data in names for name in chosen]
     if TOO_SMALL in cells:
         print("digits: without dctl-pixels, 9 x 9 filters do not fit 8 x 8 pixels", file=sys.stderr)

@@ -19,16 +19,19 @@ from pathlib import Path
 
 from experiments import common, jule_features
 from experiments.jule_settings import LAYERS, OTHERS, RESULTS, SEEDS, VARIANTS, settings
-from jaxclust import record
-from jaxclust.algorithms import METHODS
-from jaxclust.compare import commands
+from jaxclust.methods.registry import METHODS
+from jaxclust.runs import repeat
+from jaxclust.runs.settings import make_settings
 
 TITLES = (*OTHERS, "jule-sf", "jule-rc")
 
 
-def _titled(titles: tuple[str, ...], published: dict[str, tuple[float | None, ...]]) -> common.Paper:
+def _titled(
+    titles: tuple[str, ...], published: dict[str, tuple[float | None, ...]]
+) -> common.Paper:
     return {
-        data: {name: (value,) for name, value in zip(titles, values, strict=True)} for data, values in published.items()
+        data: {name: (value,) for name, value in zip(titles, values, strict=True)}
+        for data, values in published.items()
     }
 
 
@@ -70,10 +73,12 @@ PAPER_TRANSFERS = _titled(
 def run_jule(data: str, variant: str, options: argparse.Namespace, deadline: float) -> bool:
     """JULE on a data set for all its seeds; False if time ran out."""
     dataset, config = settings(data, variant)
-    wanted = record.settings("jule", variant, dataset, tuple(SEEDS[data]), options.over, config, None)
+    wanted = make_settings("jule", variant, dataset, tuple(SEEDS[data]), options.over, config, None)
     key = {"data": data, "preset": variant}
     places = (options.folder / data / variant, None)
-    return common.run_cell(RESULTS, wanted, dataset, METHODS["jule"], config, None, places, deadline, key)[0]
+    return common.run_cell(
+        RESULTS, wanted, dataset, METHODS["jule"], config, None, places, deadline, key
+    )[0]
 
 
 def tables() -> str:
@@ -82,20 +87,37 @@ def tables() -> str:
     present = common.rows(RESULTS)
     text = []
     rows = [row for row in present if row["preset"] in ("pixels", "paper")]
-    text += ["Table 3: NMI(sqrt), on pixels of unit length; COIL-100 is at 32x32, the paper's at 128x128"]
+    text += [
+        "Table 3: NMI(sqrt), on pixels of unit length; COIL-100 is at 32x32, the paper's at 128x128"
+    ]
     text += [common.table(rows, tuple(SEEDS), TITLES, PAPER, ("nmi_sqrt",), RUNS), ""]
-    for inputs in sorted({row["preset"] for row in present if row["preset"].startswith("features")}):
+    for inputs in sorted(
+        {row["preset"] for row in present if row["preset"].startswith("features")}
+    ):
         rows = [row for row in present if row["preset"] == inputs]
         text += [f"Table 4: NMI(sqrt), on JULE's {inputs}"]
         text += [common.table(rows, tuple(SEEDS), OTHERS, PAPER_FEATURES, ("nmi_sqrt",), RUNS), ""]
-    variants = sorted({row["preset"] for row in present if row["method"].startswith("jule-")} - {"paper"})
+    variants = sorted(
+        {row["preset"] for row in present if row["method"].startswith("jule-")} - {"paper"}
+    )
     for variant in variants:
         rows = [row for row in present if row["preset"] == variant]
-        typed = [word for name, value in VARIANTS[variant].items() for word in commands.flag_words(name, value)]
+        typed = [
+            word
+            for name, value in VARIANTS[variant].items()
+            for word in repeat.flag_words(name, value)
+        ]
         text += [f"JULE, {variant}: {' '.join(typed)}"]
-        text += [common.table(rows, tuple(SEEDS), ["jule-sf", "jule-rc"], PAPER, ("nmi_sqrt",), RUNS), ""]
-    text += ["Tables 5 and 6: NMI(sqrt), graph degree linkage with criterion (7) on a network trained elsewhere"]
-    rows = [row | {"data": row["preset"]} for row in present if row["preset"].startswith("transfer")]
+        text += [
+            common.table(rows, tuple(SEEDS), ["jule-sf", "jule-rc"], PAPER, ("nmi_sqrt",), RUNS),
+            "",
+        ]
+    text += [
+        "Tables 5 and 6: NMI(sqrt), graph degree linkage with criterion (7) on a network trained elsewhere"
+    ]
+    rows = [
+        row | {"data": row["preset"]} for row in present if row["preset"].startswith("transfer")
+    ]
     pairs = list(dict.fromkeys(row["preset"] for row in rows))
     published = {pair: PAPER_TRANSFERS.get(pair.split(", ")[0], {}) for pair in pairs}
     text += [common.table(rows, pairs, LAYERS, published, ("nmi_sqrt",), RUNS)]
@@ -105,9 +127,13 @@ def tables() -> str:
 def main() -> None:
     """Runs what is asked for, then prints the tables."""
     parser = common.parser("JULE's tables and figure 1.", SEEDS, (*OTHERS, "jule"), "runs/jule")
-    parser.add_argument("--variants", default="paper", help="JULE's settings, by comma (default: %(default)s)")
+    parser.add_argument(
+        "--variants", default="paper", help="JULE's settings, by comma (default: %(default)s)"
+    )
     parser.add_argument("--features", action="store_true", help="table 4, from JULE's checkpoints")
-    parser.add_argument("--transfer", action="store_true", help="tables 5 and 6, from JULE's checkpoints")
+    parser.add_argument(
+        "--transfer", action="store_true", help="tables 5 and 6, from JULE's checkpoints"
+    )
     parser.add_argument("--figure", help="only draw figure 1, of this data set")
     options = parser.parse_args()
     names = common.listed("data", options.data, SEEDS)
@@ -119,20 +145,29 @@ def main() -> None:
     if options.figure:
         for variant in variants:
             name = jule_features.preset(options.figure, variant).replace(", ", "-")
-            jule_features.figure(Path(__file__).parent / "figures" / "jule" / f"{name}.png", options.figure, variant)
+            jule_features.figure(
+                Path(__file__).parent / "figures" / "jule" / f"{name}.png", options.figure, variant
+            )
         return
     deadline = time.monotonic() + options.max_seconds
     others = [name for name in methods if name != "jule"]
     if options.table:
         ready = True
     elif options.features:
-        ready = all(jule_features.run(names, others, options.folder, variant, deadline) for variant in variants)
+        ready = all(
+            jule_features.run(names, others, options.folder, variant, deadline)
+            for variant in variants
+        )
     elif options.transfer:
-        ready = all(jule_features.transfer(names, options.folder, variant, deadline) for variant in variants)
+        ready = all(
+            jule_features.transfer(names, options.folder, variant, deadline) for variant in variants
+        )
     else:
         wanted = [(data, variant) for data in names for variant in variants if "jule" in methods]
         ready = jule_features.run(names, others, None, "paper", deadline)
-        ready = ready and all(run_jule(data, variant, options, deadline) for data, variant in wanted)
+        ready = ready and all(
+            run_jule(data, variant, options, deadline) for data, variant in wanted
+        )
     if not ready:
         print("out of time; the same command goes on", file=sys.stderr)
     print(tables())

@@ -11,10 +11,14 @@ import numpy as np
 
 from experiments import common, jule_settings
 from experiments.jule_settings import LAYERS, SEEDS, TRANSFERS, settings
-from jaxclust import agglomerative, datasets, fit, metrics, record, train
-from jaxclust.algorithms import METHODS
-from jaxclust.kmeans import kmeans
+from jaxclust.data import datasets
+from jaxclust.engine import driver, fit
+from jaxclust.evaluation import metrics
+from jaxclust.methods.registry import METHODS
 from jaxclust.networks.jule import blocks
+from jaxclust.ops import linkage
+from jaxclust.ops.kmeans import kmeans
+from jaxclust.runs.rows import SCORES, device_name, package_versions, peak_memory_mb
 
 RESTARTS = 20
 
@@ -24,7 +28,13 @@ def preset(what: str, variant: str) -> str:
     return what if variant == "paper" else f"{what}, {variant}"
 
 
-def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, variant: str, deadline: float) -> bool:
+def run(
+    names: Sequence[str],
+    methods: Sequence[str],
+    trained: Path | None,
+    variant: str,
+    deadline: float,
+) -> bool:
     """Clusters pixels, or the features that a variant's checkpoints in ``trained`` give, by the other methods.
 
     A seed's row is added as it ends, and one that is there is skipped; False if time ran out.
@@ -33,14 +43,22 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
     for data in names:
         dataset = datasets.load(data)
         present = [row for row in common.rows(jule_settings.RESULTS) if row["preset"] == inputs]
-        most = agglomerative.MOST_SAMPLES
+        most = linkage.MOST_SAMPLES
         if "ac-link" in methods and len(dataset.images) > most:
-            print(f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs")
+            print(
+                f"{data}: no average linkage, which holds a distance for each of {len(dataset.images)}^2 / 2 pairs"
+            )
         possible = [name for name in methods if name != "ac-link" or len(dataset.images) <= most]
         for number, seed in enumerate(SEEDS[data]):
             # Linkages draw nothing: on pixels every seed would give the same.
-            asked = [name for name in possible if trained is not None or name == "kmeans" or number == 0]
-            wanted = [name for name in asked if seed not in {row["seed"] for row in common.cell(present, data, name)}]
+            asked = [
+                name for name in possible if trained is not None or name == "kmeans" or number == 0
+            ]
+            wanted = [
+                name
+                for name in asked
+                if seed not in {row["seed"] for row in common.cell(present, data, name)}
+            ]
             if not wanted:
                 continue
             if time.monotonic() > deadline:
@@ -55,7 +73,9 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
                 clock = time.perf_counter()
                 labels = clustering(name, features, dataset.classes, seed)
                 seconds = time.perf_counter() - clock
-                common.add(jule_settings.RESULTS, [row(dataset, name, inputs, seed, labels, seconds)])
+                common.add(
+                    jule_settings.RESULTS, [row(dataset, name, inputs, seed, labels, seconds)]
+                )
                 print(f"{data} {name} on {inputs}, seed {seed}: done", flush=True)
     return True
 
@@ -63,16 +83,23 @@ def run(names: Sequence[str], methods: Sequence[str], trained: Path | None, vari
 def clustering(name: str, features: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     """Labels by one of the other methods."""
     if name == "kmeans":
-        return np.asarray(kmeans(jax.random.key(seed), jnp.asarray(features), clusters, restarts=RESTARTS).labels)
+        return np.asarray(
+            kmeans(jax.random.key(seed), jnp.asarray(features), clusters, restarts=RESTARTS).labels
+        )
     if name == "ac-link":
-        return agglomerative.average_linkage(features, clusters)
+        return linkage.average_linkage(features, clusters)
     if name == "ac-gdl":
-        return agglomerative.graph_degree_linkage(features, clusters)[0]
-    return agglomerative.path_linkage(features, clusters, {"ac-pic": "path", "ac-zell": "zeta"}[name])
+        return linkage.graph_degree_linkage(features, clusters)[0]
+    return linkage.path_linkage(features, clusters, {"ac-pic": "path", "ac-zell": "zeta"}[name])
 
 
 def row(
-    dataset: datasets.Dataset, name: str, told_by: str, seed: int, labels: np.ndarray, seconds: float
+    dataset: datasets.Dataset,
+    name: str,
+    told_by: str,
+    seed: int,
+    labels: np.ndarray,
+    seconds: float,
 ) -> dict[str, Any]:
     """A row as ``record.rows`` makes them, as far as it applies."""
     scores = metrics.scores(dataset.labels, labels)
@@ -82,15 +109,15 @@ def row(
         "data": dataset.name,
         "preset": told_by,
         "seed": seed,
-        **{score: scores[score] for score in record.SCORES},
+        **{score: scores[score] for score in SCORES},
         "seconds": round(seconds, 3),
         "n": len(labels),
         "clusters": dataset.classes,
         "failed": None,
         "largest_cluster": round(float(sizes.max() / sizes.sum()), 4),
-        "peak_memory_mb": record.peak_memory_mb(),
-        "versions": record.versions(),
-        "device": record.device(),
+        "peak_memory_mb": peak_memory_mb(),
+        "versions": package_versions(),
+        "device": device_name(),
     }
 
 
@@ -136,7 +163,9 @@ def transfer(names: Sequence[str], trained: Path, variant: str, deadline: float)
     """
     for source, target in TRANSFERS:
         pair = preset(f"transfer {source} to {target}", variant)
-        if target not in names or any(one["preset"] == pair for one in common.rows(jule_settings.RESULTS)):
+        if target not in names or any(
+            one["preset"] == pair for one in common.rows(jule_settings.RESULTS)
+        ):
             continue
         if time.monotonic() > deadline:
             return False
@@ -150,7 +179,9 @@ def transfer(names: Sequence[str], trained: Path, variant: str, deadline: float)
             # A small network has no block two below the top.
             for title, features in zip(LAYERS, [unit(dataset.images), *of_layers], strict=False):
                 clock = time.perf_counter()
-                labels, _ = agglomerative.graph_degree_linkage(features, dataset.classes, local_weight=1.0)
+                labels, _ = linkage.graph_degree_linkage(
+                    features, dataset.classes, local_weight=1.0
+                )
                 rows.append(row(dataset, title, pair, seed, labels, time.perf_counter() - clock))
         common.add(jule_settings.RESULTS, rows)
         print(f"{pair}: done", flush=True)
@@ -163,7 +194,9 @@ def fitted(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     maps = jnp.asarray(images, jnp.float32)
     if maps.shape[3] != channels:
         maps = jnp.repeat(jnp.mean(maps, axis=3, keepdims=True), channels, axis=3)
-    resized = jax.image.resize(maps, (len(images), height, width, channels), "linear", antialias=True)
+    resized = jax.image.resize(
+        maps, (len(images), height, width, channels), "linear", antialias=True
+    )
     return np.asarray(jnp.clip(jnp.round(resized), 0, 255).astype(jnp.uint8))
 
 
@@ -179,7 +212,9 @@ def figure(path: Path, data: str, variant: str) -> None:
     def keep(event):
         # A chunk is a period.
         state = jax.tree.map(lambda leaf: leaf[0], event.runs.state)
-        features = jax.jit(method.algorithm.embed, static_argnums=(0, 1))(config, network, state, dataset.images)
+        features = jax.jit(method.algorithm.embed, static_argnums=(0, 1))(
+            config, network, state, dataset.images
+        )
         labels = np.unique(np.asarray(state.labels), return_inverse=True)[1]
         stages.append((f"{labels.max() + 1} clusters", np.asarray(features), labels))
         print(f"{data}: {stages[-1][0]}", flush=True)
@@ -187,7 +222,7 @@ def figure(path: Path, data: str, variant: str) -> None:
     keys = jax.random.split(jax.random.key(0))[1][None]  # Seed 0's, as ``fit`` has it.
     images = jnp.asarray(dataset.images)
     options = {"over": "map", "windows_per_chunk": config.epochs, "callbacks": [keep]}
-    train.train(method.algorithm, config, network, keys, images, **options)
+    driver.train(method.algorithm, config, network, keys, images, **options)
     chosen = [stages[0], stages[len(stages) // 2], stages[-1]]
     drawn = Figure(figsize=(12, 4.2), layout="constrained")
     for place, (title, features, labels) in enumerate(chosen, 1):
@@ -195,10 +230,16 @@ def figure(path: Path, data: str, variant: str) -> None:
         centred = features - features.mean(axis=0)
         _, directions = np.linalg.eigh(centred.T @ centred)
         colors = dataset.labels if labels is None or labels.max() >= 20 else labels
-        axes.scatter(*(centred @ directions[:, :-4:-1]).T, c=colors, cmap="tab20", s=1, linewidths=0)
-        axes.set_title(f"{title}{' (colours: classes)' if colors is dataset.labels else ''}", loc="left")
+        axes.scatter(
+            *(centred @ directions[:, :-4:-1]).T, c=colors, cmap="tab20", s=1, linewidths=0
+        )
+        axes.set_title(
+            f"{title}{' (colours: classes)' if colors is dataset.labels else ''}", loc="left"
+        )
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_zticks([])
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.savefig(path, dpi=130, bbox_inches="tight")  # The titles of 3-D axes stand above their boxes.
+    drawn.savefig(
+        path, dpi=130, bbox_inches="tight"
+    )  # The titles of 3-D axes stand above their boxes.

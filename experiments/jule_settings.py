@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from jaxclust import datasets
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.data import datasets
+from jaxclust.methods.registry import METHODS, configured
 
 RESULTS = Path(__file__).parent / "results" / "jule.jsonl"
 

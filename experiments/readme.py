@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from benchmarks import peers, stream
 from examples import compose
 from experiments import ccnn, clusters, common, compare, dbc, dcec, dctl, jule, selection
-from jaxclust import stats
-from jaxclust.compare import tables
+from jaxclust.comparison import tables
+from jaxclust.evaluation import stats
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = (dcec, jule, dbc, ccnn, dctl)
@@ -26,10 +26,25 @@ EXPERIMENTS = (dcec, jule, dbc, ccnn, dctl)
 HEADLINES: tuple[tuple[str, Any, dict[str, str], str, tuple[str, ...]], ...] = (
     ("DCEC", dcec, {"method": "dcec"}, "dcec", ("acc", "nmi")),
     ("JULE-RC", jule, {"method": "jule-rc", "preset": "paper"}, "jule-rc", ("nmi_sqrt",)),
-    ("JULE-RC, `--preset caffe`", jule, {"method": "jule-rc", "preset": "caffe"}, "jule-rc", ("nmi_sqrt",)),
-    ("JULE-RC, `--preset code`", jule, {"method": "jule-rc", "preset": "code"}, "jule-rc", ("nmi_sqrt",)),
+    (
+        "JULE-RC, `--preset caffe`",
+        jule,
+        {"method": "jule-rc", "preset": "caffe"},
+        "jule-rc",
+        ("nmi_sqrt",),
+    ),
+    (
+        "JULE-RC, `--preset code`",
+        jule,
+        {"method": "jule-rc", "preset": "code"},
+        "jule-rc",
+        ("nmi_sqrt",),
+    ),
     ("DBC", dbc, {"method": "dbc"}, "dbc", ("acc", "nmi_max")),
-    *((f"CCNN, {start}", ccnn, {"variant": "ccnn", "start": start}, "ccnn", ("nmi_sqrt",)) for start in ccnn.STARTS),
+    *(
+        (f"CCNN, {start}", ccnn, {"variant": "ccnn", "start": start}, "ccnn", ("nmi_sqrt",))
+        for start in ccnn.STARTS
+    ),
     ("DCTL", dctl, {"method": "dctl"}, "dctl", ("acc", "nmi", "ari")),
 )
 SCORES = {"acc": "ACC", "nmi": "NMI", "nmi_sqrt": "NMI(sqrt)", "nmi_max": "NMI(max)", "ari": "ARI"}
@@ -37,15 +52,23 @@ DIAMOND = {"color": "#d1495b", "fillstyle": "none", "markersize": 7, "markeredge
 
 
 def intervals(
-    path: Path, present: list[dict[str, Any]], data: Sequence[str], methods: Sequence[str], paper: common.Paper
+    path: Path,
+    present: list[dict[str, Any]],
+    data: Sequence[str],
+    methods: Sequence[str],
+    paper: common.Paper,
 ) -> None:
     """ACC of every seed, where one more run falls with 95 %, and the paper's number: a panel a data set."""
     data = [one for one in data if any(row["data"] == one for row in present)]
     figure = Figure(figsize=(3.4 * len(data), 0.34 * len(methods) + 1.3), layout="constrained")
     places = {name: -place for place, name in enumerate(methods)}
-    for axes, one in zip(figure.subplots(1, len(data), sharey=True, squeeze=False)[0], data, strict=True):
+    for axes, one in zip(
+        figure.subplots(1, len(data), sharey=True, squeeze=False)[0], data, strict=True
+    ):
         for name, place in places.items():
-            scores = [row["acc"] for row in common.cell(present, one, name) if row["acc"] is not None]
+            scores = [
+                row["acc"] for row in common.cell(present, one, name) if row["acc"] is not None
+            ]
             if len(scores) > 1:
                 axes.plot(
                     stats.prediction_interval(scores),
@@ -55,7 +78,15 @@ def intervals(
                     solid_capstyle="butt",
                     zorder=1,
                 )
-            axes.plot(scores, [place] * len(scores), "o", color="#1f4e8c", markersize=4, alpha=0.8, zorder=2)
+            axes.plot(
+                scores,
+                [place] * len(scores),
+                "o",
+                color="#1f4e8c",
+                markersize=4,
+                alpha=0.8,
+                zorder=2,
+            )
             published = paper.get(one, {}).get(name)
             if published:
                 axes.plot(published[0], place, "D", zorder=3, **DIAMOND)
@@ -89,7 +120,16 @@ def headlines() -> str:
             for score, theirs in zip(scores, published, strict=True) if rows else ():
                 # A paper's number is of one run unless its experiment says otherwise.
                 ours = common.interval([row[score] for row in rows], getattr(experiment, "RUNS", 1))
-                lines.append([title, data, str(len(rows)), SCORES[score], ours, "" if theirs is None else str(theirs)])
+                lines.append(
+                    [
+                        title,
+                        data,
+                        str(len(rows)),
+                        SCORES[score],
+                        ours,
+                        "" if theirs is None else str(theirs),
+                    ]
+                )
     return common.markdown(lines)
 
 
@@ -100,13 +140,17 @@ def comparison() -> str:
     """
     found = (compare.results() or {"data": []})["data"]
     there = {one["method"] for data in found for one in data["methods"]}
-    lines = [["method", *(f"{data['name']}, {compare.SEEDS[data['name']]} seeds" for data in found)]]
+    lines = [
+        ["method", *(f"{data['name']}, {compare.SEEDS[data['name']]} seeds" for data in found)]
+    ]
     for name in (name for name in compare.NAMES if name in there):
         lines.append([f"`{name}`"])
         for data in found:
             mine = [one for one in data["methods"] if one["method"] == name]
             verdicts = [pair["verdict"] for pair in data["pairs"] if name in (pair["a"], pair["b"])]
-            lines[-1].append(_cell(mine[0], name, verdicts, compare.SEEDS[data["name"]]) if mine else "")
+            lines[-1].append(
+                _cell(mine[0], name, verdicts, compare.SEEDS[data["name"]]) if mine else ""
+            )
     return common.markdown(lines)
 
 
@@ -124,17 +168,28 @@ def _cell(one: dict[str, Any], name: str, verdicts: list[str], seeds: int) -> st
 
 def page() -> str:
     """Every experiment's tables and figures, as Markdown."""
-    parts = ["# Results", "Written by `python -m experiments.readme` from the rows in `experiments/results/`."]
+    parts = [
+        "# Results",
+        "Written by `python -m experiments.readme` from the rows in `experiments/results/`.",
+    ]
     for experiment in EXPERIMENTS:
         name = experiment.__name__.split(".")[-1]
         title = inspect.getdoc(experiment).split("\n")[0].split(": ``")[0].rstrip(".:")
-        text = f"```text\n{experiment.tables()}\n```" if common.rows(experiment.RESULTS) else "No rows yet."
+        text = (
+            f"```text\n{experiment.tables()}\n```"
+            if common.rows(experiment.RESULTS)
+            else "No rows yet."
+        )
         drawn = sorted((ROOT / "experiments" / "figures" / name).glob("*.png"))
         pictures = [f"![{name}, {path.stem}](../{path.relative_to(ROOT)})" for path in drawn]
         parts += [f"## {title}", f"`python -m experiments.{name} --table`", text, *pictures]
     found = compare.results()
     text = "No rows yet." if found is None else f"```text\n{tables.text(found)}\n```"
-    parts += ["## Every method with the same seeds", "`python -m experiments.compare --table`", text]
+    parts += [
+        "## Every method with the same seeds",
+        "`python -m experiments.compare --table`",
+        text,
+    ]
     text = f"```text\n{compose.table()}\n```" if common.rows(compose.RESULTS) else "No rows yet."
     parts += ["## The example after DEC-DA, beside DCEC", "`python -m examples.compose`", text]
     rows = common.rows(selection.RESULTS)
@@ -143,13 +198,22 @@ def page() -> str:
     parts += ["## What picks a seed without labels, on those runs", f"`{command}`", text]
     rows = common.rows(clusters.RESULTS)
     text = f"```text\n{clusters.table(rows)}\n```" if rows else "No rows yet."
-    parts += ["## Which number of clusters agreement picks", "`python -m experiments.clusters`", text]
+    parts += [
+        "## Which number of clusters agreement picks",
+        "`python -m experiments.clusters`",
+        text,
+    ]
     return "\n\n".join(parts) + "\n"
 
 
 def with_tables(text: str) -> str:
     """The README with its tables anew; ValueError unless the marks of each are there once."""
-    marked = {"results": headlines, "comparison": comparison, "stream": stream.table, "peers": peers.table}
+    marked = {
+        "results": headlines,
+        "comparison": comparison,
+        "stream": stream.table,
+        "peers": peers.table,
+    }
     for name, table in marked.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:
@@ -162,7 +226,9 @@ def main() -> None:
     """Writes the README's tables and pictures."""
     readme = ROOT / "README.md"
     text = with_tables(readme.read_text())
-    intervals(ROOT / "docs" / "dcec.png", common.rows(dcec.RESULTS), dcec.SEEDS, dcec.METHODS, dcec.PAPER)
+    intervals(
+        ROOT / "docs" / "dcec.png", common.rows(dcec.RESULTS), dcec.SEEDS, dcec.METHODS, dcec.PAPER
+    )
     (ROOT / "docs" / "results.md").write_text(page())
     readme.write_text(text)
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxclust.cli import main
+from jaxclust.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,8 +8,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from jaxclust import datasets, fit, selection, train
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.data import datasets
+from jaxclust.engine import driver, fit
+from jaxclust.evaluation import agreement
+from jaxclust.methods.registry import METHODS, configured
 
 
 class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
@@ -78,10 +80,12 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         self.fit_ = fit.fit(METHODS[self.method], self._config, pretraining, dataset.images, seeds)
         sound = [lane for lane, failed in enumerate(self.fit_.failed) if failed is None]
         if not sound:
-            raise ValueError(f"fit: every seed met a NaN or inf, the first at {self.fit_.failed[0]}")
+            raise ValueError(
+                f"fit: every seed met a NaN or inf, the first at {self.fit_.failed[0]}"
+            )
         self.all_labels_ = self.fit_.labels
-        self.agreement_ = selection.agreement(self.all_labels_[sound])
-        self._lane = sound[selection.medoid(self.agreement_)]
+        self.agreement_ = agreement.agreement(self.all_labels_[sound])
+        self._lane = sound[agreement.medoid(self.agreement_)]
         self.seed_, self.labels_ = seeds[self._lane], self.all_labels_[self._lane]
         self.n_features_in_ = int(np.prod(self._shape))
         return self
@@ -98,12 +102,14 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         check_is_fitted(self, "labels_")
         images = datasets.checked("X", self._images(X), least=1).images
         if images.shape[1:] != self._shape:
-            raise ValueError(f"X: images must be of shape {self._shape} as in fit, got {images.shape[1:]}")
+            raise ValueError(
+                f"X: images must be of shape {self._shape} as in fit, got {images.shape[1:]}"
+            )
         method = METHODS[self.method]
         network = fit.build(method, self._config, self._shape)
         states = self.fit_.phases["cluster"].runs.state
         one = jax.tree.map(lambda leaf: leaf[self._lane : self._lane + 1], states)
-        found = train.apply(method.algorithm, self._config, network, "map", one, images, what)
+        found = driver.apply(method.algorithm, self._config, network, "map", one, images, what)
         return jax.tree.map(lambda leaf: np.asarray(leaf)[0], found)
 
     def _images(self, X: np.ndarray) -> np.ndarray:
@@ -111,7 +117,9 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         if self.image_shape is None:
             return X
         if X.ndim != 2 or X.shape[1] != np.prod(self.image_shape):
-            raise ValueError(f"X: must be of shape (n, {np.prod(self.image_shape)}) for image_shape, got {X.shape}")
+            raise ValueError(
+                f"X: must be of shape (n, {np.prod(self.image_shape)}) for image_shape, got {X.shape}"
+            )
         return X.reshape(-1, *self.image_shape)
 
     def _configured(self) -> tuple[Any, Any]:
@@ -122,7 +130,9 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
             target, group = (pretraining, theirs) if prefix == "pretraining" else (config, mine)
             known = () if target is None else [one.name for one in dataclasses.fields(target)]
             if field not in known or (dot and prefix != "pretraining") or name == "clusters":
-                raise ValueError(f"settings: must be those of {self.method}, n_clusters apart, got {name!r}")
+                raise ValueError(
+                    f"settings: must be those of {self.method}, n_clusters apart, got {name!r}"
+                )
             group[field] = value
         if pretraining is not None:
             pretraining = dataclasses.replace(pretraining, **theirs)

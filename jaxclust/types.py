@@ -40,7 +40,9 @@ class Network(NamedTuple):
 
     init: Callable[[Key], Variables]
     encode: Callable[[Variables, jax.Array, bool], tuple[jax.Array, dict]]
-    reconstruct: Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array, dict]] | None = None
+    reconstruct: (
+        Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array, dict]] | None
+    ) = None
     activations: Callable[[Variables, jax.Array], dict[str, jax.Array]] | None = None
 
 
@@ -94,7 +96,14 @@ class Algorithm(Protocol):
 
     def schedule(self, config: Any, n: int) -> Schedule: ...
 
-    def init(self, config: Any, network: Network, key: Key, variables: Variables | None, images: jax.Array) -> Any: ...
+    def init(
+        self,
+        config: Any,
+        network: Network,
+        key: Key,
+        variables: Variables | None,
+        images: jax.Array,
+    ) -> Any: ...
 
     def step(
         self, config: Any, network: Network, key: Key, state: Any, batch: jax.Array, rows: jax.Array
@@ -102,4 +111,6 @@ class Algorithm(Protocol):
 
     def embed(self, config: Any, network: Network, state: Any, images: jax.Array) -> jax.Array: ...
 
-    def predict(self, config: Any, network: Network, state: Any, images: jax.Array) -> Prediction: ...
+    def predict(
+        self, config: Any, network: Network, state: Any, images: jax.Array
+    ) -> Prediction: ...

@@ -46,7 +46,9 @@ class Slow:
         if self.config.gradient == "printed":
             du = (y - t) * np.maximum(y, 0)  # eq. 3, 4
         dh = ws["kernel"] @ du  # eq. 7
-        slope = np.maximum(h, 0) if self.config.gradient == "printed" else (h > 0).astype(float)  # eq. 8
+        slope = (
+            np.maximum(h, 0) if self.config.gradient == "printed" else (h > 0).astype(float)
+        )  # eq. 8
         head = {
             "fc9": {"kernel": np.outer(x, dh * slope), "bias": dh * slope},  # eq. 9, 10
             "softmax": {"kernel": np.outer(h, du), "bias": du},  # eq. 5, 6
@@ -59,14 +61,18 @@ class Slow:
         counts = np.asarray(self.state.counts).copy()
         before = [self.h(self.trunk(i), self.head["fc9"]) for i in range(n)]
         labels = [int(np.argmin([np.sum((h - c) ** 2) for c in centroids])) for h in before]
-        distance = [np.sqrt(np.sum((h - centroids[y]) ** 2)) for h, y in zip(before, labels, strict=True)]
+        distance = [
+            np.sqrt(np.sum((h - centroids[y]) ** 2)) for h, y in zip(before, labels, strict=True)
+        ]
         kept = []  # M' of table I
         for start in range(0, n, config.batch):
             members = range(start, start + config.batch)
             rank = dict.fromkeys(members, 0)
             if config.select == "balanced":
                 for i in members:
-                    rank[i] = sum(labels[j] == labels[i] and distance[j] < distance[i] for j in members)
+                    rank[i] = sum(
+                        labels[j] == labels[i] and distance[j] < distance[i] for j in members
+                    )
             kept += sorted(members, key=lambda i: (rank[i], distance[i]))[: config.reliable]
         heads, kernel, loss = [], np.zeros_like(self.kernel), 0.0
         for i in kept:
@@ -80,7 +86,9 @@ class Slow:
             self.head = jax.tree.map(lambda w, g: w - config.learning_rate * g, old, mean)
         if config.trainable == "all":
             self.kernel = self.kernel - config.learning_rate * kernel
-        moving = {"last": range(n - config.batch, n), "reliable": kept, "all": range(n)}[config.update_with]
+        moving = {"last": range(n - config.batch, n), "reliable": kept, "all": range(n)}[
+            config.update_with
+        ]
         previous = jax.tree.map(lambda a: np.asarray(a, np.float64), self.state.fc9_step)
         drift = 0.0
         for i in range(n) if config.count == "assigned" else ():
@@ -95,7 +103,9 @@ class Slow:
             elif config.backtrack == "previous":
                 feature = self.h(self.trunk(i), jax.tree.map(np.subtract, old["fc9"], previous))
             else:
-                feature = self.h(self.trunk(i), old["fc9"])  # eq. 13: FC9 tracked back, the rest as it is now
+                feature = self.h(
+                    self.trunk(i), old["fc9"]
+                )  # eq. 13: FC9 tracked back, the rest as it is now
             label = labels[i]
             counts[label] += 1
             rate = 1 / counts[label]  # eq. 12

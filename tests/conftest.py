@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def digits():
     """scikit-learn's digits as a Dataset: uint8 (1797, 8, 8, 1)."""
-    from jaxclust import datasets
+    from jaxclust.data import datasets
 
     return datasets.load("digits")
 

@@ -33,7 +33,9 @@ def affinity(w, i, j):
     """A of two clusters, arrays of samples (section 3.3)."""
     there, back = w[np.ix_(i, j)], w[np.ix_(j, i)]
     ones_i, ones_j = np.ones(len(i)), np.ones(len(j))
-    return ones_i @ there @ back @ ones_i / len(i) ** 2 + ones_j @ back @ there @ ones_j / len(j) ** 2
+    return (
+        ones_i @ there @ back @ ones_i / len(i) ** 2 + ones_j @ back @ there @ ones_j / len(j) ** 2
+    )
 
 
 def linkage(w, labels, n_clusters, local_weight, n_local, affinity=affinity):
@@ -53,7 +55,9 @@ def linkage(w, labels, n_clusters, local_weight, n_local, affinity=affinity):
         for i in range(len(names)):
             near = np.sort(np.delete(table[i], i))[::-1]
             near = np.append(near, np.zeros(n_local))[:n_local]
-            criterion[i] = near[0] + local_weight / (n_local - 1) * sum(near[0] - near[k] for k in range(1, n_local))
+            criterion[i] = near[0] + local_weight / (n_local - 1) * sum(
+                near[0] - near[k] for k in range(1, n_local)
+            )
         i = int(np.argmax(criterion))
         j = int(np.argmax(np.where(np.arange(len(names)) == i, -1, table[i])))
         keep, gone = names[min(i, j)], names[max(i, j)]

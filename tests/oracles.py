@@ -45,22 +45,38 @@ def main() -> None:
         found["superiority"].append({"a": a, "b": b, "expected": [result.prob1, low, high]})
     for effect, power, alpha in itertools.product((0.3, 0.8, 1.5, 3.0), (0.8, 0.9), (0.05, 0.005)):
         for paired, solver in ((True, TTestPower()), (False, TTestIndPower())):
-            n = solver.solve_power(effect_size=effect, power=power, alpha=alpha, alternative="two-sided")
-            row = {"effect": effect, "power": power, "alpha": alpha, "paired": paired, "n": float(np.ravel(n)[0])}
+            n = solver.solve_power(
+                effect_size=effect, power=power, alpha=alpha, alternative="two-sided"
+            )
+            row = {
+                "effect": effect,
+                "power": power,
+                "alpha": alpha,
+                "paired": paired,
+                "n": float(np.ravel(n)[0]),
+            }
             found["power"].append(row)
     for (n, k), digits in itertools.product(((8, 2), (8, 3), (10, 5), (30, 4), (100, 10)), (1, 3)):
-        table = np.array([scores(rng, k, 0.7, digits) for _ in range(n)]) + np.round(np.arange(k) / 50, digits)
+        table = np.array([scores(rng, k, 0.7, digits) for _ in range(n)]) + np.round(
+            np.arange(k) / 50, digits
+        )
         p = scikit_posthocs.posthoc_nemenyi_friedman(table).to_numpy()
         frame = pd.DataFrame(table, columns=[f"m{i}" for i in range(k)])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ranked = autorank(frame, approach="frequentist", force_mode="nonparametric") if k > 2 else None
+            ranked = (
+                autorank(frame, approach="frequentist", force_mode="nonparametric")
+                if k > 2
+                else None
+            )
         found["nemenyi"].append(
             {
                 "scores": table.tolist(),
                 "p": p.tolist(),
                 "cd": None if ranked is None else ranked.cd,
-                "ranks": None if ranked is None else ranked.rankdf["meanrank"].sort_index().tolist(),
+                "ranks": None
+                if ranked is None
+                else ranked.rankdf["meanrank"].sort_index().tolist(),
             }
         )
     PATH.write_text(json.dumps(found) + "\n")

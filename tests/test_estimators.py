@@ -6,9 +6,10 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from jaxclust import fit, selection
-from jaxclust.algorithms import METHODS, configured
+from jaxclust.engine import fit
 from jaxclust.estimators import DeepClustering
+from jaxclust.evaluation import agreement
+from jaxclust.methods.registry import METHODS, configured
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def test_labels_are_the_runs_of_the_seed_that_agrees_best(fitted, few_digits):
     config = type(config)(**{**vars(config), "restarts": 1})
     run = fit.fit(METHODS["kmeans"], config, None, few_digits[0], (2, 3, 4))
     np.testing.assert_array_equal(fitted.all_labels_, run.labels)
-    middle = selection.medoid(selection.agreement(run.labels))
+    middle = agreement.medoid(agreement.agreement(run.labels))
     assert fitted.seed_ == 2 + middle
     np.testing.assert_array_equal(fitted.labels_, run.labels[middle])
     assert fitted.n_features_in_ == 64
@@ -38,7 +39,9 @@ def test_predict_and_transform_go_together(fitted, few_digits):
 def test_a_table_of_pixels_in_a_pipeline(fitted, few_digits):
     flat = few_digits[0].reshape(300, 64).astype(np.float32)
     settings = fitted.get_params() | {"image_shape": (8, 8)}
-    pipeline = make_pipeline(FunctionTransformer(lambda x: x / np.float32(255)), DeepClustering(**settings))
+    pipeline = make_pipeline(
+        FunctionTransformer(lambda x: x / np.float32(255)), DeepClustering(**settings)
+    )
     np.testing.assert_array_equal(pipeline.fit_predict(flat), fitted.labels_)
 
 
@@ -56,10 +59,16 @@ def test_a_clone_is_unfitted_with_the_same_settings(fitted):
         ({"n_clusters": 1}, "clusters: must be at least 2, got 1"),
         ({"n_init": 0}, "n_init: must be an integer of at least 1, got 0"),
         ({"random_state": -1}, "random_state: must be an integer of at least 0, got -1"),
-        ({"settings": {"gama": 1}}, "settings: must be those of kmeans, n_clusters apart, got 'gama'"),
+        (
+            {"settings": {"gama": 1}},
+            "settings: must be those of kmeans, n_clusters apart, got 'gama'",
+        ),
         ({"settings": {"pretraining.epochs": 1}}, "got 'pretraining.epochs'"),
         ({"settings": {"clusters": 4}}, "got 'clusters'"),
-        ({"image_shape": (8, 8)}, r"X: must be of shape \(n, 64\) for image_shape, got \(5, 8, 8\)"),
+        (
+            {"image_shape": (8, 8)},
+            r"X: must be of shape \(n, 64\) for image_shape, got \(5, 8, 8\)",
+        ),
     ],
 )
 def test_bad_arguments(settings, message):
@@ -69,5 +78,7 @@ def test_bad_arguments(settings, message):
 
 
 def test_other_images_are_refused(fitted):
-    with pytest.raises(ValueError, match=r"must be of shape \(8, 8, 1\) as in fit, got \(9, 8, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"must be of shape \(8, 8, 1\) as in fit, got \(9, 8, 1\)"
+    ):
         fitted.predict(np.zeros((2, 9, 8), np.uint8))

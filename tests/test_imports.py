@@ -14,7 +14,9 @@ LAYERS = {
     **dict.fromkeys(("agglomerative", "graph", "merging"), 1),
     **dict.fromkeys(("layerwise", "pretrain", "selftraining", "supervised", "algorithms"), 2),
     **dict.fromkeys(("compiling", "devices", "train", "checkpoint"), 3),
-    **dict.fromkeys(("compare", "datasets", "downloads", "estimators", "events", "features", "fit"), 4),
+    **dict.fromkeys(
+        ("compare", "datasets", "downloads", "estimators", "events", "features", "fit"), 4
+    ),
     **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
     **dict.fromkeys(("sources", "stdout", "streaming", "summary", "transfer", "weights"), 4),
     **dict.fromkeys(("auto", "cli", "flags", "progress", "stream", "sweep"), 5),
@@ -70,7 +72,17 @@ def test_only_networks_import_flax(path):
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():
-    heavy = ("PIL", "cv2", "matplotlib", "orbax", "requests", "sklearn", "tensorflow", "tensorflow_datasets", "torch")
+    heavy = (
+        "PIL",
+        "cv2",
+        "matplotlib",
+        "orbax",
+        "requests",
+        "sklearn",
+        "tensorflow",
+        "tensorflow_datasets",
+        "torch",
+    )
     code = f"import sys, jaxclust.cli; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
@@ -78,7 +90,9 @@ def test_nothing_heavy_is_imported_before_it_is_used():
 
 def test_experiments_can_be_imported_without_the_command_line_packages():
     root = PACKAGE.parent
-    paths = [path for folder in ("experiments", "benchmarks") for path in (root / folder).glob("*.py")]
+    paths = [
+        path for folder in ("experiments", "benchmarks") for path in (root / folder).glob("*.py")
+    ]
     # benchmarks.step imports PyTorch's steps only as it runs.
     names = [f"{path.parent.name}.{path.stem}" for path in paths if path.stem != "torch_steps"]
     missing = ("tyro", "tqdm", "grain", "tensorflow_datasets", "torch")

@@ -5,13 +5,12 @@ from functools import lru_cache, partial
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 
-from jaxclust.images import scaled
+from jaxclust.networks.from_flax import as_network
 from jaxclust.networks.layers import Conv, ConvTranspose, Dense, glorot
+from jaxclust.networks.shapes import Shape, check_sizes, padded
+from jaxclust.ops.batches import scaled
 from jaxclust.types import Network, Variables
-
-Shape = tuple[int, int, int]
 
 
 @lru_cache
@@ -35,7 +34,7 @@ def cae(shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64, 128)) 
     Raises:
       ValueError: if a size, the embedding or a number of filters is below 1, or there are no filters.
     """
-    check(shape, embedding, filters)
+    check_sizes(shape, embedding, filters)
     if not filters:
         raise ValueError("filters must name at least one convolution's channels; got ()")
     (height, width), padding = _exact_size(shape[:2], len(filters))
@@ -54,7 +53,7 @@ def sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)
     Raises:
       ValueError: if a size, the embedding or a width is below 1.
     """
-    check(shape, embedding, hidden)
+    check_sizes(shape, embedding, hidden)
     return as_network(partial(_SAE, shape, embedding, hidden, False))
 
 
@@ -72,7 +71,7 @@ def tied_sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 
     Raises:
       ValueError: if a size, the embedding or a width is below 1.
     """
-    check(shape, embedding, hidden)
+    check_sizes(shape, embedding, hidden)
     return as_network(partial(_SAE, shape, embedding, hidden, True))
 
 
@@ -85,22 +84,13 @@ def pixels(shape: Shape, embedding: int | None = None) -> Network:
       embedding: ignored, so that every factory is called alike.
     """
     del embedding
-    check(shape, 1, ())
+    check_sizes(shape, 1, ())
 
     def encode(variables, images, train):
         del train
         return scaled(images).reshape(images.shape[0], -1), variables.stats
 
     return Network(lambda key: Variables({}, {}), encode)
-
-
-def check(shape, embedding, widths):
-    """Refuses sizes below 1: ValueError."""
-    if len(shape) != 3 or min(shape) < 1:
-        nearest = tuple(max(size, 1) for size in (*shape, 1, 1)[:3])
-        raise ValueError(f"shape must be (height, width, channels), each at least 1, as {nearest}; got {shape}")
-    if embedding < 1 or min(widths, default=1) < 1:
-        raise ValueError(f"embedding and every layer's width must be at least 1; got {embedding} and {widths}")
 
 
 def _exact_size(size, layers):
@@ -115,40 +105,6 @@ def _exact_size(size, layers):
     return (height, width), "VALID"
 
 
-def as_network(build) -> Network:
-    """A module with ``encode``, ``reconstruct`` and ``maps``, each of scaled images, as pure functions of plain dicts.
-
-    Args:
-      build: ``build(rngs=nnx.Rngs)`` makes the module.
-    """
-    graph, _ = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
-
-    def init(key):
-        params, stats = nnx.state(build(rngs=nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat)
-        return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
-
-    def module(variables, train):
-        model = nnx.merge(graph, nnx.State(variables.params), nnx.State(variables.stats))
-        model.train() if train else model.eval()
-        return model
-
-    def stats_of(model):
-        return nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
-
-    def encode(variables, images, train):
-        model = module(variables, train)
-        return model.encode(scaled(images)), stats_of(model)
-
-    def reconstruct(variables, images, train):
-        model = module(variables, train)
-        return *model.reconstruct(scaled(images)), stats_of(model)
-
-    def activations(variables, images):
-        return module(variables, False).maps(scaled(images))
-
-    return Network(init, encode, reconstruct, activations)
-
-
 class _CAE(nnx.Module):
     def __init__(self, shape, size, padding, embedding, filters, *, rngs):
         self.shape, self.size, self.depth = shape, size, len(filters)
@@ -160,7 +116,11 @@ class _CAE(nnx.Module):
             last = i == self.depth
             how = {"stride": 2, "padding": padding if last else "SAME", "rngs": rngs}
             setattr(self, f"conv{i}", Conv(channels[i - 1], channels[i], 3 if last else 5, **how))
-            setattr(self, f"deconv{i}", ConvTranspose(channels[i], channels[i - 1], 3 if last else 5, **how))
+            setattr(
+                self,
+                f"deconv{i}",
+                ConvTranspose(channels[i], channels[i - 1], 3 if last else 5, **how),
+            )
         self.embedding = Dense(flat, embedding, rngs=rngs)
         self.dense = Dense(embedding, flat, rngs=rngs)
 
@@ -228,12 +188,3 @@ class _Bias(nnx.Module):
 
 def _normal(key, shape):
     return jax.random.normal(key, shape, jnp.float32) / jnp.sqrt(jnp.float32(shape[0]))
-
-
-def padded(x, size):
-    """Pads maps (n, h, w, c) with zeros to ``size``, or crops them, evenly on both sides."""
-    extra = [new - old for new, old in zip(size, x.shape[1:3], strict=True)]
-    # Half of the padding, rounded down, comes first; cropping takes the same half away.
-    before = [e // 2 if e >= 0 else -(-e // 2) for e in extra]
-    pads = [(0, 0, 0), *((b, e - b, 0) for b, e in zip(before, extra, strict=True)), (0, 0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), pads)

@@ -42,8 +42,13 @@ class Small(nnx.Module):
     def torch_names(count: int, norm: bool) -> Names:
         if norm:
             return {
-                **_conv_names([(f"conv{i}.conv", (f"conv{i}", "conv")) for i in range(1, count + 1)], bias=False),
-                **_norm_names([(f"conv{i}.norm", (f"conv{i}", "norm")) for i in range(1, count + 1)]),
+                **_conv_names(
+                    [(f"conv{i}.conv", (f"conv{i}", "conv")) for i in range(1, count + 1)],
+                    bias=False,
+                ),
+                **_norm_names(
+                    [(f"conv{i}.norm", (f"conv{i}", "norm")) for i in range(1, count + 1)]
+                ),
             }
         return _conv_names([(f"conv{i}", (f"conv{i}",)) for i in range(1, count + 1)])
 
@@ -59,7 +64,9 @@ class AlexNet(nnx.Module):
         inputs = (3, *filters)
         for i, (size, stride) in enumerate(((11, 4), (5, 1), (3, 1), (3, 1), (3, 1)), 1):
             padding = "VALID" if i == 1 else "SAME"
-            conv = Conv(inputs[i - 1], filters[i - 1], size, stride=stride, padding=padding, rngs=rngs)
+            conv = Conv(
+                inputs[i - 1], filters[i - 1], size, stride=stride, padding=padding, rngs=rngs
+            )
             setattr(self, f"conv{i}", conv)
 
     def __call__(self, x, maps):
@@ -85,7 +92,9 @@ class ResNet18(nnx.Module):
     def __init__(self, shape, filters, *, rngs):
         self.channels, self.stages = filters[-1], len(filters)
         self.conv1 = ConvNorm(3, filters[0], 7, stride=2, padding="VALID", rngs=rngs)
-        for i, (inputs, outputs) in enumerate(zip((filters[0], *filters), filters, strict=False), 1):
+        for i, (inputs, outputs) in enumerate(
+            zip((filters[0], *filters), filters, strict=False), 1
+        ):
             setattr(self, f"block{i}0", _Residual(inputs, outputs, 1 if i == 1 else 2, rngs=rngs))
             setattr(self, f"block{i}1", _Residual(outputs, outputs, 1, rngs=rngs))
 
@@ -121,7 +130,11 @@ class _Residual(nnx.Module):
         self.conv1 = ConvNorm(inputs, outputs, 3, stride=stride, padding="VALID", rngs=rngs)
         self.conv2 = ConvNorm(outputs, outputs, 3, rngs=rngs)
         widens = inputs != outputs or stride > 1
-        self.shortcut = ConvNorm(inputs, outputs, 1, stride=stride, padding="VALID", rngs=rngs) if widens else None
+        self.shortcut = (
+            ConvNorm(inputs, outputs, 1, stride=stride, padding="VALID", rngs=rngs)
+            if widens
+            else None
+        )
 
     def __call__(self, x):
         y = self.conv2(jax.nn.relu(self.conv1(_pad(x, 1))))
@@ -132,9 +145,13 @@ class ConvNorm(nnx.Module):
     """A convolution without bias, then batch normalisation."""
 
     def __init__(self, inputs, outputs, size, *, stride=1, padding="SAME", rngs):
-        self.conv = Conv(inputs, outputs, size, stride=stride, padding=padding, bias=False, rngs=rngs)
+        self.conv = Conv(
+            inputs, outputs, size, stride=stride, padding=padding, bias=False, rngs=rngs
+        )
         # Two passes for the variance: the difference of the means of x^2 and of x cancels on bright, even images.
-        self.norm = nnx.BatchNorm(outputs, momentum=MOMENTUM, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
+        self.norm = nnx.BatchNorm(
+            outputs, momentum=MOMENTUM, epsilon=1e-5, use_fast_variance=False, rngs=rngs
+        )
 
     def __call__(self, x):
         return self.norm(self.conv(x))
@@ -148,7 +165,9 @@ def normalised(x: jax.Array) -> jax.Array:
 
 def _pad(x, size):
     # PyTorch's padding, even on both sides; "SAME" pads strided convolutions more on the lower right.
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (size, size, 0), (size, size, 0), (0, 0, 0)])
+    return lax.pad(
+        x, jnp.zeros((), x.dtype), [(0, 0, 0), (size, size, 0), (size, size, 0), (0, 0, 0)]
+    )
 
 
 def _pool(x):
@@ -158,7 +177,9 @@ def _pool(x):
 
 def _conv_names(layers, bias=True) -> Names:
     names = {f"{theirs}.weight": ("params", *ours, "kernel") for theirs, ours in layers}
-    return names | ({f"{theirs}.bias": ("params", *ours, "bias") for theirs, ours in layers} if bias else {})
+    return names | (
+        {f"{theirs}.bias": ("params", *ours, "bias") for theirs, ours in layers} if bias else {}
+    )
 
 
 def _norm_names(layers) -> Names:
@@ -169,5 +190,7 @@ def _norm_names(layers) -> Names:
         "running_var": ("stats", "var"),
     }
     return {
-        f"{theirs}.{name}": (kind, *ours, array) for theirs, ours in layers for name, (kind, array) in arrays.items()
+        f"{theirs}.{name}": (kind, *ours, array)
+        for theirs, ours in layers
+        for name, (kind, array) in arrays.items()
     }

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxclust.networks import backbones
-from jaxclust.networks.autoencoders import Shape, as_network, check, padded
+from jaxclust.networks.from_flax import as_network
 from jaxclust.networks.layers import Conv, ConvTranspose, Dense
+from jaxclust.networks.shapes import Shape, check_sizes, padded
 from jaxclust.types import Network, Variables
 
 ADAPTATION = (6144, 2048)
@@ -51,7 +52,7 @@ def ccnn(
     Raises:
       ValueError: a size, the embedding or a number of channels is below 1, or there are no filters.
     """
-    check(shape, embedding, (*filters, *adaptation))
+    check_sizes(shape, embedding, (*filters, *adaptation))
     _some(filters)
     step = 2 ** len(filters)
     size = tuple(-(-side // step) * step for side in shape[:2])
@@ -60,7 +61,10 @@ def ccnn(
 
 @lru_cache
 def ccnn_norm(
-    shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64), adaptation: tuple[int, ...] = (128, 64)
+    shape: Shape,
+    embedding: int,
+    filters: tuple[int, ...] = (32, 64),
+    adaptation: tuple[int, ...] = (128, 64),
 ) -> Network:
     """``ccnn`` with batch normalisation in conv1 and conv2."""
     return ccnn(shape, embedding, filters, adaptation, norm=True)
@@ -71,7 +75,7 @@ def ccnn_plain(
     shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64), adaptation: tuple[()] = ()
 ) -> Network:
     """``ccnn`` without the adaptation layers (table V): the global maxima of the last map, (n, filters[-1])."""
-    check(shape, embedding, filters)
+    check_sizes(shape, embedding, filters)
     _no_layers(adaptation)
     _some(filters)
     step = 2 ** len(filters)
@@ -105,10 +109,13 @@ def ccnn_alexnet(
 
 @lru_cache
 def ccnn_alexnet_plain(
-    shape: Shape, embedding: int, filters: tuple[int, ...] = backbones.ALEXNET, adaptation: tuple[()] = ()
+    shape: Shape,
+    embedding: int,
+    filters: tuple[int, ...] = backbones.ALEXNET,
+    adaptation: tuple[()] = (),
 ) -> Network:
     """AlexNet without the adaptation layers (table V): the global maxima of conv5's map, (n, filters[-1])."""
-    check(shape, embedding, ())
+    check_sizes(shape, embedding, ())
     _no_layers(adaptation)
     return _on(backbones.AlexNet, shape, filters, ())
 
@@ -138,7 +145,9 @@ TRANSFERABLE = tuple(_TORCH_NAMES)
 """Networks whose layers a weights file can hold."""
 
 
-def torch_names(factory: Callable[..., Network], variables: Variables) -> tuple[backbones.Names, backbones.Names]:
+def torch_names(
+    factory: Callable[..., Network], variables: Variables
+) -> tuple[backbones.Names, backbones.Names]:
     """What a weights file may hold for a network, by its name there, with the path of our array.
 
     Args:
@@ -152,12 +161,16 @@ def torch_names(factory: Callable[..., Network], variables: Variables) -> tuple[
       ValueError: not a factory of this module.
     """
     if factory.__name__ not in _TORCH_NAMES:
-        raise ValueError(f"weights: must be for a network of {', '.join(_TORCH_NAMES)}, got {factory.__name__}")
+        raise ValueError(
+            f"weights: must be for a network of {', '.join(_TORCH_NAMES)}, got {factory.__name__}"
+        )
     found = _TORCH_NAMES[factory.__name__](len(variables.params["backbone"]))
     backbone = {name: (kind, "backbone", *path) for name, (kind, *path) in found.items()}
     layers = [name for name in variables.params if name.startswith("conv")]
     arrays = (("weight", "kernel"), ("bias", "bias"))
-    return backbone, {f"{name}.{theirs}": ("params", name, ours) for name in layers for theirs, ours in arrays}
+    return backbone, {
+        f"{name}.{theirs}": ("params", name, ours) for name in layers for theirs, ours in arrays
+    }
 
 
 def _some(filters):
@@ -167,14 +180,18 @@ def _some(filters):
 
 def _no_layers(adaptation):
     if adaptation:
-        raise ValueError(f"adaptation: must be none in a network without adaptation layers, got {adaptation}")
+        raise ValueError(
+            f"adaptation: must be none in a network without adaptation layers, got {adaptation}"
+        )
 
 
 def _on(backbone, shape, filters, widths) -> Network:
-    check(shape, 1, (*filters, *widths))
+    check_sizes(shape, 1, (*filters, *widths))
     _some(filters)
     if backbone is backbones.AlexNet and len(filters) != len(backbones.ALEXNET):
-        raise ValueError(f"filters: must be the channels of AlexNet's {len(backbones.ALEXNET)} layers, got {filters}")
+        raise ValueError(
+            f"filters: must be the channels of AlexNet's {len(backbones.ALEXNET)} layers, got {filters}"
+        )
     least = backbone.LEAST
     if min(shape[:2]) < least or shape[2] not in (1, 3):
         raise ValueError(
@@ -218,10 +235,16 @@ class _Small(_Trunk):
         super().__init__(partial(backbones.Small, shape, filters, norm), widths, rngs=rngs)
         self.shape, self.size, self.depth = shape, size, len(filters)
         self.inner = (*(side // 2**self.depth for side in size), filters[-1])
-        self.dense = Dense((*filters, *widths)[-1], self.inner[0] * self.inner[1] * self.inner[2], rngs=rngs)
+        self.dense = Dense(
+            (*filters, *widths)[-1], self.inner[0] * self.inner[1] * self.inner[2], rngs=rngs
+        )
         channels = (shape[2], *filters)
         for i in range(1, self.depth + 1):
-            setattr(self, f"deconv{i}", ConvTranspose(channels[i], channels[i - 1], 5, stride=2, rngs=rngs))
+            setattr(
+                self,
+                f"deconv{i}",
+                ConvTranspose(channels[i], channels[i - 1], 5, stride=2, rngs=rngs),
+            )
 
     def maps(self, images):
         return super().maps(padded(images, self.size))

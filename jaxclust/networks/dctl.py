@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.images import scaled
-from jaxclust.networks.layers import conv
+from jaxclust.networks.convolution import conv
 from jaxclust.networks.pooling import max_pool_any
+from jaxclust.ops.batches import scaled
 from jaxclust.types import Network, Variables
 
 Mixing = Literal["mixed", "separate"]
@@ -86,14 +86,19 @@ def dctl(
     # The logarithm of a determinant needs as many rows as filters.
     most = math.prod(size) * (1 if mixing == "separate" and layers == 2 else shape[2])
     if not 1 <= filters <= most:
-        raise ValueError(f"filters: must be from 1 to a filter's number of entries, {most}, got {filters}")
+        raise ValueError(
+            f"filters: must be from 1 to a filter's number of entries, {most}, got {filters}"
+        )
     inputs = [shape[2], filters if mixing == "mixed" else 1][:layers]
 
     def init(key: jax.Array) -> Variables:
         keys = jax.random.split(key, layers)
         names = [f"layer{i}" for i in range(1, layers + 1)]
         shapes = [(*size, channels, filters) for channels in inputs]
-        return Variables({name: _filters(*each, start) for name, *each in zip(names, keys, shapes, strict=True)}, {})
+        return Variables(
+            {name: _filters(*each, start) for name, *each in zip(names, keys, shapes, strict=True)},
+            {},
+        )
 
     def maps(variables: Variables, images: jax.Array) -> dict[str, jax.Array]:
         x, found = scaled(images), {}
@@ -104,12 +109,16 @@ def dctl(
             if i == 2 and mixing == "separate":
                 weights = weights * jnp.eye(filters, dtype=jnp.float32)
             x = _layer(x, weights, pooling)
-            x = found[f"layer{i}"] = jax.nn.selu(x) if i == 1 and (layers == 2 or single == "selu") else x
+            x = found[f"layer{i}"] = (
+                jax.nn.selu(x) if i == 1 and (layers == 2 or single == "selu") else x
+            )
         return found
 
     def encode(variables: Variables, images: jax.Array, train: bool) -> tuple[jax.Array, dict]:
         del train
-        return maps(variables, images)[f"layer{layers}"].reshape(images.shape[0], -1), variables.stats
+        return maps(variables, images)[f"layer{layers}"].reshape(
+            images.shape[0], -1
+        ), variables.stats
 
     return Network(init, encode, None, maps)
 
@@ -130,7 +139,9 @@ def _layer(x, filters, pooling):
     taps = jnp.concatenate([taps, jnp.zeros_like(taps[:1])])
     (rows, columns), entries = _entries((height, width), filters.shape[:2], pooling)
     x = x.reshape(n, -1)
-    a, b, c, d = (x @ taps[place].transpose(0, 2, 1, 3).reshape(x.shape[1], -1) for place in entries)
+    a, b, c, d = (
+        x @ taps[place].transpose(0, 2, 1, 3).reshape(x.shape[1], -1) for place in entries
+    )
     return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d)).reshape(n, rows, columns, -1)
 
 

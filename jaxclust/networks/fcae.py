@@ -6,9 +6,11 @@ from typing import NamedTuple
 import jax
 from flax import nnx
 
-from jaxclust.networks.autoencoders import Shape, as_network, check, padded
-from jaxclust.networks.layers import Conv, ConvTranspose, Padding
+from jaxclust.networks.convolution import Padding
+from jaxclust.networks.from_flax import as_network
+from jaxclust.networks.layers import Conv, ConvTranspose
 from jaxclust.networks.pooling import max_pool, unpool
+from jaxclust.networks.shapes import Shape, check_sizes, padded
 from jaxclust.types import Network
 
 MOMENTUM = 0.9
@@ -67,7 +69,7 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
         blocks, with a kernel or a number of filters below 1, or another padding than VALID and SAME.
     """
     del embedding
-    check(shape, 1, ())
+    check_sizes(shape, 1, ())
     if encoder is None:
         encoder, size = fitted(shape[0], shape[1])
     else:
@@ -75,14 +77,23 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
         size = tuple(_image_size(encoder.blocks, side) for side in encoder.kernel)
         if tuple(shape[:2]) != size:
             needed, got = (" x ".join(map(str, one)) for one in (size, shape[:2]))
-            raise ValueError(f"shape: must be {needed} for this encoder to reach a 1x1 feature layer, got {got}")
+            raise ValueError(
+                f"shape: must be {needed} for this encoder to reach a 1x1 feature layer, got {got}"
+            )
     return as_network(partial(_FCAE, shape, size, encoder))
 
 
 def _check_encoder(encoder: Encoder) -> None:
     if not encoder.blocks:
         raise ValueError("encoder: must have at least one block, got none")
-    if min(*encoder.kernel, encoder.features, *(size for block in encoder.blocks for size in block[:2])) < 1:
+    if (
+        min(
+            *encoder.kernel,
+            encoder.features,
+            *(size for block in encoder.blocks for size in block[:2]),
+        )
+        < 1
+    ):
         raise ValueError(f"encoder: must have kernels and filters of at least 1, got {encoder}")
     for block in encoder.blocks:
         if block.padding not in ("VALID", "SAME"):
@@ -140,13 +151,19 @@ class _FCAE(nnx.Module):
         channels = (shape[2], *(block.filters for block in encoder.blocks))
         for i, block in enumerate(encoder.blocks, 1):
             how = {"padding": block.padding, "rngs": rngs}
-            setattr(self, f"conv{i}", _Normalised(Conv, channels[i - 1], channels[i], block.kernel, **how))
+            setattr(
+                self,
+                f"conv{i}",
+                _Normalised(Conv, channels[i - 1], channels[i], block.kernel, **how),
+            )
             # The last layer of all has neither batch normalisation nor ReLU.
             up = ConvTranspose if i == 1 else partial(_Normalised, ConvTranspose)
             setattr(self, f"deconv{i}", up(channels[i], channels[i - 1], block.kernel, **how))
         how = {"padding": "VALID", "rngs": rngs}
         self.features = _Normalised(Conv, channels[-1], encoder.features, encoder.kernel, **how)
-        self.defeatures = _Normalised(ConvTranspose, encoder.features, channels[-1], encoder.kernel, **how)
+        self.defeatures = _Normalised(
+            ConvTranspose, encoder.features, channels[-1], encoder.kernel, **how
+        )
 
     def encode(self, images):
         return _flat(self._encoded(images)[0]["features"])
@@ -189,7 +206,9 @@ class _Normalised(nnx.Module):
 
     def __call__(self, x):
         if x.shape[0] < 2 and not self.norm.use_running_average:
-            raise ValueError(f"batch: must be at least 2 images for batch normalisation, got {x.shape[0]}")
+            raise ValueError(
+                f"batch: must be at least 2 images for batch normalisation, got {x.shape[0]}"
+            )
         return jax.nn.relu(self.norm(self.layer(x)))
 
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from jaxclust.images import scaled
 from jaxclust.networks.layers import Conv, Dense
 from jaxclust.networks.pooling import max_pool_any
+from jaxclust.ops.batches import scaled
 from jaxclust.types import Network, Variables
 
 KERNEL, CHANNELS, FEATURES = 5, 50, 160
@@ -45,7 +45,9 @@ def jule(shape: tuple[int, int, int], embedding: int | None = None) -> Network:
     graph, _ = nnx.split(nnx.eval_shape(lambda: _JULE(shape, pooled, rngs=nnx.Rngs(0))))
 
     def init(key):
-        params, stats = nnx.state(_JULE(shape, pooled, rngs=nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat)
+        params, stats = nnx.state(
+            _JULE(shape, pooled, rngs=nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat
+        )
         return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
 
     def maps(variables, images, train):
@@ -67,7 +69,9 @@ def blocks(size: int) -> tuple[bool, ...]:
       ValueError: size is below the kernel's.
     """
     if size < KERNEL:
-        raise ValueError(f"shape: must be at least {KERNEL} x {KERNEL} pixels, got {size} on the shorter side")
+        raise ValueError(
+            f"shape: must be at least {KERNEL} x {KERNEL} pixels, got {size} on the shorter side"
+        )
     pooled: list[bool] = []
     while (size := size - KERNEL + 1) >= LEAST_MAP or not pooled:
         pools = -(-size // 2) >= LEAST_MAP
@@ -86,7 +90,9 @@ class _JULE(nnx.Module):
             conv = Conv(channels, CHANNELS, KERNEL, padding="VALID", rngs=rngs)
             conv.kernel[...] = _normal(rngs, conv.kernel)
             setattr(self, f"conv{i}", conv)
-            norm = nnx.BatchNorm(CHANNELS, momentum=MOMENTUM, epsilon=EPSILON, use_fast_variance=False, rngs=rngs)
+            norm = nnx.BatchNorm(
+                CHANNELS, momentum=MOMENTUM, epsilon=EPSILON, use_fast_variance=False, rngs=rngs
+            )
             setattr(self, f"norm{i}", norm)
             height, width, channels = height - KERNEL + 1, width - KERNEL + 1, CHANNELS
             if pools:

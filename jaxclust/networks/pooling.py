@@ -63,7 +63,9 @@ def max_pool_any(x: jax.Array) -> jax.Array:
     """
     height, width = x.shape[1:3]
     below = jnp.array(-jnp.inf, x.dtype)
-    return _max_pool(lax.pad(x, below, [(0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0)]))[0]
+    return _max_pool(
+        lax.pad(x, below, [(0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0)])
+    )[0]
 
 
 def _pooled(x):
@@ -73,8 +75,14 @@ def _pooled(x):
 
 # Linear in their first argument once the switches are known, and each other's transposes.
 _max_pool.defvjp(_pooled, lambda switches, g: (unpool(g[0], switches),))
-pick.defvjp(lambda x, switches: (pick(x, switches), switches), lambda switches, g: (unpool(g, switches), None))
-unpool.defvjp(lambda y, switches: (unpool(y, switches), switches), lambda switches, g: (pick(g, switches), None))
+pick.defvjp(
+    lambda x, switches: (pick(x, switches), switches),
+    lambda switches, g: (unpool(g, switches), None),
+)
+unpool.defvjp(
+    lambda y, switches: (unpool(y, switches), switches),
+    lambda switches, g: (pick(g, switches), None),
+)
 
 
 def _places(x):

@@ -22,10 +22,18 @@ def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = N
       title: read in place of the picture.
       mark: where a line stands across all methods, as at the baseline's mean.
     """
-    values = [value for row in rows for value in (*row["seeds"].values(), *_ends(row)) if value is not None]
+    values = [
+        value
+        for row in rows
+        for value in (*row["seeds"].values(), *_ends(row))
+        if value is not None
+    ]
     if not values:
         return ""
-    names = [row["method"] if len(row["method"]) <= LONGEST else f"{row['method'][: LONGEST - 1]}…" for row in rows]
+    names = [
+        row["method"] if len(row["method"]) <= LONGEST else f"{row['method'][: LONGEST - 1]}…"
+        for row in rows
+    ]
     left, right, height = 16 + 9 * max(map(len, names)), WIDTH - 20, 26
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.01
@@ -36,12 +44,22 @@ def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = N
         parts.append(f'<path class="mark" d="M{scale(mark):.1f} 0v{bottom}"/>')
     for place, (name, row) in enumerate(zip(names, rows, strict=True)):
         middle = place * height + 16
-        parts.append(f'<text x="{left - 8}" y="{middle + 5}" class="strong end">{escape(name)}</text>')
-        for ends, kind in (((row["run_low"], row["run_high"]), "thin"), ((row["low"], row["high"]), "thick")):
+        parts.append(
+            f'<text x="{left - 8}" y="{middle + 5}" class="strong end">{escape(name)}</text>'
+        )
+        for ends, kind in (
+            ((row["run_low"], row["run_high"]), "thin"),
+            ((row["low"], row["high"]), "thick"),
+        ):
             if any(end is not None for end in ends):
                 # An end that is open, as bootstrap-t's can be, is the picture's.
-                x1, x2 = (edge if end is None else scale(end) for end, edge in zip(ends, (left, right), strict=True))
-                parts.append(f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{middle}" y2="{middle}"/>')
+                x1, x2 = (
+                    edge if end is None else scale(end)
+                    for end, edge in zip(ends, (left, right), strict=True)
+                )
+                parts.append(
+                    f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{middle}" y2="{middle}"/>'
+                )
         for seed, score in row["seeds"].items():
             if score is not None:
                 parts.append(
@@ -56,7 +74,9 @@ def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = N
     return _svg(parts, bottom + 22, title)
 
 
-def curves(windows: Sequence[np.ndarray], values: Sequence[np.ndarray], logarithmic: bool, labels: tuple) -> str:
+def curves(
+    windows: Sequence[np.ndarray], values: Sequence[np.ndarray], logarithmic: bool, labels: tuple
+) -> str:
     """A thin line a seed, the median, and the band between lowest and highest.
 
     Args:
@@ -75,19 +95,30 @@ def curves(windows: Sequence[np.ndarray], values: Sequence[np.ndarray], logarith
     low, high = float(curved(every.min())), float(curved(every.max()))
     margin = 0.05 * (high - low) or 0.1
     last = max(int(one.max()) for one in windows)
-    across, up = _Scale(1, max(last, 2), 52, WIDTH - 16), _Scale(low - margin, high + margin, 190, 10)
+    across, up = (
+        _Scale(1, max(last, 2), 52, WIDTH - 16),
+        _Scale(low - margin, high + margin, 190, 10),
+    )
     parts = [_grid_x(across, 10, 190, whole=True), _grid_y(up, 52, WIDTH - 10, logarithmic)]
     at = np.unique(np.linspace(1, last, min(last, 200)).astype(int))
     # Past its end a seed keeps its last value: it stands still there.
     table = np.stack(
-        [one[np.searchsorted(w, at, side="right").clip(1, len(w)) - 1] for w, one in zip(windows, values, strict=True)]
+        [
+            one[np.searchsorted(w, at, side="right").clip(1, len(w)) - 1]
+            for w, one in zip(windows, values, strict=True)
+        ]
     )
     table = curved(table)
     if len(values) > 1:
-        edge = [*zip(at, table.max(axis=0), strict=True), *zip(at[::-1], table.min(axis=0)[::-1], strict=True)]
+        edge = [
+            *zip(at, table.max(axis=0), strict=True),
+            *zip(at[::-1], table.min(axis=0)[::-1], strict=True),
+        ]
         parts.append(f'<polygon class="band" points="{_points(edge, across, up)}"/>')
     for line in table:
-        parts.append(f'<polyline class="seed" points="{_points(zip(at, line, strict=True), across, up)}"/>')
+        parts.append(
+            f'<polyline class="seed" points="{_points(zip(at, line, strict=True), across, up)}"/>'
+        )
     if len(values) > 1:
         middle = zip(at, np.median(table, axis=0), strict=True)
         parts.append(f'<polyline class="median" points="{_points(middle, across, up)}"/>')
@@ -117,9 +148,14 @@ def scatter(places: np.ndarray, clusters: np.ndarray, title: str) -> str:
 def line(x: Sequence[float], y: Sequence[float], chosen: float, labels: tuple[str, str]) -> str:
     """A curve with its points, one of them marked: stability against the number of clusters."""
     below, title = labels
-    across, up = _Scale(min(x), max(max(x), min(x) + 1), 52, WIDTH - 14), _Scale(min(0.0, *y), 1.0, 190, 10)
+    across, up = (
+        _Scale(min(x), max(max(x), min(x) + 1), 52, WIDTH - 14),
+        _Scale(min(0.0, *y), 1.0, 190, 10),
+    )
     parts = [_grid_x(across, 10, 190, whole=True), _grid_y(up, 52, WIDTH - 14, False)]
-    parts.append(f'<polyline class="median" points="{_points(zip(x, y, strict=True), across, up)}"/>')
+    parts.append(
+        f'<polyline class="median" points="{_points(zip(x, y, strict=True), across, up)}"/>'
+    )
     for one, value in zip(x, y, strict=True):
         kind = "dot picked" if one == chosen else "dot"
         parts.append(

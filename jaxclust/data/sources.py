@@ -1,0 +1,257 @@
+"""Images read one at a time, for sets larger than memory: an .npy file, a folder, or a tensorflow-datasets split."""
+
+import contextlib
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxclust.data import image_folder, tfds
+from jaxclust.data.image_folder import Unreadable
+
+PREFETCH = 1
+"""Blocks read ahead."""
+SET = "tfds:"
+DRAWS = 64
+"""How many images are drawn to stand in for one that cannot be read."""
+DIGESTED = 16 * 2**20
+"""Bytes of a file that are held at once to tell it from others."""
+
+
+class Source:
+    """Images by their place, as Grain reads them.
+
+    Attributes:
+      name: how results call the set.
+      shape: (n, h, w, c).
+      dtype: uint8 or float32.
+      labels: true classes for scoring, int32 (n,), or None.
+      digest: SHA-256 that tells one set from another.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, int, int, int],
+        dtype: np.dtype,
+        labels: np.ndarray | None,
+        digest: str,
+        read: Callable[[int], np.ndarray],
+        called: Callable[[int], str] = str,
+    ):
+        """``read(i)`` gives image i, (h, w, c), or raises Unreadable; ``called(i)`` is its name."""
+        self.name, self.shape, self.dtype, self.labels, self.digest = (
+            name,
+            shape,
+            np.dtype(dtype),
+            labels,
+            digest,
+        )
+        self._read, self.called = read, called
+        # Grain reads from more than one thread.
+        self._lock, self._lost, self._skipped = threading.Lock(), set(), 0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Image ``index``; in place of one that cannot be read another, which the index alone draws."""
+        index, n = int(index), len(self)
+        # Drawn, so that damaged images in a row do not all become the one behind them; then, where hardly any is
+        # sound, all in their order.
+        for place in itertools.chain(
+            (index,), _drawn(index, n), ((index + i) % n for i in range(1, n))
+        ):
+            if place not in self._lost:
+                try:
+                    return self._read(place)
+                except Unreadable:
+                    with self._lock:
+                        self._lost.add(place)
+            with self._lock:
+                self._skipped += 1
+        raise ValueError(f"data: must have a readable image, {self.name} has none")
+
+    @property
+    def skipped(self) -> int:
+        """How often an image was skipped so far."""
+        return self._skipped
+
+    def read(self, index: int) -> np.ndarray:
+        """Image ``index``, (h, w, c); raises Unreadable."""
+        return self._read(index)
+
+    def blocks(self, size: int, seed: int, first: int = 0) -> Iterator[np.ndarray]:
+        """Blocks without end, each epoch in a new order that the seed decides.
+
+        Args:
+          size: images in a block; one may hold the end of an epoch and the beginning of the next.
+          seed: of the orders.
+          first: the block to begin with: the same as that many calls of ``next`` later.
+
+        Yields:
+          (size, h, w, c).
+        """
+        import grain.python as grain
+
+        ordered = (
+            grain.MapDataset.source(self).shuffle(seed=seed).repeat().batch(size, batch_fn=np.stack)
+        )
+        reader = iter(
+            ordered.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCH))
+        )
+        reader.set_state({"next_index": first})
+        return reader
+
+    def in_order(self, size: int) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
+        """All images once, (size, h, w, c); the last block is filled up with zeros.
+
+        Yields:
+          A block, and the places in the set of those that could not be read, which are zeros, with the reasons.
+        """
+        for first in range(0, len(self), size):
+            block, lost = np.zeros((size, *self.shape[1:]), self.dtype), {}
+            for index in range(first, min(first + size, len(self))):
+                try:
+                    block[index - first] = self._read(index)
+                except Unreadable as error:
+                    lost[index] = str(error)
+            yield block, lost
+
+    def fingerprint(self) -> dict[str, Any]:
+        """As ``datasets.fingerprint``."""
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "dtype": str(self.dtype),
+            "sha256": self.digest,
+        }
+
+
+def _drawn(index: int, n: int) -> Iterator[int]:
+    draw = np.random.default_rng(index)
+    return (int(draw.integers(n)) for _ in range(DRAWS))
+
+
+def open_source(data: str, size: tuple[int, int] | None = None) -> Source:
+    """Opens a set without reading it.
+
+    Args:
+      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c); a folder of images (rules as in
+        ``folders``; its files' names are held, about 100 bytes each); or tfds:NAME or tfds:NAME/SPLIT, of
+        tensorflow-datasets, split "train" unless given.
+      size: (height, width) to which a folder's images are scaled and cropped.
+
+    Raises:
+      ValueError: none of these, or nothing that can be read.
+    """
+    path = Path(data)
+    if data.startswith(SET):
+        source = _set(data)
+    elif path.is_dir():
+        return _folder(path, size)
+    elif path.suffix == ".npy":
+        source = _array(path)
+    else:
+        raise ValueError(
+            f"data: must be an .npy file, a folder of images or {SET}NAME to be streamed, got {data!r}"
+        )
+    if size is not None and size != source.shape[1:3]:
+        raise ValueError(
+            f"size: must be {source.shape[1:3]} as in {data}, only a folder's images are scaled, got {size}"
+        )
+    return source
+
+
+def _array(path: Path) -> Source:
+    if not path.is_file():
+        raise ValueError(f"data: {path} must be a file, and is not there")
+    try:
+        # Mapped, not read: its pages are the file's own and no memory of this process.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+        raise ValueError(
+            f"data: {path} must be a readable .npy file of a plain array ({error})"
+        ) from error
+    if array.ndim not in (3, 4) or 0 in array.shape:
+        raise ValueError(
+            f"images: must be of shape (n, h, w) or (n, h, w, c) and not empty, got {array.shape}"
+        )
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(
+            f"images: must be uint8 in 0..255 or float in [0, 1], got dtype {array.dtype}"
+        )
+    shape = array.shape if array.ndim == 4 else (*array.shape, 1)
+
+    def read(index):
+        image = np.array(array[index]).reshape(shape[1:])
+        if image.dtype == np.uint8:
+            return image
+        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
+            raise Unreadable("floats outside of [0, 1]")
+        return image.astype(np.float32)
+
+    digest = hashlib.sha256()
+    rows = max(DIGESTED // max(array[0].nbytes, 1), 1)
+    for first in range(0, len(array), rows):
+        digest.update(np.ascontiguousarray(array[first : first + rows]))
+    dtype = np.uint8 if array.dtype == np.uint8 else np.float32
+    return Source(path.stem, shape, dtype, None, digest.hexdigest(), read)
+
+
+def _folder(path: Path, size: tuple[int, int] | None) -> Source:
+    found = image_folder.survey(path, size)
+    # Names and sizes in place of the pixels, which would have to be read for it.
+    digest, shape = image_folder.listing(path, found.files), (len(found.files), *found.shape)
+    return Source(
+        path.resolve().name,
+        shape,
+        np.uint8,
+        found.labels,
+        digest,
+        found.read,
+        found.files.__getitem__,
+    )
+
+
+def _set(data: str) -> Source:
+    name, _, split = data.removeprefix(SET).partition("/")
+    try:
+        # Undecoded: labels alone are then read in a moment, and an image that is damaged is one that is skipped.
+        (examples,) = tfds.sources(name, (split or "train",), encoded=True)
+    except tfds.Unavailable as error:
+        raise ValueError(f"data: {data} needs tensorflow-datasets, which {error}") from error
+    features = examples.dataset_info.features
+    if "image" not in features:
+        raise ValueError(f"data: {data} must have images, got {', '.join(sorted(features.keys()))}")
+    feature = features["image"]
+    channels = feature.shape[-1]
+    if np.dtype(feature.np_dtype) != np.uint8 or len(feature.shape) != 3 or channels not in (1, 3):
+        got = f"{np.dtype(feature.np_dtype)} of shape {feature.shape}"
+        raise ValueError(f"data: {data} must have images of 8 bits, grey or RGB, got {got}")
+
+    shape = (len(examples), *_first_readable(data, examples, channels).shape)
+
+    def read(index):
+        image = image_folder.decoded(examples[index]["image"], channels)
+        if image.shape != shape[1:]:
+            raise Unreadable(f"shape {image.shape} instead of {shape[1:]}")
+        return image
+
+    labels = None
+    if "label" in features:
+        values = np.fromiter((int(one["label"]) for one in examples), np.int64, len(examples))
+        labels = np.unique(values, return_inverse=True)[1].astype(np.int32)
+    digest = hashlib.sha256(f"{data} {shape}".encode()).hexdigest()
+    return Source(name, shape, np.uint8, labels, digest, read)
+
+
+def _first_readable(data: str, examples: Sequence[dict[str, Any]], channels: int) -> np.ndarray:
+    for example in examples:
+        with contextlib.suppress(Unreadable):
+            return image_folder.decoded(example["image"], channels)
+    raise ValueError(f"data: must have a readable image, {data} has none")

@@ -1,0 +1,150 @@
+"""How lanes, or the images of a step, are spread over devices."""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+def by_lane(
+    program: Callable[[Any, jax.Array, jax.Array], tuple[Any, dict[str, jax.Array]]],
+    runs: Any,
+    going: Sequence[int],
+    images: jax.Array,
+    windows: int,
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """Runs the lanes that still go, one after the other on each device, all devices for equally many windows.
+
+    A program for each device, not one partitioned over all: partitioned programs are fused differently and round
+    differently, and a seed's numbers would depend on how many devices there are.
+
+    Args:
+      program: runs a lane (with an axis of 1) on images for a number of windows; returns it and its infos as columns,
+        of which the first entries, one a window it ran, count.
+      runs: all lanes.
+      going: the numbers of those to run, at least one.
+      images: what they share.
+      windows: of each lane.
+
+    Returns:
+      All lanes, and their infos; zeros of those that stood still.
+    """
+    devices = jax.local_devices()[: len(going)]
+    pixels = {device: jax.device_put(images, device) for device in devices}
+    lanes = [
+        jax.tree.map(lambda leaf, lane=lane: leaf[lane : lane + 1], runs)
+        for lane in range(len(runs.window))
+    ]
+
+    def run(lane, count, device, earlier: Future | None):
+        before, infos = (lanes[lane], None) if earlier is None else earlier.result()
+        after, new = jax.block_until_ready(
+            program(jax.device_put(before, device), pixels[device], jnp.int32(count))
+        )
+        new = {name: np.asarray(column) for name, column in new.items()}
+        if infos is not None:
+            ran = int(before.window[0]) - int(lanes[lane].window[0])
+            new = {
+                name: np.hstack([infos[name][:, :ran], new[name]])[:, : infos[name].shape[1]]
+                for name in new
+            }
+        return after, new
+
+    done: dict[int, Future] = {}
+    with ExitStack() as stack:
+        shares = list(zip(devices, turns(len(going), windows, len(devices)), strict=True))
+        # From the last device back: a lane that two share begins on the later one.
+        for device, share in reversed(shares):
+            thread = stack.enter_context(ThreadPoolExecutor(1))
+            for place, count in share:
+                lane = going[place]
+                done[lane] = thread.submit(run, lane, count, device, done.get(lane))
+    results = {lane: future.result() for lane, future in done.items()}
+    still = {name: np.zeros_like(column) for name, column in results[going[0]][1].items()}
+    parts, infos = zip(
+        *(results.get(lane, (part, still)) for lane, part in enumerate(lanes)), strict=True
+    )
+    runs = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *jax.device_put(parts, devices[0]))
+    return runs, {name: np.concatenate([info[name] for info in infos]) for name in still}
+
+
+def turns(lanes: int, windows: int, devices: int) -> list[list[tuple[int, int]]]:
+    """For each device, what it runs in order: lanes, and for how many windows. At most one window more than another.
+
+    McNaughton's wrap-around rule: lanes are laid end to end and cut into equal shares. A lane that is cut comes last on
+    one device and first on the next, where it begins: it is never in two places at once.
+
+    Args:
+      lanes: at least as many as ``devices``.
+      windows: of each lane.
+      devices: how many there are.
+    """
+    cuts = [lanes * windows * device // devices for device in range(devices + 1)]
+    return [
+        [
+            (lane, min(end, (lane + 1) * windows) - max(start, lane * windows))
+            for lane in range(start // windows, -(-end // windows))
+        ]
+        for start, end in itertools.pairwise(cuts)
+    ]
+
+
+def evenly(lanes: int) -> int:
+    """The fewest windows of each of some lanes that the devices here can share evenly."""
+    devices = max(min(jax.local_device_count(), lanes), 1)
+    return devices // math.gcd(lanes, devices)
+
+
+def by_image(
+    program: Callable[..., tuple[Any, Any]], batch: int, *arguments: Any
+) -> tuple[Any, Any]:
+    """Runs a program whose steps share their images between the devices of all processes; each process gets its result.
+
+    Every device has all images of a block, and takes its part of each batch, ``batch`` images: weights and gradients
+    travel.
+    """
+    everywhere = NamedSharding(mesh(batch), PartitionSpec())
+    return _map(
+        program(*(placed(tree, everywhere) for tree in arguments)),
+        lambda leaf: leaf.addressable_data(0),
+    )
+
+
+def split(batch: jax.Array) -> jax.Array:
+    """Inside such a program: a batch, of which each device has its part."""
+    return jax.lax.with_sharding_constraint(
+        batch, NamedSharding(mesh(batch.shape[0]), PartitionSpec("data"))
+    )
+
+
+def mesh(batch: int) -> Mesh:
+    """All devices of all processes in a row; of one process as many as can share a batch evenly."""
+    found = jax.devices()
+    if jax.process_count() == 1:
+        found = found[: max(count for count in range(1, len(found) + 1) if batch % count == 0)]
+    return Mesh(np.array(found), ("data",))
+
+
+def placed(tree: Any, sharding: NamedSharding) -> Any:
+    """The same arrays on every device, from what each process has."""
+    place = functools.partial(jax.make_array_from_process_local_data, sharding)
+    return _map(tree, lambda leaf: place(np.asarray(leaf), leaf.shape))
+
+
+def _map(tree: Any, function: Callable[[jax.Array], jax.Array]) -> Any:
+    """A function of each array, of typed keys by their data."""
+
+    def apply(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(function(jax.random.key_data(leaf)))
+        return function(leaf)
+
+    return jax.tree.map(apply, tree)

@@ -1,0 +1,365 @@
+"""Folders of image files: their rules, and what is refused by name."""
+
+import hashlib
+import os
+import struct
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from jaxclust.data import datasets, image_folder
+
+RNG = np.random.default_rng(0)
+
+
+def grey(height=9, width=7):
+    return RNG.integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def colour(height=9, width=7):
+    return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def put(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return pixels
+
+
+def test_a_sub_folder_is_a_class_and_all_below_it_belongs_to_it(tmp_path):
+    names = ["b/2.png", "a/deep/er/1.PNG", "a/0.png", "b/10.png", "c d/x.png"]
+    pixels = {name: put(tmp_path / name, grey()) for name in names}
+    dataset = datasets.load(tmp_path)
+    assert dataset.name == tmp_path.name
+    assert dataset.files == ("a/0.png", "a/deep/er/1.PNG", "b/10.png", "b/2.png", "c d/x.png")
+    assert dataset.labels.tolist() == [0, 0, 1, 1, 2]
+    assert (dataset.labels.dtype, dataset.images.dtype, dataset.classes) == (np.int32, np.uint8, 3)
+    np.testing.assert_array_equal(dataset.images[..., 0], [pixels[name] for name in dataset.files])
+
+
+def test_files_are_in_the_order_of_their_folders(tmp_path):
+    for name in ("x/a-b/1.png", "x/a/2.png", "x/a/1.png", "x/a.png"):
+        put(tmp_path / name, grey())
+    assert datasets.load(tmp_path).files == ("x/a/1.png", "x/a/2.png", "x/a-b/1.png", "x/a.png")
+
+
+def test_a_listing_is_of_names_and_sizes(tmp_path):
+    for name, size in (("a", 3), ("b", 5)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert image_folder.listing(tmp_path, ["a", "b"]) == hashlib.sha256(b"a 3\nb 5").hexdigest()
+
+
+def test_a_survey_holds_little_more_than_names(tmp_path):
+    place, one = tmp_path / "class", tmp_path / "one.png"
+    place.mkdir()
+    put(one, grey(1, 1))
+    for number in range(1000):
+        os.link(one, place / f"{number:060}.png")
+    one.unlink()
+    image_folder.survey(tmp_path)  # What Pillow imports.
+    tracemalloc.start()
+    found = image_folder.survey(tmp_path)
+    image_folder.listing(tmp_path, found.files)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # A name of 70 characters is 119 bytes: once listed, once to sort by, once kept, and its places in lists.
+    assert peak < 1000 * 400
+
+
+def test_a_flat_folder_has_no_labels(tmp_path):
+    pixels = [put(tmp_path / f"{number}.png", grey()) for number in range(3)]
+    dataset = datasets.load(str(tmp_path))
+    assert (dataset.labels, dataset.classes, dataset.files) == (
+        None,
+        None,
+        ("0.png", "1.png", "2.png"),
+    )
+    np.testing.assert_array_equal(dataset.images[..., 0], pixels)
+
+
+def test_arrays_have_no_files(tmp_path):
+    np.save(tmp_path / "x.npy", np.stack([grey(), grey()]))
+    assert datasets.load(tmp_path / "x.npy").files is None
+
+
+def test_what_is_no_image_is_passed_over(tmp_path):
+    put(tmp_path / "a.png", grey())
+    put(tmp_path / "b.png", grey())
+    put(tmp_path / ".hidden.png", grey())
+    put(tmp_path / ".cache" / "c.png", grey())
+    (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "one.pdf").write_bytes(b"%PDF")
+    dataset = datasets.load(tmp_path)
+    assert (dataset.files, dataset.labels) == (("a.png", "b.png"), None)
+
+
+def test_images_in_the_folder_and_below_it_are_refused(tmp_path):
+    put(tmp_path / "a.png", grey())
+    put(tmp_path / "class" / "b.png", grey())
+    with pytest.raises(
+        ValueError,
+        match=r"either images or a sub-folder for each class, got both a\.png and class/",
+    ):
+        datasets.load(tmp_path)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "class").mkdir()
+    with pytest.raises(ValueError, match="must hold images .* or sub-folders of them, got none"):
+        datasets.load(tmp_path)
+
+
+def test_one_image_is_too_few(tmp_path):
+    put(tmp_path / "a.png", grey())
+    with pytest.raises(ValueError, match="images: must be at least 2, got 1"):
+        datasets.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wanted"),
+    [
+        ([(9, 7), (9, 7)], (9, 7)),
+        ([(128, 128), (128, 128)], (128, 128)),
+        ([(20, 129), (20, 129)], (64, 64)),
+        ([(9, 7), (7, 9)], (64, 64)),
+        ([(100, 50), (30, 300)], (64, 64)),
+    ],
+)
+def test_one_small_size_stays_and_everything_else_becomes_64_by_64(tmp_path, sizes, wanted):
+    for number, size in enumerate(sizes):
+        put(tmp_path / f"{number}.png", grey(*size))
+    assert datasets.load(tmp_path).images.shape == (2, *wanted, 1)
+
+
+def test_the_size_asked_for_is_covered_and_cropped_around_the_centre(tmp_path):
+    # Thirds of a wide image: its middle is what a square keeps, exactly, since nothing is scaled.
+    wide = np.repeat(np.uint8([10, 200, 60]), 8)[None].repeat(8, 0)
+    put(tmp_path / "wide.png", wide)
+    put(tmp_path / "tall.png", wide.T.copy())
+    images = datasets.load(tmp_path, size=(8, 8)).images
+    assert images.shape == (2, 8, 8, 1)
+    assert (images == 200).all()
+    assert datasets.load(tmp_path, size=(4, 6)).images.shape == (2, 4, 6, 1)
+
+
+def test_scaling_down_averages(tmp_path):
+    # A fine checkerboard: picking pixels would give black or white, antialiasing gives grey.
+    board = (np.indices((96, 96)).sum(0) % 2 * 255).astype(np.uint8)
+    put(tmp_path / "a.png", board)
+    put(tmp_path / "b.png", 255 - board)
+    images = datasets.load(tmp_path, size=(8, 8)).images
+    assert np.abs(images.astype(int) - 127.5).max() < 8
+
+
+def test_scaling_agrees_with_means_where_blocks_are_constant(tmp_path):
+    blocks = grey(8, 8) // 2
+    put(tmp_path / "a.png", np.kron(blocks, np.ones((16, 16), np.uint8)))
+    put(tmp_path / "b.png", np.kron(blocks, np.ones((16, 16), np.uint8)))
+    small = datasets.load(tmp_path, size=(8, 8)).images[0, ..., 0].astype(float)
+    assert np.corrcoef(small.ravel(), blocks.ravel())[0, 1] > 0.95
+
+
+def test_very_thin_images_can_be_scaled(tmp_path):
+    put(tmp_path / "a.png", np.full((1, 3000), 77, np.uint8))
+    put(tmp_path / "b.png", np.full((3000, 1), 78, np.uint8))
+    images = datasets.load(tmp_path).images
+    assert (images[0] == 77).all()
+    assert (images[1] == 78).all()
+
+
+def test_grey_if_all_are_grey(tmp_path):
+    for number in range(2):
+        put(tmp_path / f"{number}.png", grey())
+    assert datasets.load(tmp_path).images.shape[-1] == 1
+    gray = put(tmp_path / "2.png", grey())
+    rgb = put(tmp_path / "3.png", colour())
+    images = datasets.load(tmp_path).images
+    np.testing.assert_array_equal(images[2], gray[..., None].repeat(3, 2))
+    np.testing.assert_array_equal(images[3], rgb)
+
+
+def test_channels_can_be_asked_for(tmp_path):
+    put(tmp_path / "a.png", np.full((4, 4, 3), (255, 0, 0), np.uint8))
+    put(tmp_path / "b.png", np.full((4, 4), 9, np.uint8))
+    images = datasets.load(tmp_path, channels=1).images
+    assert (images[0] == 76).all()  # ITU-R 601: 0.299 * 255
+    assert (images[1] == 9).all()
+    assert datasets.load(tmp_path, channels=3).images.shape[-1] == 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "tiff"])
+def test_orientation_is_applied(tmp_path, orientation, ending):
+    # Left dark, right light, taller than wide.
+    stored = np.full((16, 8), 20, np.uint8)
+    stored[:, 4:] = 220
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    options = {"quality": 100} if ending == "jpg" else {}
+    for name in "ab":
+        put(tmp_path / f"{name}.{ending}", stored, exif=exif, **options)
+    upright = {
+        1: stored,
+        2: stored[:, ::-1],
+        3: stored[::-1, ::-1],
+        4: stored[::-1],
+        5: stored.T,
+        6: np.rot90(stored, -1),
+        7: stored[::-1, ::-1].T,
+        8: np.rot90(stored),
+    }[orientation]
+    image = datasets.load(tmp_path).images[0, ..., 0]
+    assert image.shape == upright.shape
+    assert np.abs(image.astype(int) - upright).max() <= 8
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff", "pgm"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path, ending):
+    wide = np.uint16([[0, 128, 129, 257, 32768, 65279, 65406, 65407, 65535]])
+    for name in "ab":
+        put(tmp_path / f"{name}.{ending}", wide)
+    images = datasets.load(tmp_path).images
+    assert images.shape == (2, 1, 9, 1)
+    np.testing.assert_array_equal(images[0, 0, :, 0], np.round(wide[0] / 257))
+
+
+def test_other_modes_become_grey_or_rgb(tmp_path):
+    red = Image.new("RGB", (4, 4), (250, 10, 20))
+    folder = tmp_path / "colours"
+    folder.mkdir()
+    red.quantize(8).save(folder / "palette.png")
+    see_through = red.convert("RGBA")
+    see_through.putalpha(0)
+    see_through.save(folder / "alpha.png")
+    see_through.quantize(8, Image.Quantize.FASTOCTREE).save(folder / "palette-alpha.png")
+    red.convert("CMYK").save(folder / "cmyk.tiff")
+    red.save(folder / "lossy.webp", lossless=True)
+    images = datasets.load(folder).images
+    assert images.shape == (5, 4, 4, 3)
+    assert np.abs(images.astype(int) - (250, 10, 20)).max() <= 3
+    folder = tmp_path / "greys"
+    folder.mkdir()
+    Image.new("1", (4, 4), 1).save(folder / "bits.png")
+    Image.new("LA", (4, 4), (255, 0)).save(folder / "alpha.png")
+    images = datasets.load(folder).images
+    assert images.shape == (2, 4, 4, 1)
+    assert (images == 255).all()
+
+
+def test_the_first_of_several_frames_counts(tmp_path):
+    first, second = (Image.new("L", (4, 4), value) for value in (30, 200))
+    for name in "ab":
+        first.save(tmp_path / f"{name}.gif", save_all=True, append_images=[second])
+    assert (datasets.load(tmp_path).images == 30).all()
+
+
+def bomb():
+    """A PNG of a few bytes that says it has 10 ** 10 pixels."""
+
+    def chunk(kind, content):
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"0"))
+        + chunk(b"IEND", b"")
+    )
+
+
+def spoil(folder):
+    """A folder with two sound images and, by name, each kind of unreadable file."""
+    good = folder / "a.png"
+    put(good, grey(40, 40))
+    put(folder / "z.png", grey(40, 40))
+    put(folder / "float.tiff", np.ones((4, 4), np.float32))
+    (folder / "truncated.png").write_bytes(good.read_bytes()[:-200])
+    (folder / "zero.png").write_bytes(b"")
+    (folder / "text.jpg").write_text("not an image")
+    (folder / "bomb.png").write_bytes(bomb())
+    (folder / "dangling.png").symlink_to(folder / "nowhere.png")
+
+
+def test_unreadable_files_are_all_listed(tmp_path):
+    spoil(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        datasets.load(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"data: every image in {tmp_path} must be readable, got ")
+    for part in (
+        "bomb.png (more pixels than is safe)",
+        "dangling.png (No such file or directory)",
+        "float.tiff (32-bit pixels without a stated range)",
+        "text.jpg (no image)",
+        "truncated.png (",
+        "zero.png (empty)",
+    ):
+        assert part in message
+    assert "a.png" not in message
+    assert "z.png" not in message
+    assert "more" not in message.replace("more pixels", "")
+
+
+def test_ten_unreadable_files_are_named_and_the_rest_counted(tmp_path):
+    for number in range(13):
+        (tmp_path / f"{number:02}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"00\.png \(empty\), .*, 09\.png \(empty\) and 3 more$"):
+        datasets.load(tmp_path)
+
+
+def test_no_damage_to_a_png_escapes(tmp_path):
+    """Whatever byte is wrong, the file is read, or refused by name."""
+    put(tmp_path / "a.png", grey(5, 5))
+    sound = (tmp_path / "a.png").read_bytes()
+    refusals = []
+    for place in range(len(sound)):
+        (tmp_path / "b.png").write_bytes(
+            sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :]
+        )
+        try:
+            images, _, _ = image_folder.read(tmp_path)
+        except ValueError as error:
+            refusals.append(str(error))
+        else:
+            assert images.dtype == np.uint8
+    assert len(refusals) > len(sound) / 2
+    assert all("got b.png (" in refusal for refusal in refusals)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": (0, 8)}, r"size: must be height and width, each from 1 to 1024, got \(0, 8\)"),
+        ({"size": (8, 1025)}, "size: must be height and width"),
+        ({"channels": 2}, "channels: must be 1 or 3 for a folder of images, got 2"),
+    ],
+)
+def test_sizes_and_channels_out_of_range_are_refused(tmp_path, options, message):
+    put(tmp_path / "a.png", grey())
+    with pytest.raises(ValueError, match=message):
+        datasets.load(tmp_path, **options)
+
+
+def test_one_decoded_image_is_held_at_a_time(tmp_path):
+    import tracemalloc
+
+    for number in range(12):
+        put(tmp_path / f"{number}.png", np.full((800, 800, 3), number, np.uint8))
+    datasets.load(tmp_path)
+    tracemalloc.start()
+    images = datasets.load(tmp_path, size=(16, 16)).images
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < images.nbytes + 2 * 800 * 800 * 3

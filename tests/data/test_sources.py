@@ -1,0 +1,168 @@
+"""Where streams read from: files, and tensorflow-datasets; images that cannot be read."""
+
+import io
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxclust.data import sources
+
+
+def test_floats_outside_their_range_are_skipped_and_named(tmp_path):
+    images = np.random.default_rng(0).random((20, 4, 4)).astype(np.float64)
+    images[3], images[7, 0, 0] = 2.0, np.nan
+    np.save(tmp_path / "x.npy", images)
+    source = sources.open_source(str(tmp_path / "x.npy"))
+    found = list(source.in_order(15))
+    assert found[0][1] == {3: "floats outside of [0, 1]", 7: "floats outside of [0, 1]"}
+    assert found[1][1] == {}
+    assert found[0][0].dtype == np.float32
+    stands_in = source[3]
+    assert source.skipped == 1
+    assert (
+        sum(np.array_equal(stands_in, image.astype(np.float32)[..., None]) for image in images) == 1
+    )
+
+
+def test_a_file_is_told_from_others_without_holding_it(tmp_path, monkeypatch):
+    np.save(tmp_path / "images.npy", np.arange(64 * 16, dtype=np.uint8).reshape(64, 4, 4))
+    whole = sources.open_source(str(tmp_path / "images.npy")).digest
+    held = []
+    monkeypatch.setattr(sources, "DIGESTED", 100)
+    monkeypatch.setattr(
+        sources.np, "ascontiguousarray", lambda part: held.append(part.nbytes) or np.array(part)
+    )
+    assert sources.open_source(str(tmp_path / "images.npy")).digest == whole
+    assert max(held) == 96
+
+
+class Prepared(list):
+    """Examples as tensorflow-datasets gives them, with what it says of their features."""
+
+    def __init__(self, examples, **features):
+        super().__init__(examples)
+        self.dataset_info = types.SimpleNamespace(features=features)
+
+
+def image_feature(channels, dtype=np.uint8):
+    return types.SimpleNamespace(shape=(None, None, channels), np_dtype=dtype)
+
+
+def test_a_set_of_tensorflow_datasets_is_streamed_without_what_is_damaged(monkeypatch, few_digits):
+    """What reads the set stands for tensorflow-datasets here; tests/test_datasets.py has its real call."""
+    images, labels = few_digits
+    examples = [
+        {"image": png(image), "label": label + 5}
+        for image, label in zip(images, labels, strict=True)
+    ]
+    examples[0]["image"], examples[3]["image"] = b"", examples[3]["image"][:50]
+    examples[4]["image"] = png(images[4][:7])
+    prepared = Prepared(examples, image=image_feature(1), label=None)
+    asked = []
+
+    def found(name, splits, encoded):
+        asked.append((name, splits, encoded))
+        return [prepared]
+
+    monkeypatch.setattr(sources.downloads, "sources", found)
+    source = sources.open_source("tfds:some/test")
+    assert asked == [("some", ("test",), True)]
+    assert (source.shape, source.dtype) == ((300, 8, 8, 1), np.uint8)
+    np.testing.assert_array_equal(source.labels, labels)
+    np.testing.assert_array_equal(source[7], images[7])
+    stands_in = source[3]
+    assert source.skipped >= 1
+    assert any(np.array_equal(stands_in, image) for image in images)
+    ((_, lost),) = source.in_order(300)
+    assert lost.keys() == {0, 3, 4}
+    assert (lost[0], lost[4]) == ("empty", "shape (7, 8, 1) instead of (8, 8, 1)")
+    prepared[:] = [{"image": b"GIF", "label": 0}]
+    with pytest.raises(ValueError, match="data: must have a readable image, tfds:some has none"):
+        sources.open_source("tfds:some")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_tensorflow_datasets_have_the_channels_that_it_states(
+    channels, monkeypatch, few_digits
+):
+    """However a file stores them: what lies in it is the same picture."""
+    stored = Image.fromarray(few_digits[0][1].squeeze())
+    # Of a palette in which each grey value stands where another would.
+    palette = Image.fromarray(255 - few_digits[0][1].squeeze(), "P")
+    palette.putpalette([255 - value for value in range(256) for _ in range(3)])
+    files = [
+        png(stored),
+        png(palette),
+        *(png(stored.convert(mode)) for mode in ("RGB", "RGBA", "LA")),
+    ]
+    files.append(png(np.asarray(stored).astype(np.uint16) * 257))
+    prepared = Prepared([{"image": file} for file in files], image=image_feature(channels))
+    monkeypatch.setattr(sources.downloads, "sources", lambda *_, **__: [prepared])
+    source = sources.open_source("tfds:some")
+    assert source.shape == (6, 8, 8, channels)
+    ((block, lost),) = source.in_order(6)
+    assert not lost
+    for image in block:
+        np.testing.assert_array_equal(image, few_digits[0][1].repeat(channels, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"text": None, "label": None}, "must have images, got label, text"),
+        (
+            {"image": image_feature(4)},
+            r"must have images of 8 bits, grey or RGB, got uint8 of shape \(None, None, 4\)",
+        ),
+        (
+            {"image": image_feature(1, np.float32)},
+            r"must have images of 8 bits, grey or RGB, got float32 of shape \(None, None, 1\)",
+        ),
+    ],
+)
+def test_a_set_of_tensorflow_datasets_without_such_images_is_refused(
+    features, message, monkeypatch
+):
+    monkeypatch.setattr(sources.downloads, "sources", lambda *_, **__: [Prepared([{}], **features)])
+    with pytest.raises(ValueError, match=f"data: tfds:some {message}"):
+        sources.open_source("tfds:some")
+
+
+def png(image):
+    content = io.BytesIO()
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image.squeeze())
+    picture.save(content, "png")
+    return content.getvalue()
+
+
+def test_damaged_images_in_a_row_do_not_all_become_the_same(tmp_path):
+    images = np.random.default_rng(0).random((400, 4, 4)).astype(np.float32)
+    images[100:300] = np.nan
+    np.save(tmp_path / "x.npy", images)
+    source = sources.open_source(str(tmp_path / "x.npy"))
+    reads = []
+    read = source._read
+    source._read = lambda index: reads.append(index) or read(index)
+    block = next(source.blocks(400, seed=0))
+    counts = np.unique([image.tobytes() for image in block], return_counts=True)[1]
+    # 200 are sound, and twice as many places: at most a few more than two of each.
+    assert len(counts) == 200
+    assert counts.max() <= 8
+    assert len(reads) <= 600 + 200  # Each damaged one is read once, ahead too.
+    other = sources.open_source(str(tmp_path / "x.npy"))
+    np.testing.assert_array_equal(block, next(other.blocks(400, seed=0)))
+    np.testing.assert_array_equal(source[150], other[150])
+
+
+def test_one_sound_image_is_found(tmp_path):
+    images = np.full((300, 2, 2), np.nan, np.float32)
+    images[7] = 0.5
+    np.save(tmp_path / "x.npy", images)
+    source = sources.open_source(str(tmp_path / "x.npy"))
+    assert (source[8] == 0.5).all()
+    images[7] = np.nan
+    np.save(tmp_path / "y.npy", images)
+    with pytest.raises(ValueError, match="data: must have a readable image, y has none"):
+        sources.open_source(str(tmp_path / "y.npy"))[0]

@@ -1,0 +1,142 @@
+"""Runs killed at random moments and resumed end as if nothing had happened: ``python -m tests.test_killed 20``.
+
+The test kills three times, the script as often as asked. Every other kill waits for a checkpoint half written.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxclust.runs.files import read_rows
+
+# A checkpoint after each window, so that most moments are near one.
+COMMAND = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+from jaxclust import cli, fit, train
+fit.CHECKPOINT_SECONDS, train.CHUNK_SECONDS = 0.0, 0.0
+sys.exit(cli.main(sys.argv[1:]))
+"""
+FLAGS = (
+    "--clusters 10 --seeds 2 --pretraining.epochs 20 --pretraining.batch 64 --batch 64 --update-interval 5 "
+    "--max-steps 100 --tolerance 0 --restarts 2 --over shard --no-figures --no-baseline --resume"
+)
+
+
+def begin(data: Path, out: Path, cache: Path) -> subprocess.Popen:
+    """Starts the run, or goes on with it."""
+    arguments = f"fit idec --data {data} --out {out} {FLAGS}".split()
+    # Compiled programs are kept between the starts, so that they spend their time on what is tested.
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ending(out: Path) -> tuple:
+    """What must be equal: labels, history, and the rows but for what was measured."""
+    measured = {"seconds", "compile_seconds", "peak_memory_mb"}
+    rows = [
+        {name: row[name] for name in row.keys() - measured}
+        for row in read_rows(out / "results.jsonl")
+    ]
+    return (
+        np.load(out / "labels.npy", allow_pickle=False).tolist(),
+        (out / "history.csv").read_text(),
+        rows,
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+
+
+def kills(folder: Path, images: np.ndarray, times: int, seed: int = 0):
+    """Kills ``times`` runs, each once, and resumes them.
+
+    Yields:
+      For each the moment in seconds, whether a checkpoint was half written then, and whether it ended alike.
+    """
+    data, cache = folder / "data.npz", folder / "cache"
+    np.savez(data, images=images)
+    finish(begin(data, folder / "warm", cache))
+    clock = time.monotonic()
+    finish(begin(data, folder / "whole", cache))
+    whole, seconds = ending(folder / "whole"), time.monotonic() - clock
+    draw = random.Random(seed)
+    for number in range(times):
+        out, killed, half = folder / f"killed-{number}", None, False
+        # A run that had ended before its moment, or a checkpoint just in place, is another try.
+        while killed is None or half < number % 2:
+            shutil.rmtree(out, ignore_errors=True)
+            killed, half = kill(
+                begin(data, out, cache), draw.uniform(0, seconds), out if number % 2 else None
+            )
+        finish(begin(data, out, cache))
+        yield killed, half, ending(out) == whole
+
+
+def kill(process: subprocess.Popen, moment: float, out: Path | None) -> tuple[float | None, bool]:
+    """Kills a run after so many seconds, and not before a checkpoint of ``out`` is half written if one is given.
+
+    Returns:
+      When it was killed, None if it had ended, and whether a checkpoint was half written.
+    """
+    clock = time.monotonic()
+    while process.poll() is None and time.monotonic() - clock < moment:
+        time.sleep(0.001)
+    while process.poll() is None and out is not None and not half_written(out):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killed = time.monotonic() - clock if process.returncode == -signal.SIGKILL else None
+    return killed, out is not None and half_written(out)
+
+
+def half_written(out: Path) -> bool:
+    """Whether a checkpoint stands aside, not yet renamed into place."""
+    return any(out.glob("checkpoint/*/*orbax-checkpoint-tmp*"))
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_and_resumed(tmp_path, few_digits):
+    ends = list(kills(tmp_path, few_digits[0], 3))
+    assert [equal for *_, equal in ends] == [True] * 3, ends
+
+
+def main() -> None:
+    """Prints a line a kill; exit status 1 unless all endings are equal."""
+    from sklearn.datasets import load_digits
+
+    times = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    images = np.round(load_digits().images[:300] * (255 / 16)).astype(np.uint8)
+    alike = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (moment, half, equal) in enumerate(kills(Path(folder), images, times), 1):
+            alike += equal
+            where = ", a checkpoint half written" if half else ""
+            print(
+                f"{number:2}: killed after {moment:.2f} s{where}; {'equal' if equal else 'NOT EQUAL'}",
+                flush=True,
+            )
+    print(f"{alike} of {times} endings equal")
+    sys.exit(alike < times)
+
+
+if __name__ == "__main__":
+    main()

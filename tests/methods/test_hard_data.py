@@ -1,0 +1,239 @@
+"""Data that real use brings, through the command: folders, and images with hardly anything to cluster."""
+
+import csv
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxclust.cli import options
+from jaxclust.cli.main import main
+from jaxclust.data import datasets
+from jaxclust.engine import fit
+from jaxclust.methods.registry import METHODS
+from jaxclust.runs.files import read_rows
+
+N = 64
+UNPADDED = ("ccnn-alexnet", "ccnn-alexnet-plain", "ccnn-resnet18", "dctl", "jule")
+"""Methods whose networks refuse images below a size of theirs."""
+PRETRAINING = "--pretraining.epochs 2 --pretraining.batch 64"
+SMALL = {
+    "kmeans": "",
+    "dcec": f"{PRETRAINING} --batch 64 --update-interval 2 --max-steps 6 --tolerance 0",
+    "dbc": f"{PRETRAINING} --batch 64 --max-epochs 3",
+    "dctl": "--kernel 3 --rounds 4",
+}
+FLAGS = "--seeds 1 --no-figures --no-baseline --restarts 2"
+
+
+def run(method, data, out, more=""):
+    return f"fit {method} --data {data} --out {out} {FLAGS} {SMALL[method]} {more}".split()
+
+
+def refused(capsys, arguments):
+    """The one line of a command that ends with 2."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1), err
+    return err
+
+
+def near_black():
+    return np.random.default_rng(0).integers(0, 4, (N, 8, 8), dtype=np.uint8)
+
+
+def flat():
+    """Each image of one grey, no two alike."""
+    return np.broadcast_to(np.arange(N, dtype=np.uint8)[:, None, None] * 4, (N, 8, 8))
+
+
+def equal_but_one():
+    images = np.full((N, 8, 8), 100, np.uint8)
+    images[7, 3, 3] = 101
+    return images
+
+
+def outlier():
+    images = near_black()
+    images[5] = 255
+    return images
+
+
+HARD = {one.__name__: one for one in (flat, equal_but_one, outlier)}
+
+
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("method", SMALL)
+def test_hard_images_end_with_labels_and_health(name, method, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", HARD[name]())
+    assert main(run(method, tmp_path / "x.npy", tmp_path / "run", "--clusters 2")) == 0
+    err = capsys.readouterr().err
+    labels = np.load(tmp_path / "run" / "labels.npy", allow_pickle=False)
+    assert labels.shape == (1, N)
+    assert set(np.unique(labels)) <= {0, 1}
+    rows = read_rows(tmp_path / "run" / "results.jsonl")
+    for row, mine in zip(rows, labels, strict=True):
+        sizes = np.bincount(mine, minlength=2)
+        assert row["failed"] is None
+        assert row["empty_clusters"] == (sizes == 0).sum()
+        assert row["largest_cluster"] == round(sizes.max() / N, 4)
+        collapsed = f"seed {row['seed']} collapsed, one cluster holds {100 * sizes.max() / N:.0f} % of the images"
+        assert (collapsed in err) == (sizes.max() / N > 0.9)
+    assert main(run(method, tmp_path / "x.npy", tmp_path / "run", "--clusters 2 --resume")) == 0
+    assert [line for line in capsys.readouterr().err.splitlines() if "collapsed" in line] == [
+        line for line in err.splitlines() if "collapsed" in line
+    ]
+    with (tmp_path / "run" / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert all(np.isfinite(float(row["loss"])) for row in history if row["loss"])
+    if name == "equal_but_one":
+        assert all(row["largest_cluster"] > 0.9 for row in rows)
+    if (name, method) == ("outlier", "kmeans"):
+        assert all(sorted(np.bincount(mine)) == [1, N - 1] for mine in labels)
+
+
+def test_a_stream_that_collapses_says_so(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", equal_but_one())
+    flags = "--stream --clusters 2 --seeds 1 --preset random --epochs 1"
+    assert (
+        main(f"fit ccnn-ii --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} {options}".split())
+        == 0
+    )
+    (row,) = read_rows(tmp_path / "run" / "results.jsonl")
+    assert row["largest_cluster"] > 0.9
+    assert "jaxclust: warning: seed 0 collapsed, one cluster holds " in capsys.readouterr().err
+
+
+def test_equal_images_cannot_be_parted(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.full((N, 8, 8), 7, np.uint8))
+    line = refused(capsys, run("dcec", tmp_path / "x.npy", tmp_path / "run", "--clusters 2"))
+    assert "clusters: must be at most the number of distinct images, 1, got 2" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in UNPADDED])
+def test_no_image_is_too_small_for_a_network_that_pads(method):
+    """One pixel is encoded and reconstructed."""
+    method = METHODS[method]
+    dataset = datasets.checked("x", flat()[:3, :1, :1])
+    network = fit.build(method, method.config, dataset.images.shape[1:])
+    variables = network.init(jax.random.key(0))
+    features, _ = network.encode(variables, dataset.images, False)
+    assert np.isfinite(features).all()
+    if network.reconstruct is not None:
+        reconstruction, _, _ = network.reconstruct(variables, dataset.images, False)
+        assert reconstruction.shape == dataset.images.shape
+        assert np.isfinite(reconstruction).all()
+
+
+def test_an_image_too_small_for_a_network(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", flat()[:, :4, :4])
+    line = refused(
+        capsys,
+        f"fit jule --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} --clusters 2".split(),
+    )
+    assert "shape: must be at least 5 x 5 pixels, got 4 on the shorter side" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """20 images of 16x12 in two classes."""
+    for number in range(20):
+        path = tmp_path / "images" / ("dark" if number < 10 else "light") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        value = number + (200 if number >= 10 else 0)
+        Image.fromarray(np.full((16, 12), value, np.uint8)).save(path)
+    return tmp_path / "images"
+
+
+def test_a_folder_is_clustered_and_scored_by_its_sub_folders(folder, tmp_path):
+    assert main(run("kmeans", folder, tmp_path / "run", "--size 6,8")) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["shape"] == [
+        20,
+        6,
+        8,
+        1,
+    ]
+    rows = read_rows(tmp_path / "run" / "results.jsonl")
+    assert [(row["data"], row["clusters"], row["acc"]) for row in rows] == [("images", 2, 1.0)]
+    # The folder again, one image of another size and in colour: scaled to the run's shape, and named in the table.
+    Image.new("RGB", (50, 60), (3, 3, 3)).save(folder / "dark" / "3.png")
+    arguments = [
+        "predict",
+        str(tmp_path / "run"),
+        "--data",
+        str(folder),
+        "--out",
+        str(tmp_path / "labels.csv"),
+    ]
+    assert main(arguments) == 0
+    with (tmp_path / "labels.csv").open() as file:
+        predicted = {row["image"]: int(row["cluster"]) for row in csv.DictReader(file)}
+    assert predicted.keys() == set(datasets.load(folder).files)
+    labels = np.load(tmp_path / "run" / "labels.npy", allow_pickle=False)[0]
+    assert list(predicted.values()) == labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [(None, None), ("64", (64, 64)), ("48,42", (48, 42)), ("6, 8", (6, 8))]
+)
+def test_sizes(text, size):
+    assert options.size(text) == size
+
+
+def test_folders_that_cannot_be_read_are_refused_in_one_line(folder, tmp_path, capsys):
+    def line(more=""):
+        return refused(capsys, run("kmeans", folder, tmp_path / "run", more))
+
+    for size in ("0", "a", "1,2,3", "8,", "-4", "8.5"):
+        assert "size: must be" in line(f"--size={size}")
+    (folder / "dark" / "3.png").write_bytes((folder / "dark" / "4.png").read_bytes()[:-30])
+    (folder / "light" / "11.png").write_bytes(b"")
+    text = line()
+    assert "dark/3.png (" in text
+    assert "light/11.png (empty)" in text
+    (folder / "top.png").write_bytes(b"")
+    assert (
+        "must hold either images or a sub-folder for each class, got both top.png and dark/"
+        in line()
+    )
+    for path in folder.rglob("*.png"):
+        path.unlink()
+    assert "must hold images (.bmp, " in line()
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_of_arrays_that_cannot_be_read_are_refused_in_one_line(tmp_path, capsys):
+    def line(path, more=""):
+        return refused(capsys, run("kmeans", path, tmp_path / "run", more))
+
+    images = near_black()
+    np.savez(tmp_path / "x.npz", images=images, labels=np.zeros(N - 1, int))
+    assert f"labels: must have shape ({N},) like the images, got ({N - 1},)" in line(
+        tmp_path / "x.npz"
+    )
+    np.savez(tmp_path / "x.npz", images=images, labels=np.zeros(N))
+    assert "labels: must be integers, got dtype float64" in line(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", images=images.astype(np.int32))
+    assert "images: must be uint8 in 0..255 or float in [0, 1], got dtype int32" in line(
+        tmp_path / "x.npz"
+    )
+    np.savez(tmp_path / "x.npz", images=images, labels=np.zeros(N, object))
+    assert "must be a readable .npz file of plain arrays" in line(tmp_path / "x.npz")
+    (tmp_path / "x.npz").write_bytes((tmp_path / "x.npz").read_bytes()[:-50])
+    assert "must be a readable .npz file of plain arrays" in line(tmp_path / "x.npz")
+    np.save(tmp_path / "x.npy", images)
+    assert "clusters: must be given, since x has no labels" in line(tmp_path / "x.npy")
+    assert (
+        f"images: must be of shape (n, 9, 9, 1), got ({N}, 8, 8, 1); only a folder's images are scaled"
+        in line(tmp_path / "x.npy", "--size 9")
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_named_sets_are_listed(capsys):
+    assert main(["datasets"]) == 0
+    assert capsys.readouterr().out == datasets.listing() + "\n"

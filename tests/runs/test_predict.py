@@ -1,0 +1,121 @@
+"""New images into the clusters of a finished run: the labels of training again, and what is refused."""
+
+import csv
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from jaxclust.cli.main import main
+from jaxclust.engine import fit
+from jaxclust.runs.files import read_rows, write_rows
+from jaxclust.runs.predict import configuration, predict
+from jaxclust.runs.settings import read_settings
+
+SMALL = (
+    "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 20 --tolerance 0 "
+    "--restarts 2 --over shard --no-figures --no-baseline"
+)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    """A finished run of seeds 0 and 3."""
+    out = tmp_path_factory.mktemp("runs") / "idec"
+    assert main(f"fit idec --data {data} --out {out} --seeds 0,3 {SMALL}".split()) == 0
+    return out
+
+
+def refused(capsys, arguments):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    return line
+
+
+def test_the_labels_of_training_again(run, few_digits):
+    labels = np.load(run / "labels.npy", allow_pickle=False)
+    for lane, seed in enumerate((0, 3)):
+        used, predicted = predict(run, few_digits[0], seed)
+        assert used == seed
+        np.testing.assert_array_equal(predicted.cluster, labels[lane])
+    assert (labels[0] != labels[1]).any()
+
+
+def test_probability_and_distance_are_those_of_the_nearest_centroid(run, few_digits):
+    images = few_digits[0]
+    seed, predicted = predict(run, images[:50])
+    assert seed == 0
+    method, config, pretraining = configuration(read_settings(run), run)
+    runs = fit.restored(method, config, pretraining, images.shape, (0, 3), run / "checkpoint")
+    state = jax.tree.map(lambda leaf: leaf[0], runs.state)
+    features = method.algorithm.embed(
+        config, fit.build(method, config, images.shape[1:]), state, images[:50]
+    )
+    features, centroids = np.asarray(features, np.float64), np.asarray(state.centroids, np.float64)
+    for i, feature in enumerate(features):
+        distances = [np.sqrt(np.sum((feature - centroid) ** 2)) for centroid in centroids]
+        similarities = [1 / (1 + distance**2) for distance in distances]
+        assert predicted.cluster[i] == np.argmin(distances)
+        assert predicted.distance[i] == pytest.approx(min(distances), rel=1e-3)
+        assert predicted.probability[i] == pytest.approx(
+            max(similarities) / sum(similarities), rel=1e-4
+        )
+
+
+def test_the_command_writes_a_line_an_image(run, data, tmp_path, capsys):
+    out = tmp_path / "labels.csv"
+    assert main(f"predict {run} --data {data} --out {out} --seed 3".split()) == 0
+    lines = list(csv.DictReader(out.read_text().splitlines()))
+    assert list(lines[0]) == ["image", "cluster", "probability", "distance"]
+    assert [int(line["cluster"]) for line in lines] == np.load(run / "labels.npy")[1].tolist()
+    assert "300 images into the clusters of seed 3" in capsys.readouterr().out
+    out.write_text("mine")
+    line = refused(capsys, f"predict {run} --data {data} --out {out}".split())
+    assert "out: must not exist without --overwrite" in line
+    assert out.read_text() == "mine"
+    assert main(f"predict {run} --data {data} --out {out} --overwrite".split()) == 0
+
+
+def test_one_image(run, few_digits, tmp_path):
+    path, out = tmp_path / "one.npy", tmp_path / "one.csv"
+    np.save(path, few_digits[0][7:8])
+    assert main(f"predict {run} --data {path} --out {out}".split()) == 0
+    (line,) = csv.DictReader(out.read_text().splitlines())
+    assert (line["image"], int(line["cluster"])) == ("0", np.load(run / "labels.npy")[0, 7])
+
+
+def test_images_of_another_shape(run, tmp_path, capsys):
+    path = tmp_path / "wide.npz"
+    np.savez(path, images=np.zeros((5, 8, 9), np.uint8))
+    line = refused(capsys, f"predict {run} --data {path} --out {tmp_path / 'x.csv'}".split())
+    assert "images: must be of shape (n, 8, 8, 1), got (5, 8, 9, 1)" in line
+
+
+def test_runs_that_cannot_predict(run, data, tmp_path, capsys):
+    def line(directory, more=""):
+        return refused(
+            capsys, f"predict {directory} --data {data} --out {tmp_path / 'x.csv'} {more}".split()
+        )
+
+    assert "must hold a run, has no config.json" in line(tmp_path / "nowhere")
+    assert "seed: must be one of 0, 3" in line(run, "--seed 1")
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "checkpoint" / "cluster")
+    assert "checkpoint: must be in" in line(copy)
+    shutil.copytree(run / "checkpoint" / "pretrain", copy / "checkpoint" / "cluster")
+    assert "checkpoint: " in line(copy)
+    rows = read_rows(copy / "results.jsonl")
+    write_rows(copy / "results.jsonl", [row | {"failed": 3} for row in rows])
+    assert "seed: all seeds of" in line(copy)
+    (copy / "results.jsonl").unlink()
+    assert "must be finished, has no results.jsonl" in line(copy)
+    settings = json.loads((copy / "config.json").read_text())
+    (copy / "results.jsonl").write_text("")
+    (copy / "config.json").write_text(json.dumps(settings | {"method": "of-tomorrow"}))
+    assert "must hold settings of this version's methods" in line(copy)
+    assert not (tmp_path / "x.csv").exists()
