@@ -1,3 +1,66 @@
-"""Deep image clustering in JAX, for many seeds at once."""
+"""Deep image clustering in JAX, for many seeds at once.
 
-__version__ = "0.1.0"
+``load`` reads images, ``fit`` clusters them, ``method`` chooses and changes a method, ``compare``
+says which differences between methods the seeds can carry, ``open_run`` reads a run back.
+``DeepClustering`` is scikit-learn's face of the same.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.2.0.dev0"
+
+if TYPE_CHECKING:
+    from jaxclust import data, methods, networks, ops
+    from jaxclust.comparison.compare import compare
+    from jaxclust.data.datasets import load
+    from jaxclust.estimators import DeepClustering
+    from jaxclust.methods.registry import method
+    from jaxclust.runs.fit import fit
+    from jaxclust.runs.run import Run, open_run
+    from jaxclust.types import Algorithm, Method, Network
+
+_HOMES = {
+    "load": "jaxclust.data.datasets",
+    "fit": "jaxclust.runs.fit",
+    "method": "jaxclust.methods.registry",
+    "compare": "jaxclust.comparison.compare",
+    "open_run": "jaxclust.runs.run",
+    "DeepClustering": "jaxclust.estimators",
+    "Method": "jaxclust.types",
+    "Network": "jaxclust.types",
+    "Algorithm": "jaxclust.types",
+    "Run": "jaxclust.runs.run",
+}
+_PACKAGES = ("methods", "networks", "ops", "data")
+
+__all__ = [
+    "Algorithm",
+    "DeepClustering",
+    "Method",
+    "Network",
+    "Run",
+    "__version__",
+    "compare",
+    "data",
+    "fit",
+    "load",
+    "method",
+    "methods",
+    "networks",
+    "open_run",
+    "ops",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a name when it is first used: ``import jaxclust`` alone loads neither JAX nor more."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"jaxclust.{name}")
+    raise AttributeError(f"module 'jaxclust' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

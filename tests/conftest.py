@@ -17,17 +17,14 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 jax.config.update("jax_compilation_cache_dir", CACHE.name)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
-# Numbers equal to the last bit however a run is cut, convolutions' speed, and scores on real images.
-OPTIMISED = {"test_distributed", "test_fit", "test_layers", "test_real", "test_train"}
-
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():
     os.environ["JAXCLUST_DATA"] = str(SHARED)
 
 
 def pytest_collection_modifyitems(items):
-    """Longest modules first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: item.module.__name__ not in OPTIMISED)
+    """Puts the longest modules first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("optimized") is None)
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +51,15 @@ def data(tmp_path_factory, few_digits):
 
 @pytest.fixture(autouse=True, scope="module")
 def programs(request):
-    """Compiles a module's programs, and those of processes it starts, without LLVM's optimisation; frees them after.
+    """Compiles a module's programs without LLVM's optimization, and frees them afterwards.
 
-    Optimising programs that run for moments is a third of the time of most modules; those of ``OPTIMISED`` test what
-    it may change. Programs kept for all modules would pass the kernel's limit on memory maps.
+    Optimizing programs that run for moments takes a third of the time of most modules. Modules
+    with the marker "optimized" test what it may change: numbers that are equal to the last bit
+    however a run is cut, the speed of convolutions, and scores on real images. Processes that a
+    test starts compile in the same way. Programs kept for all modules would pass the kernel's
+    limit on memory maps.
     """
-    plain = request.module.__name__ not in OPTIMISED
+    plain = request.node.get_closest_marker("optimized") is None
     jax.config.update("jax_disable_most_optimizations", plain)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", str(plain))

@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxclust.cli import sweep
 from jaxclust.cli.compare import Parser
+from jaxclust.errors import UsageError
 from jaxclust.evaluation import agreement
 from jaxclust.runs import collect
 from jaxclust.runs.files import write_file
@@ -58,14 +59,14 @@ def command(method: str, arguments: Sequence[str]) -> int:
     )
     options, rest = parser.parse_known_args(arguments)
     if method.startswith(collect.DETERMINISTIC):
-        raise ValueError(
+        raise UsageError(
             f"clusters: auto compares seeds, which {method} does not have: it draws no random number"
         )
     numbers = _range(options.cluster_range)
     if options.max_seconds is not None and not options.max_seconds > 0:
-        raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")
+        raise UsageError(f"max-seconds: must be above 0, got {options.max_seconds}")
     if len(options.seeds(options.seeds)) < 2:
-        raise ValueError(
+        raise UsageError(
             f"seeds: must be at least 2, whose agreement is the measure, got {options.seeds!r}"
         )
     common = ["--data", options.data, "--seeds", options.seeds, "--no-baseline", *rest]
@@ -79,7 +80,7 @@ def command(method: str, arguments: Sequence[str]) -> int:
         (options.out / collect.CLUSTERS).unlink(missing_ok=True)
     known = collect.read_clusters(options.out) or {"rows": []}
     if known.get("arguments", common) != common:
-        raise ValueError(
+        raise UsageError(
             f"resume: {options.out} must hold the same runs, has those of {' '.join(known['arguments'])}"
         )
     deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
@@ -150,7 +151,7 @@ def choose(rows: Sequence[dict[str, Any]]) -> int | None:
 def _range(text: str) -> range:
     low, comma, high = text.partition(",")
     if not (comma and low.isdecimal() and high.isdecimal() and 2 <= int(low) < int(high)):
-        raise ValueError(f"cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got {text!r}")
+        raise UsageError(f"cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got {text!r}")
     return range(int(low), int(high) + 1)
 
 

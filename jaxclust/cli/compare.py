@@ -7,6 +7,7 @@ from typing import NoReturn
 from jaxclust.comparison import tables
 from jaxclust.comparison.compare import comparison
 from jaxclust.comparison.options import FAMILIES, INTERVALS, METRICS, TESTS, Options, check
+from jaxclust.errors import UsageError
 from jaxclust.runs import collect
 
 
@@ -29,7 +30,7 @@ class Parser(argparse.ArgumentParser):
     """Complains by a ValueError, which the command makes one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
+        raise UsageError(message)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from jaxclust.cli import options
 from jaxclust.cli.progress import Bars
 from jaxclust.data import datasets
 from jaxclust.engine import driver, fit
+from jaxclust.errors import UsageError
 from jaxclust.methods.registry import METHODS, configured
 from jaxclust.networks import torch_weights
 from jaxclust.report import terminal
@@ -26,12 +27,12 @@ from jaxclust.runs.settings import make_settings, read_settings
 
 def _fit(name: str, arguments: list[str]) -> int:
     if name not in METHODS:
-        raise ValueError(f"method: must be one of {', '.join(METHODS)}, got {name!r}")
+        raise UsageError(f"method: must be one of {', '.join(METHODS)}, got {name!r}")
     method = METHODS[name]
     common, config, pretraining = options.parse(name, arguments)
     seeds = options.seeds(common.seeds)
     if common.max_seconds is not None and not common.max_seconds > 0:
-        raise ValueError(f"max-seconds: must be above 0, got {common.max_seconds}")
+        raise UsageError(f"max-seconds: must be above 0, got {common.max_seconds}")
     given = {argument.split("=")[0] for argument in arguments}
     if common.stream:
         from jaxclust.cli import stream
@@ -46,11 +47,11 @@ def _fit(name: str, arguments: list[str]) -> int:
         dataset = features.replaced(dataset, common.features)
     if "--clusters" not in given:
         if dataset.classes is None:
-            raise ValueError(f"clusters: must be given, since {dataset.name} has no labels")
+            raise UsageError(f"clusters: must be given, since {dataset.name} has no labels")
         config = dataclasses.replace(config, clusters=max(dataset.classes, 2))
     datasets.check_clusters(dataset.images, config.clusters)
     if getattr(method.config, "max_steps", None) == 0 and config.max_steps > 0:
-        raise ValueError(
+        raise UsageError(
             f"max-steps: must be 0 for {name}, which only runs k-means, got {config.max_steps}"
         )
     over = options.over(common.over, len(seeds))
@@ -67,7 +68,7 @@ def _fit(name: str, arguments: list[str]) -> int:
         fit.check_weights(first, fit.pixels_digest(pictures), dataset.listing, data=common.data)
         wanted["weights"] = first.digest
     if common.pretrained is not None and common.pretrained.resolve() == common.out.resolve():
-        raise ValueError(f"pretrained: must be another folder than out, got {common.pretrained}")
+        raise UsageError(f"pretrained: must be another folder than out, got {common.pretrained}")
     pretrained = (
         None
         if common.pretrained is None
@@ -116,7 +117,7 @@ def _fit(name: str, arguments: list[str]) -> int:
             try:
                 _figures(folder, method, config, dataset, pictures, done, seeds, bars)
             except OSError as error:
-                raise ValueError(
+                raise UsageError(
                     f"figures: {folder} must be writable, got {error}; the results are there"
                 ) from error
     terminal.conclude(common.out)
@@ -128,7 +129,7 @@ def _pretrained(directory: Path, wanted: dict[str, Any], network: Callable) -> P
     found = read_settings(directory)
     place = directory / "checkpoint" / "pretrain"
     if not (directory / "results.jsonl").exists() or not place.is_dir() or not any(place.iterdir()):
-        raise ValueError(
+        raise UsageError(
             f"pretrained: must be a finished run with a pretraining of its own, got {directory}"
         )
     names = ("data", "seeds", "over", "pretraining", "weights")
@@ -137,7 +138,7 @@ def _pretrained(directory: Path, wanted: dict[str, Any], network: Callable) -> P
     theirs["network"], ours["network"] = METHODS[found["method"]].network.__name__, network.__name__
     differing = differences(theirs, ours)
     if differing:
-        raise ValueError(
+        raise UsageError(
             f"pretrained: {directory} must hold the same pretraining, differs in {'; '.join(differing)}"
         )
     return directory / "checkpoint"

@@ -10,6 +10,7 @@ from jaxclust.cli.fit import _fit
 from jaxclust.cli.predict import _predict
 from jaxclust.cli.weights import _weights
 from jaxclust.data import datasets
+from jaxclust.errors import UsageError
 from jaxclust.methods.registry import METHODS
 
 USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
@@ -69,7 +70,7 @@ def _run(arguments: list[str]) -> int:
         return command(rest)
     if command != "fit":
         known = "fit, methods, datasets, predict, weights, compare or report"
-        raise ValueError(f"command: must be {known}, got {command!r}")
+        raise UsageError(f"command: must be {known}, got {command!r}")
     if not rest or rest[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if rest else 2

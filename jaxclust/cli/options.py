@@ -13,6 +13,7 @@ import tyro
 
 from jaxclust.data import datasets, sources
 from jaxclust.engine import driver
+from jaxclust.errors import UsageError
 from jaxclust.methods.registry import FROM_FILE, METHODS, configured
 
 MOST_SEEDS = 1000
@@ -76,7 +77,7 @@ def parse(method: str, arguments: list[str]) -> tuple[Common, Any, Any]:
     )
     _check_out(parsed)
     if method in FROM_FILE and parsed.weights is None and parsed.preset != "random":
-        raise ValueError(
+        raise UsageError(
             f"weights: must be given for {method}, or --preset random for fresh ones, got none"
         )
     if parsed.weights is not None and pretraining is not None:
@@ -95,14 +96,14 @@ def _check_out(common: Common) -> None:
         and data.is_dir()
         and common.out.resolve().is_relative_to(data)
     ):
-        raise ValueError(f"out: must not be in the images' folder, {common.data}, got {common.out}")
+        raise UsageError(f"out: must not be in the images' folder, {common.data}, got {common.out}")
 
 
 def check_data(common: Common) -> None:
     """ValueError where the data are neither a named set nor there; for whoever starts a process for each run."""
     streamed = common.stream and common.data.startswith(sources.SET)
     if common.data not in datasets.NAMES and not streamed and not Path(common.data).exists():
-        raise ValueError(
+        raise UsageError(
             f"data: must be one of {', '.join(datasets.NAMES)} or a path that exists, got {common.data!r}"
         )
 
@@ -126,7 +127,7 @@ def one_line(kind: type, arguments: list[str], **options: Any) -> Any:
         lines = [line.strip("│ ") for line in complaint.getvalue().splitlines()[1:]]
         lines = itertools.dropwhile(_is_rule, lines)
         message = " ".join(itertools.takewhile(lambda line: not _is_rule(line), lines))
-        raise ValueError(message) from None
+        raise UsageError(message) from None
 
 
 def _is_rule(line: str) -> bool:
@@ -138,16 +139,16 @@ def seeds(text: str) -> tuple[int, ...]:
     rule = f"seeds: must be a count from 1 or a list such as 0,3,7 of distinct numbers from 0, got {text!r}"
     parts = [part.strip() for part in text.removesuffix(",").split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise ValueError(rule)
+        raise UsageError(rule)
     numbers = tuple(int(part) for part in parts)
     if "," not in text:
         if not 1 <= numbers[0] <= MOST_SEEDS:
-            raise ValueError(
+            raise UsageError(
                 f"{rule}; a count is at most {MOST_SEEDS}, and {text}, with a comma is that one seed"
             )
         return tuple(range(numbers[0]))
     if len(set(numbers)) < len(numbers) or max(numbers) >= 2**31:
-        raise ValueError(rule)
+        raise UsageError(rule)
     return numbers
 
 
@@ -157,7 +158,7 @@ def size(text: str | None) -> tuple[int, int] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts) or len(parts) > 2:
-        raise ValueError(f"size: must be one number, or height,width such as 48,42, got {text!r}")
+        raise UsageError(f"size: must be one number, or height,width such as 48,42, got {text!r}")
     return int(parts[0]), int(parts[-1])
 
 

@@ -7,6 +7,7 @@ import tyro
 
 from jaxclust.cli import options as cli_options
 from jaxclust.data import datasets
+from jaxclust.errors import UsageError
 from jaxclust.runs.files import write_file
 from jaxclust.runs.settings import read_settings
 
@@ -35,14 +36,14 @@ def _predict(arguments: list[str]) -> int:
         description="New images into a run's clusters.",
     )
     if options.out.is_dir() or (options.out.exists() and not options.overwrite):
-        raise ValueError(
+        raise UsageError(
             f"out: must not exist without --overwrite, nor be a folder, got {options.out}"
         )
     if not options.out.parent.is_dir():
-        raise ValueError(f"out: must be in a folder that exists, got {options.out}")
+        raise UsageError(f"out: must be in a folder that exists, got {options.out}")
     settings = read_settings(options.directory)
     if settings.get("features") is not None:
-        raise ValueError(
+        raise UsageError(
             f"run: must be on images to take new ones, {options.directory} is on {settings['features']}"
         )
     height, width, channels = settings["data"]["shape"][1:]

@@ -7,6 +7,7 @@ from jaxclust.cli.compare import Parser, add_options
 from jaxclust.comparison.compare import UNSCORED, comparison, with_scores
 from jaxclust.comparison.options import Options, check_options
 from jaxclust.data import datasets, sources
+from jaxclust.errors import UsageError
 from jaxclust.report.write import consensus_csv, write
 from jaxclust.runs import collect
 from jaxclust.runs.files import write_file
@@ -43,7 +44,7 @@ def command(arguments: Sequence[str]) -> int:
             and not path.startswith(sources.SET)
             and not Path(path).exists()
         ):
-            raise ValueError(f"data: must be a named set or a path that exists, got {path!r}")
+            raise UsageError(f"data: must be a named set or a path that exists, got {path!r}")
     found, notes = collect.read(options.runs)
     scored, unscored = with_scores(found, options.metric)
     if not scored:
@@ -59,8 +60,8 @@ def command(arguments: Sequence[str]) -> int:
 def check_out(out: Path, overwrite: bool, name: str = "out", suffix: str = ".html") -> None:
     """ValueError where a page, or the command's other file, must not be written."""
     if out.suffix != suffix:
-        raise ValueError(f"{name}: must end in {suffix}, got {out}")
+        raise UsageError(f"{name}: must end in {suffix}, got {out}")
     if out.exists() and not overwrite:
-        raise ValueError(f"{name}: must not exist without --overwrite, got {out}")
+        raise UsageError(f"{name}: must not exist without --overwrite, got {out}")
     if not out.resolve().parent.is_dir():
-        raise ValueError(f"{name}: must be in a folder that exists, got {out}")
+        raise UsageError(f"{name}: must be in a folder that exists, got {out}")

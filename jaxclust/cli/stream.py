@@ -14,6 +14,7 @@ from jaxclust.cli import options
 from jaxclust.cli.progress import Bars
 from jaxclust.data import datasets, sources
 from jaxclust.engine import fit, fit_stream
+from jaxclust.errors import UsageError
 from jaxclust.methods.registry import METHODS
 from jaxclust.networks import torch_weights
 from jaxclust.report import terminal
@@ -36,20 +37,20 @@ def command(name: str, common: Any, config: Any, pretraining: Any, given: set[st
     method = METHODS[name]
     if not fit_stream.supported(method):
         able = [one for one, method in METHODS.items() if fit_stream.supported(method)]
-        raise ValueError(f"stream: must be with one of {', '.join(able)}, got {name}")
+        raise UsageError(f"stream: must be with one of {', '.join(able)}, got {name}")
     for flag in ("features", "pretrained"):
         if getattr(common, flag) is not None:
-            raise ValueError(f"{flag}: must not be given with stream")
+            raise UsageError(f"{flag}: must not be given with stream")
     for flag in ("baseline", "figures"):  # On unless said otherwise, but of images in memory alone.
         if f"--{flag}" in given:
-            raise ValueError(
+            raise UsageError(
                 f"{flag}: must not be asked for with stream, it needs all images in memory"
             )
     seeds = options.seeds(common.seeds)
     source = sources.open_source(common.data, options.size(common.size))
     if "--clusters" not in given:
         if source.labels is None:
-            raise ValueError(f"clusters: must be given, since {source.name} has no labels")
+            raise UsageError(f"clusters: must be given, since {source.name} has no labels")
         config = dataclasses.replace(config, clusters=max(int(source.labels.max()) + 1, 2))
     network = fit.build(method, config, source.shape[1:])
     first = (

@@ -17,6 +17,7 @@ from typing import Any
 
 from jaxclust.cli.compare import Parser
 from jaxclust.data import datasets, sources
+from jaxclust.errors import UsageError
 from jaxclust.methods.registry import METHODS
 from jaxclust.runs import collect
 from jaxclust.runs.files import read_rows, write_rows
@@ -59,7 +60,7 @@ def command(arguments: Sequence[str]) -> int:
     )
     options, rest = parser.parse_known_args(arguments)
     if options.max_seconds is not None and not options.max_seconds > 0:
-        raise ValueError(f"max-seconds: must be above 0, got {options.max_seconds}")
+        raise UsageError(f"max-seconds: must be above 0, got {options.max_seconds}")
     plan = _plan(options, rest)
     check_out(options.out, options.resume, options.overwrite)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -89,10 +90,10 @@ def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
     names = [_name(one) for one in data]
     for what, given, known in (("methods", methods, METHODS), ("data", names, None)):
         if len(set(given)) < len(given):
-            raise ValueError(f"{what}: must be distinct, got {','.join(given)}")
+            raise UsageError(f"{what}: must be distinct, got {','.join(given)}")
         unknown = [one for one in given if known is not None and one not in known]
         if unknown:
-            raise ValueError(f"{what}: must be of {', '.join(known)}, got {unknown[0]!r}")
+            raise UsageError(f"{what}: must be of {', '.join(known)}, got {unknown[0]!r}")
     given = _flags(rest, methods)
     plan = []
     for one, name in zip(data, names, strict=True):
@@ -152,20 +153,20 @@ def _flags(words: list[str], methods: list[str]) -> list[tuple[list[str], list[s
         elif groups:
             groups[-1].append(word)
         else:
-            raise ValueError(f"fit: must have options alone after --methods, got {word!r}")
+            raise UsageError(f"fit: must have options alone after --methods, got {word!r}")
     found = []
     for group in groups:
         flag, equals, value = group[0][2:].partition("=")
         prefix, dot, bare = flag.partition(".")
         if dot and prefix in METHODS:
             if prefix not in methods:
-                raise ValueError(f"--{flag}: must be of a method in --methods, got {prefix}")
+                raise UsageError(f"--{flag}: must be of a method in --methods, got {prefix}")
             found.append(([prefix], [f"--{bare}{equals}{value}", *group[1:]]))
             continue
         setting = flag.removeprefix("no-").replace("-", "_")
         owners = [method for method in methods if setting in _settings(method)]
         if not owners and any(setting in _settings(method) for method in METHODS):
-            raise ValueError(
+            raise UsageError(
                 f"--{flag}: must be an option of a method in --methods, got {', '.join(methods)}"
             )
         found.append((owners or methods, group))
@@ -194,7 +195,7 @@ def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
         if options.resume and known is not None and known["status"] == "finished":
             folder = options.out / row["folder"]
             if known["arguments"] != row["arguments"]:
-                raise ValueError(
+                raise UsageError(
                     f"resume: {folder} must be finished with the same options, see {path}"
                 )
             if (folder / "results.jsonl").exists():
@@ -222,7 +223,7 @@ def _listed(path: Path) -> list[dict[str, Any]]:
     for number, row in enumerate(found, 1):
         wrong = wrong_kinds(row, CELL)
         if wrong:
-            raise ValueError(
+            raise UsageError(
                 f"out: {path} line {number} must be a cell, lacks a sound {', '.join(wrong)}"
             )
     return found

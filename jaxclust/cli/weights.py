@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxclust.cli import options as cli_options
 from jaxclust.data import datasets
+from jaxclust.errors import UsageError
 from jaxclust.methods.registry import METHODS
 from jaxclust.networks import torch_weights
 
@@ -30,7 +31,7 @@ def _weights(arguments: list[str]) -> int:
 
     able = [name for name, method in METHODS.items() if method.network.__name__ in TRANSFERABLE]
     if not arguments or arguments[0] not in able:
-        raise ValueError(
+        raise UsageError(
             f"method: must be one of {', '.join(able)}, got {arguments[0] if arguments else 'none'!r}"
         )
     name, *rest = arguments

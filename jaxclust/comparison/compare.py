@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxclust.comparison import pairs
 from jaxclust.comparison.options import MOST_RESAMPLES, Options
+from jaxclust.errors import UsageError
 from jaxclust.evaluation import stats
 from jaxclust.evaluation.stats import many_methods, two_methods
 from jaxclust.runs.collect import Cell
@@ -49,7 +50,7 @@ def comparison(
     notes = list(notes)
     found, unscored = with_scores(found, options.metric)
     if not found:
-        raise ValueError(
+        raise UsageError(
             f"metric: {options.metric} needs true labels, {unscored} had none; jaxclust report shows such runs: "
             "agreement between seeds, silhouette, final loss"
         )
@@ -57,7 +58,7 @@ def comparison(
         notes.append(UNSCORED.format(unscored))
     methods = list(dict.fromkeys(cell.method for cell in found))
     if options.baseline is not None and options.baseline not in methods:
-        raise ValueError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")
+        raise UsageError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")
     groups = _by_data(found)
     counts = [len(_pairs(group, options)) for _, group in groups]
     # Enough draws for a p that a family of this size lets pass.
@@ -65,7 +66,7 @@ def comparison(
     resamples = max(stats.RESAMPLES, math.ceil(5 * most / options.alpha) - 1)
     if resamples > MOST_RESAMPLES:
         least = 5 * most / MOST_RESAMPLES
-        raise ValueError(
+        raise UsageError(
             f"alpha: must be at least {least:g} for {most} comparisons, got {options.alpha}"
         )
     data = [_data_set(name, group, options, resamples) for name, group in groups]

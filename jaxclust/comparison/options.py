@@ -2,6 +2,7 @@
 
 import argparse
 
+from jaxclust.errors import UsageError
 from jaxclust.runs.rows import SCORES
 
 METRICS = SCORES
@@ -43,8 +44,8 @@ class Options(argparse.Namespace):
 def check_options(options: Options) -> None:
     """ValueError where a number is out of its range."""
     if not options.difference > 0:
-        raise ValueError(f"difference: must be above 0, got {options.difference}")
+        raise UsageError(f"difference: must be above 0, got {options.difference}")
     if not LEAST_ALPHA <= options.alpha < 0.5:
-        raise ValueError(f"alpha: must be in [{LEAST_ALPHA:g}, 0.5), got {options.alpha}")
+        raise UsageError(f"alpha: must be in [{LEAST_ALPHA:g}, 0.5), got {options.alpha}")
     if options.planned < 0:
-        raise ValueError(f"planned: must be at least 0, got {options.planned}")
+        raise UsageError(f"planned: must be at least 0, got {options.planned}")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.data import image_folder, tfds
+from jaxclust.errors import UsageError
 
 
 class Named(NamedTuple):
@@ -24,7 +25,7 @@ class Named(NamedTuple):
       shape: (h, w, c).
       classes: number of classes.
       source: where it is from.
-      licence: as stated there.
+      license: as stated there.
       sha256: ``content`` of the set.
       last: how many images at the file's end are the set, None for all.
       tfds: name in tensorflow-datasets and the splits that make up the set; None if it is not there, or not provably
@@ -36,7 +37,7 @@ class Named(NamedTuple):
     shape: tuple[int, int, int]
     classes: int
     source: str
-    licence: str
+    license: str
     sha256: str
     last: int | None = None
     tfds: tuple[str, tuple[str, ...]] | None = None
@@ -91,6 +92,27 @@ NAMES = tuple(SETS)
 _ARRAYS = (".npz", ".npy")
 
 
+def names() -> tuple[str, ...]:
+    """The names that ``load`` and the command's --data take."""
+    return NAMES
+
+
+class Fingerprint(NamedTuple):
+    """What tells one set of images from another.
+
+    Attributes:
+      name: the set's name.
+      shape: (n, h, w, c).
+      dtype: of the images, such as "uint8".
+      sha256: SHA-256 of the images' and labels' bytes; of a stream, ``Source.digest``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    sha256: str
+
+
 class Dataset(NamedTuple):
     """Images to cluster.
 
@@ -99,14 +121,20 @@ class Dataset(NamedTuple):
       images: uint8 in 0..255 or float32 in [0, 1], (n, h, w, c).
       labels: true classes for scoring, int32 (n,) in 0..classes-1, or None.
       files: the images' names relative to the folder they were read from, or None.
-      listing: ``folders.listing`` of that folder, or None.
+      folder_digest: ``image_folder.listing_digest`` of that folder, or None.
     """
 
     name: str
     images: np.ndarray
     labels: np.ndarray | None
     files: tuple[str, ...] | None = None
-    listing: str | None = None
+    folder_digest: str | None = None
+
+    def __repr__(self) -> str:
+        n, *shape = self.images.shape
+        size = " x ".join(map(str, shape))
+        classes = "without labels" if self.labels is None else f"{self.classes} classes"
+        return f"Dataset {self.name}: {n:,} images of {size}, {self.images.dtype}, {classes}"
 
     @property
     def classes(self) -> int | None:
@@ -145,21 +173,21 @@ def load(
     if name not in SETS and path.is_dir():
         images, labels, files = image_folder.read(path, size, channels)
         return checked(path.resolve().name, images, labels, least)._replace(
-            files=files, listing=image_folder.listing(path, files)
+            files=files, folder_digest=image_folder.listing_digest(path, files)
         )
     if name in SETS:
         dataset = _named(name)
     elif path.suffix in _ARRAYS:
         dataset = checked(path.stem, *_read(path), least)
     else:
-        raise ValueError(
+        raise UsageError(
             f"data: must be one of {', '.join(NAMES)}, a folder of images, "
             f"or a path to an .npz or .npy file, got {name!r}"
         )
     shape = dataset.images.shape
     wanted = (*(size or shape[1:3]), channels or shape[3])
     if wanted != shape[1:]:
-        raise ValueError(
+        raise UsageError(
             f"images: must be of shape (n, {', '.join(map(str, wanted))}), got {shape}; "
             "only a folder's images are scaled"
         )
@@ -186,14 +214,14 @@ def _named(name: str) -> Dataset:
         needs = f"data: {name} needs the environment variable JAXCLUST_DATA to name a folder with {known.file}"
         needs += f" ({folder} has none)" if folder else " (it is not set)"
         if known.tfds is None:
-            raise ValueError(needs)
+            raise UsageError(needs)
         try:
             dataset = checked(name, *tfds.read(*known.tfds))
         except tfds.Unavailable as error:
-            raise ValueError(f"{needs}; or tensorflow-datasets, which {error}") from error
+            raise UsageError(f"{needs}; or tensorflow-datasets, which {error}") from error
         origin = "tensorflow-datasets"
     if content(dataset) != known.sha256:
-        raise ValueError(
+        raise UsageError(
             f"data: {origin} must hold the images and labels known as {name}: {known.n} of shape {known.shape}, "
             f"SHA-256 {known.sha256}; got {dataset.images.shape}, {content(dataset)}"
         )
@@ -240,7 +268,7 @@ UNREADABLE = (
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Images and labels of a file of arrays; never unpickles."""
     if not path.is_file():
-        raise ValueError(f"data: {path} must be a file, and is not there")
+        raise UsageError(f"data: {path} must be a file, and is not there")
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -249,11 +277,11 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             names = loaded.files
             arrays = {name: loaded[name] for name in names if name in ("images", "labels")}
     except UNREADABLE as error:
-        raise ValueError(
+        raise UsageError(
             f"data: {path} must be a readable {path.suffix} file of plain arrays ({error})"
         ) from error
     if "images" not in arrays:
-        raise ValueError(f"data: {path} must hold an array 'images', got {names}")
+        raise UsageError(f"data: {path} must hold an array 'images', got {names}")
     return arrays["images"], arrays.get("labels")
 
 
@@ -274,34 +302,34 @@ def checked(
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4:
-        raise ValueError(
+        raise UsageError(
             f"images: must be of rank 3 (n, h, w) or 4 (n, h, w, c), got shape {images.shape}"
         )
     if 0 in images.shape:
-        raise ValueError(f"images: must not be empty, got shape {images.shape}")
+        raise UsageError(f"images: must not be empty, got shape {images.shape}")
     if len(images) < least:
-        raise ValueError(f"images: must be at least {least}, got {len(images)}")
+        raise UsageError(f"images: must be at least {least}, got {len(images)}")
     if images.dtype != np.uint8:
         if not np.issubdtype(images.dtype, np.floating):
-            raise ValueError(
+            raise UsageError(
                 f"images: must be uint8 in 0..255 or float in [0, 1], got dtype {images.dtype}"
             )
         if not np.isfinite(images).all():
             count = int((~np.isfinite(images)).sum())
-            raise ValueError(
+            raise UsageError(
                 f"images: must be finite, got NaN or inf in {count} of {images.size} values"
             )
         low, high = float(images.min()), float(images.max())
         if low < 0 or high > 1:
-            raise ValueError(f"images: floats must lie in [0, 1], got {low:g} to {high:g}")
+            raise UsageError(f"images: floats must lie in [0, 1], got {low:g} to {high:g}")
         images = images.astype(np.float32)
     if labels is not None:
         if labels.shape != images.shape[:1]:
-            raise ValueError(
+            raise UsageError(
                 f"labels: must have shape ({len(images)},) like the images, got {labels.shape}"
             )
         if not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"labels: must be integers, got dtype {labels.dtype}")
+            raise UsageError(f"labels: must be integers, got dtype {labels.dtype}")
         labels = np.unique(labels, return_inverse=True)[1].astype(np.int32)
     return Dataset(name, np.ascontiguousarray(images), labels)
 
@@ -319,9 +347,9 @@ def family(data: str) -> str | None:
 def check_clusters(images: np.ndarray, clusters: int, of: str = "") -> None:
     """Refuses a number of clusters that these images, (n, h, w, c), called ``of``, cannot have: ValueError."""
     if clusters < 2:
-        raise ValueError(f"clusters: must be at least 2, got {clusters}")
+        raise UsageError(f"clusters: must be at least 2, got {clusters}")
     if clusters > len(images):
-        raise ValueError(
+        raise UsageError(
             f"clusters: must be at most the number of images{of}, {len(images)}, got {clusters}"
         )
     distinct = set()
@@ -329,26 +357,22 @@ def check_clusters(images: np.ndarray, clusters: int, of: str = "") -> None:
         distinct.add(image.tobytes())
         if len(distinct) >= clusters:
             return
-    raise ValueError(
+    raise UsageError(
         f"clusters: must be at most the number of distinct images{of}, {len(distinct)}, got {clusters}"
     )
 
 
-def fingerprint(dataset: Dataset) -> dict:
-    """What tells one set from another, for a run's settings: name, shape, dtype, and SHA-256 of images and labels."""
+def fingerprint(dataset: Dataset) -> Fingerprint:
+    """What tells a set from others."""
     digest = hashlib.sha256(dataset.images.tobytes())
     digest.update(b"" if dataset.labels is None else dataset.labels.tobytes())
-    return {
-        "name": dataset.name,
-        "shape": list(dataset.images.shape),
-        "dtype": str(dataset.images.dtype),
-        "sha256": digest.hexdigest(),
-    }
+    images = dataset.images
+    return Fingerprint(dataset.name, images.shape, str(images.dtype), digest.hexdigest())
 
 
-def listing() -> str:
+def table() -> str:
     """The named sets as a table: size, origin, and whether they are here."""
-    rows = [("name", "images", "shape", "classes", "source", "licence", "here")]
+    rows = [("name", "images", "shape", "classes", "source", "license", "here")]
     for name, known in SETS.items():
         if known.file is None:
             here = "ships with scikit-learn"
@@ -358,7 +382,7 @@ def listing() -> str:
             here = "no, tensorflow-datasets" if known.tfds else "no"
         shape = "x".join(map(str, known.shape))
         rows.append(
-            (name, f"{known.n:,}", shape, str(known.classes), known.source, known.licence, here)
+            (name, f"{known.n:,}", shape, str(known.classes), known.source, known.license, here)
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(_aligned, row, widths, range(len(row)))).rstrip() for row in rows]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from jaxclust.data.datasets import UNREADABLE, Dataset
+from jaxclust.errors import UsageError
 
 DSIFT_PCA = "dsift-pca"
 DIMENSIONS = 300
@@ -51,12 +52,12 @@ def replaced(dataset: Dataset, which: str) -> Dataset:
     elif which.endswith(".npy"):
         name, images = Path(which).stem, as_images(_read(Path(which)))
     else:
-        raise ValueError(
+        raise UsageError(
             f"features: must be {DSIFT_PCA} or the path of an .npy file, got {which!r}"
         )
     n = len(dataset.images)
     if len(images) != n:
-        raise ValueError(
+        raise UsageError(
             f"features: must have a row for each of the {n} images, got {len(images)} in {which}"
         )
     return dataset._replace(name=f"{dataset.name}+{name}", images=images)
@@ -77,19 +78,19 @@ def as_images(features: np.ndarray) -> np.ndarray:
     if features.ndim != 2 or not (
         np.issubdtype(features.dtype, np.floating) or features.dtype.kind in "iu"
     ):
-        raise ValueError(
+        raise UsageError(
             f"features: must be numbers of shape (n, d), got {features.dtype} {features.shape}"
         )
     if 0 in features.shape:
-        raise ValueError(f"features: must not be empty, got shape {features.shape}")
+        raise UsageError(f"features: must not be empty, got shape {features.shape}")
     features = features.astype(np.float64)
     if not np.isfinite(features).all():
         count = int((~np.isfinite(features)).sum())
-        raise ValueError(
+        raise UsageError(
             f"features: must be finite, got NaN or inf in {count} of {features.size} values"
         )
     if (features == features[0]).all():
-        raise ValueError(
+        raise UsageError(
             f"features: must differ between images, got the same {features.shape[1]} for all"
         )
     features /= np.abs(features).max()  # So that no square overflows or vanishes.
@@ -97,7 +98,7 @@ def as_images(features: np.ndarray) -> np.ndarray:
     spread = np.sqrt(np.mean((features - features.mean(axis=0)) ** 2))
     if spread < LEAST_SPREAD:
         rule = f"must differ between images by {LEAST_SPREAD:g} of their size or more, for float32 to tell them apart"
-        raise ValueError(f"features: {rule}, got {spread:.2g}; subtract their mean")
+        raise UsageError(f"features: {rule}, got {spread:.2g}; subtract their mean")
     features = features.astype(np.float32)
     d = features.shape[1]
     height = next(h for h in range(math.isqrt(d), 0, -1) if d % h == 0)
@@ -120,7 +121,7 @@ def dense_sift(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.n
     """
     cv2 = _opencv()
     if images.shape[3] not in (1, 3, 4):
-        raise ValueError(
+        raise UsageError(
             f"features: {DSIFT_PCA} needs images of 1, 3 or 4 channels, got {images.shape[3]}"
         )
     if images.dtype != np.uint8:
@@ -142,7 +143,7 @@ def dense_sift(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.n
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
         kept, descriptors = sift.compute(grey, keypoints)
         if len(kept) != len(keypoints):
-            raise ValueError(f"features: OpenCV kept {len(kept)} of {len(keypoints)} patches")
+            raise UsageError(f"features: OpenCV kept {len(kept)} of {len(keypoints)} patches")
         lengths = np.linalg.norm(descriptors, axis=1, keepdims=True)
         found.append((descriptors / np.maximum(lengths, 1e-12)).ravel().astype(np.float32))
     return np.stack(found)
@@ -165,7 +166,7 @@ def dsift_pca(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.nd
 
     descriptors = dense_sift(images, patch, step)
     if (descriptors == descriptors[0]).all():
-        raise ValueError(
+        raise UsageError(
             f"features: {DSIFT_PCA} must differ between images, got the same for all {len(images)}"
         )
     n, d = descriptors.shape
@@ -213,7 +214,7 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError:
-        raise ValueError(
+        raise UsageError(
             f"features: {DSIFT_PCA} needs OpenCV: pip install 'jaxclust[features]'"
         ) from None
     return cv2
@@ -224,11 +225,11 @@ def _read(path: Path) -> np.ndarray:
         with path.open("rb") as file:
             found = np.load(file, allow_pickle=False)
     except UNREADABLE as error:
-        raise ValueError(
+        raise UsageError(
             f"features: {path} must be a readable .npy file of plain numbers ({error})"
         ) from error
     if not isinstance(found, np.ndarray):
-        raise ValueError(
+        raise UsageError(
             f"features: {path} must be a readable .npy file of plain numbers, got an archive"
         )
     return found

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jaxclust.errors import UsageError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -86,13 +88,13 @@ def read(
             f"{found.files[index]} ({unreadable[index]})" for index in sorted(unreadable)[:NAMED]
         ]
         more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
-        raise ValueError(
+        raise UsageError(
             f"data: every image in {folder} must be readable, got {', '.join(named)}{more}"
         )
     return images, found.labels, found.files
 
 
-def listing(folder: Path, files: Iterable[str]) -> str:
+def listing_digest(folder: Path, files: Iterable[str]) -> str:
     """SHA-256 of the files' names and sizes: what tells one folder from another without reading it."""
     digest, rule = hashlib.sha256(), ""
     for name in files:
@@ -142,11 +144,11 @@ def survey(
     if size is not None and not (
         len(size) == 2 and all(1 <= side <= LARGEST_ASKED for side in size)
     ):
-        raise ValueError(
+        raise UsageError(
             f"size: must be height and width, each from 1 to {LARGEST_ASKED}, got {size}"
         )
     if channels not in (None, 1, 3):
-        raise ValueError(f"channels: must be 1 or 3 for a folder of images, got {channels}")
+        raise UsageError(f"channels: must be 1 or 3 for a folder of images, got {channels}")
     files, labels = _found(folder)
     unreadable: dict[int, str] = {}
     sizes, grey = set(), True
@@ -175,14 +177,14 @@ def _found(folder: Path) -> tuple[list[str], np.ndarray | None]:
     below = [(name, _below(folder, name)) for name, is_folder in entries if is_folder]
     classes = [(name, found) for name, found in below if found]
     if flat and classes:
-        raise ValueError(
+        raise UsageError(
             f"data: {folder} must hold either images or a sub-folder for each class, "
             f"got both {flat[0]} and {classes[0][0]}/"
         )
     if flat:
         return flat, None
     if not classes:
-        raise ValueError(
+        raise UsageError(
             f"data: {folder} must hold images ({', '.join(ENDINGS)}) or sub-folders of them, got none"
         )
     labels = np.repeat(
@@ -275,7 +277,7 @@ def _eight_bit(image: "Image", file_format: str | None) -> "Image":
         values = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels without a stated range")
+        raise UsageError("32-bit pixels without a stated range")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("L" if image.mode in _GREY else "RGB")

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from jaxclust.data import image_folder, tfds
+from jaxclust.data.datasets import Fingerprint
 from jaxclust.data.image_folder import Unreadable
+from jaxclust.errors import UsageError
 
 PREFETCH = 1
 """Blocks read ahead."""
@@ -35,25 +37,31 @@ class Source:
 
     def __init__(
         self,
-        name: str,
-        shape: tuple[int, int, int, int],
-        dtype: np.dtype,
+        fingerprint: Fingerprint,
         labels: np.ndarray | None,
-        digest: str,
         read: Callable[[int], np.ndarray],
         called: Callable[[int], str] = str,
     ):
-        """``read(i)`` gives image i, (h, w, c), or raises Unreadable; ``called(i)`` is its name."""
-        self.name, self.shape, self.dtype, self.labels, self.digest = (
-            name,
-            shape,
-            np.dtype(dtype),
-            labels,
-            digest,
-        )
-        self._read, self.called = read, called
+        """Makes a source.
+
+        Args:
+          fingerprint: name, shape, dtype and digest.
+          labels: as the attribute.
+          read: ``read(i)`` gives image i, (h, w, c), or raises Unreadable.
+          called: ``called(i)`` is the name of image i.
+        """
+        self._fingerprint = fingerprint
+        self.name = fingerprint.name
+        self.shape = fingerprint.shape
+        self.dtype = np.dtype(fingerprint.dtype)
+        self.digest = fingerprint.sha256
+        self.labels = labels
+        self.called = called
+        self._read = read
         # Grain reads from more than one thread.
-        self._lock, self._lost, self._skipped = threading.Lock(), set(), 0
+        self._lock = threading.Lock()
+        self._lost: set[int] = set()
+        self._skipped = 0
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -74,7 +82,7 @@ class Source:
                         self._lost.add(place)
             with self._lock:
                 self._skipped += 1
-        raise ValueError(f"data: must have a readable image, {self.name} has none")
+        raise UsageError(f"data: must have a readable image, {self.name} has none")
 
     @property
     def skipped(self) -> int:
@@ -122,14 +130,9 @@ class Source:
                     lost[index] = str(error)
             yield block, lost
 
-    def fingerprint(self) -> dict[str, Any]:
-        """As ``datasets.fingerprint``."""
-        return {
-            "name": self.name,
-            "shape": list(self.shape),
-            "dtype": str(self.dtype),
-            "sha256": self.digest,
-        }
+    def fingerprint(self) -> Fingerprint:
+        """What tells the set from others."""
+        return self._fingerprint
 
 
 def _drawn(index: int, n: int) -> Iterator[int]:
@@ -157,11 +160,11 @@ def open_source(data: str, size: tuple[int, int] | None = None) -> Source:
     elif path.suffix == ".npy":
         source = _array(path)
     else:
-        raise ValueError(
+        raise UsageError(
             f"data: must be an .npy file, a folder of images or {SET}NAME to be streamed, got {data!r}"
         )
     if size is not None and size != source.shape[1:3]:
-        raise ValueError(
+        raise UsageError(
             f"size: must be {source.shape[1:3]} as in {data}, only a folder's images are scaled, got {size}"
         )
     return source
@@ -169,20 +172,20 @@ def open_source(data: str, size: tuple[int, int] | None = None) -> Source:
 
 def _array(path: Path) -> Source:
     if not path.is_file():
-        raise ValueError(f"data: {path} must be a file, and is not there")
+        raise UsageError(f"data: {path} must be a file, and is not there")
     try:
         # Mapped, not read: its pages are the file's own and no memory of this process.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
-        raise ValueError(
+        raise UsageError(
             f"data: {path} must be a readable .npy file of a plain array ({error})"
         ) from error
     if array.ndim not in (3, 4) or 0 in array.shape:
-        raise ValueError(
+        raise UsageError(
             f"images: must be of shape (n, h, w) or (n, h, w, c) and not empty, got {array.shape}"
         )
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(
+        raise UsageError(
             f"images: must be uint8 in 0..255 or float in [0, 1], got dtype {array.dtype}"
         )
     shape = array.shape if array.ndim == 4 else (*array.shape, 1)
@@ -200,22 +203,17 @@ def _array(path: Path) -> Source:
     for first in range(0, len(array), rows):
         digest.update(np.ascontiguousarray(array[first : first + rows]))
     dtype = np.uint8 if array.dtype == np.uint8 else np.float32
-    return Source(path.stem, shape, dtype, None, digest.hexdigest(), read)
+    found = Fingerprint(path.stem, shape, np.dtype(dtype).name, digest.hexdigest())
+    return Source(found, None, read)
 
 
 def _folder(path: Path, size: tuple[int, int] | None) -> Source:
     found = image_folder.survey(path, size)
     # Names and sizes in place of the pixels, which would have to be read for it.
-    digest, shape = image_folder.listing(path, found.files), (len(found.files), *found.shape)
-    return Source(
-        path.resolve().name,
-        shape,
-        np.uint8,
-        found.labels,
-        digest,
-        found.read,
-        found.files.__getitem__,
-    )
+    digest = image_folder.listing_digest(path, found.files)
+    shape = (len(found.files), *found.shape)
+    fingerprint = Fingerprint(path.resolve().name, shape, "uint8", digest)
+    return Source(fingerprint, found.labels, found.read, found.files.__getitem__)
 
 
 def _set(data: str) -> Source:
@@ -224,15 +222,15 @@ def _set(data: str) -> Source:
         # Undecoded: labels alone are then read in a moment, and an image that is damaged is one that is skipped.
         (examples,) = tfds.sources(name, (split or "train",), encoded=True)
     except tfds.Unavailable as error:
-        raise ValueError(f"data: {data} needs tensorflow-datasets, which {error}") from error
+        raise UsageError(f"data: {data} needs tensorflow-datasets, which {error}") from error
     features = examples.dataset_info.features
     if "image" not in features:
-        raise ValueError(f"data: {data} must have images, got {', '.join(sorted(features.keys()))}")
+        raise UsageError(f"data: {data} must have images, got {', '.join(sorted(features.keys()))}")
     feature = features["image"]
     channels = feature.shape[-1]
     if np.dtype(feature.np_dtype) != np.uint8 or len(feature.shape) != 3 or channels not in (1, 3):
         got = f"{np.dtype(feature.np_dtype)} of shape {feature.shape}"
-        raise ValueError(f"data: {data} must have images of 8 bits, grey or RGB, got {got}")
+        raise UsageError(f"data: {data} must have images of 8 bits, grey or RGB, got {got}")
 
     shape = (len(examples), *_first_readable(data, examples, channels).shape)
 
@@ -247,11 +245,11 @@ def _set(data: str) -> Source:
         values = np.fromiter((int(one["label"]) for one in examples), np.int64, len(examples))
         labels = np.unique(values, return_inverse=True)[1].astype(np.int32)
     digest = hashlib.sha256(f"{data} {shape}".encode()).hexdigest()
-    return Source(name, shape, np.uint8, labels, digest, read)
+    return Source(Fingerprint(name, shape, "uint8", digest), labels, read)
 
 
 def _first_readable(data: str, examples: Sequence[dict[str, Any]], channels: int) -> np.ndarray:
     for example in examples:
         with contextlib.suppress(Unreadable):
             return image_folder.decoded(example["image"], channels)
-    raise ValueError(f"data: must have a readable image, {data} has none")
+    raise UsageError(f"data: must have a readable image, {data} has none")

@@ -1,6 +1,7 @@
 """Checkpoints of a training, with Orbax: written aside and renamed into place, the last two kept."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
@@ -13,66 +14,70 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclust.engine.driver import Lanes
+from jaxclust.engine.clocks import Times
+from jaxclust.engine.driver import Lanes, Training
+from jaxclust.errors import UsageError
+from jaxclust.types import Json
 
 KEEP = 2
-CLOCKS = ("seconds", "compile_seconds")
 DIGEST = "sha256"
-"""Where a checkpoint has the hash of its arrays; ones of before it came lack it."""
+"""Name under which a checkpoint keeps the hash of its arrays; old checkpoints have none."""
+FILE_NAMES = {"normalization": "normalisation", "center_features": "centre_features"}
+"""Settings that files call as version 0.1 did, so that files of both versions can be read."""
+RENAMED_INFOS = {"polarised": "polarized"}
+"""Columns of a history that version 0.1 called otherwise."""
 
 
 def save(
-    directory: str | os.PathLike,
-    about: dict[str, Any],
-    runs: Lanes,
-    history: dict[str, np.ndarray],
-    clocks: dict[str, float],
+    directory: str | os.PathLike, about: dict[str, Json], training: Training, times: Times
 ) -> None:
     """Writes a checkpoint named by the number of windows done; nothing where that one exists.
 
     Args:
       directory: where a training's checkpoints live; made if missing.
-      about: what decides the training's numbers, as JSON can hold it.
-      runs: all lanes.
-      history: columns as in ``train.Event``.
-      clocks: seconds spent so far, by name, CLOCKS.
+      about: what decides the training's numbers.
+      training: all lanes and their history.
+      times: what the training took so far.
 
     Raises:
-      ValueError: it cannot be written, as on a full disk; earlier ones stay.
+      UsageError: it cannot be written, as on a full disk; earlier checkpoints stay.
     """
     import orbax.checkpoint as ocp
 
-    window = int(np.max(np.asarray(runs.window)))
+    window = int(np.max(np.asarray(training.lanes.window)))
     with _manager(directory) as manager:
         if window in manager.all_steps():
             return
-        arrays = {"runs": _named(runs), "history": history}
+        arrays = {"runs": _named(training.lanes), "history": training.history}
+        seconds = {name: float(value) for name, value in times._asdict().items()}
         arguments = ocp.args.Composite(
             arrays=ocp.args.StandardSave(arrays),
-            clocks=ocp.args.JsonSave({name: float(seconds) for name, seconds in clocks.items()}),
+            clocks=ocp.args.JsonSave(seconds),
             about=ocp.args.JsonSave(about | {DIGEST: _digest(arrays)}),
         )
         try:
             with _quiet():
                 manager.save(window, args=arguments)
         except Exception as error:  # As many types as for reading.
-            raise ValueError(
-                f"checkpoint: {directory} must be writable, got {_reason(error)}"
-            ) from error
+            rule = f"checkpoint: {directory} must be writable"
+            raise UsageError(f"{rule}, got {_reason(error)}") from error
 
 
 def restore(
-    directory: str | os.PathLike, about: dict[str, Any], template: Lanes
-) -> tuple[Lanes, dict[str, np.ndarray], dict[str, float]] | None:
-    """The last checkpoint's lanes, history and clocks; None where there is none.
+    directory: str | os.PathLike, about: dict[str, Json], template: Lanes
+) -> tuple[Training, Times] | None:
+    """The last checkpoint's lanes, history and times; None where there is none.
 
     Args:
       directory: as given to ``save``.
       about: what must be as it was given to ``save``; the rest may be left out.
-      template: lanes of the same training, arrays or ``jax.eval_shape``'s of them.
+      template: lanes of the same training, as arrays or as ``jax.eval_shape`` gives them.
+
+    Returns:
+      The training, whose ``finished`` is False because the checkpoint does not say it.
 
     Raises:
-      ValueError: the checkpoint cannot be read, or is of another training.
+      UsageError: the checkpoint cannot be read, or is of another training.
     """
     import orbax.checkpoint as ocp
 
@@ -83,7 +88,6 @@ def restore(
         if window is None:
             return None
         place = Path(directory) / str(window)
-        expected = _abstract(template)
         arguments = ocp.args.Composite(
             arrays=ocp.args.StandardRestore(),
             clocks=ocp.args.JsonRestore(),
@@ -93,52 +97,63 @@ def restore(
             with _quiet():
                 found = manager.restore(window, args=arguments)
             _check(found)
-        except Exception as error:  # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
+        # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
+        except Exception as error:
             earlier = [step for step in manager.all_steps() if step < window]
-            remedy = (
-                f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
-            )
-            raise ValueError(
-                f"checkpoint: {place} cannot be read ({_reason(error)}){remedy}"
-            ) from error
-    differing = differences(
-        {name: found.about.get(name) for name in about}, json.loads(json.dumps(about))
-    )
+            remedy = ""
+            if earlier:
+                remedy = f"; delete it to go on from {place.parent / str(max(earlier))}"
+            reason = f"checkpoint: {place} cannot be read ({_reason(error)})"
+            raise UsageError(f"{reason}{remedy}") from error
+    kept = {name: found.about.get(name) for name in about}
+    differing = differences(kept, json.loads(json.dumps(about)))
     if differing:
-        raise ValueError(
-            f"checkpoint: {place} must be of the same training, differs in {'; '.join(differing)}"
-        )
-    arrays = {name: np.asarray(leaf) for name, leaf in found.arrays["runs"].items()}
+        rule = f"checkpoint: {place} must be of the same training"
+        raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
+    lanes = _lanes(place, found.arrays["runs"], template)
+    columns = found.arrays["history"].items()
+    history = {RENAMED_INFOS.get(name, name): np.asarray(column) for name, column in columns}
+    return Training(lanes, history, False), Times(**found.clocks)
+
+
+def _lanes(place: Path, found: dict[str, Any], template: Lanes) -> Lanes:
+    """The lanes of a checkpoint's arrays; UsageError where they are of other shapes."""
+    expected = _abstract(template)
+    arrays = {name: np.asarray(leaf) for name, leaf in found.items()}
     shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()}
     if shapes != expected:
-        differing = sorted(
-            name
-            for name in shapes.keys() | expected.keys()
-            if shapes.get(name) != expected.get(name)
-        )
-        raise ValueError(
-            f"checkpoint: {place} must hold this training's arrays, differs in {', '.join(differing[:5])}"
-        )
-    runs = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in expected])
-    runs = jax.tree.map(jax.numpy.asarray, runs._replace(key=jax.random.wrap_key_data(runs.key)))
-    return (
-        runs,
-        {name: np.asarray(column) for name, column in found.arrays["history"].items()},
-        found.clocks,
-    )
+        names = shapes.keys() | expected.keys()
+        differing = sorted(name for name in names if shapes.get(name) != expected.get(name))
+        rule = f"checkpoint: {place} must hold this training's arrays"
+        raise UsageError(f"{rule}, differs in {', '.join(differing[:5])}")
+    leaves = [arrays[name] for name in expected]
+    lanes = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    return jax.tree.map(jax.numpy.asarray, lanes._replace(key=jax.random.wrap_key_data(lanes.key)))
+
+
+def settings_json(config: Any) -> dict[str, Json]:
+    """A Config's fields as files keep them."""
+    fields = dataclasses.asdict(config)
+    values = {FILE_NAMES.get(name, name): value for name, value in fields.items()}
+    return json.loads(json.dumps(values))
+
+
+def settings_from_json(values: dict[str, Json]) -> dict[str, Json]:
+    """A Config's fields by their names, from what a file kept."""
+    names = {kept: name for name, kept in FILE_NAMES.items()}
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def _check(found: Any) -> None:
     """ValueError unless what was read back can be what ``save`` wrote."""
     for name, part in (("about", found.about), ("clocks", found.clocks), ("arrays", found.arrays)):
         if not isinstance(part, dict):
-            raise ValueError(f"{name} must be a dict, got {part!r}")
-    if {name: type(seconds) for name, seconds in found.clocks.items()} != dict.fromkeys(
-        CLOCKS, float
-    ):
-        raise ValueError(f"clocks must be {' and '.join(CLOCKS)}, got {found.clocks}")
+            raise UsageError(f"{name} must be a dict, got {part!r}")
+    kinds = {name: type(seconds) for name, seconds in found.clocks.items()}
+    if kinds != dict.fromkeys(Times._fields, float):
+        raise UsageError(f"clocks must be {' and '.join(Times._fields)}, got {found.clocks}")
     if found.about.get(DIGEST) not in (None, _digest(found.arrays)):
-        raise ValueError("its arrays are not those that were written, by their SHA-256")
+        raise UsageError("its arrays are not those that were written, by their SHA-256")
 
 
 def _digest(arrays: dict[str, dict[str, Any]]) -> str:
@@ -154,12 +169,14 @@ def _digest(arrays: dict[str, dict[str, Any]]) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps from stderr what Orbax prints where an array fails: tracebacks, and the errors of arrays not awaited.
+    """Keeps Orbax's tracebacks, and its errors about arrays that nobody awaited, from stderr.
 
-    The latter come when the garbage collector likes, at the latest as the process ends: after a failure it stays quiet.
+    The latter come whenever the garbage collector runs, at the latest as the process ends. So
+    after a failure stderr stays quiet.
     """
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels, hook = [logger.level for logger in loggers], sys.unraisablehook
+    levels = [logger.level for logger in loggers]
+    hook = sys.unraisablehook
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     sys.unraisablehook = lambda _: None

@@ -1,17 +1,56 @@
 """How lanes, or the images of a step, are spread over devices."""
 
+import contextlib
 import functools
 import itertools
 import math
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxclust.errors import UsageError
+from jaxclust.types import Schedule
+
+Over = Literal["vmap", "map", "shard", "data"]
+OVERS: tuple[Over, ...] = ("vmap", "map", "shard", "data")
+"""How lanes run; ``driver.Program`` has what each of them means."""
+
+
+def fastest(lanes: int) -> Over:
+    """The way to run lanes that ``benchmarks/step.py`` measured fastest; on a CPU never "vmap"."""
+    if jax.default_backend() != "cpu":
+        return "vmap"
+    return "shard" if lanes > 1 and jax.local_device_count() > 1 else "map"
+
+
+def use_devices(over: Over | None, seeds: int) -> Over:
+    """Makes a device of each CPU core that the seeds can use, and returns how they run.
+
+    Args:
+      over: how seeds run; None for the fastest way here.
+      seeds: how many there are.
+    """
+    cores = os.cpu_count() or 1
+    if over == "data" or (over in (None, "shard") and seeds > 1):
+        # A backend that has started, as in a notebook, keeps the devices it has.
+        with contextlib.suppress(RuntimeError):
+            wanted = cores if over == "data" else min(cores, seeds)
+            jax.config.update("jax_num_cpu_devices", wanted)
+    return fastest(seeds) if over is None else over
+
+
+def check_over(over: Over, schedule: Schedule) -> None:
+    """Refuses devices of several processes that cannot share a step's images: UsageError."""
+    if over == "data" and jax.process_count() > 1 and schedule.batch % jax.device_count():
+        rule = f"over: data must have devices that divide a step's images, {schedule.batch}"
+        raise UsageError(f"{rule}, got {jax.device_count()}")
 
 
 def by_lane(

@@ -1,12 +1,11 @@
 """The driver: runs any algorithm for many seeds at once, compiled, in chunks that change nothing.
 
-A lane is one seed's run. ``chunk`` is the one jitted function: for each lane a loop over windows, in it a scan over
-steps, then ``refresh``. Everything with a side effect (progress, checkpoints, scores against true labels) is a
-callback of ``train``, called between chunks.
+A lane is one seed's run. ``chunk`` is the one jitted function: for each lane a loop over windows,
+in it a scan over steps, then ``refresh``. Everything with a side effect (progress, checkpoints,
+scores against true labels) is a callback of ``train``, called between chunks.
 """
 
 import functools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -14,26 +13,60 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.engine import compile_clock, devices
+from jaxclust.engine import devices
+from jaxclust.engine.clocks import Stopwatch
+from jaxclust.engine.devices import OVERS, Over, check_over
+from jaxclust.errors import UsageError
 from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
 
-Over = Literal["vmap", "map", "shard", "data"]
+History = dict[str, np.ndarray]
+"""Columns by name, with one entry for each lane and window: "lane", "window" (from 0), the mean
+over the window's steps of each of the algorithm's infos, and those of its ``refresh``."""
+
 CAPACITY = 64
-"""Windows a chunk can hold. One size for all chunks, so that chunks of any length share one compiled program."""
+"""Windows that a chunk can hold. All chunks have this one size, so that chunks of any length share
+one compiled program."""
 CHUNK_SECONDS = 2.0
-"""What a chunk aims to last where its length is left open: progress moves, callbacks cost nothing."""
+"""Length that a chunk aims at where nobody sets it: progress moves, and callbacks cost nothing."""
 
 
-class Run(NamedTuple):
-    """One seed's run, or with a leading axis all of them.
+class Program(NamedTuple):
+    """What is compiled: everything that is known before a run starts. Hashable.
+
+    Attributes:
+      algorithm: the algorithm.
+      config: its settings.
+      network: the network.
+      over: how lanes run. "vmap" runs them together. "map" runs one after the other, each bit for
+        bit as on its own. "shard" gives the numbers of "map" and spreads the windows of the lanes
+        that still go evenly over the devices present; ``start`` and ``apply``, which are short
+        beside the windows, run on the first device. "data" is "map" with each step's batch spread
+        over the devices of all processes that ``jax.distributed`` has joined; it gives the same
+        numbers up to rounding. There all processes make the same calls, and their devices have to
+        divide a batch; a process alone uses as many of its devices as do.
+    """
+
+    algorithm: Algorithm
+    config: Any
+    network: Network
+    over: Over = "vmap"
+
+    def schedule(self, n: int) -> Schedule:
+        """Steps and windows for n images."""
+        return self.algorithm.schedule(self.config, n)
+
+
+class Lanes(NamedTuple):
+    """All seeds' runs, with a leading axis of lanes; inside compiled code one of them without it.
 
     Attributes:
       key: the lane's key, typed, ().
       state: the algorithm's state.
-      window: windows done, int32.
-      stopped: the algorithm's own rule ended the run, bool.
-      failed: the step, counted from 0 over the whole run, at which a NaN or inf was met; -1 for none; int32.
-        ``state`` is then the last whole window's, and finite unless ``init`` itself failed.
+      window: number of windows done, int32.
+      stopped: whether the algorithm's own rule ended the run, bool.
+      failed: the step, counted from 0 over the whole run, at which a NaN or inf was met; -1 for
+        none; int32. ``state`` is then the last whole window's, and finite unless ``init`` itself
+        failed.
     """
 
     key: Key
@@ -47,194 +80,167 @@ class Event(NamedTuple):
     """What a callback sees after each chunk.
 
     Attributes:
-      runs: all lanes.
-      history: all windows so far as columns, one entry a lane and window: "lane", "window" (from 0), the mean over
-        the window's steps of each of the algorithm's infos, and those of its ``refresh``.
+      lanes: all lanes.
+      history: all windows so far.
       schedule: steps and windows.
       done: which lanes have ended, bool (lanes,).
     """
 
-    runs: Run
-    history: dict[str, np.ndarray]
+    lanes: Lanes
+    history: History
     schedule: Schedule
     done: np.ndarray
 
 
-class Trained(NamedTuple):
-    """How ``train`` ended: the lanes, their history as in ``Event``, and whether all lanes have ended."""
+class Training(NamedTuple):
+    """A training as far as it has come.
 
-    runs: Run
-    history: dict[str, np.ndarray]
+    Attributes:
+      lanes: all lanes.
+      history: all windows so far.
+      finished: whether all lanes have ended.
+    """
+
+    lanes: Lanes
+    history: History
     finished: bool
 
 
 Callback = Callable[[Event], bool | None]
-"""Called after each chunk; True ends the training there (to go on later, pass the runs to ``train``)."""
+"""Called after each chunk; True ends the training there, and ``train`` can go on with it later."""
+
+
+def begin(program: Program, keys: Key, variables: Variables | None, images: jax.Array) -> Training:
+    """A training before its first window.
+
+    Args:
+      program: what runs.
+      keys: typed keys, (lanes,).
+      variables: the network's arrays with a leading lane axis (from a pretraining), or None for
+        fresh ones.
+      images: uint8 or float32 in [0, 1], (n, h, w, c), shared by all lanes.
+    """
+    return Training(start(program, (keys, variables), images), {}, False)
 
 
 def train(
-    algorithm: Algorithm,
-    config: Any,
-    network: Network,
-    keys: Key,
+    program: Program,
+    begun: Training,
     images: jax.Array,
-    variables: Variables | None = None,
     *,
-    over: Over = "vmap",
-    windows_per_chunk: int | None = None,
-    runs: Run | None = None,
-    history: dict[str, np.ndarray] | None = None,
     callbacks: Sequence[Callback] = (),
+    windows_per_chunk: int | None = None,
     blocks: Iterator[jax.Array] | None = None,
-) -> Trained:
-    """Runs one lane for each key, chunk after chunk, until all have ended or a callback says stop.
+) -> Training:
+    """Runs all lanes, chunk after chunk, until all have ended or a callback says stop.
 
     Args:
-      algorithm: a module as in ``types.Algorithm``.
-      config: its Config.
-      network: the network.
-      keys: typed keys, (lanes,).
+      program: what runs.
+      begun: where to go on from.
       images: uint8 or float32 in [0, 1], (n, h, w, c), shared by all lanes.
-      variables: the network's arrays with a leading lane axis (from pretraining), or None for fresh ones.
-      over: how lanes run: "vmap" together; "map" one after the other, each bit for bit as on its own; "shard" as
-        "map" with the windows of the lanes that still go spread evenly over the devices present, and with its numbers
-        (``start`` and ``apply``, short beside the windows, run on the first device); "data" as "map" with each step's
-        batch spread over the devices of all processes that ``jax.distributed`` has joined, its numbers to rounding.
-        There all processes call this alike, and their devices have to divide a batch; a process alone uses as many of
-        its devices as do.
-      windows_per_chunk: from 1 to CAPACITY; None adapts it to about CHUNK_SECONDS, or as many as devices need to share
-        the lanes evenly. It changes no number.
-      runs: lanes to go on with, instead of new ones.
-      history: their history, to go on with.
       callbacks: called in order after each chunk.
-      blocks: what ``images`` are in each window, all of its shape: sets larger than memory, block by block. A window is
-        then a chunk.
+      windows_per_chunk: from 1 to CAPACITY; None adapts it to about CHUNK_SECONDS, or to as many
+        as devices need to share the lanes evenly. It changes no number.
+      blocks: the images of each window, all of the shape of ``images``, for sets larger than
+        memory. A window is then a chunk.
 
     Raises:
-      ValueError: an argument breaks its rule.
+      UsageError: an argument breaks its rule.
     """
-    if over not in ("vmap", "map", "shard", "data"):
-        raise ValueError(f"over: must be vmap, map, shard or data, got {over!r}")
+    if program.over not in OVERS:
+        raise UsageError(f"over: must be {', '.join(OVERS)}, got {program.over!r}")
     if windows_per_chunk is not None and not 1 <= windows_per_chunk <= CAPACITY:
-        raise ValueError(
-            f"windows_per_chunk: must be from 1 to {CAPACITY}, got {windows_per_chunk}"
-        )
-    schedule = algorithm.schedule(config, images.shape[0])
-    check_over(over, schedule)
-    if runs is None:
-        runs = start(algorithm, config, network, over, (keys, variables), images)
-    history = history or {}
+        rule = f"windows_per_chunk: must be from 1 to {CAPACITY}"
+        raise UsageError(f"{rule}, got {windows_per_chunk}")
+    schedule = program.schedule(images.shape[0])
+    check_over(program.over, schedule)
+    lanes, history, _ = begun
     # Processes that chose by their own clocks would run different numbers of windows.
     if blocks is not None or jax.process_count() > 1:
         windows_per_chunk = 1
     windows = windows_per_chunk or 1
-    done = ended(runs, schedule)
+    done = ended(lanes, schedule)
     while not done.all():
         images = images if blocks is None else next(blocks)
-        before, compiled, clock = (
-            np.asarray(runs.window),
-            compile_clock.seconds(),
-            time.perf_counter(),
-        )
-        runs, infos = chunk(algorithm, config, network, over, runs, images, jnp.int32(windows))
-        columns = _columns(infos, before, np.asarray(runs.window))
-        if history and history.keys() != columns.keys():
-            differing = ", ".join(sorted(history.keys() ^ columns.keys()))
-            raise ValueError(
-                f"history: must have this version's columns to go on, differs in {differing}"
-            )
-        history = {
-            name: np.concatenate([history[name], columns[name]]) if history else columns[name]
-            for name in columns
-        }
-        done = ended(runs, schedule)
+        before, watch = np.asarray(lanes.window), Stopwatch()
+        lanes, infos = chunk(program, lanes, images, jnp.int32(windows))
+        history = _joined(history, _columns(infos, before, np.asarray(lanes.window)))
+        done = ended(lanes, schedule)
         if windows_per_chunk is None:
-            seconds = time.perf_counter() - clock - (compile_clock.seconds() - compiled)
-            least = devices.evenly(int(np.sum(~done))) if over == "shard" else 1
-            windows = int(
-                np.clip(
-                    windows * CHUNK_SECONDS / max(seconds, 1e-3), least, max(2 * windows, least)
-                )
-            )
-            windows = min(windows, CAPACITY)
-        event = Event(runs, history, schedule, done)
+            least = devices.evenly(int(np.sum(~done))) if program.over == "shard" else 1
+            wanted = windows * CHUNK_SECONDS / max(watch.read().seconds, 1e-3)
+            windows = min(int(np.clip(wanted, least, max(2 * windows, least))), CAPACITY)
+        event = Event(lanes, history, schedule, done)
         # Every callback is called, also after one has asked to stop.
         if any([callback(event) for callback in callbacks]):
             break
-    return Trained(runs, history, bool(done.all()))
+    return Training(lanes, history, bool(done.all()))
 
 
-def check_over(over: Over, schedule: Schedule) -> None:
-    """Refuses devices of several processes that cannot share a step's images: ValueError."""
-    if over == "data" and jax.process_count() > 1 and schedule.batch % jax.device_count():
-        raise ValueError(
-            f"over: data must have devices that divide a step's images, {schedule.batch}, got {jax.device_count()}"
-        )
+def _joined(history: History, columns: History) -> History:
+    """A history with the columns of one more chunk."""
+    if not history:
+        return columns
+    if history.keys() != columns.keys():
+        differing = ", ".join(sorted(history.keys() ^ columns.keys()))
+        rule = "history: must have this version's columns to go on"
+        raise UsageError(f"{rule}, differs in {differing}")
+    return {name: np.concatenate([history[name], columns[name]]) for name in columns}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def start(
-    algorithm: Algorithm,
-    config: Any,
-    network: Network,
-    over: Over,
-    lanes: tuple[Key, Variables | None],
-    images: jax.Array,
-) -> Run:
-    """New lanes from keys (lanes,) and the network's arrays with a leading lane axis, or None for fresh ones."""
+@functools.partial(jax.jit, static_argnums=0)
+def start(program: Program, inputs: tuple[Key, Variables | None], images: jax.Array) -> Lanes:
+    """New lanes from keys (lanes,) and the network's arrays with a lane axis, or None for fresh
+    ones."""
 
     def lane(inputs, images):
         key, variables = inputs
         run_key, init_key = jax.random.split(key)
-        state = algorithm.init(config, network, init_key, variables, images)
+        state = program.algorithm.init(program.config, program.network, init_key, variables, images)
         failed = jnp.where(_finite(state), jnp.int32(-1), jnp.int32(0))
-        return Run(run_key, state, jnp.int32(0), jnp.asarray(False), failed)
+        return Lanes(run_key, state, jnp.int32(0), jnp.asarray(False), failed)
 
-    return _each(lane, over)(lanes, images)
+    return _each(lane, program.over)(inputs, images)
 
 
 def _over_devices(jitted: Callable) -> Callable:
     """Adds over="shard", which runs the lanes as "map" does, and over="data"."""
 
     @functools.wraps(jitted)
-    def call(algorithm, config, network, over, runs, images, windows):
-        schedule = algorithm.schedule(config, images.shape[0])
-        if over == "data":
-            program = functools.partial(jitted, algorithm, config, network, over)
-            return devices.by_image(program, schedule.batch, runs, images, windows)
-        if over == "shard":
-            program = functools.partial(jitted, algorithm, config, network, "map")
-            going = np.flatnonzero(~ended(runs, schedule)).tolist()
-            return devices.by_lane(program, runs, going, images, int(windows))
-        return jitted(algorithm, config, network, over, runs, images, windows)
+    def call(program: Program, lanes, images, windows):
+        schedule = program.schedule(images.shape[0])
+        if program.over == "data":
+            run = functools.partial(jitted, program)
+            return devices.by_image(run, schedule.batch, lanes, images, windows)
+        if program.over == "shard":
+            run = functools.partial(jitted, program._replace(over="map"))
+            going = np.flatnonzero(~ended(lanes, schedule)).tolist()
+            return devices.by_lane(run, lanes, going, images, int(windows))
+        return jitted(program, lanes, images, windows)
 
     return call
 
 
 @_over_devices
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+@functools.partial(jax.jit, static_argnums=0)
 def chunk(
-    algorithm: Algorithm,
-    config: Any,
-    network: Network,
-    over: Over,
-    runs: Run,
-    images: jax.Array,
-    windows: jax.Array,
-) -> tuple[Run, dict[str, jax.Array]]:
-    """At most ``windows`` more windows of each lane; an ended lane stands still.
+    program: Program, lanes: Lanes, images: jax.Array, windows: jax.Array
+) -> tuple[Lanes, dict[str, jax.Array]]:
+    """At most ``windows`` more windows of each lane; a lane that has ended stands still.
 
     Returns:
-      The lanes, and each info as (lanes, CAPACITY), of which a lane's first entries, one a window it ran, count.
+      The lanes, and each info as (lanes, CAPACITY): a lane's first entries, one for each window
+      that it ran, count.
     """
-    schedule = algorithm.schedule(config, images.shape[0])
+    schedule = program.schedule(images.shape[0])
 
     def lane(run, images, windows):
-        window = functools.partial(_window, algorithm, config, network, schedule, over)
+        window = functools.partial(_window, program, schedule)
         infos = jax.eval_shape(window, run, images)[1]
         infos = {name: jnp.zeros(CAPACITY, info.dtype) for name, info in infos.items()}
 
-        # Under vmap JAX keeps the carry of lanes whose condition is false: they stand still by selection.
+        # Under vmap JAX keeps the carry of lanes whose condition is false: they stand still by
+        # selection.
         def going(carry):
             run, count, _ = carry
             return (count < windows) & ~_ended(run, schedule)
@@ -247,36 +253,29 @@ def chunk(
         run, _, infos = jax.lax.while_loop(going, body, (run, jnp.int32(0), infos))
         return run, infos
 
-    return _each(lane, over)(runs, images, windows)
+    return _each(lane, program.over)(lanes, images, windows)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 6))
+@functools.partial(jax.jit, static_argnums=(0, 3))
 def apply(
-    algorithm: Algorithm,
-    config: Any,
-    network: Network,
-    over: Over,
-    states: Any,
-    images: jax.Array,
-    name: Literal["embed", "predict"],
+    program: Program, states: Any, images: jax.Array, name: Literal["embed", "predict"]
 ) -> Any:
-    """``algorithm.embed`` or ``algorithm.predict`` of each lane's state, with a leading lane axis."""
-    function = getattr(algorithm, name)
-    return _each(lambda state, images: function(config, network, state, images), over)(
-        states, images
-    )
+    """The algorithm's ``embed`` or ``predict`` under each lane's state, with a lane axis."""
+    function = getattr(program.algorithm, name)
+    return _each(
+        lambda state, images: function(program.config, program.network, state, images),
+        program.over,
+    )(states, images)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def finish(
-    algorithm: Algorithm, config: Any, network: Network, over: Over, runs: Run, images: jax.Array
-) -> dict[str, jax.Array]:
-    """``algorithm.finish`` of each lane: labels, int32 (lanes, n), by name."""
+@functools.partial(jax.jit, static_argnums=0)
+def finish(program: Program, lanes: Lanes, images: jax.Array) -> dict[str, jax.Array]:
+    """The algorithm's ``finish`` of each lane: labels, int32 (lanes, n), by name."""
 
     def lane(run, images):
-        return algorithm.finish(config, network, run.key, run.state, images)
+        return program.algorithm.finish(program.config, program.network, run.key, run.state, images)
 
-    return _each(lane, over)(runs, images)
+    return _each(lane, program.over)(lanes, images)
 
 
 def _each(lane: Callable, over: Over) -> Callable:
@@ -286,26 +285,20 @@ def _each(lane: Callable, over: Over) -> Callable:
     return lambda inputs, *shared: jax.lax.map(lambda one: lane(one, *shared), inputs)
 
 
-def fastest(lanes: int) -> Over:
-    """The way to run lanes that measured fastest in ``benchmarks/step.py``: never "vmap" on a CPU."""
-    if jax.default_backend() != "cpu":
-        return "vmap"
-    return "shard" if lanes > 1 and jax.local_device_count() > 1 else "map"
-
-
-def ended(runs: Run, schedule: Schedule) -> np.ndarray:
+def ended(lanes: Lanes, schedule: Schedule) -> np.ndarray:
     """Which lanes have ended: stopped by their rule, failed, or out of windows; bool (lanes,)."""
-    return np.asarray(_ended(runs, schedule))
+    return np.asarray(_ended(lanes, schedule))
 
 
-def _ended(run: Run, schedule: Schedule) -> jax.Array:
+def _ended(run: Lanes, schedule: Schedule) -> jax.Array:
     return run.stopped | (run.failed >= 0) | (run.window >= schedule.max_windows)
 
 
 def _window(
-    algorithm, config, network, schedule, over, run: Run, images
-) -> tuple[Run, dict[str, jax.Array]]:
+    program: Program, schedule: Schedule, run: Lanes, images: jax.Array
+) -> tuple[Lanes, dict[str, jax.Array]]:
     """One window of one lane: its steps, then ``refresh``."""
+    algorithm, config, network, over = program
     n = images.shape[0]
     order_key, step_key, refresh_key = jax.random.split(run.key, 3)
     first = run.window * schedule.steps_per_window
@@ -322,26 +315,29 @@ def _window(
 
     state, infos = jax.lax.scan(body, run.state, (steps, rows))
     infos = infos._asdict()
-    sound = functools.reduce(jnp.logical_and, [jnp.isfinite(info) for info in infos.values()])
+    finite = functools.reduce(jnp.logical_and, [jnp.isfinite(info) for info in infos.values()])
     infos = {name: jnp.mean(info.astype(jnp.float32)) for name, info in infos.items()}
     stop = jnp.asarray(False)
-    if getattr(algorithm, "refresh", None) is not None:
+    if algorithm.refresh is not None:
         key = jax.random.fold_in(refresh_key, run.window)
         state, stop, more = algorithm.refresh(config, network, key, state, images)
         infos |= more._asdict()
     # What the infos do not show at a step, the state shows at the window's end.
     failed = jnp.where(
-        jnp.all(sound),
+        jnp.all(finite),
         jnp.where(_finite((state, infos)), jnp.int32(-1), steps[-1]),
-        steps[jnp.argmin(sound)],
+        steps[jnp.argmin(finite)],
     )
     good = failed < 0
     state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, run.state)
-    return Run(run.key, state, run.window + 1, stop & good, failed), infos
+    return Lanes(run.key, state, run.window + 1, stop & good, failed), infos
 
 
 def _rows(schedule: Schedule, order_key: Key, steps: jax.Array, n: int) -> jax.Array:
-    """Rows of each of a window's steps, int32 (steps, batch). A batch past the last row wraps around to the first."""
+    """Rows of each of a window's steps, int32 (steps, batch).
+
+    A batch that passes the last row goes on from the first.
+    """
     if schedule.order == "sequential":
         # (step * batch) mod n, in a form that does not overflow.
         return (

@@ -1,48 +1,63 @@
-"""A whole run of a method for many seeds: pretraining, clustering, labels; resumable where it has a directory."""
+"""A whole run of a method for many seeds: pretraining, clustering, labels; resumable."""
 
-import dataclasses
 import functools
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxclust.data import datasets
-from jaxclust.engine import checkpoint, compile_clock, driver
-from jaxclust.methods import pretraining
+from jaxclust.data.sources import Source
+from jaxclust.engine import blocks, checkpoint, driver
+from jaxclust.engine.checkpoint import settings_json
+from jaxclust.engine.devices import Over, check_over, fastest
+from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
+from jaxclust.errors import UsageError
 from jaxclust.networks.torch_weights import Weights, placed
-from jaxclust.types import Key, Method, Network, Variables
+from jaxclust.types import Json, Key, Method, Network, Variables, network_name
 
-CHECKPOINT_SECONDS = 60.0
-"""Between two checkpoints of a run that goes on; a phase's end and an early stop always write one."""
-
-Progress = Callable[[str, driver.Event | None], None]
-"""Called with the phase's name when it begins (None) and after each chunk."""
+Failure = tuple[str, int]
+"""The phase and step at which a seed met a NaN or inf."""
 
 
-class Phase(NamedTuple):
-    """One training of a run.
+class Options(NamedTuple):
+    """How a run is carried out.
+
+    Only ``over`` "vmap" and ``weights`` can change a seed's numbers, the former by rounding.
 
     Attributes:
-      runs: all lanes.
-      history: columns as in ``train.Event``.
-      seconds: wall-clock seconds of the phase for all seeds together, without compilation and without the caller's
-        ``progress``.
-      compile_seconds: seconds of tracing and compiling, over all the starts that the phase took.
-      finished: whether all lanes have ended.
+      over: how lanes run, see ``driver.Program``; None for the way that measured fastest on this
+        kind of device.
+      directory: where checkpoints are kept, one folder a phase, and looked for to go on from.
+      pretrained: another ``directory`` for the pretraining, shared by methods with the same
+        network, seeds, images and settings: used if it is finished there, done there otherwise.
+      weights: arrays of the network's first layers, the same for all seeds; the rest is drawn.
+      max_seconds: the run stops after the chunk in which this is passed, with a checkpoint.
+      progress: see ``phase.Hooks``.
+      on_window: see ``phase.Hooks``.
+      labels: of a stream the .npy file to write, int32 (seeds, n), -1 for a failed seed and for
+        an image that cannot be read.
+      about: further entries that checkpoints must agree in.
     """
 
-    runs: driver.Lanes
-    history: dict[str, np.ndarray]
-    seconds: float
-    compile_seconds: float
-    finished: bool
+    over: Over | None = None
+    directory: str | os.PathLike | None = None
+    pretrained: str | os.PathLike | None = None
+    weights: Weights | None = None
+    max_seconds: float | None = None
+    progress: Hook | None = None
+    on_window: Hook | None = None
+    labels: Path | None = None
+    about: Mapping[str, Json] = {}
+
+
+_USUAL = Options()
 
 
 class Fit(NamedTuple):
@@ -53,207 +68,186 @@ class Fit(NamedTuple):
       finished: False if the run was stopped by ``max_seconds``; ``labels`` is then None.
       labels: int32 (seeds, n), -1 throughout for a failed seed.
       failed: for each seed None, or the phase and step at which it met a NaN or inf.
-      labelings: ``labels`` by name, and further ones of a method that has several; None as ``labels``.
+      labelings: ``labels`` by name, and further ones of a method that has several.
+      unreadable: of a stream the places of images that could not be read, with reasons.
     """
 
     phases: dict[str, Phase]
     finished: bool
     labels: np.ndarray | None
-    failed: list[tuple[str, int] | None]
-    labelings: dict[str, np.ndarray] | None = None
-
-
-def build(method: Method, config: Any, shape: tuple[int, int, int]) -> Network:
-    """The method's network for images of shape (h, w, c); as wide in the middle as there are clusters.
-
-    An algorithm whose config describes its network too says by ``network_settings(config)`` what the factory is given.
-    """
-    settings = getattr(method.algorithm, "network_settings", None)
-    return method.network(
-        tuple(shape), config.clusters, **({} if settings is None else settings(config))
-    )
+    failed: list[Failure | None]
+    labelings: dict[str, np.ndarray]
+    unreadable: dict[int, str]
 
 
 def fit(
     method: Method,
-    config: Any,
-    pretraining: pretraining.Config | None,
-    images: np.ndarray,
+    images: np.ndarray | Source,
     seeds: tuple[int, ...],
-    *,
-    over: driver.Over | None = None,
-    directory: str | os.PathLike | None = None,
-    pretrained: str | os.PathLike | None = None,
-    weights: Weights | None = None,
-    max_seconds: float | None = None,
-    progress: Progress | None = None,
+    options: Options = _USUAL,
 ) -> Fit:
     """Pretrains, clusters and labels, one lane a seed.
 
-    Methods of one network pretrain alike: the same seed, images and settings give the same weights, so that one
-    run's pretraining can serve the next, as ``pretrained``.
+    Methods of one network pretrain alike: the same seed, images and settings give the same
+    weights, so that one run's pretraining can serve the next, as ``options.pretrained``.
 
     Args:
-      method: of ``METHODS``.
-      config: its settings.
-      pretraining: the pretraining's, None where the method has none.
-      images: uint8 or float32 in [0, 1], (n, h, w, c).
-      seeds: distinct, at least one.
-      over: how lanes run, see ``train.train``; None for the way that measured fastest on this kind of device.
-      directory: where checkpoints are kept, one folder a phase, and looked for to go on from.
-      pretrained: another ``directory`` for the pretraining, shared by methods with the same network, seeds, images and
-        settings: used if it is finished there, done there otherwise.
-      weights: of the network's first layers, the same for all seeds; the rest starts afresh.
-      max_seconds: stop after the chunk in which this is passed, with a checkpoint.
-      progress: called as the run goes.
+      method: what clusters.
+      images: uint8 or float32 in [0, 1], (n, h, w, c); or a stream, whose windows are blocks of
+        images that all seeds share.
+      seeds: distinct, at least one; of a stream the first decides the order of the blocks.
+      options: how it is carried out.
 
     Raises:
-      ValueError: an argument breaks its rule, a checkpoint cannot be used, or the weights were trained on the labels of
-        these very images.
+      UsageError: an argument breaks its rule, a checkpoint cannot be used, no image of a stream
+        can be read, or the weights were trained on the labels of these very images.
     """
-    deadline = None if max_seconds is None else time.perf_counter() + max_seconds
-    network = build(method, config, images.shape[1:])
-    over = driver.fastest(len(seeds)) if over is None else over
-    images = jnp.asarray(images)
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-    pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    about = _about(method, config, pretraining, images.shape[1:], seeds)
-    about |= {"images": [len(images), pixels_digest(np.asarray(images))], "over": over}
+    deadline = None
+    if options.max_seconds is not None:
+        deadline = time.perf_counter() + options.max_seconds
+    hooks = Hooks(options.progress, options.on_window, deadline)
+    source = images if isinstance(images, Source) else None
+    network = method.build(images.shape[1:])
+    over = fastest(len(seeds)) if options.over is None else options.over
+    if source is not None:
+        blocks.check(method, source)
+        size = blocks.block_size(method, source)
+        digest, more = source.digest, {"block": size}
+    else:
+        images, size = jnp.asarray(images), len(images)
+        digest, more = pixels_digest(np.asarray(images)), {}
+    keys = lane_keys(seeds)
+    about = _about(method, images.shape[1:], seeds) | more | dict(options.about)
+    about |= {"images": [len(images), digest], "over": over}
     variables = None
-    if weights is not None:
-        check_weights(weights, about["images"][1])
-        about["weights"] = weights.digest
-        variables = weighted(network, pretrain_keys, weights)
+    if options.weights is not None:
+        check_weights(options.weights, digest)
+        about["weights"] = options.weights.digest
+        variables = with_weights(network, keys["pretrain"], options.weights)
     phases: dict[str, Phase] = {}
-    failed: list[tuple[str, int] | None] = [None] * len(seeds)
-
-    def run(name, algorithm, settings, keys, variables, directory):
-        place = None if directory is None else Path(directory) / name
-        mine = about | ({"config": dataclasses.asdict(config)} if name == "cluster" else {})
-        phase = run_phase(
-            name,
-            algorithm,
-            settings,
-            network,
-            keys,
-            images,
-            variables,
-            over,
-            failed,
-            place,
-            mine,
-            deadline,
-            progress,
+    failed: list[Failure | None] = [None] * len(seeds)
+    for number, (name, algorithm, config) in enumerate(method.phases()):
+        mine = about | ({"config": settings_json(config)} if name == "cluster" else {})
+        place = options.directory
+        if name == "pretrain" and options.pretrained is not None:
+            place = options.pretrained
+        block_of, first = None, images
+        if source is not None:
+            order = blocks.order_of(seeds[0], number)
+            mine |= {"order": order}
+            config = blocks.in_blocks(config, len(source), size)
+            block_of = functools.partial(blocks.read, source, size, order)
+            first = next(block_of(0))
+        task = Task(
+            name=name,
+            program=driver.Program(algorithm, config, network, over),
+            keys=keys[name],
+            variables=variables,
+            images=first,
+            place=None if place is None else Path(place) / name,
+            about=mine,
+            blocks=block_of,
         )
-        phases[name] = phase
-        for lane, step in enumerate(np.asarray(phase.runs.failed)):
+        phases[name] = run(task, [entry is not None for entry in failed], hooks)
+        for lane, step in enumerate(np.asarray(phases[name].lanes.failed)):
             if step >= 0 and failed[lane] is None:
                 failed[lane] = (name, int(step))
-        return phase
+        if not phases[name].finished:
+            return Fit(phases, False, None, failed, {}, {})
+        if name == "pretrain":
+            variables = phases[name].lanes.state.variables
+    program = driver.Program(method.algorithm, method.config, network, over)
+    lost = np.array([entry is not None for entry in failed])
+    if source is not None:
+        if options.labels is None:
+            raise UsageError("labels: must name an .npy file to write for a stream, got None")
+        states = phases["cluster"].lanes.state
+        labels, unreadable = blocks.labels(program, states, source, size, options.labels, lost)
+        return Fit(phases, True, labels, failed, {"": labels}, unreadable)
+    labelings = _labelings(program, phases["cluster"].lanes, images, lost)
+    return Fit(phases, True, next(iter(labelings.values())), failed, labelings, {})
 
-    if pretraining is not None:
-        phase = run(
-            "pretrain",
-            pretrainer(method),
-            pretraining,
-            pretrain_keys,
-            variables,
-            pretrained or directory,
-        )
-        if not phase.finished:
-            return Fit(phases, False, None, failed)
-        variables = phase.runs.state.variables
-    phase = run("cluster", method.algorithm, config, cluster_keys, variables, directory)
-    if not phase.finished:
-        return Fit(phases, False, None, failed)
-    if getattr(method.algorithm, "finish", None) is None:
-        found = {
-            "": driver.apply(
-                method.algorithm, config, network, over, phase.runs.state, images, "predict"
-            ).cluster
-        }
+
+def _labelings(
+    program: driver.Program, lanes: driver.Lanes, images: jax.Array, lost: np.ndarray
+) -> dict[str, np.ndarray]:
+    """All labelings of a run by name, int32 (seeds, n), with -1 throughout for a lost seed."""
+    algorithm = program.algorithm
+    if algorithm.finish is None:
+        found = {"": driver.apply(program, lanes.state, images, "predict").cluster}
     else:
-        found = driver.finish(method.algorithm, config, network, over, phase.runs, images)
-    lost = np.array([place is not None for place in failed])[:, None]
-    labelings = {
-        name: np.where(lost, np.int32(-1), np.asarray(found[name]))
-        for name in labeling_names(method)
+        found = driver.finish(program, lanes, images)
+    return {
+        name: np.where(lost[:, None], np.int32(-1), np.asarray(found[name]))
+        for name in algorithm.labelings
     }
-    return Fit(phases, True, next(iter(labelings.values())), failed, labelings)
 
 
-def steps_per_window(method: Method, config: Any, pretraining: Any, n: int) -> dict[str, int]:
+def lane_keys(seeds: tuple[int, ...]) -> dict[str, Key]:
+    """The keys of each phase's lanes, typed, (lanes,)."""
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    return {"pretrain": pretrain_keys, "cluster": cluster_keys}
+
+
+def steps_per_window(method: Method, n: int) -> dict[str, int]:
     """Steps in a window of each phase, for n images."""
-    steps = {"cluster": method.algorithm.schedule(config, n).steps_per_window}
-    if pretraining is not None:
-        steps["pretrain"] = pretrainer(method).schedule(pretraining, n).steps_per_window
-    return steps
+    return {
+        name: algorithm.schedule(config, n).steps_per_window
+        for name, algorithm, config in method.phases()
+    }
 
 
-def labeling_names(method: Method) -> tuple[str, ...]:
-    """Names of the labelings a run of the method gives, the one that counts first; "" where there is one."""
-    return getattr(method.algorithm, "LABELINGS", ("",))
+def check(method: Method, images: jax.ShapeDtypeStruct, over: Over) -> None:
+    """Traces the first step of each phase without running it.
 
-
-def check(
-    method: Method,
-    config: Any,
-    pretraining: pretraining.Config | None,
-    images: jax.ShapeDtypeStruct,
-    over: driver.Over,
-) -> None:
-    """Traces the first step of each phase without running it: what it refuses is refused before a run has a folder.
+    What the step refuses is refused before a run has a folder.
 
     Args:
-      method: as for ``fit``, as are ``config``, ``pretraining`` and ``over``.
-      config: of the clustering.
-      pretraining: its settings, or None.
-      images: shape (n, h, w, c) and dtype.
+      method: what clusters.
+      images: their shape (n, h, w, c) and dtype.
       over: how lanes run.
 
     Raises:
-      ValueError: an argument breaks its rule.
+      UsageError: an argument breaks its rule.
     """
-    network, variables = build(method, config, images.shape[1:]), None
-    phases = [] if pretraining is None else [(pretrainer(method), pretraining)]
-    for algorithm, settings in [*phases, (method.algorithm, config)]:
-        schedule = algorithm.schedule(settings, images.shape[0])
-        driver.check_over(over, schedule)
+    network = method.build(images.shape[1:])
+    variables = None
+    for _, algorithm, config in method.phases():
+        schedule = algorithm.schedule(config, images.shape[0])
+        check_over(over, schedule)
         key = jax.eval_shape(lambda: jax.random.key(0))
-        state = jax.eval_shape(
-            functools.partial(algorithm.init, settings, network), key, variables, images
-        )
+        init = functools.partial(algorithm.init, config, network)
+        state = jax.eval_shape(init, key, variables, images)
         if schedule.max_windows > 0:
             batch = jax.ShapeDtypeStruct((schedule.batch, *images.shape[1:]), images.dtype)
             rows = jax.ShapeDtypeStruct((schedule.batch,), jnp.int32)
-            jax.eval_shape(
-                functools.partial(algorithm.step, settings, network), key, state, batch, rows
-            )
+            step = functools.partial(algorithm.step, config, network)
+            jax.eval_shape(step, key, state, batch, rows)
         variables = state.variables
 
 
 def check_weights(weights: Weights, *digests: str | None, data: str = "") -> None:
     """Refuses weights that the labels of the images to cluster have trained.
 
-    What is caught: the same pixels in the same order; the same folder however it is read and scaled; and named sets of
-    which one is a part or another version of the other (mnist and mnist-test). What is not: another set's part, order,
-    scale or storage.
+    These cases are caught: the same pixels in the same order; the same folder, however it is read
+    and scaled; and named sets of which one is a part or another version of the other (mnist and
+    mnist-test). Another set's part, order, scale or storage is not recognized.
 
     Args:
       weights: as read.
-      digests: ``pixels_digest`` of the images, ``folders.listing`` of their folder; None where it is not known.
-      data: as the images were asked for, which may be a named set, also of tensorflow-datasets.
+      *digests: ``pixels_digest`` of the images, ``image_folder.listing_digest`` of their folder;
+        None where it is not known.
+      data: what the user called the images; it may be a named set, also of tensorflow-datasets.
 
     Raises:
-      ValueError: one of them is of what trained the weights.
+      UsageError: one of them is of what trained the weights.
     """
-    same = any(
-        digest is not None and digest in (weights.trained_on, weights.trained_on_folder)
-        for digest in digests
-    )
-    family = datasets.family(weights.trained_on_set or "")
+    trained_on = (weights.trained_on.images, weights.trained_on.folder)
+    same = any(digest is not None and digest in trained_on for digest in digests)
+    family = datasets.family(weights.trained_on.named_set or "")
     if same or (family is not None and family == datasets.family(data)):
-        raise ValueError(
+        raise UsageError(
             "weights: must not have been trained on the labels of the images to cluster"
         )
 
@@ -263,191 +257,79 @@ def pixels_digest(images: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
-def weighted(network: Network, keys: Key, weights: Weights) -> Variables:
-    """Fresh arrays for each lane's key, as its pretraining would draw them, the same first layers in all."""
+def with_weights(network: Network, keys: Key, weights: Weights) -> Variables:
+    """Arrays for each lane's key as its pretraining would draw them, with the first layers of a
+    file, the same in all lanes."""
     draw = jax.jit(jax.vmap(lambda key: network.init(jax.random.split(key)[1])))
     return placed(draw(keys), weights)
 
 
-def pretrainer(method: Method) -> Any:
-    """The algorithm that pretrains a method's network."""
-    return getattr(method.algorithm, "pretraining", pretraining)
-
-
-def _about(
-    method: Method,
-    config: Any,
-    pretraining: pretraining.Config | None,
-    shape: tuple[int, ...],
-    seeds: tuple[int, ...],
-) -> dict[str, Any]:
+def _about(method: Method, shape: tuple[int, ...], seeds: tuple[int, ...]) -> dict[str, Json]:
     """What a checkpoint must agree in with the run that goes on from it."""
+    pretraining = None if method.pretraining is None else settings_json(method.pretraining)
     return {
-        "network": [method.network.__name__, *shape, config.clusters],
-        "pretraining": None if pretraining is None else dataclasses.asdict(pretraining),
+        "network": [network_name(method.network), *shape, method.clusters],
+        "pretraining": pretraining,
         "seeds": list(seeds),
     }
 
 
-def restored(
+def restore(
     method: Method,
-    config: Any,
-    pretraining: pretraining.Config | None,
-    shape: tuple[int, int, int, int],
+    shape: tuple[int, ...],
     seeds: tuple[int, ...],
     directory: str | os.PathLike,
 ) -> driver.Lanes:
     """The lanes with which a finished ``fit`` ended, from its checkpoint.
 
     Args:
-      method: as given to ``fit``, as are ``config``, ``pretraining``, ``seeds`` and ``directory``.
-      config: of the clustering.
-      pretraining: its settings, or None.
+      method: as given to ``fit``.
       shape: of the images it was fitted on, (n, h, w, c).
       seeds: of the lanes.
       directory: of the checkpoints.
 
     Raises:
-      ValueError: there is no checkpoint, it cannot be read, it is of another run, or of one that has not ended.
+      UsageError: there is no checkpoint, it cannot be read, it is of another run, or of one that
+        has not ended.
     """
-    network, place = build(method, config, shape[1:]), Path(directory) / "cluster"
+    network = method.build(shape[1:])
+    place = Path(directory) / "cluster"
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
-    lanes = (jnp.stack([jax.random.key(seed) for seed in seeds]), None)
-    if pretraining is not None:
-        begin = functools.partial(driver.start, pretrainer(method), pretraining, network, "map")
-        lanes = (lanes[0], jax.eval_shape(begin, lanes, images).state.variables)
-    template = jax.eval_shape(
-        functools.partial(driver.start, method.algorithm, config, network, "map"), lanes, images
-    )
-    about = _about(method, config, pretraining, shape[1:], seeds) | {
-        "config": dataclasses.asdict(config)
-    }
+    keys, variables, template = lane_keys(seeds)["cluster"], None, None
+    for _, algorithm, config in method.phases():
+        start = functools.partial(driver.start, driver.Program(algorithm, config, network, "map"))
+        template = jax.eval_shape(start, (keys, variables), images)
+        variables = template.state.variables
+    about = _about(method, shape[1:], seeds) | {"config": settings_json(method.config)}
     found = checkpoint.restore(place, about, template)
     if found is None:
-        raise ValueError(f"checkpoint: must be in {place}, and is not there")
-    if not driver.ended(found[0], method.algorithm.schedule(config, shape[0])).all():
-        raise ValueError(
+        raise UsageError(f"checkpoint: must be in {place}, and is not there")
+    lanes = found[0].lanes
+    if not driver.ended(lanes, method.algorithm.schedule(method.config, shape[0])).all():
+        raise UsageError(
             f"checkpoint: must be of a run that has ended, got one under way in {place}"
         )
-    return found[0]
+    return lanes
 
 
-def applied(
+def apply(
     method: Method,
-    config: Any,
-    pretraining: pretraining.Config | None,
-    shape: tuple[int, int, int, int],
-    seeds: tuple[int, ...],
-    directory: str | os.PathLike,
-    lanes: Sequence[int],
+    states: Any,
     images: np.ndarray,
-    function: str,
+    function: Literal["embed", "predict"],
 ) -> Any:
-    """The method's "embed" or "predict" of images under some lanes of a finished ``fit``.
+    """The method's "embed" or "predict" of images under lanes' states.
 
     Args:
-      method: as for ``restored``, as are all up to ``directory``.
-      config: of the clustering.
-      pretraining: its settings, or None.
-      shape: of the images it was fitted on, (n, h, w, c).
-      seeds: of the run's lanes.
-      directory: of the checkpoints.
-      lanes: places in ``seeds``.
+      method: as given to ``fit``.
+      states: with a leading axis of lanes.
       images: uint8 or float32 in [0, 1], (m, h, w, c).
       function: its name.
 
     Returns:
-      What it gives, NumPy arrays with a leading axis of lanes.
-
-    Raises:
-      ValueError: as ``restored``.
+      What the function gives, NumPy arrays with a leading axis of lanes.
     """
-    runs = restored(method, config, pretraining, shape, seeds, directory)
-    states = jax.tree.map(lambda leaf: leaf[jnp.array(lanes)], runs.state)
-    # Lane by lane in a run too unless it was vmapped, and then by the same program to rounding.
-    found = driver.apply(
-        method.algorithm, config, build(method, config, shape[1:]), "map", states, images, function
-    )
-    return jax.tree.map(np.asarray, found)
-
-
-def run_phase(
-    name: str,
-    algorithm: Any,
-    config: Any,
-    network: Network,
-    keys: Key,
-    images: Any,
-    variables: Variables | None,
-    over: driver.Over,
-    failed: list[tuple[str, int] | None],
-    place: Path | None,
-    about: dict[str, Any],
-    deadline: float | None,
-    progress: Progress | None,
-    blocks: Callable[[int], Iterator[Any]] | None = None,
-) -> Phase:
-    """One training: from its checkpoint in ``place`` if there is one, from ``start`` otherwise.
-
-    ``blocks`` gives the images of each window from the given one on, where they are read block by block; ``images`` are
-    then the first block.
-    """
-    if progress:
-        progress(name, None)
-    clock, compiled = time.perf_counter(), compile_clock.seconds()
-    spent = {"seconds": 0.0, "compile_seconds": 0.0}
-    found = None
-    if place is not None and place.is_dir():
-        begin = functools.partial(driver.start, algorithm, config, network, "map")
-        found = checkpoint.restore(place, about, jax.eval_shape(begin, (keys, variables), images))
-    if found is None:
-        runs, history = (
-            driver.start(algorithm, config, network, over, (keys, variables), images),
-            {},
-        )
-        # A seed lost in pretraining does not cluster.
-        lost = jnp.array([entry is not None for entry in failed])
-        runs = runs._replace(failed=jnp.where(lost, jnp.int32(0), runs.failed))
-    else:
-        runs, history, spent = found
-        if driver.ended(runs, algorithm.schedule(config, len(images))).all():
-            return Phase(runs, history, **spent, finished=True)
-
-    shown = 0.0
-
-    def clocks():
-        waited = compile_clock.seconds() - compiled
-        passed = time.perf_counter() - clock - waited - shown
-        return {
-            "seconds": spent["seconds"] + passed,
-            "compile_seconds": spent["compile_seconds"] + waited,
-        }
-
-    saved = time.perf_counter()
-
-    def keep(event: driver.Event) -> bool:
-        nonlocal saved, shown
-        if place is not None and time.perf_counter() - saved > CHECKPOINT_SECONDS:
-            checkpoint.save(place, about, event.runs, event.history, clocks())
-            saved = time.perf_counter()
-        if progress:
-            begin, compiling_before = time.perf_counter(), compile_clock.seconds()
-            progress(name, event)
-            shown += time.perf_counter() - begin - (compile_clock.seconds() - compiling_before)
-        return deadline is not None and time.perf_counter() > deadline
-
-    trained = driver.train(
-        algorithm,
-        config,
-        network,
-        keys,
-        images,
-        over=over,
-        runs=runs,
-        history=history,
-        callbacks=[keep],
-        blocks=None if blocks is None else blocks(int(np.max(np.asarray(runs.window)))),
-    )
-    if place is not None:
-        checkpoint.save(place, about, trained.runs, trained.history, clocks())
-    return Phase(trained.runs, trained.history, *clocks().values(), trained.finished)
+    network = method.build(images.shape[1:])
+    # Lane by lane, as in a run too unless it was vmapped; then it is the same up to rounding.
+    program = driver.Program(method.algorithm, method.config, network, "map")
+    return jax.tree.map(np.asarray, driver.apply(program, states, images, function))

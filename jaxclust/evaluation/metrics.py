@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from jaxclust.errors import UsageError
+
 Normalisation = Literal["arithmetic", "sqrt", "max"]
 
 _NORMALISERS = {
@@ -59,7 +61,7 @@ def nmi(
         unknown.
     """
     if normalisation not in _NORMALISERS:
-        raise ValueError(
+        raise UsageError(
             f"normalisation must be one of {', '.join(_NORMALISERS)}, got {normalisation!r}"
         )
     n = np.size(true)
@@ -174,9 +176,9 @@ def _encode(labels: ArrayLike, name: str) -> tuple[np.ndarray, int]:
     """Labels as 0..k-1, int64, (n,), and k."""
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.size == 0:
-        raise ValueError(f"{name} must be a vector of at least one label, got shape {labels.shape}")
+        raise UsageError(f"{name} must be a vector of at least one label, got shape {labels.shape}")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"{name} must be integers, got {labels.dtype}")
+        raise UsageError(f"{name} must be integers, got {labels.dtype}")
     values, codes = np.unique(labels, return_inverse=True)
     return codes.astype(np.int64), values.size
 
@@ -184,7 +186,7 @@ def _encode(labels: ArrayLike, name: str) -> tuple[np.ndarray, int]:
 def _pair(true: ArrayLike, predicted: ArrayLike) -> tuple[np.ndarray, np.ndarray, int, int]:
     (rows, classes), (columns, clusters) = _encode(true, "true"), _encode(predicted, "predicted")
     if rows.size != columns.size:
-        raise ValueError(
+        raise UsageError(
             f"true and predicted must have the same length, got {rows.size} and {columns.size}"
         )
     return rows, columns, classes, clusters

@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclust.errors import UsageError
+from jaxclust.networks.autoencoders import pixels
 from jaxclust.ops.assignment import cluster_means, nearest
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.graph_linkage import merge, no_merges
 from jaxclust.ops.linkage import MOST_SAMPLES, average_linkage, merge_paths
 from jaxclust.ops.neighbor_graph import first_numbered, initial_clusters, knn_digraph, unit
-from jaxclust.types import Key, Network, Prediction, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +36,13 @@ class Config:
 
     def __post_init__(self):
         if self.clusters < 2:
-            raise ValueError(f"clusters: must be at least 2, got {self.clusters}")
+            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
         if self.linkage not in ("gdl", "average", "path", "zeta"):
-            raise ValueError(f"linkage: must be gdl, average, path or zeta, got {self.linkage!r}")
+            raise UsageError(f"linkage: must be gdl, average, path or zeta, got {self.linkage!r}")
         if self.n_neighbors < 1:
-            raise ValueError(f"n_neighbors: must be at least 1, got {self.n_neighbors}")
+            raise UsageError(f"n_neighbors: must be at least 1, got {self.n_neighbors}")
         if not 0 < self.a < math.inf:
-            raise ValueError(f"a: must be above 0 and finite, got {self.a}")
+            raise UsageError(f"a: must be above 0 and finite, got {self.a}")
 
 
 class State(NamedTuple):
@@ -70,7 +72,7 @@ def init(
     n = features.shape[0]
     if config.linkage == "average":
         if n > MOST_SAMPLES:
-            raise ValueError(f"images: must be at most {MOST_SAMPLES} for average linkage, got {n}")
+            raise UsageError(f"images: must be at most {MOST_SAMPLES} for average linkage, got {n}")
         labels = _on_host(lambda x: average_linkage(x, config.clusters), n, features)
     else:
         graph = knn_digraph(features, config.n_neighbors, config.a)
@@ -83,9 +85,6 @@ def init(
                 lambda *these: merge_paths(*these, config.clusters, config.linkage), n, *arguments
             )
     return State(variables, labels, cluster_means(features, labels, config.clusters))
-
-
-step = None  # There are no windows.
 
 
 def finish(
@@ -121,3 +120,52 @@ def _on_host(function, n, *arrays) -> jax.Array:
 def _features(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
     features = encoded(network, variables, images)
     return unit(features)
+
+
+# There are no windows and so no steps: init is the whole run.
+ALGORITHM = Algorithm(
+    Config,
+    schedule,
+    init,
+    None,
+    embed,
+    predict,
+    finish=finish,
+    name="linkage",
+    deterministic=True,
+)
+
+METHODS = (
+    Method(
+        "ac-link",
+        "average linkage on pixels",
+        "Yang, Parikh, Batra 2016, table 3",
+        ALGORITHM,
+        pixels,
+        Config(linkage="average"),
+    ),
+    Method(
+        "ac-gdl",
+        "graph degree linkage on pixels (Zhang et al. 2012)",
+        "Zhang, Wang, Zhao, Tang 2012",
+        ALGORITHM,
+        pixels,
+        Config(linkage="gdl"),
+    ),
+    Method(
+        "ac-pic",
+        "linkage by path integral on pixels (Zhang et al. 2013)",
+        "Zhang, Zhao, Wang 2013",
+        ALGORITHM,
+        pixels,
+        Config(linkage="path"),
+    ),
+    Method(
+        "ac-zell",
+        "linkage by zeta function on pixels (Zhao and Tang 2008)",
+        "Zhao, Tang 2008",
+        ALGORITHM,
+        pixels,
+        Config(linkage="zeta"),
+    ),
+)

@@ -22,14 +22,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxclust import networks
+from jaxclust.errors import UsageError
+from jaxclust.methods import pretraining
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import hard_assignment, squared_distances
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.kmeans import kmeans, kmeans_plus_plus, running_means
-from jaxclust.types import Key, Network, Prediction, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
-STREAMS = True
-"""The state does not grow with the images, and refresh looks at none: they may come block by block."""
 Head = dict[str, dict[str, jax.Array]]
 """FC9 and softmax: {"fc9": {"kernel" (d, k), "bias" (k,)}, "softmax": {"kernel" (k, k), "bias" (k,)}}, float32."""
 
@@ -99,7 +100,7 @@ class Config:
             ("sample", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be at least {least}, got {getattr(self, name)}")
         for name, known in (
             ("trainable", ("all", "head", "nothing")),
             ("compensation", ("fc9", "all", "none")),
@@ -112,27 +113,27 @@ class Config:
             ("count", ("moved", "assigned")),
         ):
             if getattr(self, name) not in known:
-                raise ValueError(
+                raise UsageError(
                     f"{name}: must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
         if self.batch % self.reliable:
-            raise ValueError(f"reliable: must divide batch, {self.batch}, got {self.reliable}")
+            raise UsageError(f"reliable: must divide batch, {self.batch}, got {self.reliable}")
         if self.sample < self.clusters:
-            raise ValueError(
+            raise UsageError(
                 f"sample: must be at least clusters, {self.clusters}, got {self.sample}"
             )
         if not 0 <= self.tolerance < float("inf"):
-            raise ValueError(f"tolerance: must be at least 0, got {self.tolerance}")
+            raise UsageError(f"tolerance: must be at least 0, got {self.tolerance}")
         if self.batch_statistics and self.trainable != "all":
-            raise ValueError(
+            raise UsageError(
                 f"trainable: must be all with batch statistics, got {self.trainable!r}"
             )
         if self.gradient == "printed" and self.trainable != "head":
-            raise ValueError(
+            raise UsageError(
                 f"trainable: must be head with gradient printed, got {self.trainable!r}"
             )
         if self.backtrack == "previous" and self.compensation != "fc9":
-            raise ValueError(
+            raise UsageError(
                 f"compensation: must be fc9 with backtrack previous, got {self.compensation!r}"
             )
 
@@ -212,13 +213,13 @@ def init(
     """
     n = images.shape[0]
     if n < config.clusters:
-        raise ValueError(
+        raise UsageError(
             f"clusters: must be at most the number of images, {n}, got {config.clusters}"
         )
     network_key, head_key, sample_key, seeds_key = jax.random.split(key, 4)
     variables = network.init(network_key) if variables is None else variables
     if config.batch_statistics and not variables.stats:
-        raise ValueError("batch_statistics: must be with a network that has batch normalisation")
+        raise UsageError("batch_statistics: must be with a network that has batch normalisation")
     if config.start == "seeds" and config.sample < n:
         images = images[
             jax.random.permutation(sample_key, jnp.arange(n, dtype=jnp.int32))[: config.sample]
@@ -345,7 +346,7 @@ def _head(config: Config, key: Key, x: jax.Array) -> tuple[Head, jax.Array]:
     """
     k, width = config.clusters, x.shape[1]
     if config.fc9 == "identity" and width != k:
-        raise ValueError(
+        raise UsageError(
             f"fc9: must be glorot for {width} features and {k} clusters, got 'identity'"
         )
     fc9_key, softmax_key = jax.random.split(key)
@@ -420,8 +421,9 @@ def _fine_tuned(
         return state, value
     if config.gradient == "printed":
         gradient = {"head": printed_gradient(state.head, x, target)}
-    updates, opt_state = _optimizer(config).update(gradient, state.opt_state, trained)
-    trained = optax.apply_updates(trained, updates)
+    trained, opt_state = optimizers.apply_gradient(
+        _optimizer(config), gradient, trained, state.opt_state
+    )
     variables = Variables(trained.get("network", state.variables.params), stats)
     head = trained["head"]
     fc9_step = jax.tree.map(jnp.subtract, head["fc9"], state.head["fc9"])
@@ -449,3 +451,116 @@ def printed_gradient(head: Head, x: jax.Array, target: jax.Array) -> Head:
         "fc9": {"kernel": x.T @ inner, "bias": jnp.sum(inner, axis=0)},
         "softmax": {"kernel": h.T @ outer, "bias": jnp.sum(outer, axis=0)},
     }
+
+
+# The state does not grow with the images, and refresh looks at none: they may come in blocks.
+ALGORITHM = Algorithm(
+    Config,
+    schedule,
+    init,
+    step,
+    embed,
+    predict,
+    refresh=refresh,
+    name="ccnn",
+    streams=True,
+    network_settings=network_settings,
+)
+
+_PAPER = "Hsu, Lin 2018"
+# Reconstruction stands where the paper has ImageNet; the preset "random" leaves it out.
+_RECONSTRUCTION = {
+    "pretrainer": pretraining.ALGORITHM,
+    "pretraining": pretraining.Config(epochs=30),
+}
+_PRESETS = {
+    "paper": {},
+    "quick": {"pretraining.epochs": 10},
+    "random": {"epochs": 30, "pretraining.epochs": 0},
+}
+_WITHOUT_EPOCHS = _PRESETS | {"random": {"pretraining.epochs": 0}}
+# The paper's epochs are those from pretrained weights, which a file has to bring here.
+_FROM_FILE = {
+    "presets": {"paper": {}, "quick": {}, "random": {"epochs": 30}},
+    "needs_weights": True,
+}
+
+METHODS = (
+    Method(
+        "ccnn",
+        "Clustering CNN, drift-compensated (Hsu and Lin 2018)",
+        _PAPER,
+        ALGORITHM,
+        networks.ccnn,
+        Config(),
+        **_RECONSTRUCTION,
+        presets=_PRESETS,
+    ),
+    Method(
+        "ccnn-i",
+        "CCNN without drift compensation, its Baseline I",
+        _PAPER,
+        ALGORITHM,
+        networks.ccnn,
+        Config(compensation="none"),
+        **_RECONSTRUCTION,
+        presets=_PRESETS,
+    ),
+    Method(
+        "ccnn-ii",
+        "mini-batch k-means on CCNN's first features, its Baseline II",
+        _PAPER,
+        ALGORITHM,
+        networks.ccnn,
+        Config(trainable="nothing", reliable=50),
+        **_RECONSTRUCTION,
+        presets=_PRESETS,
+    ),
+    Method(
+        "ccnn-iii",
+        "k-means on CCNN's first features, its Baseline III",
+        _PAPER,
+        ALGORITHM,
+        networks.ccnn,
+        Config(trainable="nothing", start="kmeans", epochs=0),
+        **_RECONSTRUCTION,
+        presets=_WITHOUT_EPOCHS,
+    ),
+    Method(
+        "ccnn-norm",
+        "CCNN with batch normalization",
+        _PAPER,
+        ALGORITHM,
+        networks.ccnn_norm,
+        Config(),
+        **_RECONSTRUCTION,
+        presets=_PRESETS,
+    ),
+    Method(
+        "ccnn-alexnet",
+        "CCNN on AlexNet, for images of 63 pixels or more",
+        _PAPER,
+        ALGORITHM,
+        networks.ccnn_alexnet,
+        Config(),
+        **_FROM_FILE,
+    ),
+    Method(
+        "ccnn-alexnet-plain",
+        "CCNN on AlexNet without adaptation layers",
+        _PAPER,
+        ALGORITHM,
+        networks.ccnn_alexnet_plain,
+        Config(fc9="glorot"),
+        **_FROM_FILE,
+    ),
+    Method(
+        "ccnn-resnet18",
+        "CCNN on ResNet-18, for images of 32 pixels or more",
+        _PAPER,
+        ALGORITHM,
+        networks.ccnn_resnet18,
+        Config(),
+        **_FROM_FILE,
+    ),
+)

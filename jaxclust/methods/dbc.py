@@ -12,12 +12,14 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxclust.methods import self_training
+from jaxclust.errors import UsageError
+from jaxclust.methods import dcec, pretraining, self_training
 from jaxclust.methods.self_training import State
+from jaxclust.networks.fcae import fcae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import sharpened_target, soft_assignment
 from jaxclust.ops.batches import encoded
-from jaxclust.types import Key, Network, Prediction, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 SURE, EXCLUDED = 0.8, 0.02
 """Scores above and below which an image is said to belong, or not to belong, to a cluster (section 4.2.2)."""
@@ -35,7 +37,7 @@ class Config:
     """Number of clusters k."""
     alpha: float = 2.0
     """Boosting factor, above 1 (section 4.3.1)."""
-    normalisation: Literal["boosted", "scores", "constant"] = "boosted"
+    normalization: Literal["boosted", "scores", "constant"] = "boosted"
     """n_j, what a cluster's boosted scores are divided by: sum_i s_ij^alpha (Algorithm 2), sum_i s_ij (DEC), or 1
     (section 4.3.2)."""
     v: float = 1.0
@@ -55,33 +57,33 @@ class Config:
     momentum: float = 0.9
     """Momentum of SGD (ours)."""
     batch_norm: Literal["running", "batch"] = "batch"
-    """Statistics in the gradient steps: each batch's own, as batch normalisation is trained (section 3.1, its reference
+    """Statistics in the gradient steps: each batch's own, as batch normalization is trained (section 3.1, its reference
     33); or those of the pretraining, kept, so that a step sees the features that its target was made of. Ours: of
     stage II the paper does not say."""
 
     def __post_init__(self):
         optimizers.check(self)
         if self.clusters < 2:
-            raise ValueError(f"clusters: must be at least 2, got {self.clusters}")
+            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
         if not 1 < self.alpha <= LARGEST:
-            raise ValueError(f"alpha: must be above 1 and at most {LARGEST:g}, got {self.alpha}")
+            raise UsageError(f"alpha: must be above 1 and at most {LARGEST:g}, got {self.alpha}")
         if not 1 / LARGEST <= self.v <= LARGEST:
-            raise ValueError(
+            raise UsageError(
                 f"v: must be above 0, from {1 / LARGEST:g} to {LARGEST:g}, got {self.v}"
             )
-        if self.normalisation not in ("boosted", "scores", "constant"):
-            raise ValueError(
-                f"normalisation: must be boosted, scores or constant, got {self.normalisation!r}"
+        if self.normalization not in ("boosted", "scores", "constant"):
+            raise UsageError(
+                f"normalization: must be boosted, scores or constant, got {self.normalization!r}"
             )
         if self.batch_norm not in ("running", "batch"):
-            raise ValueError(f"batch_norm: must be running or batch, got {self.batch_norm!r}")
+            raise UsageError(f"batch_norm: must be running or batch, got {self.batch_norm!r}")
         if self.batch_norm == "batch" and self.batch < 2:
-            raise ValueError(f"batch: must be at least 2 with batch_norm batch, got {self.batch}")
+            raise UsageError(f"batch: must be at least 2 with batch_norm batch, got {self.batch}")
         for name, least in (("max_epochs", 0), ("restarts", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.tolerance <= 1:
-            raise ValueError(f"tolerance: must be in [0, 1], got {self.tolerance}")
+            raise UsageError(f"tolerance: must be in [0, 1], got {self.tolerance}")
 
 
 class Info(NamedTuple):
@@ -96,7 +98,7 @@ class RefreshInfo(NamedTuple):
     changed: jax.Array
     empty_clusters: jax.Array
     largest_cluster: jax.Array
-    polarised: jax.Array
+    polarized: jax.Array
 
 
 def scores(config: Config, features: jax.Array, centroids: jax.Array) -> jax.Array:
@@ -117,14 +119,14 @@ def boosted(config: Config, soft: jax.Array) -> jax.Array:
     """The target r, proportional to s^alpha / n_j (eq. 2, Algorithm 2).
 
     Args:
-      config: for ``alpha`` and ``normalisation``.
+      config: for ``alpha`` and ``normalization``.
       soft: scores of all images, float32, (n, clusters).
 
     Returns:
       float32, (n, clusters), rows sum to 1.
     """
     # sum_i s^0 is n, the same for all clusters.
-    frequency = {"boosted": config.alpha, "scores": 1.0, "constant": 0.0}[config.normalisation]
+    frequency = {"boosted": config.alpha, "scores": 1.0, "constant": 0.0}[config.normalization]
     return sharpened_target(soft, config.alpha, frequency)
 
 
@@ -146,17 +148,14 @@ def init(
         variables = network.init(jax.random.split(key)[0])
     if config.batch_norm == "batch" and jax.tree.leaves(variables.stats):
         variables = variables._replace(stats=_entered(config, network, key, variables, images))
-    return self_training.init(
-        network,
-        key,
-        variables,
-        images,
+    start = self_training.Start(
         _optimizer(config),
         config.clusters,
         config.restarts,
         partial(scores, config),
         partial(boosted, config),
     )
+    return self_training.init(start, network, key, variables, images)
 
 
 def refresh(
@@ -167,8 +166,8 @@ def refresh(
     state, soft, info = self_training.refresh(
         network, state, images, partial(scores, config), partial(boosted, config)
     )
-    polarised = jnp.mean((soft > SURE) | (soft < EXCLUDED), dtype=jnp.float32)
-    return state, info.changed <= config.tolerance, RefreshInfo(*info, polarised)
+    polarized = jnp.mean((soft > SURE) | (soft < EXCLUDED), dtype=jnp.float32)
+    return state, info.changed <= config.tolerance, RefreshInfo(*info, polarized)
 
 
 def step(
@@ -228,3 +227,35 @@ def _entered(config, network, key, variables, images):
 
 def _optimizer(config: Config):
     return optimizers.make(config.optimizer, config.learning_rate, config.momentum)
+
+
+ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dbc")
+
+# The paper has "traditional error back-propagation" and neither rates nor epochs nor batch:
+# docs/deviations.md has what was tried.
+_FCAE = {
+    "pretrainer": pretraining.ALGORITHM,
+    "pretraining": pretraining.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100),
+    "presets": {"paper": {}, "quick": {"pretraining.epochs": 10}},
+}
+
+METHODS = (
+    Method(
+        "fcae-kmeans",
+        "k-means on a fully convolutional autoencoder's features",
+        "Li, Qiao, Zhang, Xi 2017, tables 3 to 6",
+        dcec.KMEANS,
+        fcae,
+        dcec.Config(max_steps=0),
+        **_FCAE,
+    ),
+    Method(
+        "dbc",
+        "Discriminatively Boosted Clustering (Li et al. 2017)",
+        "Li, Qiao, Zhang, Xi 2017",
+        ALGORITHM,
+        fcae,
+        Config(),
+        **_FCAE,
+    ),
+)

@@ -13,16 +13,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxclust.errors import UsageError
 from jaxclust.methods import pretraining_layerwise, self_training
 from jaxclust.methods.self_training import RefreshInfo
+from jaxclust.networks.autoencoders import tied_sae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import nearest, nearest_centroid
 from jaxclust.ops.batches import encoded, scaled
 from jaxclust.ops.kmeans import kmeans, running_means
-from jaxclust.types import Key, Network, Prediction, Schedule, Variables
-
-pretraining = pretraining_layerwise
-"""Layer by layer, then end to end (section 4.2)."""
+from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,16 +57,17 @@ class Config:
 
     def __post_init__(self):
         optimizers.check(self)
+        optimizers.check_bias_rate(self.bias_rate)
         if self.clusters < 2:
-            raise ValueError(f"clusters: must be at least 2, got {self.clusters}")
+            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
         if self.reconstruction not in ("mean", "sum"):
-            raise ValueError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
+            raise UsageError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
         for name, least in (("epochs", 0), ("counts", 0), ("restarts", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be at least {least}, got {getattr(self, name)}")
         for name in ("clustering_weight", "reconstruction_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(
+                raise UsageError(
                     f"{name}: must be at least 0 and finite, got {getattr(self, name)}"
                 )
 
@@ -130,7 +130,8 @@ def step(
 ) -> tuple[State, Info]:
     """One turn of Algorithm 1: network, assignments, centroids."""
     del key
-    target, centres = scaled(batch), state.centroids[state.labels[rows]]
+    target = scaled(batch)
+    centers = state.centroids[state.labels[rows]]
     scale = target[0].size if config.reconstruction == "sum" else 1
     weights = {
         "reconstruction": config.reconstruction_weight * scale,
@@ -142,17 +143,14 @@ def step(
             Variables(params, state.variables.stats), batch, True
         )
         error = losses.squared_error(reconstruction, target)
-        distance = jnp.sum(jnp.square(features - centres), axis=1)
+        distance = jnp.sum(jnp.square(features - centers), axis=1)
         total, means = losses.weighted(weights, {"reconstruction": error, "clustering": distance})
         return total, (means, stats)
 
-    (total, (means, stats)), gradient = jax.value_and_grad(loss, has_aux=True)(
-        state.variables.params
+    params, opt_state, total, (means, stats) = optimizers.gradient_step(
+        _optimizer(config), loss, state.variables.params, state.opt_state
     )
-    updates, opt_state = _optimizer(config).update(
-        gradient, state.opt_state, state.variables.params
-    )
-    variables = Variables(optax.apply_updates(state.variables.params, updates), stats)
+    variables = Variables(params, stats)
     features, _ = network.encode(variables, batch, False)
     labels = nearest_centroid(features, state.centroids)
     centroids, counts = running_means(state.centroids, state.counts, features, labels)
@@ -180,3 +178,20 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
     """The nearest centroid in the embedding."""
     return nearest(embed(config, network, state, images), state.centroids)
+
+
+ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dcn")
+
+METHODS = (
+    Method(
+        "dcn",
+        "Deep Clustering Network (Yang et al. 2017)",
+        "Yang, Fu, Sidiropoulos, Hong 2017",
+        ALGORITHM,
+        tied_sae,
+        Config(),
+        pretrainer=pretraining_layerwise.ALGORITHM,
+        pretraining=pretraining_layerwise.Config(),
+        presets={"paper": {}, "quick": {"pretraining.epochs": 25}},
+    ),
+)

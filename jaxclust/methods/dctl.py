@@ -15,13 +15,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxclust import networks
+from jaxclust.errors import UsageError
 from jaxclust.methods import self_training
 from jaxclust.networks.dctl import Layout, Mixing, Pooling, Single, Start
-from jaxclust.ops import losses
+from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import cluster_means, nearest
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.kmeans import kmeans, lloyd
-from jaxclust.types import Key, Network, Prediction, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +79,9 @@ class Config:
 
     def __post_init__(self):
         if self.clusters < 2:
-            raise ValueError(f"clusters: must be at least 2, got {self.clusters}")
+            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
         if self.layers not in (1, 2):
-            raise ValueError(f"layers: must be 1 or 2, got {self.layers}")
+            raise UsageError(f"layers: must be 1 or 2, got {self.layers}")
         for name, least in (
             ("filters", 1),
             ("kernel", 1),
@@ -88,16 +90,16 @@ class Config:
             ("restarts", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be at least {least}, got {getattr(self, name)}")
         if self.p2_restarts < 0:
-            raise ValueError(f"p2_restarts: must be at least 0, got {self.p2_restarts}")
+            raise UsageError(f"p2_restarts: must be at least 0, got {self.p2_restarts}")
         # Without the penalty all-zero filters and codes are a solution, and the best one.
         for name in ("penalty_weight", "mu", "learning_rate"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
         for name in ("psi_weight", "tolerance"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(
+                raise UsageError(
                     f"{name}: must be at least 0 and finite, got {getattr(self, name)}"
                 )
         for name, known in (
@@ -112,11 +114,11 @@ class Config:
             ("single", ("selu", "linear")),
         ):
             if getattr(self, name) not in known:
-                raise ValueError(
+                raise UsageError(
                     f"{name}: must be {' or '.join(known)}, got {getattr(self, name)!r}"
                 )
         if self.z_update == "exact" and self.psi != "none":
-            raise ValueError(f"z_update: exact must have psi none, got {self.psi}")
+            raise UsageError(f"z_update: exact must have psi none, got {self.psi}")
 
 
 class State(NamedTuple):
@@ -180,7 +182,7 @@ def schedule(config: Config, n: int) -> Schedule:
       ValueError: more images times steps than an int32 counts.
     """
     if n * config.inner_steps * config.rounds >= 2**31:
-        raise ValueError(
+        raise UsageError(
             f"rounds: times inner_steps and images must be below 2^31, got {config.rounds}"
         )
     return Schedule(n, config.inner_steps, config.rounds, "sequential")
@@ -269,9 +271,9 @@ def step(
         return total, (means, codes)
 
     trained = _trained(config, state.variables, state.codes)
-    (total, (means, codes)), gradient = jax.value_and_grad(loss, has_aux=True)(trained)
-    updates, opt_state = optax.adam(config.learning_rate).update(gradient, state.opt_state, trained)
-    trained = optax.apply_updates(trained, updates)
+    trained, opt_state, total, (means, codes) = optimizers.gradient_step(
+        optax.adam(config.learning_rate), loss, trained, state.opt_state
+    )
     params, codes = trained if config.z_update == "adam" else (trained, codes)
     variables = Variables(params, state.variables.stats)
     state = state._replace(
@@ -384,3 +386,28 @@ def _centroids(codes, labels, otherwise):
     clusters = otherwise.shape[0]
     sizes = jnp.zeros(clusters, jnp.int32).at[labels].add(1)
     return jnp.where(sizes[:, None] > 0, cluster_means(codes, labels, clusters), otherwise)
+
+
+ALGORITHM = Algorithm(
+    Config,
+    schedule,
+    init,
+    step,
+    embed,
+    predict,
+    refresh=refresh,
+    finish=finish,
+    name="dctl",
+    network_settings=network_settings,
+)
+
+METHODS = (
+    Method(
+        "dctl",
+        "Deep convolutional transform learning with k-means (Goel et al. 2022)",
+        "Goel, Majumdar, Chouzenoux, Chierchia 2022",
+        ALGORITHM,
+        networks.dctl,
+        Config(),
+    ),
+)

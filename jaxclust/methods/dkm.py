@@ -17,13 +17,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.methods import self_training
+from jaxclust.errors import UsageError
+from jaxclust.methods import dcec, pretraining, self_training
 from jaxclust.methods.self_training import RefreshInfo
+from jaxclust.networks.autoencoders import sae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import nearest, nearest_centroid
 from jaxclust.ops.batches import encoded, scaled
 from jaxclust.ops.kmeans import kmeans
-from jaxclust.types import Key, Network, Prediction, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +62,17 @@ class Config:
     def __post_init__(self):
         optimizers.check(self)
         if self.clusters < 2:
-            raise ValueError(f"clusters: must be at least 2, got {self.clusters}")
+            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
         if self.reconstruction not in ("mean", "sum"):
-            raise ValueError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
+            raise UsageError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
         if self.start not in ("kmeans", "uniform"):
-            raise ValueError(f"start: must be kmeans or uniform, got {self.start!r}")
+            raise UsageError(f"start: must be kmeans or uniform, got {self.start!r}")
         for name in ("alphas", "epochs_per_alpha", "restarts"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be at least 1, got {getattr(self, name)}")
         for name in ("clustering_weight", "alpha"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(
+                raise UsageError(
                     f"{name}: must be at least 0 and finite, got {getattr(self, name)}"
                 )
 
@@ -182,3 +184,44 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
     """The nearest centroid in the embedding."""
     return nearest(embed(config, network, state, images), state.centroids)
+
+
+ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dkm")
+
+# The authors' code pretrains by Adam for 50 epochs on the sum over pixels; its AEKM is k-means
+# after the same pretraining.
+_SAE = {
+    "pretrainer": pretraining.ALGORITHM,
+    "pretraining": pretraining.Config(epochs=50, reconstruction="sum"),
+    "presets": {"paper": {}, "quick": {"pretraining.epochs": 10}},
+}
+_ANNEALED = Config(annealing=True, alpha=0.1, alphas=40, clustering_weight=0.1, start="uniform")
+
+METHODS = (
+    Method(
+        "dkm",
+        "Deep k-Means, pretrained (Fard et al. 2020)",
+        "Moradi Fard, Thonet, Gaussier 2020",
+        ALGORITHM,
+        sae,
+        Config(),
+        **_SAE,
+    ),
+    Method(
+        "dkm-annealed",
+        "Deep k-Means with annealing, not pretrained (Fard et al. 2020)",
+        "Moradi Fard, Thonet, Gaussier 2020",
+        ALGORITHM,
+        sae,
+        _ANNEALED,
+    ),
+    Method(
+        "aekm",
+        "k-means on the features of DKM's autoencoder",
+        "Moradi Fard, Thonet, Gaussier 2020",
+        dcec.KMEANS,
+        sae,
+        dcec.Config(max_steps=0, restarts=10),
+        **_SAE,
+    ),
+)

@@ -19,15 +19,14 @@ import optax
 from jax import lax
 from jax.custom_batching import sequential_vmap
 
+from jaxclust import networks
+from jaxclust.errors import UsageError
 from jaxclust.ops import losses
 from jaxclust.ops.assignment import cluster_means, fraction_changed, nearest, squared_distances
 from jaxclust.ops.batches import encoded, in_blocks, scaled
 from jaxclust.ops.graph_linkage import Affinity, History, join_isolated, merge, no_merges
 from jaxclust.ops.neighbor_graph import Graph, first_numbered, initial_clusters, knn_digraph, unit
-from jaxclust.types import Key, Network, Prediction, Schedule, Variables
-
-LABELINGS = ("rc", "sf")
-"""What ``finish`` names: clustering again from scratch, which ``predict`` goes by, and straight-forward."""
+from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Config:
     """fast: the approximation that the authors' Torch code takes by default."""
     join_isolated: bool = True
     """Above 20 times the final number, clusters without any affinity first join the nearest mean (Torch code)."""
-    centre_features: bool = False
+    center_features: bool = False
     """The graph is of the features less their mean, of unit length again; the Torch code's flag caps lengths at 1."""
     first_merge: Literal["features", "pixels"] = "features"
     """The first merges work on features, after a period on the first clusters (code), or on pixels (algorithm 1)."""
@@ -91,7 +90,7 @@ class Config:
 
     def __post_init__(self):
         if self.clusters < 2:
-            raise ValueError(f"clusters: must be at least 2, got {self.clusters}")
+            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
         for name, least in (
             ("n_neighbors", 1),
             ("n_local", 2),
@@ -100,10 +99,10 @@ class Config:
             ("n_random", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be at least {least}, got {getattr(self, name)}")
         for name in ("a", "learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
         for name in (
             "local_weight",
             "local_above",
@@ -113,18 +112,18 @@ class Config:
             "rate_power",
         ):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
+                raise UsageError(
                     f"{name}: must be at least 0 and finite, got {getattr(self, name)}"
                 )
         if self.margin is not None and not 0 <= self.margin < math.inf:
-            raise ValueError(f"margin: must be None, or at least 0 and finite, got {self.margin}")
+            raise UsageError(f"margin: must be None, or at least 0 and finite, got {self.margin}")
         if self.margin is None and self.hinge == "plain":
-            raise ValueError("hinge: must be weighted where margin is None, got 'plain'")
+            raise UsageError("hinge: must be weighted where margin is None, got 'plain'")
         for name in ("momentum", "dampening"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be in [0, 1), got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be in [0, 1), got {getattr(self, name)}")
         if not 0.001 <= self.unrolling_rate <= 1:
-            raise ValueError(f"unrolling_rate: must be in [0.001, 1], got {self.unrolling_rate}")
+            raise UsageError(f"unrolling_rate: must be in [0.001, 1], got {self.unrolling_rate}")
         for name, names in (
             ("affinity", ("exact", "fast")),
             ("first_merge", ("features", "pixels")),
@@ -133,7 +132,7 @@ class Config:
             ("hinge", ("weighted", "plain")),
         ):
             if getattr(self, name) not in names:
-                raise ValueError(
+                raise UsageError(
                     f"{name}: must be {' or '.join(names)}, got {getattr(self, name)!r}"
                 )
 
@@ -373,7 +372,7 @@ def _again(config: Config, network: Network, state: State, images: jax.Array) ->
 
 def _for_graph(config: Config, features: jax.Array) -> jax.Array:
     """What the clusters are merged on: the features, or their directions from the mean."""
-    return unit(features - jnp.mean(features, axis=0)) if config.centre_features else features
+    return unit(features - jnp.mean(features, axis=0)) if config.center_features else features
 
 
 def _merge(config: Config, graph: Graph, labels, n_clusters, history: History):
@@ -413,3 +412,49 @@ def _count(labels: jax.Array) -> jax.Array:
 def _width(network: Network, variables: Variables, images: jax.Array) -> int:
     """Number of features."""
     return jax.eval_shape(lambda: network.encode(variables, images[:1], False)[0]).shape[1]
+
+
+# "rc" clusters the final features again from scratch, and predict goes by it; "sf" are the labels
+# when the recurrence ends.
+ALGORITHM = Algorithm(
+    Config,
+    schedule,
+    init,
+    step,
+    embed,
+    predict,
+    refresh=refresh,
+    finish=finish,
+    name="jule",
+    labelings=("rc", "sf"),
+)
+
+_TORCH = {
+    "negatives": "random",
+    "margin": 0.2,
+    "gamma": 1.0,
+    "local_above": 100,
+    "restart_rate": False,
+}
+# Caffe's loss is half of ours: half the rate and twice the decay give the same steps.
+_CAFFE = {
+    "negatives": "random",
+    "n_random": 10,
+    "margin": 0.1,
+    "hinge": "plain",
+    "restart_rate": False,
+    "learning_rate": 0.005,
+    "weight_decay": 1e-4,
+}
+
+METHODS = (
+    Method(
+        "jule",
+        "Joint Unsupervised Learning (Yang et al. 2016)",
+        "Yang, Parikh, Batra 2016",
+        ALGORITHM,
+        networks.jule,
+        Config(),
+        presets={"paper": {}, "quick": {"epochs": 5}, "code": _TORCH, "caffe": _CAFFE},
+    ),
+)

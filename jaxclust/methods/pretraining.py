@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxclust.errors import UsageError
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.batches import encoded, scaled
-from jaxclust.types import Key, Network, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Config:
     def __post_init__(self):
         optimizers.check(self)
         if self.epochs < 0:
-            raise ValueError(f"epochs: must be at least 0, got {self.epochs}")
+            raise UsageError(f"epochs: must be at least 0, got {self.epochs}")
         if self.reconstruction not in ("mean", "sum"):
-            raise ValueError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
+            raise UsageError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
 
 
 class State(NamedTuple):
@@ -66,12 +67,9 @@ def init(
     """A fresh network, or the given ``variables``."""
     del images
     if network.reconstruct is None:
-        raise ValueError("network: pretraining needs a decoder, got a network without reconstruct")
+        raise UsageError("network: pretraining needs a decoder, got a network without reconstruct")
     variables = network.init(key) if variables is None else variables
     return State(variables, _optimizer(config).init(variables.params))
-
-
-refresh = None
 
 
 def step(
@@ -88,11 +86,9 @@ def step(
         )
         return scale * jnp.mean(losses.squared_error(reconstruction, target)), stats
 
-    (value, stats), gradient = jax.value_and_grad(loss, has_aux=True)(state.variables.params)
-    updates, opt_state = _optimizer(config).update(
-        gradient, state.opt_state, state.variables.params
+    params, opt_state, value, stats = optimizers.gradient_step(
+        _optimizer(config), loss, state.variables.params, state.opt_state
     )
-    params = optax.apply_updates(state.variables.params, updates)
     return State(Variables(params, stats), opt_state), Info(value)
 
 
@@ -100,3 +96,6 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
     """Features, float32 (n, d)."""
     del config
     return encoded(network, state.variables, images)
+
+
+ALGORITHM = Algorithm(Config, schedule, init, step, embed, name="pretraining")

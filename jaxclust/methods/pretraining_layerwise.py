@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxclust.errors import UsageError
 from jaxclust.methods import pretraining
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.batches import scaled
-from jaxclust.types import Key, Network, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(pretraining.Config):
+class Config:
     """Defaults: DCN's code for MNIST (Yang et al. 2017).
 
     Its step size is 1e-4 on pixels times 5.1; on pixels in [0, 1] the same step is 5.1^2 times as large.
@@ -22,10 +23,14 @@ class Config(pretraining.Config):
 
     epochs: int = 250
     """Passes over the images for each layer, and then as many for all layers together (authors' code)."""
+    batch: int = 256
+    """Images per step (authors' code)."""
     optimizer: optimizers.Name = "sgd"
     """SGD (authors' code)."""
     learning_rate: float = 2.6e-3
     """Step size of a layer on its own (authors' code, see above)."""
+    momentum: float = 0.9
+    """Momentum of SGD (authors' code)."""
     together_rate: float = 0.25
     """Step size for all layers together over that (ours: the authors', 1, blows up at once, see docs/deviations.md)."""
     nesterov: bool = True
@@ -42,12 +47,17 @@ class Config(pretraining.Config):
     """Steps on each layer alone after which the step size falls to a tenth, again and again (authors' code)."""
 
     def __post_init__(self):
-        super().__post_init__()
+        optimizers.check(self)
+        optimizers.check_bias_rate(self.bias_rate)
+        if self.epochs < 0:
+            raise UsageError(f"epochs: must be at least 0, got {self.epochs}")
+        if self.reconstruction not in ("mean", "sum"):
+            raise UsageError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
         for name, least in (("layers", 1), ("burn_in", 0), ("decay_steps", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name}: must be at least {least}, got {getattr(self, name)}")
+                raise UsageError(f"{name}: must be at least {least}, got {getattr(self, name)}")
         if not 0 < self.together_rate < float("inf"):
-            raise ValueError(f"together_rate: must be above 0 and finite, got {self.together_rate}")
+            raise UsageError(f"together_rate: must be above 0 and finite, got {self.together_rate}")
 
 
 class State(NamedTuple):
@@ -92,7 +102,7 @@ def init(
         found = ", ".join(
             f"{name} ({', '.join(layer)})" for name, layer in variables.params.items()
         )
-        raise ValueError(
+        raise UsageError(
             f"layers: the network must be tied_sae with {config.layers} layers, got {found or 'none'}"
         )
     return State(variables, _optimizer(config).init(variables.params), jnp.int32(0), jnp.int32(0))
@@ -171,3 +181,6 @@ def step(
 def _loss(config, output, target):
     scale = target[0].size if config.reconstruction == "sum" else 1
     return scale * jnp.mean(losses.squared_error(output, target))
+
+
+ALGORITHM = Algorithm(Config, schedule, init, step, embed, refresh=refresh, name="layerwise")

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxclust.errors import UsageError
 from jaxclust.ops import optimizers
 from jaxclust.ops.batches import encoded
-from jaxclust.types import Key, Network, Prediction, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Config:
     def __post_init__(self):
         optimizers.check(self)
         if self.epochs < 1:
-            raise ValueError(f"epochs: must be at least 1, got {self.epochs}")
+            raise UsageError(f"epochs: must be at least 1, got {self.epochs}")
 
 
 class State(NamedTuple):
@@ -59,9 +60,6 @@ class Info(NamedTuple):
 
     loss: jax.Array
     accuracy: jax.Array
-
-
-refresh = None
 
 
 def _optimizer(config: Config) -> optax.GradientTransformation:
@@ -114,10 +112,12 @@ def step(
         )
 
     trained = (state.variables.params, state.classifier)
-    (value, (stats, right)), gradient = jax.value_and_grad(loss, has_aux=True)(trained)
-    updates, opt_state = _optimizer(config).update(gradient, state.opt_state, trained)
-    params, classifier = optax.apply_updates(trained, updates)
-    return State(Variables(params, stats), classifier, state.labels, opt_state), Info(value, right)
+    trained, opt_state, value, (stats, right) = optimizers.gradient_step(
+        _optimizer(config), loss, trained, state.opt_state
+    )
+    params, classifier = trained
+    variables = Variables(params, stats)
+    return State(variables, classifier, state.labels, opt_state), Info(value, right)
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
@@ -136,3 +136,6 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
     return Prediction(
         jnp.argmax(logits, axis=1).astype(jnp.int32), probability, jnp.zeros_like(probability)
     )
+
+
+ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, name="pretraining_supervised")

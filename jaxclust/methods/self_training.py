@@ -10,6 +10,7 @@ import optax
 from jaxclust.ops.assignment import fraction_changed, nearest, nearest_centroid
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.kmeans import kmeans
+from jaxclust.ops.optimizers import gradient_step
 from jaxclust.types import Key, Network, Prediction, Variables
 
 Soften = Callable[[jax.Array, jax.Array], jax.Array]
@@ -47,29 +48,38 @@ class RefreshInfo(NamedTuple):
     largest_cluster: jax.Array
 
 
+class Start(NamedTuple):
+    """How a run's first state is made.
+
+    Attributes:
+      optimizer: of params and centroids together.
+      clusters: number of clusters k.
+      restarts: k-means runs for the centroids, of which the best is kept.
+      soften: the soft assignments.
+      sharpen: their target.
+    """
+
+    optimizer: optax.GradientTransformation
+    clusters: int
+    restarts: int
+    soften: Soften
+    sharpen: Sharpen
+
+
 def init(
-    network: Network,
-    key: Key,
-    variables: Variables | None,
-    images: jax.Array,
-    optimizer: optax.GradientTransformation,
-    clusters: int,
-    restarts: int,
-    soften: Soften,
-    sharpen: Sharpen,
+    start: Start, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
     """k-means on the embedding of all images gives the centroids, and the first target follows."""
     network_key, kmeans_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
-    centroids = kmeans(kmeans_key, features, clusters, restarts=restarts).centroids
-    opt_state = optimizer.init((variables.params, centroids))
+    centroids = kmeans(kmeans_key, features, start.clusters, restarts=start.restarts).centroids
     return State(
-        variables,
-        centroids,
-        sharpen(soften(features, centroids)),
-        nearest_centroid(features, centroids),
-        opt_state,
+        variables=variables,
+        centroids=centroids,
+        target=start.sharpen(start.soften(features, centroids)),
+        labels=nearest_centroid(features, centroids),
+        opt_state=start.optimizer.init((variables.params, centroids)),
     )
 
 
@@ -101,11 +111,10 @@ def update(
     ``state`` has ``variables``, ``centroids`` and ``opt_state``, as ``State`` has, and DKM's.
     """
     trained = (state.variables.params, state.centroids)
-    (total, (means, stats)), gradient = jax.value_and_grad(lambda both: loss(*both), has_aux=True)(
-        trained
+    trained, opt_state, total, (means, stats) = gradient_step(
+        optimizer, lambda both: loss(*both), trained, state.opt_state
     )
-    updates, opt_state = optimizer.update(gradient, state.opt_state, trained)
-    params, centroids = optax.apply_updates(trained, updates)
+    params, centroids = trained
     state = state._replace(
         variables=Variables(params, stats), centroids=centroids, opt_state=opt_state
     )

@@ -1,9 +1,14 @@
-"""Networks as pairs of pure functions; factories are cached, so equal arguments give the identical network."""
+"""Networks as pairs of pure functions.
+
+Factories are cached: equal arguments give the identical network. ``from_flax`` makes a factory from
+a module of one's own.
+"""
 
 from jaxclust.networks.autoencoders import cae, pixels, sae, tied_sae
 from jaxclust.networks.ccnn import ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
 from jaxclust.networks.dctl import dctl
 from jaxclust.networks.fcae import fcae
+from jaxclust.networks.from_flax import from_flax
 from jaxclust.networks.jule import jule
 
 __all__ = [
@@ -15,6 +20,7 @@ __all__ = [
     "ccnn_resnet18",
     "dctl",
     "fcae",
+    "from_flax",
     "jule",
     "pixels",
     "sae",

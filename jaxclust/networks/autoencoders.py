@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxclust.errors import UsageError
 from jaxclust.networks.from_flax import as_network
 from jaxclust.networks.layers import Conv, ConvTranspose, Dense, glorot
 from jaxclust.networks.shapes import Shape, check_sizes, padded
@@ -36,7 +37,7 @@ def cae(shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64, 128)) 
     """
     check_sizes(shape, embedding, filters)
     if not filters:
-        raise ValueError("filters must name at least one convolution's channels; got ()")
+        raise UsageError("filters must name at least one convolution's channels; got ()")
     (height, width), padding = _exact_size(shape[:2], len(filters))
     return as_network(partial(_CAE, shape, (height, width), padding, embedding, filters))
 

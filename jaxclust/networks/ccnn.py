@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxclust.errors import UsageError
 from jaxclust.networks import backbones
 from jaxclust.networks.from_flax import as_network
 from jaxclust.networks.layers import Conv, ConvTranspose, Dense
@@ -161,7 +162,7 @@ def torch_names(
       ValueError: not a factory of this module.
     """
     if factory.__name__ not in _TORCH_NAMES:
-        raise ValueError(
+        raise UsageError(
             f"weights: must be for a network of {', '.join(_TORCH_NAMES)}, got {factory.__name__}"
         )
     found = _TORCH_NAMES[factory.__name__](len(variables.params["backbone"]))
@@ -175,12 +176,12 @@ def torch_names(
 
 def _some(filters):
     if not filters:
-        raise ValueError("filters: must name at least one convolution's channels, got ()")
+        raise UsageError("filters: must name at least one convolution's channels, got ()")
 
 
 def _no_layers(adaptation):
     if adaptation:
-        raise ValueError(
+        raise UsageError(
             f"adaptation: must be none in a network without adaptation layers, got {adaptation}"
         )
 
@@ -189,12 +190,12 @@ def _on(backbone, shape, filters, widths) -> Network:
     check_sizes(shape, 1, (*filters, *widths))
     _some(filters)
     if backbone is backbones.AlexNet and len(filters) != len(backbones.ALEXNET):
-        raise ValueError(
+        raise UsageError(
             f"filters: must be the channels of AlexNet's {len(backbones.ALEXNET)} layers, got {filters}"
         )
     least = backbone.LEAST
     if min(shape[:2]) < least or shape[2] not in (1, 3):
-        raise ValueError(
+        raise UsageError(
             f"shape: must be at least {least} x {least} pixels of 1 or 3 channels for {backbone.__name__}, got {shape}"
         )
     build = partial(_Trunk, partial(backbone, shape, filters), widths)

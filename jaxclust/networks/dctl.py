@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclust.errors import UsageError
 from jaxclust.networks.convolution import conv
 from jaxclust.networks.pooling import max_pool_any
 from jaxclust.ops.batches import scaled
@@ -64,12 +65,12 @@ def dctl(
     """
     del embedding
     if layers not in (1, 2):
-        raise ValueError(f"layers: must be 1 or 2, got {layers}")
+        raise UsageError(f"layers: must be 1 or 2, got {layers}")
     if kernel < 1:
-        raise ValueError(f"kernel: must be at least 1, got {kernel}")
+        raise UsageError(f"kernel: must be at least 1, got {kernel}")
     size = (kernel, kernel) if layout == "grid" else (1, kernel)
     if shape[0] * shape[1] < math.prod(size):
-        raise ValueError(
+        raise UsageError(
             f"kernel: a filter of {size[0]} x {size[1]} must not cover more than the {shape[0] * shape[1]} features, "
             f"got {shape[0]} x {shape[1]}"
         )
@@ -78,7 +79,7 @@ def dctl(
     hint = "; layout line for a vector" if layout == "grid" else ""
     for i in range(1, layers + 1):
         if not all(map(partial(_reached, pooling=pooling), x_size, size)):
-            raise ValueError(
+            raise UsageError(
                 f"kernel: every entry of a filter of {size[0]} x {size[1]} must meet the maps of layer {i}, "
                 f"which are too small, got {x_size[0]} x {x_size[1]}{hint}"
             )
@@ -86,7 +87,7 @@ def dctl(
     # The logarithm of a determinant needs as many rows as filters.
     most = math.prod(size) * (1 if mixing == "separate" and layers == 2 else shape[2])
     if not 1 <= filters <= most:
-        raise ValueError(
+        raise UsageError(
             f"filters: must be from 1 to a filter's number of entries, {most}, got {filters}"
         )
     inputs = [shape[2], filters if mixing == "mixed" else 1][:layers]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 from flax import nnx
 
+from jaxclust.errors import UsageError
 from jaxclust.networks.convolution import Padding
 from jaxclust.networks.from_flax import as_network
 from jaxclust.networks.layers import Conv, ConvTranspose
@@ -77,7 +78,7 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
         size = tuple(_image_size(encoder.blocks, side) for side in encoder.kernel)
         if tuple(shape[:2]) != size:
             needed, got = (" x ".join(map(str, one)) for one in (size, shape[:2]))
-            raise ValueError(
+            raise UsageError(
                 f"shape: must be {needed} for this encoder to reach a 1x1 feature layer, got {got}"
             )
     return as_network(partial(_FCAE, shape, size, encoder))
@@ -85,7 +86,7 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
 
 def _check_encoder(encoder: Encoder) -> None:
     if not encoder.blocks:
-        raise ValueError("encoder: must have at least one block, got none")
+        raise UsageError("encoder: must have at least one block, got none")
     if (
         min(
             *encoder.kernel,
@@ -94,10 +95,10 @@ def _check_encoder(encoder: Encoder) -> None:
         )
         < 1
     ):
-        raise ValueError(f"encoder: must have kernels and filters of at least 1, got {encoder}")
+        raise UsageError(f"encoder: must have kernels and filters of at least 1, got {encoder}")
     for block in encoder.blocks:
         if block.padding not in ("VALID", "SAME"):
-            raise ValueError(f"encoder: must have padding VALID or SAME, got {block.padding!r}")
+            raise UsageError(f"encoder: must have padding VALID or SAME, got {block.padding!r}")
 
 
 def fitted(height: int, width: int) -> tuple[Encoder, tuple[int, int]]:
@@ -206,7 +207,7 @@ class _Normalised(nnx.Module):
 
     def __call__(self, x):
         if x.shape[0] < 2 and not self.norm.use_running_average:
-            raise ValueError(
+            raise UsageError(
                 f"batch: must be at least 2 images for batch normalisation, got {x.shape[0]}"
             )
         return jax.nn.relu(self.norm(self.layer(x)))

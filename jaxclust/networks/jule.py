@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from jaxclust.errors import UsageError
 from jaxclust.networks.layers import Conv, Dense
 from jaxclust.networks.pooling import max_pool_any
 from jaxclust.ops.batches import scaled
@@ -69,7 +70,7 @@ def blocks(size: int) -> tuple[bool, ...]:
       ValueError: size is below the kernel's.
     """
     if size < KERNEL:
-        raise ValueError(
+        raise UsageError(
             f"shape: must be at least {KERNEL} x {KERNEL} pixels, got {size} on the shorter side"
         )
     pooled: list[bool] = []

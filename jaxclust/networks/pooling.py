@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxclust.errors import UsageError
+
 
 def max_pool(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The largest of each 2x2 window, and its place.
@@ -19,7 +21,7 @@ def max_pool(x: jax.Array) -> tuple[jax.Array, jax.Array]:
       ValueError: an odd height or width.
     """
     if x.shape[1] % 2 or x.shape[2] % 2:
-        raise ValueError(f"x: must have an even height and width, got {x.shape[1]} x {x.shape[2]}")
+        raise UsageError(f"x: must have an even height and width, got {x.shape[1]} x {x.shape[2]}")
     return _max_pool(x)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxclust.errors import UsageError
 from jaxclust.networks.ccnn import torch_names
 from jaxclust.types import Network, Variables
 
@@ -20,22 +21,35 @@ TRAINED_ON_SET = "jaxclust.trained_on_set"
 """Likewise, where they were a named set: its name."""
 
 
+class TrainedOn(NamedTuple):
+    """What trained the weights of a file; each is None where the file does not say it.
+
+    Attributes:
+      images: SHA-256 of the images whose labels trained them.
+      folder: SHA-256 of the names and sizes of the files that the images were in.
+      named_set: the named set that the images were.
+    """
+
+    images: str | None = None
+    folder: str | None = None
+    named_set: str | None = None
+
+
+NOTHING = TrainedOn()
+
+
 class Weights(NamedTuple):
     """What a file gave.
 
     Attributes:
       arrays: float32, by the path in ``Variables``, ("params" or "stats", module, ..., array).
       digest: SHA-256 of the arrays.
-      trained_on: SHA-256 of the images whose labels trained them, None where the file does not say.
-      trained_on_folder: SHA-256 of the names and sizes of the files they were in, None where the file does not say.
-      trained_on_set: the named set that they were, None where the file does not say.
+      trained_on: what trained them.
     """
 
     arrays: dict[tuple[str, ...], np.ndarray]
     digest: str
-    trained_on: str | None
-    trained_on_folder: str | None
-    trained_on_set: str | None
+    trained_on: TrainedOn
 
 
 def read(path: str | os.PathLike, factory: Callable[..., Network], network: Network) -> Weights:
@@ -60,7 +74,7 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
 
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"weights: {path} must be a .safetensors file, and is not there")
+        raise UsageError(f"weights: {path} must be a .safetensors file, and is not there")
     shapes = jax.eval_shape(network.init, jax.random.key(0))
     (required, optional), expected = torch_names(factory, shapes), _flat(shapes)
     try:
@@ -81,12 +95,12 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
                 f"has {', '.join(wrong)}"
             ] * bool(wrong)
             if faults:
-                raise ValueError(
+                raise UsageError(
                     f"weights: {path} must hold every layer in the network's shape, {' and '.join(faults)}"
                 )
             arrays = {name: file.get_tensor(name) for name in wanted}
     except (SafetensorError, OSError, TypeError) as error:
-        raise ValueError(
+        raise UsageError(
             f"weights: {path} must be a readable .safetensors file ({error})"
         ) from error
     with np.errstate(over="ignore"):  # A float64 beyond float32's range is not finite there.
@@ -97,7 +111,7 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
         if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(singles[name]).all()
     )
     if unsound:
-        raise ValueError(
+        raise UsageError(
             f"weights: {path} must hold floats finite in float32, has others in {', '.join(unsound)}"
         )
     ours = {wanted[name]: _from_torch(array) for name, array in singles.items()}
@@ -105,24 +119,22 @@ def read(path: str | os.PathLike, factory: Callable[..., Network], network: Netw
         b"".join(repr(place).encode() + ours[place].tobytes() for place in sorted(ours))
     )
     said = (metadata.get(name) for name in (TRAINED_ON, TRAINED_ON_FOLDER, TRAINED_ON_SET))
-    return Weights(ours, digest.hexdigest(), *said)
+    return Weights(ours, digest.hexdigest(), TrainedOn(*said))
 
 
 def check_place(path: str | os.PathLike) -> None:
     """Refuses a file to write that exists, or whose folder does not: ValueError."""
     if Path(path).exists():
-        raise ValueError(f"out: must not exist, got {path}")
+        raise UsageError(f"out: must not exist, got {path}")
     if not Path(path).absolute().parent.is_dir():
-        raise ValueError(f"out: must be in a folder that exists, got {path}")
+        raise UsageError(f"out: must be in a folder that exists, got {path}")
 
 
 def write(
     path: str | os.PathLike,
     factory: Callable[..., Network],
     variables: Variables,
-    trained_on: str | None = None,
-    trained_on_folder: str | None = None,
-    trained_on_set: str | None = None,
+    trained_on: TrainedOn = NOTHING,
 ) -> None:
     """Writes a network's backbone as ``read`` takes it; its adaptation layers stay, which are k wide.
 
@@ -130,9 +142,7 @@ def write(
       path: the file, which must not exist.
       factory: that made the network.
       variables: its arrays.
-      trained_on: as in ``Weights``, kept in the file.
-      trained_on_folder: likewise.
-      trained_on_set: likewise.
+      trained_on: what trained them; the file keeps it.
 
     Raises:
       ValueError: the file exists, or cannot be written.
@@ -146,9 +156,9 @@ def write(
         for name, place in torch_names(factory, variables)[0].items()
     }
     about = {
-        TRAINED_ON: trained_on,
-        TRAINED_ON_FOLDER: trained_on_folder,
-        TRAINED_ON_SET: trained_on_set,
+        TRAINED_ON: trained_on.images,
+        TRAINED_ON_FOLDER: trained_on.folder,
+        TRAINED_ON_SET: trained_on.named_set,
     }
     beside = path.with_name(f".{path.name}.part")
     try:
@@ -157,7 +167,7 @@ def write(
         )
         os.replace(beside, path)
     except OSError as error:
-        raise ValueError(
+        raise UsageError(
             f"weights: {path} must be in a folder that can be written to ({error.strerror})"
         ) from error
 

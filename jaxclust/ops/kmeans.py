@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxclust.errors import UsageError
 from jaxclust.ops.assignment import nearest_centroid
 from jaxclust.types import Key
 
@@ -95,7 +96,7 @@ def lloyd(
     """
     shape = jnp.shape(centroids)
     if len(shape) != 2 or shape[1:] != jnp.shape(x)[1:]:
-        raise ValueError(f"centroids must be (k, d) with x's d, got {shape} for x {jnp.shape(x)}")
+        raise UsageError(f"centroids must be (k, d) with x's d, got {shape} for x {jnp.shape(x)}")
     x = _points(x, shape[0])
     _check_lloyd(max_iterations, tolerance, block)
     return _jitted_lloyd(x, jnp.asarray(centroids, jnp.float32), max_iterations, tolerance, block)
@@ -130,7 +131,7 @@ def kmeans(
     """
     x = _points(x, k)
     if restarts < 1:
-        raise ValueError(f"restarts must be at least 1, got {restarts}")
+        raise UsageError(f"restarts must be at least 1, got {restarts}")
     _check_lloyd(max_iterations, tolerance, block)
     return _jitted_kmeans(key, x, k, restarts, max_iterations, tolerance, block)
 
@@ -197,27 +198,27 @@ def minibatch_kmeans(key: Key, x: jax.Array, k: int, batch: int = 1024, steps: i
     """
     x = _points(x, k)
     if 3 * batch < k:
-        raise ValueError(f"batch must be at least k / 3, got {batch} for k = {k}")
+        raise UsageError(f"batch must be at least k / 3, got {batch} for k = {k}")
     if steps < 0:
-        raise ValueError(f"steps must be at least 0, got {steps}")
+        raise UsageError(f"steps must be at least 0, got {steps}")
     return _jitted_minibatch(key, x, k, batch, steps)
 
 
 def _points(x: jax.Array, k: int) -> jax.Array:
     if jnp.ndim(x) != 2:
-        raise ValueError(f"x must have rank 2, (n, d), got shape {jnp.shape(x)}")
+        raise UsageError(f"x must have rank 2, (n, d), got shape {jnp.shape(x)}")
     if not 1 <= k <= jnp.shape(x)[0]:
-        raise ValueError(f"k must be in 1..n, got {k} for n = {jnp.shape(x)[0]}")
+        raise UsageError(f"k must be in 1..n, got {k} for n = {jnp.shape(x)[0]}")
     return jnp.asarray(x, jnp.float32)
 
 
 def _check_lloyd(max_iterations: int, tolerance: float, block: int) -> None:
     if max_iterations < 0:
-        raise ValueError(f"max_iterations must be at least 0, got {max_iterations}")
+        raise UsageError(f"max_iterations must be at least 0, got {max_iterations}")
     if not tolerance >= 0:
-        raise ValueError(f"tolerance must be at least 0, got {tolerance}")
+        raise UsageError(f"tolerance must be at least 0, got {tolerance}")
     if block < 1:
-        raise ValueError(f"block must be at least 1, got {block}")
+        raise UsageError(f"block must be at least 1, got {block}")
 
 
 def _origin(x: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.cluster import hierarchy
 
+from jaxclust.errors import UsageError
 from jaxclust.ops.graph_linkage import Affinity, merge, no_merges
 from jaxclust.ops.neighbor_graph import Graph, first_numbered, initial_clusters, knn_digraph
 
@@ -64,11 +65,11 @@ def graph_degree_linkage(
       ValueError: an argument breaks its rule.
     """
     if not 0 <= local_weight < np.inf:
-        raise ValueError(f"local_weight: must be at least 0 and finite, got {local_weight}")
+        raise UsageError(f"local_weight: must be at least 0 and finite, got {local_weight}")
     if n_local < 2:
-        raise ValueError(f"n_local: must be at least 2, got {n_local}")
+        raise UsageError(f"n_local: must be at least 2, got {n_local}")
     if affinity not in ("exact", "fast"):
-        raise ValueError(f"affinity: must be exact or fast, got {affinity!r}")
+        raise UsageError(f"affinity: must be exact or fast, got {affinity!r}")
     graph, labels = _start(features, n_clusters, n_neighbors, a)
     n = len(labels)
     final, history = _jitted_merge(graph, labels, n_clusters, local_weight, n_local, affinity)
@@ -105,7 +106,7 @@ def path_linkage(
       ValueError: an argument breaks its rule.
     """
     if descriptor not in ("path", "zeta"):
-        raise ValueError(f"descriptor: must be path or zeta, got {descriptor!r}")
+        raise UsageError(f"descriptor: must be path or zeta, got {descriptor!r}")
     graph, labels = _start(features, n_clusters, n_neighbors, a)
     return merge_paths(
         np.asarray(graph.neighbors), np.asarray(graph.weights), labels, n_clusters, descriptor
@@ -127,11 +128,11 @@ def average_linkage(features: np.ndarray, n_clusters: int) -> np.ndarray:
     """
     features = _points(features)
     if len(features) > MOST_SAMPLES:
-        raise ValueError(
+        raise UsageError(
             f"features: must be at most {MOST_SAMPLES} samples for average linkage, got {len(features)}"
         )
     if not 1 <= n_clusters <= len(features):
-        raise ValueError(f"n_clusters: must be from 1 to {len(features)}, got {n_clusters}")
+        raise UsageError(f"n_clusters: must be from 1 to {len(features)}, got {n_clusters}")
     tree = hierarchy.linkage(features, "average")
     return hierarchy.cut_tree(tree, n_clusters)[:, 0].astype(np.int32)
 
@@ -139,9 +140,9 @@ def average_linkage(features: np.ndarray, n_clusters: int) -> np.ndarray:
 def _points(features: np.ndarray) -> np.ndarray:
     features = np.asarray(features, np.float32)
     if features.ndim != 2:
-        raise ValueError(f"features: must be of rank 2 (n, d), got shape {features.shape}")
+        raise UsageError(f"features: must be of rank 2 (n, d), got shape {features.shape}")
     if not np.isfinite(features).all():
-        raise ValueError(
+        raise UsageError(
             f"features: must be finite, got NaN or inf in {int((~np.isfinite(features)).sum())} values"
         )
     return features
@@ -154,20 +155,20 @@ def _start(
     features = _points(features)
     for name, value in (("n_clusters", n_clusters), ("n_neighbors", n_neighbors)):
         if not isinstance(value, (int, np.integer)):
-            raise ValueError(f"{name}: must be an integer, got {value!r}")
+            raise UsageError(f"{name}: must be an integer, got {value!r}")
     if n_neighbors < 1:
-        raise ValueError(f"n_neighbors: must be at least 1, got {n_neighbors}")
+        raise UsageError(f"n_neighbors: must be at least 1, got {n_neighbors}")
     if not 0 < a < np.inf:
-        raise ValueError(f"a: must be above 0 and finite, got {a}")
+        raise UsageError(f"a: must be above 0 and finite, got {a}")
     if len(features) < n_neighbors + 1:
-        raise ValueError(
+        raise UsageError(
             f"features: must be at least n_neighbors + 1 = {n_neighbors + 1} samples, got {len(features)}"
         )
     graph = _jitted_digraph(features, n_neighbors, a)
     labels = np.asarray(_jitted_initial(graph))
     clusters = int(labels.max()) + 1
     if not 1 <= n_clusters <= clusters:
-        raise ValueError(
+        raise UsageError(
             f"n_clusters: must be from 1 to the {clusters} initial clusters, got {n_clusters}"
         )
     return graph, labels
@@ -183,7 +184,7 @@ def replay(merges: np.ndarray, n: int, n_clusters: int) -> np.ndarray:
       ValueError: n_clusters is not in n - len(merges)..n.
     """
     if not n - len(merges) <= n_clusters <= n:
-        raise ValueError(f"n_clusters: must be from {n - len(merges)} to {n}, got {n_clusters}")
+        raise UsageError(f"n_clusters: must be from {n - len(merges)} to {n}, got {n_clusters}")
     into = np.arange(n)
     for keep, gone in merges[: n - n_clusters]:
         into[gone] = keep

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
 
+from jaxclust.errors import UsageError
 from jaxclust.ops.assignment import cluster_means, squared_distances
 from jaxclust.types import Key
 
@@ -202,6 +203,6 @@ def weighted(
       ValueError: the names of ``weights`` and ``terms`` differ.
     """
     if weights.keys() != terms.keys():
-        raise ValueError(f"weights: must name the terms {sorted(terms)}, got {sorted(weights)}")
+        raise UsageError(f"weights: must name the terms {sorted(terms)}, got {sorted(weights)}")
     means = {name: jnp.mean(values) for name, values in terms.items()}
     return sum((weights[name] * mean for name, mean in means.items()), jnp.float32(0)), means

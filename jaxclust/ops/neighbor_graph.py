@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxclust.errors import UsageError
+
 # Rows of which all distances are held at once.
 BLOCK = 256
 # Columns of which only the nearest is looked at first.
@@ -51,7 +53,7 @@ def nearest_neighbors(x: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     """
     n = x.shape[0]
     if not 1 <= k < n:
-        raise ValueError(f"n_neighbors: must be from 1 to {n - 1} for {n} samples, got {k}")
+        raise UsageError(f"n_neighbors: must be from 1 to {n - 1} for {n} samples, got {k}")
     groups = -(-n // _GROUP)
     chosen = min(k + _SPARE, n - 1)
     # Filled up with rows that are infinitely far; the only copy of x that is made.

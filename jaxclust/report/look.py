@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxclust.data import datasets
 from jaxclust.engine import fit
+from jaxclust.errors import UsageError
 from jaxclust.evaluation import agreement, metrics
 from jaxclust.report import image_grid, run_images
 from jaxclust.runs import collect, predict
@@ -127,18 +128,18 @@ def _labels(
         try:
             found = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"run: {path} must hold the run's labels ({error})") from error
+            raise UsageError(f"run: {path} must hold the run's labels ({error})") from error
         if found.shape != (len(one["seeds"]), one["data"]["shape"][0]):
-            raise ValueError(f"run: {path} must be of shape (seeds, n), got {found.shape}")
+            raise UsageError(f"run: {path} must be of shape (seeds, n), got {found.shape}")
         clusters = one["config"]["clusters"]
         if found.dtype.kind != "i" or found.min(initial=0) < -1 or found.max(initial=0) >= clusters:
-            raise ValueError(
+            raise UsageError(
                 f"run: {path} must hold clusters from 0 to {clusters - 1}, or -1, got something else"
             )
         for lane, seed in enumerate(one["seeds"]):
             if seed in cell.rows and cell.rows[seed]["failed"] is None:
                 if (found[lane] < 0).all():
-                    raise ValueError(
+                    raise UsageError(
                         f"run: {path} must hold clusters of seed {seed}, which did not fail, has none"
                     )
                 labels[seed], lanes[seed] = found[lane], (number, lane)
@@ -159,7 +160,7 @@ def _history(cell: Cell) -> dict[str, dict[str, np.ndarray]]:
                             name: float(line[name] or "nan") for name in ("seed", "window", *line)
                         }
                     except (KeyError, TypeError, ValueError):
-                        raise ValueError(
+                        raise UsageError(
                             f"run: {path} line {number} must be a phase and numbers, is damaged"
                         ) from None
                     lines.setdefault(phase, []).append(values)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxclust.data import datasets, features, sources
 from jaxclust.data.image_folder import Unreadable
 from jaxclust.engine import fit
+from jaxclust.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Streamed:
         try:
             return np.stack([self.source.read(int(row)) for row in self.rows[places]])
         except Unreadable as error:
-            raise ValueError(
+            raise UsageError(
                 f"data: {self.source.name} must be readable as it was in the run ({error})"
             ) from error
 
@@ -130,5 +131,5 @@ def inputs(settings: dict[str, Any], dataset: datasets.Dataset) -> np.ndarray | 
     which = settings["origin"]["features"]
     replaced = features.replaced(dataset, which)
     if settings["data"]["sha256"] not in _with_checksums(replaced)[1]:
-        raise ValueError(f"features: {which} must be those of the run, has another checksum")
+        raise UsageError(f"features: {which} must be those of the run, has another checksum")
     return replaced.images

@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -11,16 +10,17 @@ import numpy as np
 
 from jaxclust.data import datasets
 from jaxclust.engine import driver, fit
-from jaxclust.methods import pretraining_supervised
+from jaxclust.errors import UsageError
+from jaxclust.methods import pretraining_supervised as supervised
 from jaxclust.networks import torch_weights
-from jaxclust.types import Network
+from jaxclust.types import NetworkFactory
 
 
 def write(
     path: Path,
-    factory: Callable[..., Network],
+    factory: NetworkFactory,
     dataset: datasets.Dataset,
-    config: pretraining_supervised.Config,
+    config: supervised.Config,
     seed: int,
 ) -> float:
     """Trains a network on a set's labels and writes its backbone.
@@ -30,43 +30,41 @@ def write(
       factory: of the network, ``factory(shape, classes)``.
       dataset: images with labels.
       config: how it is trained; ``clusters`` becomes the number of classes.
-      seed: of the weights and the order.
+      seed: decides the first weights and the order of the images.
 
     Returns:
       The accuracy in training, over the last epoch.
 
     Raises:
-      ValueError: no labels, the file exists or has no folder, or training met a NaN or inf.
+      UsageError: there are no labels, the file exists or has no folder, or training met a NaN or
+        inf.
     """
     torch_weights.check_place(path)
     if dataset.labels is None:
-        raise ValueError(f"data: must have labels, got {dataset.name} without")
+        raise UsageError(f"data: must have labels, got {dataset.name} without")
     config = dataclasses.replace(config, clusters=dataset.classes)
     network = factory(dataset.images.shape[1:], dataset.classes)
-    images, keys = jnp.asarray(dataset.images), jnp.stack([jax.random.key(seed)])
-    runs = driver.start(pretraining_supervised, config, network, "map", (keys, None), images)
-    runs = runs._replace(state=pretraining_supervised.with_labels(runs.state, dataset.labels))
+    program = driver.Program(supervised.ALGORITHM, config, network, "map")
+    images = jnp.asarray(dataset.images)
+    begun = driver.begin(program, jnp.stack([jax.random.key(seed)]), None, images)
+    state = supervised.with_labels(begun.lanes.state, jnp.asarray(dataset.labels))
+    begun = begun._replace(lanes=begun.lanes._replace(state=state))
 
-    def show(event):
-        loss, accuracy = event.history["loss"][-1], event.history["accuracy"][-1]
-        line = f"epoch {int(event.runs.window[0])} of {config.epochs}: loss {loss:.4g}, accuracy {accuracy:.4f}"
+    def show(event: driver.Event) -> None:
+        epoch = int(event.lanes.window[0])
+        loss = event.history["loss"][-1]
+        accuracy = event.history["accuracy"][-1]
+        line = f"epoch {epoch} of {config.epochs}: loss {loss:.4g}, accuracy {accuracy:.4f}"
         print(line, file=sys.stderr, flush=True)
 
-    done = driver.train(
-        pretraining_supervised,
-        config,
-        network,
-        keys,
-        images,
-        over="map",
-        runs=runs,
-        callbacks=[show],
+    done = driver.train(program, begun, images, callbacks=[show])
+    if int(done.lanes.failed[0]) >= 0:
+        raise UsageError(f"learning_rate: must be lower, {config.learning_rate} led to NaN or inf")
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf[0]), done.lanes.state.variables)
+    trained_on = torch_weights.TrainedOn(
+        fit.pixels_digest(dataset.images),
+        dataset.folder_digest,
+        dataset.name if dataset.name in datasets.NAMES else None,
     )
-    if int(done.runs.failed[0]) >= 0:
-        raise ValueError(f"learning_rate: must be lower, {config.learning_rate} led to NaN or inf")
-    variables = jax.tree.map(lambda leaf: np.asarray(leaf[0]), done.runs.state.variables)
-    named = dataset.name if dataset.name in datasets.NAMES else None
-    torch_weights.write(
-        path, factory, variables, fit.pixels_digest(dataset.images), dataset.listing, named
-    )
+    torch_weights.write(path, factory, variables, trained_on)
     return float(done.history["accuracy"][-1])

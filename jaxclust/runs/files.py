@@ -1,12 +1,15 @@
-"""TODO"""
+"""Files of rows and labels, written whole or not at all."""
 
 import io
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from jaxclust.errors import UsageError
 
 
 def write_file(path: Path, content: str | bytes) -> None:
@@ -16,36 +19,45 @@ def write_file(path: Path, content: str | bytes) -> None:
     os.replace(beside, path)
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """One JSON object a line."""
-    write_file(path, json_lines(rows))
-
-
-def json_lines(rows: list[dict[str, Any]]) -> str:
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as JSON, one a line."""
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """What ``write_rows`` wrote; ValueError names the first line that is no row."""
-    found = []
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file of ``json_lines``.
+
+    Raises:
+      UsageError: a line is no JSON object; the first one is named.
+    """
+    rows = []
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise ValueError(
-                f"rows: {path} line {number} must be a row of results, is damaged ({error})"
-            ) from error
+            where = f"rows: {path} line {number} must be a row of results"
+            raise UsageError(f"{where}, is damaged ({error})") from error
         if not isinstance(row, dict):
-            raise ValueError(
-                f"rows: {path} line {number} must be a row of results, got {line[:40]}"
-            )
-        found.append(row)
-    return found
+            where = f"rows: {path} line {number} must be a row of results"
+            raise UsageError(f"{where}, got {line[:40]}")
+        rows.append(row)
+    return rows
 
 
 def write_labels(path: Path, labels: np.ndarray) -> None:
-    """An .npy file, int32 (seeds, n)."""
+    """Writes an .npy file, int32 (seeds, n)."""
     content = io.BytesIO()
     np.save(content, labels.astype(np.int32), allow_pickle=False)
     write_file(path, content.getvalue())
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """The labels of an .npy file, mapped from it: int (seeds, n).
+
+    Raises:
+      UsageError: the file is not there or is damaged.
+    """
+    try:
+        return np.load(path, allow_pickle=False, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"run: {path} must hold the run's labels ({error})") from error

@@ -1,16 +1,16 @@
-"""TODO"""
+"""A run's folder: made, found again, cleared of an earlier run, and nothing else touched."""
 
 import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jaxclust.engine.checkpoint import differences
+from jaxclust.errors import UsageError
 from jaxclust.runs.files import write_file
-from jaxclust.runs.rows import labelings
-from jaxclust.runs.settings import read_settings
+from jaxclust.runs.rows import labeling_files
+from jaxclust.runs.settings import Settings, read_settings
 
 FILES = ("results.jsonl", "baseline.jsonl", "history.csv", "unreadable.csv")
 FOLDERS = {
@@ -18,93 +18,121 @@ FOLDERS = {
     "tensorboard": ("seed-*/events.out.tfevents.*.jaxclust", "seed-*"),
     "checkpoint": ("pretrain", "cluster"),
 }
-"""What a run writes beside its settings and labels: files, and patterns in folders, which users may add to."""
+"""What a run writes beside its settings and labels: files, and patterns in folders to which users
+may add files of their own."""
 MARK = ".config.json.part"
-"""Where settings are written; alone it is of a run that a kill or ``delete`` has left without them."""
+"""Where settings are written. A folder that holds it without settings is a run's that was killed
+as it began, or that ``delete_runs`` has emptied."""
+RESULTS = "results.jsonl"
+"""The file that a run writes last: with it the run is finished."""
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a folder holds a run that has ended."""
+    return (directory / RESULTS).exists()
 
 
 def check_out(directory: Path, resume: bool, overwrite: bool) -> None:
-    """ValueError where a folder is there and neither flag is given, or both are, or something else is in its place."""
+    """Refuses a folder that a run must not be written to.
+
+    Raises:
+      UsageError: it exists and neither flag is given, or both are, or it is no folder.
+    """
     if resume and overwrite:
-        raise ValueError("resume: must not be given together with overwrite")
+        raise UsageError("resume: must not be given together with overwrite")
     if directory.exists() and not (resume or overwrite):
-        raise ValueError(f"out: must not exist without --resume or --overwrite, got {directory}")
+        raise UsageError(f"out: must not exist without --resume or --overwrite, got {directory}")
     if directory.exists() and not directory.is_dir():
-        raise ValueError(f"out: must be a folder, got {directory}")
+        raise UsageError(f"out: must be a folder, got {directory}")
 
 
-def open_folder(
-    directory: Path,
-    wanted: dict[str, Any],
-    resume: bool,
-    overwrite: bool,
-    origin: dict[str, Any] | None = None,
-) -> None:
+def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bool) -> None:
     """Makes a run's folder, or finds it again, so that nothing in it is lost unasked.
 
     Args:
       directory: the run's folder.
-      wanted: ``settings`` of the run.
+      settings: of the run. Their ``origin`` decides no number and may differ from that of an
+        earlier start, so that a run goes on from copies of its inputs elsewhere.
       resume: go on in a folder of the same settings.
       overwrite: delete an earlier run's files there, and nothing else.
-      origin: where the run's inputs are from, kept beside ``wanted``; it decides no number, so that the run goes on
-        from copies elsewhere.
 
     Raises:
-      ValueError: the folder exists and neither flag is given, or both are, or it holds another run, or it cannot be
-        written to.
+      UsageError: the folder exists and neither flag is given, or both are, or it holds another
+        run, or it cannot be written to.
     """
     check_out(directory, resume, overwrite)
-    found = directory / "config.json"
-    if resume and found.exists():
-        kept = read_settings(directory)
-        differing = differences({name: kept[name] for name in kept if name != "origin"}, wanted)
+    path = directory / "config.json"
+    filled = directory.exists() and any(directory.iterdir())
+    if resume and path.exists():
+        differing = differences(read_settings(directory).to_json(), settings.to_json())
         if differing:
-            raise ValueError(
-                f"resume: {directory} must hold the same run, differs in {'; '.join(differing)}"
-            )
-    elif (
-        resume
-        and directory.exists()
-        and any(directory.iterdir())
-        and not (directory / MARK).exists()
-    ):
-        raise ValueError(f"resume: {directory} must hold a run, has no config.json")
-    if overwrite and directory.exists() and any(directory.iterdir()):
-        _clear(directory, read_settings(directory)["method"])  # Only a run's folder is touched.
+            rule = f"resume: {directory} must hold the same run"
+            raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
+    elif resume and filled and not (directory / MARK).exists():
+        raise UsageError(f"resume: {directory} must hold a run, has no config.json")
+    if overwrite and filled:
+        _clear(directory, read_settings(directory))  # Only a run's folder is touched.
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        # Also where it is there already: that shows the folder to be writable before any long work.
-        write_file(found, json.dumps(wanted | {"origin": origin or {}}, indent=2) + "\n")
+        # Also where it is there already: that shows the folder to be writable before long work.
+        content = settings.to_json() | {"origin": settings.origin}
+        write_file(path, json.dumps(content, indent=2) + "\n")
     except OSError as error:
-        raise ValueError(
-            f"out: must be a folder that can be written to, got {directory} ({error.strerror})"
-        ) from error
+        rule = "out: must be a folder that can be written to"
+        raise UsageError(f"{rule}, got {directory} ({error.strerror})") from error
+
+
+def default_folder(settings: Settings, parent: Path = Path("runs")) -> Path:
+    """A folder for a run for which nobody named one: ``runs/METHOD-DATA``.
+
+    Where another run is in it, the folder is ``runs/METHOD-DATA-2`` and so on. A folder that holds
+    a run of the same settings is taken, so that the run goes on there.
+    """
+    name = f"{settings.method}-{settings.data.name}".replace("/", "-")
+    number = 1
+    while True:
+        directory = parent / (name if number == 1 else f"{name}-{number}")
+        if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+            return directory
+        if (directory / "config.json").exists():
+            try:
+                kept = read_settings(directory)
+            except UsageError:
+                kept = None
+            if kept is not None and kept.to_json() == settings.to_json():
+                return directory
+        number += 1
 
 
 def delete_runs(directories: Sequence[Path]) -> None:
-    """The files of runs, and nothing else; a folder with more in it keeps the mark of one, where --resume may begin.
+    """Deletes the files of runs, and nothing else.
+
+    A folder with more in it keeps the mark of a run, so that --resume may begin there.
 
     Raises:
-      ValueError: a folder holds something, and no run; then nothing is deleted.
+      UsageError: a folder holds something, and no run; then nothing is deleted.
     """
-    methods = {}
+    kept: dict[Path, Settings] = {}
     for directory in directories:
         marked = (directory / MARK).exists() and not (directory / "config.json").exists()
         if directory.is_dir() and any(directory.iterdir()) and not marked:
-            methods[directory] = read_settings(directory)["method"]
-    for directory, method in methods.items():
-        _clear(directory, method)
+            kept[directory] = read_settings(directory)
+    for directory, settings in kept.items():
+        _clear(directory, settings)
         os.replace(directory / "config.json", directory / MARK)
         if [path.name for path in directory.iterdir()] == [MARK]:
             (directory / MARK).unlink()
 
 
-def _clear(directory: Path, method: str) -> None:
-    """An earlier run's files but its settings, which the next ones replace: a kill leaves a run's folder."""
-    for name in (*FILES, *labelings(method).values()):
+def _clear(directory: Path, settings: Settings) -> None:
+    """Deletes an earlier run's files but its settings, which the next ones replace.
+
+    If the process is killed on the way, a run's folder is left.
+    """
+    for name in (*FILES, *labeling_files(settings).values()):
         (directory / name).unlink(missing_ok=True)
-    for folder, patterns in ((directory / name, patterns) for name, patterns in FOLDERS.items()):
+    for name, patterns in FOLDERS.items():
+        folder = directory / name
         if folder.is_symlink():
             folder.unlink()
             continue

@@ -1,11 +1,16 @@
 """The command that makes a run again, from what the run has kept."""
 
-import dataclasses
 import shlex
 from typing import Any
 
 from jaxclust.data import datasets
-from jaxclust.methods.registry import METHODS, configured
+from jaxclust.engine.checkpoint import settings_from_json, settings_json
+from jaxclust.methods.registry import METHODS, method
+from jaxclust.runs.settings import Settings
+from jaxclust.types import Json
+
+PATH = "PATH"
+"""Stands where a run does not say where something was."""
 
 
 def flag_words(name: str, value: Any, prefix: str = "") -> list[str]:
@@ -13,40 +18,39 @@ def flag_words(name: str, value: Any, prefix: str = "") -> list[str]:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{prefix}{'' if value else 'no-'}{flag}"]
-    return [f"--{prefix}{flag}", *map(str, value if isinstance(value, list | tuple) else [value])]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [f"--{prefix}{flag}", *map(str, values)]
 
 
-def repeat(settings: dict[str, Any]) -> str:
-    """The command that makes a run again, from its settings; PATH where they do not say where something was."""
-    seeds, name, origin = settings["seeds"], settings["data"]["name"], settings.get("origin", {})
-    # What a run does not say, as one that was begun before settings had an origin, is left to the reader.
-    data = origin.get(
-        "data", name if name in datasets.NAMES and "stream" not in settings else "PATH"
-    )
-    words = ["jaxclust", "fit", settings["method"], "--data", data]
+def repeat(settings: Settings) -> str:
+    """The command that makes a run again; PATH where the settings do not say where a thing was."""
+    origin = settings.origin
+    name = settings.data.name
+    # Old runs do not say where their inputs were; the reader has to know it.
+    known = name in datasets.NAMES and settings.stream is None
+    data = origin.get("data", name if known else PATH)
+    words = ["jaxclust", "fit", settings.method, "--data", str(data)]
     for flag in ("size", "features", "weights"):
-        if flag in origin or flag in settings:
-            words += [f"--{flag}", origin.get(flag, "PATH")]
-    words += ["--stream"] * ("stream" in settings)
-    words += ["--seeds", ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")]
-    preset = settings.get("preset", "paper")
-    words += [
-        "--preset",
-        preset,
-        "--over",
-        settings["over"],
-        "--clusters",
-        str(settings["config"]["clusters"]),
-    ]
-    if settings["method"] in METHODS:
-        config, pretraining = configured(settings["method"], preset)
-        for prefix, mine, usual in (
-            ("", "config", config),
-            ("pretraining.", "pretraining", pretraining),
-        ):
-            usual = {} if usual is None else dataclasses.asdict(usual)
-            for name, value in (settings[mine] or {}).items():
-                if name == "clusters" or usual.get(name) == value:
-                    continue
-                words += flag_words(name, value, prefix)
+        if flag in origin or getattr(settings, flag, None) is not None:
+            words += [f"--{flag}", str(origin.get(flag, PATH))]
+    if settings.stream is not None:
+        words.append("--stream")
+    seeds = ",".join(map(str, settings.seeds))
+    words += ["--seeds", seeds + ("," if len(settings.seeds) == 1 else "")]
+    words += ["--preset", settings.preset, "--over", settings.over]
+    words += ["--clusters", str(settings.clusters)]
+    if settings.method in METHODS:
+        usual = method(settings.method, settings.preset)
+        words += _changed(settings.config, usual.config, "")
+        words += _changed(settings.pretraining or {}, usual.pretraining, "pretraining.")
     return shlex.join([*words, "--out", "DIR"])
+
+
+def _changed(settings: dict[str, Json], usual: Any, prefix: str) -> list[str]:
+    """The flags of the settings that a preset does not have."""
+    known = {} if usual is None else settings_from_json(settings_json(usual))
+    words = []
+    for name, value in settings_from_json(settings).items():
+        if name != "clusters" and known.get(name) != value:
+            words += flag_words(name, value, prefix)
+    return words

@@ -1,86 +1,194 @@
-"""A run's files: settings, a row of results for each seed, labels, history."""
+"""A run's results: one row for each seed, and for each labeling of a method that has several."""
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxclust.data import datasets
-from jaxclust.engine.fit import Fit, labeling_names
+from jaxclust.engine.driver import History
+from jaxclust.engine.fit import Fit
+from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.methods.registry import METHODS
-from jaxclust.runs.files import read_rows
-from jaxclust.runs.settings import digest
+from jaxclust.runs.files import json_lines, read_json_lines, write_file
+from jaxclust.runs.settings import Settings, digest
+from jaxclust.types import Json
 
 SCORES = ("acc", "nmi", "nmi_sqrt", "nmi_max", "ari")
 COMPARED = frozenset(("method", "data", "seed", "n", "clusters", "failed", "failed_phase", *SCORES))
 """What a row must have for its run to be compared with others."""
 
 
-def outcome(row: dict[str, Any]) -> list[Any]:
-    """The scores of a row and where it failed: what a seed of one setting has once."""
-    return [row[name] for name in (*SCORES, "failed")]
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """The result of one seed.
+
+    Attributes:
+      method: the method's name, with its labeling's where it has several ("jule-rc").
+      data: the data set's name.
+      preset: the name of the method's preset.
+      seed: the seed.
+      acc: accuracy; like all scores None without true labels and for a failed seed.
+      nmi: normalized mutual information, arithmetic mean of the entropies.
+      nmi_sqrt: the same with the geometric mean.
+      nmi_max: the same with the maximum.
+      ari: adjusted Rand index.
+      seconds: the run's wall-clock time without compilation, divided by its seeds, which run
+        together.
+      compile_seconds: the compilation of the whole run.
+      n: number of images.
+      clusters: number of clusters.
+      steps: steps of the clustering phase.
+      stopped: whether the method's own rule ended the run.
+      failed: the step of ``failed_phase`` at which the seed met a NaN or inf; None for none.
+      failed_phase: "pretrain" or "cluster", or None.
+      empty_clusters: clusters without an image.
+      largest_cluster: the largest cluster's share of the images, in [0, 1].
+      changed: fraction of the labels that the last update changed.
+      seeds: how many seeds ran together.
+      over: how they ran.
+      config_hash: ``settings.digest`` of the run.
+      peak_memory_mb: the process's largest resident memory until then, MB of 10^6 bytes.
+      versions: of the packages that decide the numbers.
+      device: what the run ran on.
+      unreadable: of a stream the number of images that could not be read.
+      variant: of an experiment which settings of the method it is of.
+      input: of an experiment what the method was given.
+      extra: further columns of an experiment.
+    """
+
+    method: str
+    data: str
+    seed: int
+    n: int
+    clusters: int
+    preset: str | None = None
+    acc: float | None = None
+    nmi: float | None = None
+    nmi_sqrt: float | None = None
+    nmi_max: float | None = None
+    ari: float | None = None
+    seconds: float | None = None
+    compile_seconds: float | None = None
+    steps: int | None = None
+    stopped: bool | None = None
+    failed: int | None = None
+    failed_phase: str | None = None
+    empty_clusters: int | None = None
+    largest_cluster: float | None = None
+    changed: float | None = None
+    seeds: int | None = None
+    over: str | None = None
+    config_hash: str | None = None
+    peak_memory_mb: int | None = None
+    versions: dict[str, str] | None = None
+    device: str | None = None
+    unreadable: int | None = None
+    variant: str | None = None
+    input: str | None = None
+    extra: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Row":
+        """The row of a line of a file; names that ``Row`` does not have become ``extra``."""
+        known = {field.name for field in dataclasses.fields(cls)} - {"extra"}
+        own = {name: value for name, value in values.items() if name in known}
+        more = {name: value for name, value in values.items() if name not in known}
+        return cls(**own, extra=more)
+
+    def to_json(self) -> dict[str, Json]:
+        """The row as a line of a file has it."""
+        values = {name: getattr(self, name) for name in ORDER}
+        for name in ("unreadable", "variant", "input"):
+            if getattr(self, name) is not None:
+                values[name] = getattr(self, name)
+        return values | dict(self.extra)
+
+    def score(self, name: str) -> float | None:
+        """One of SCORES by its name."""
+        if name not in SCORES:
+            raise UsageError(f"metric: must be one of {', '.join(SCORES)}, got {name!r}")
+        return getattr(self, name)
+
+    def outcome(self) -> tuple[float | int | None, ...]:
+        """The scores and where the seed failed: a seed of one setting has one outcome."""
+        return (*(getattr(self, name) for name in SCORES), self.failed)
+
+
+ORDER = (
+    *("method", "data", "preset", "seed", *SCORES, "seconds", "compile_seconds", "n", "clusters"),
+    *("steps", "stopped", "failed", "failed_phase", "empty_clusters", "largest_cluster"),
+    *("changed", "seeds", "over", "config_hash", "peak_memory_mb", "versions", "device"),
+)
+"""Order of the columns in a file."""
 
 
 def make_rows(
-    wanted: dict[str, Any], dataset: datasets.Dataset, fit: Fit, steps_per_window: int
-) -> list[dict[str, Any]]:
-    """A row of results for each seed, and for each labeling of a method with several ("jule-rc", "jule-sf").
+    settings: Settings,
+    done: Fit,
+    labelings: Mapping[str, np.ndarray],
+    true_labels: np.ndarray | None,
+    steps_per_window: int,
+) -> list[Row]:
+    """The rows of a run.
 
-    ``seconds`` is the run's wall-clock time divided by its seeds, which run together; ``compile_seconds`` is the whole
-    run's. ``steps`` are those of the clustering phase, ``changed`` the fraction of labels that its last update
-    changed, ``peak_memory_mb`` the process's largest resident memory until now. Without labels the scores are None,
-    as they are for a seed that failed; ``failed`` is then the step of the phase in ``failed_phase``.
+    Args:
+      settings: of the run.
+      done: the run.
+      labelings: by name, int32 (seeds, n), of the n images that could be read.
+      true_labels: int32 (n,), or None.
+      steps_per_window: of the clustering phase.
     """
-    seeds, clusters = wanted["seeds"], wanted["config"]["clusters"]
-    seconds = sum(phase.seconds for phase in fit.phases.values()) / len(seeds)
-    compiling = sum(phase.compile_seconds for phase in fit.phases.values())
-    cluster = fit.phases["cluster"].runs
-    result = []
-    lanes = [
-        (name, labels, *lane) for name, labels in fit.labelings.items() for lane in enumerate(seeds)
-    ]
-    for name, labels, lane, seed in lanes:
-        phase, failed = fit.failed[lane] or (None, None)
-        scored = dataset.labels is not None and failed is None
-        scores = metrics.scores(dataset.labels, labels[lane]) if scored else dict.fromkeys(SCORES)
-        sizes = np.bincount(labels[lane], minlength=clusters) if failed is None else None
-        result.append(
-            {
-                "method": row_name(wanted["method"], name),
-                "data": dataset.name,
-                "preset": wanted["preset"],
-                "seed": seed,
-                **{score: scores[score] for score in SCORES},
-                "seconds": round(seconds, 3),
-                "compile_seconds": round(compiling, 3),
-                "n": len(dataset.images),
-                "clusters": clusters,
-                "steps": int(cluster.window[lane]) * steps_per_window
-                if phase != "cluster"
-                else failed,
-                "stopped": bool(cluster.stopped[lane]),
-                "failed": failed,
-                "failed_phase": phase,
-                "empty_clusters": None if sizes is None else int((sizes == 0).sum()),
-                "largest_cluster": None
-                if sizes is None
-                else round(float(sizes.max() / sizes.sum()), 4),
-                "changed": _last(fit.phases["cluster"].history, "changed", lane),
-                "seeds": len(seeds),
-                "over": wanted["over"],
-                "config_hash": digest(wanted),
-                "peak_memory_mb": peak_memory_mb(),
-                "versions": package_versions(),
-                "device": device_name(),
-            }
-        )
-    return result
+    seeds = settings.seeds
+    cluster = done.phases["cluster"]
+    seconds = sum(phase.times.seconds for phase in done.phases.values()) / len(seeds)
+    compiling = sum(phase.times.compile_seconds for phase in done.phases.values())
+    shared = {
+        "data": settings.data.name,
+        "preset": settings.preset,
+        "seconds": round(seconds, 3),
+        "compile_seconds": round(compiling, 3),
+        "clusters": settings.clusters,
+        "seeds": len(seeds),
+        "over": settings.over,
+        "config_hash": digest(settings),
+        "peak_memory_mb": peak_memory_mb(),
+        "versions": package_versions(),
+        "device": device_name(),
+    }
+    rows = []
+    for name, labels in labelings.items():
+        for lane, seed in enumerate(seeds):
+            phase, failed = done.failed[lane] or (None, None)
+            mine: dict[str, Any] = {}
+            if failed is None:
+                sizes = np.bincount(labels[lane], minlength=settings.clusters)
+                mine["empty_clusters"] = int((sizes == 0).sum())
+                mine["largest_cluster"] = round(float(sizes.max() / sizes.sum()), 4)
+                if true_labels is not None:
+                    mine |= metrics.scores(true_labels, labels[lane])
+            steps = int(cluster.lanes.window[lane]) * steps_per_window
+            row = Row(
+                method=row_name(settings.method, name),
+                seed=seed,
+                n=labels.shape[1],
+                steps=failed if phase == "cluster" else steps,
+                stopped=bool(cluster.lanes.stopped[lane]),
+                failed=failed,
+                failed_phase=phase,
+                changed=_last(cluster.history, "changed", lane),
+                **shared,
+                **mine,
+            )
+            rows.append(row)
+    return rows
 
 
 def row_name(method: str, labeling: str) -> str:
@@ -88,16 +196,58 @@ def row_name(method: str, labeling: str) -> str:
     return f"{method}-{labeling}" if labeling else method
 
 
-def labelings(method: str) -> dict[str, str]:
-    """The names of the labelings that a run of a method gives, and the file of each; the first is the run's own."""
-    names = labeling_names(METHODS[method]) if method in METHODS else ("",)
+def labeling_files(settings: Settings) -> dict[str, str]:
+    """The labelings that a run gives, and the file of each; the first is the run's own."""
+    names = ("",)
+    own = settings.extra.get("own")
+    if isinstance(own, dict) and isinstance(own.get("labelings"), list):
+        names = tuple(map(str, own["labelings"]))
+    elif settings.method in METHODS:
+        names = METHODS[settings.method].algorithm.labelings
     return {
         name: "labels.npy" if name == names[0] else f"{row_name('labels', name)}.npy"
         for name in names
     }
 
 
-def _last(history: dict[str, np.ndarray], name: str, lane: int) -> float | None:
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a file.
+
+    Raises:
+      UsageError: a line is no row, or lacks what every row must have.
+    """
+    rows = []
+    for number, values in enumerate(read_json_lines(path), 1):
+        missing = {"method", "data", "seed", "n", "clusters"} - values.keys()
+        if missing:
+            names = ", ".join(sorted(missing))
+            raise UsageError(f"rows: {path} line {number} must be a row, lacks {names}")
+        rows.append(Row.from_json(values))
+    return rows
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Writes a file of rows, one JSON object a line."""
+    write_file(path, json_lines(row.to_json() for row in rows))
+
+
+def read_results(directory: Path) -> list[Row]:
+    """A finished run's rows.
+
+    Raises:
+      UsageError: they are damaged, or of something else.
+    """
+    path = directory / "results.jsonl"
+    found = read_json_lines(path)
+    wanted = COMPARED | {"preset", "largest_cluster", "seconds", "compile_seconds"}
+    missing = {name for row in found or [{}] for name in wanted - row.keys()}
+    if missing:
+        rule = f"rows: {path} must hold a row for each seed"
+        raise UsageError(f"{rule}, lacks {', '.join(sorted(missing))}")
+    return [Row.from_json(row) for row in found]
+
+
+def _last(history: History, name: str, lane: int) -> float | None:
     """An info of a lane's last window; None where it has none."""
     if name not in history:
         return None
@@ -106,7 +256,10 @@ def _last(history: dict[str, np.ndarray], name: str, lane: int) -> float | None:
 
 
 def peak_memory_mb() -> int | None:
-    """Largest resident memory of this process so far, MB of 10^6 bytes; None on Windows, which has no such count."""
+    """Largest resident memory of this process so far, MB of 10^6 bytes.
+
+    None on Windows, which does not count it.
+    """
     if sys.platform == "win32":
         return None
     import resource
@@ -116,35 +269,18 @@ def peak_memory_mb() -> int | None:
 
 
 def package_versions() -> dict[str, str]:
-    """Of the packages that decide the numbers; those for features where they are installed."""
-    found = {
-        name: importlib.metadata.version(name)
-        for name in ("jaxclust", "jax", "jaxlib", "optax", "flax", "numpy")
-    }
+    """Versions of the packages that decide the numbers; of those for features where installed."""
+    names = ("jaxclust", "jax", "jaxlib", "optax", "flax", "numpy")
+    versions = {name: importlib.metadata.version(name) for name in names}
     for name in ("scikit-learn", "opencv-python-headless"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def device_name() -> str:
-    """What the run ran on, such as "cpu x 2 cores"."""
+    """What programs run on, such as "cpu x 2 cores"."""
     kind = jax.devices()[0].device_kind
-    return (
-        f"{kind} x {os.cpu_count()} cores"
-        if jax.default_backend() == "cpu"
-        else f"{kind} x {jax.device_count()}"
-    )
-
-
-def read_results(directory: Path) -> list[dict[str, Any]]:
-    """A finished run's rows; ValueError where they are damaged or of something else."""
-    path = directory / "results.jsonl"
-    found = read_rows(path)
-    wanted = COMPARED | {"preset", "largest_cluster", "seconds", "compile_seconds"}
-    missing = {name for row in found or [{}] for name in wanted - row.keys()}
-    if missing:
-        raise ValueError(
-            f"rows: {path} must hold a row for each seed, lacks {', '.join(sorted(missing))}"
-        )
-    return found
+    if jax.default_backend() == "cpu":
+        return f"{kind} x {os.cpu_count()} cores"
+    return f"{kind} x {jax.device_count()}"

@@ -1,65 +1,149 @@
-"""TODO"""
+"""A run's settings: what decides its numbers, as ``config.json`` keeps them."""
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxclust.data import datasets
+from jaxclust.data.datasets import Fingerprint
+from jaxclust.engine.checkpoint import settings_from_json, settings_json
+from jaxclust.errors import UsageError
+from jaxclust.methods.registry import METHODS
+from jaxclust.types import Json, Method
 
 BESIDE = frozenset(("seeds", "over", "preset", "origin"))
-"""Of a run's settings those that decide no seed's numbers: which seeds, how they ran together, what the settings are
-called, where the inputs were."""
+"""Settings that cannot change a seed's result: which seeds ran, how they ran together, what the
+settings are called and where the inputs were."""
+OPTIONAL = ("features", "weights", "stream", "order")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A run's settings.
+
+    Attributes:
+      method: the method's name.
+      preset: the name of its preset.
+      data: what the network was given.
+      seeds: the run's seeds.
+      over: how they ran, see ``engine.driver.Program``.
+      config: the method's settings, as files keep them.
+      pretraining: those of its pretraining, or None.
+      features: what stood in the images' place, such as "dsift-pca".
+      weights: digest of the weights that the network's first layers began with.
+      stream: of a streamed run the number of images in a block.
+      order: of a streamed run the seed that decided the order of the blocks.
+      extra: further entries that decide the numbers.
+      origin: where the run's inputs were, by the names of the command's options.
+    """
+
+    method: str
+    preset: str
+    data: Fingerprint
+    seeds: tuple[int, ...]
+    over: str
+    config: dict[str, Json]
+    pretraining: dict[str, Json] | None
+    features: Json = None
+    weights: Json = None
+    stream: int | None = None
+    order: int | None = None
+    extra: dict[str, Json] = dataclasses.field(default_factory=dict)
+    origin: dict[str, Json] = dataclasses.field(default_factory=dict)
+
+    @property
+    def clusters(self) -> int:
+        """Number of clusters."""
+        clusters = self.config["clusters"]
+        assert isinstance(clusters, int)  # Reading and making settings check it.
+        return clusters
+
+    def to_json(self) -> dict[str, Json]:
+        """As ``config.json`` has them, without ``origin``."""
+        return {
+            "method": self.method,
+            "preset": self.preset,
+            "data": self.data._asdict() | {"shape": list(self.data.shape)},
+            "seeds": list(self.seeds),
+            "over": self.over,
+            "config": self.config,
+            "pretraining": self.pretraining,
+            **{name: getattr(self, name) for name in OPTIONAL if getattr(self, name) is not None},
+            **self.extra,
+        }
 
 
 def make_settings(
-    method: str,
-    preset: str,
-    dataset: datasets.Dataset,
-    seeds: Sequence[int],
-    over: str,
-    config: Any,
-    pretraining: Any,
-    fingerprint: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """A run's settings, for ``config.json``; ``fingerprint`` is the set's, where it is known."""
-    return {
-        "method": method,
-        "preset": preset,
-        "data": datasets.fingerprint(dataset) if fingerprint is None else fingerprint,
-        "seeds": list(seeds),
-        "over": over,
-        "config": _plain(config),
-        "pretraining": None if pretraining is None else _plain(pretraining),
-    }
+    method: Method, preset: str, data: Fingerprint, seeds: Sequence[int], over: str, **more: Any
+) -> Settings:
+    """The settings of a run of a method.
+
+    Args:
+      method: with its config and pretraining.
+      preset: the name of the preset they are of.
+      data: of the images.
+      seeds: of the run.
+      over: how they run.
+      **more: further fields of ``Settings``.
+    """
+    pretraining = None if method.pretraining is None else settings_json(method.pretraining)
+    config = settings_json(method.config)
+    seeds = tuple(int(seed) for seed in seeds)
+    return Settings(method.name, preset, data, seeds, over, config, pretraining, **more)
 
 
-def _plain(settings: Any) -> dict[str, Any]:
-    """As JSON gives them back."""
-    return json.loads(json.dumps(dataclasses.asdict(settings)))
+def deciding(settings: Settings) -> dict[str, Json]:
+    """The settings that decide a seed's result."""
+    return {name: value for name, value in settings.to_json().items() if name not in BESIDE}
 
 
-def deciding(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Of ``settings`` what decides a seed's numbers."""
-    return {name: value for name, value in wanted.items() if name not in BESIDE}
+def digest(settings: Settings) -> str:
+    """A short hash of what decides a seed's result.
+
+    It is the same for runs of other seeds, which may stand in one table.
+    """
+    text = json.dumps(deciding(settings), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def digest(wanted: dict[str, Any]) -> str:
-    """A short hash of what decides a seed's numbers: the same for runs of other seeds, which one table may hold."""
-    return hashlib.sha256(json.dumps(deciding(wanted), sort_keys=True).encode()).hexdigest()[:16]
+def read_settings(directory: Path) -> Settings:
+    """The settings in a run's folder.
 
-
-def read_settings(directory: Path) -> dict[str, Any]:
-    """``config.json`` of a run's folder; ValueError if there is none or it is damaged."""
+    Raises:
+      UsageError: there is no ``config.json``, or it is damaged.
+    """
     path = directory / "config.json"
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
-        raise ValueError(f"run: {directory} must hold a run, has no config.json") from None
+        raise UsageError(f"run: {directory} must hold a run, has no config.json") from None
     except ValueError as error:
-        raise ValueError(f"run: {path} must be a run's settings, is damaged ({error})") from error
+        raise UsageError(f"run: {path} must be a run's settings, is damaged ({error})") from error
+    if not _is_settings(found):
+        raise UsageError(f"run: {path} must be a run's settings, got something else")
+    known = {field.name for field in dataclasses.fields(Settings)} - {"extra"}
+    data = found["data"]
+    more = {name: found[name] for name in OPTIONAL if name in found}
+    return Settings(
+        method=found["method"],
+        preset=found.get("preset", "paper"),
+        data=Fingerprint(
+            data["name"], tuple(data["shape"]), data.get("dtype", ""), data.get("sha256", "")
+        ),
+        seeds=tuple(found["seeds"]),
+        over=found["over"],
+        config=found["config"],
+        pretraining=found["pretraining"],
+        **more,
+        extra={name: value for name, value in found.items() if name not in known},
+        origin=found.get("origin") or {},
+    )
+
+
+def _is_settings(found: Any) -> bool:
+    """Whether what a file held can be a run's settings."""
     kinds = {
         "method": str,
         "data": dict,
@@ -68,22 +152,46 @@ def read_settings(directory: Path) -> dict[str, Any]:
         "config": dict,
         "pretraining": dict | None,
     }
-    sound = isinstance(found, dict) and not wrong_kinds(found, kinds)
-    sound = (
-        sound
-        and isinstance(found["data"].get("name"), str)
-        and isinstance(found["data"].get("shape"), list)
-    )
-    sound = (
-        sound
-        and type(found["config"].get("clusters")) is int
-        and all(type(one) is int for one in found["seeds"])
-    )
-    if not sound:
-        raise ValueError(f"run: {path} must be a run's settings, got something else")
-    return found
+    if not isinstance(found, dict) or wrong_kinds(found, kinds):
+        return False
+    data = found["data"]
+    if not isinstance(data.get("name"), str) or not isinstance(data.get("shape"), list):
+        return False
+    if not isinstance(found.get("preset", ""), str):
+        return False
+    if not isinstance(found.get("origin") or {}, dict):
+        return False
+    whole = [found["config"].get("clusters"), *found["seeds"], *data["shape"]]
+    return all(type(one) is int for one in whole)
 
 
-def wrong_kinds(row: dict[str, Any], kinds: dict[str, Any]) -> list[str]:
+def wrong_kinds(row: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[str]:
     """The names in ``kinds`` that a row lacks, or has of another kind."""
     return [name for name, kind in kinds.items() if not isinstance(row.get(name, ...), kind)]
+
+
+def method_of(settings: Settings, where: Path | str) -> Method:
+    """A run's method with the run's settings.
+
+    Args:
+      settings: of the run.
+      where: the run's folder, for the message.
+
+    Raises:
+      UsageError: the settings are not those of a method of this version.
+    """
+    own = settings.extra.get("own")
+    if own is not None:
+        rule = f"method: must be given for {where}, whose method {settings.method} has its own"
+        raise UsageError(f"{rule} {', '.join(own) if isinstance(own, dict) else own}")
+    try:
+        method = METHODS[settings.method]
+        config = type(method.config)(**settings_from_json(settings.config))
+        pretraining = None
+        if settings.pretraining is not None:
+            values = settings_from_json(settings.pretraining)
+            pretraining = dataclasses.replace(method.pretraining, **values)
+    except (KeyError, TypeError) as error:
+        rule = f"run: {where} must hold settings of this version's methods"
+        raise UsageError(f"{rule}, misses {error}") from error
+    return method.replace(config=config, pretraining=pretraining)

@@ -6,12 +6,12 @@ a wall-clock time, a step and a scalar; the field numbers are those of tensorflo
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from jaxclust.engine.fit import Fit
+from jaxclust.engine.driver import History
 
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, reflected.
 
@@ -28,20 +28,24 @@ def _table() -> list[int]:
 _TABLE = _table()
 
 
-def write(folder: Path, fit: Fit, seeds: Sequence[int], steps_per_window: dict[str, int]) -> None:
+def write(
+    folder: Path,
+    histories: Mapping[str, History],
+    seeds: Sequence[int],
+    steps_per_window: Mapping[str, int],
+) -> None:
     """A file a seed, ``folder/seed-0/...``: each info of each phase at the steps done.
 
     Args:
       folder: made if missing; earlier event files of these seeds in it are replaced.
-      fit: the run.
+      histories: of each phase, by its name.
       seeds: of its lanes.
       steps_per_window: by phase.
     """
     now = time.time()
     for lane, seed in enumerate(seeds):
         content = [record(event(now, version="brain.Event:2"))]
-        for phase, trained in fit.phases.items():
-            history = trained.history
+        for phase, history in histories.items():
             if not history:
                 continue
             mine = history["lane"] == lane

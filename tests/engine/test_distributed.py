@@ -15,6 +15,8 @@ from jaxclust.engine import devices, driver
 from jaxclust.methods import ccnn
 from jaxclust.types import Network, Variables
 
+pytestmark = pytest.mark.optimized
+
 CONFIG = ccnn.Config(
     clusters=4,
     batch=12,

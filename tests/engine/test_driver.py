@@ -14,6 +14,8 @@ from jaxclust.methods import dcec
 from jaxclust.networks import cae, sae
 from jaxclust.types import Schedule
 
+pytestmark = pytest.mark.optimized
+
 CONFIG = dcec.Config(
     clusters=10, batch=64, update_interval=7, max_steps=28, tolerance=0.0, restarts=2
 )

@@ -11,6 +11,8 @@ import pytest
 from jaxclust.engine import checkpoint, driver, fit
 from jaxclust.methods.registry import METHODS, configured
 
+pytestmark = pytest.mark.optimized
+
 METHOD = METHODS["idec"]
 
 

@@ -8,6 +8,8 @@ from jaxclust.engine import fit
 from jaxclust.evaluation import metrics
 from jaxclust.methods.registry import METHODS, configured
 
+pytestmark = pytest.mark.optimized
+
 MARGIN = 0.04  # of NMI
 
 

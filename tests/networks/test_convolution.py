@@ -11,6 +11,8 @@ from jax import lax
 
 from jaxclust.networks import convolution, layers
 
+pytestmark = pytest.mark.optimized
+
 # (height, width), kernel, channels in, channels out, stride, padding: each a compilation of its own, so each is picked
 # for something. The large map is the convolution's input.
 CASES = [

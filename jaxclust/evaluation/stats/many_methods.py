@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
+from jaxclust.errors import UsageError
+
 LEAST_DATA_SETS = 8
 """Below this many no critical difference is drawn; ``comparisons.wilcoxon`` with ``holm`` stands in."""
 
@@ -44,7 +46,7 @@ def friedman(scores: np.ndarray) -> tuple[float, float]:
     scores = _scores(scores)
     n, k = scores.shape
     if n < 2 or k < 3:
-        raise ValueError(f"scores must be of at least 2 data sets and 3 methods, got {n} and {k}")
+        raise UsageError(f"scores must be of at least 2 data sets and 3 methods, got {n} and {k}")
     placed = stats.rankdata(-scores, axis=1)
     between = n * ((placed.mean(axis=0) - (k + 1) / 2) ** 2).sum()
     within = ((placed - (k + 1) / 2) ** 2).sum() / (n * (k - 1))
@@ -97,11 +99,11 @@ def nemenyi(scores: np.ndarray) -> np.ndarray:
 def _scores(scores: np.ndarray) -> np.ndarray:
     scores = np.array(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[0] < 1 or scores.shape[1] < 2:
-        raise ValueError(
+        raise UsageError(
             f"scores must be of shape (data sets, at least 2 methods), got {scores.shape}"
         )
     if not np.isfinite(scores).all():
-        raise ValueError(
+        raise UsageError(
             f"scores must be finite, got {int((~np.isfinite(scores)).sum())} that are not"
         )
     return scores
@@ -109,9 +111,9 @@ def _scores(scores: np.ndarray) -> np.ndarray:
 
 def _enough(methods: int, data_sets: int) -> None:
     if methods < 2:
-        raise ValueError(f"methods must be at least 2, got {methods}")
+        raise UsageError(f"methods must be at least 2, got {methods}")
     if data_sets < LEAST_DATA_SETS:
-        raise ValueError(
+        raise UsageError(
             f"data sets must be at least {LEAST_DATA_SETS} for a critical difference, got {data_sets}"
         )
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from jaxclust.errors import UsageError
+
 RESAMPLES = 9_999
 """Of a bootstrap or a random permutation test: (RESAMPLES + 1) times a usual level is whole."""
 ROUNDING = 1e-10
@@ -94,7 +96,7 @@ def bootstrap_t(
     values = finite(values, confidence)
     place = int(round((resamples + 1) * (1 - confidence) / 2, 6))
     if place < 1:
-        raise ValueError(
+        raise UsageError(
             f"resamples must be at least {int(np.ceil(2 / (1 - confidence)))}, got {resamples}"
         )
     n, mean = values.size, values.mean()
@@ -134,7 +136,7 @@ def prediction_interval(
       ValueError: as ``summary``, and if runs < 1.
     """
     if runs < 1:
-        raise ValueError(f"runs must be at least 1, got {runs}")
+        raise UsageError(f"runs must be at least 1, got {runs}")
     n, mean, sd, _, _ = summary(values, confidence)
     if n == 1:
         return np.nan, np.nan
@@ -165,17 +167,17 @@ def _quantile(n: int, confidence: float) -> float:
 def finite(values: Sequence[float], confidence: float = 0.95) -> np.ndarray:
     """Scores as float64 (n,), or the ValueError that ``summary`` names."""
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
+        raise UsageError(f"confidence must be between 0 and 1, got {confidence}")
     # None becomes nan here.
     values = np.array(values, dtype=np.float64)
     if values.ndim != 1 or values.size == 0:
-        raise ValueError(
+        raise UsageError(
             f"values must be a sequence of at least one number, got shape {values.shape}"
         )
     failed = np.flatnonzero(~np.isfinite(values))
     if failed.size:
         got = values[failed].tolist()
-        raise ValueError(
+        raise UsageError(
             f"values must be finite (decide what a failed seed counts as), got {got} at {failed.tolist()}"
         )
     return values

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from jaxclust.errors import UsageError
 from jaxclust.evaluation.stats.one_method import RESAMPLES, ROUNDING, finite, sd_interval
 
 EXACT = 200_000
@@ -168,7 +169,7 @@ def permutation(
     """
     a, b = _two(a, b, False)
     if min(a.size, b.size) < 2:
-        raise ValueError(f"a and b: must have at least 2 scores each, got {a.size} and {b.size}")
+        raise UsageError(f"a and b: must have at least 2 scores each, got {a.size} and {b.size}")
     scores = np.concatenate([a, b])
     observed = _studentised(a[None], b[None]) * (1 - ROUNDING)
 
@@ -314,7 +315,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
     """
     p = np.array(p, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p must be a sequence of numbers in [0, 1], got {p.tolist()}")
+        raise UsageError(f"p must be a sequence of numbers in [0, 1], got {p.tolist()}")
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
     corrected = np.empty_like(p)
@@ -349,14 +350,14 @@ def seeds_needed(
       ValueError: gap, power or alpha out of range, or too few scores to estimate a spread.
     """
     if not gap > 0:
-        raise ValueError(f"gap must be above 0, got {gap}")
+        raise UsageError(f"gap must be above 0, got {gap}")
     if not 0 < alpha < power < 1:
-        raise ValueError(
+        raise UsageError(
             f"alpha and power must be in (0, 1), alpha the smaller, got {alpha} and {power}"
         )
     a, b = _two(a, b, paired)
     if min(a.size, b.size) < 2:
-        raise ValueError(f"a and b: must have at least 2 scores each, got {a.size} and {b.size}")
+        raise UsageError(f"a and b: must have at least 2 scores each, got {a.size} and {b.size}")
     if paired:
         sd, degrees = float((a - b).std(ddof=1)), a.size - 1
     else:
@@ -415,5 +416,5 @@ def _two(
 ) -> tuple[np.ndarray, np.ndarray]:
     a, b = finite(a, confidence), finite(b, confidence)
     if paired and a.size != b.size:
-        raise ValueError(f"a and b must be pairs, got {a.size} and {b.size}")
+        raise UsageError(f"a and b must be pairs, got {a.size} and {b.size}")
     return a, b

@@ -1,0 +1,146 @@
+"""One training of a run, such as its pretraining: begun or gone on with, timed, checkpointed."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclust.engine import checkpoint, driver
+from jaxclust.engine.clocks import Stopwatch, Times
+from jaxclust.types import Json, Key, Variables
+
+CHECKPOINT_SECONDS = 60.0
+"""Time between two checkpoints of a training that goes on; its end always writes one."""
+
+Hook = Callable[[str, driver.Event | None], None]
+"""Called with the phase's name and an event."""
+
+
+class Hooks(NamedTuple):
+    """What is called while a run goes on.
+
+    Attributes:
+      progress: called with None when a phase begins and with an event after each chunk.
+      on_window: called with an event before the first window and after each window; it makes every
+        window a chunk of its own. For curves and figures.
+      deadline: on the clock of ``time.perf_counter``: the run stops after the chunk in which it is
+        passed; None for never.
+    """
+
+    progress: Hook | None = None
+    on_window: Hook | None = None
+    deadline: float | None = None
+
+
+class Phase(NamedTuple):
+    """One training of a run.
+
+    Attributes:
+      lanes: all lanes.
+      history: columns as in ``driver.History``.
+      times: seconds of the phase for all seeds together, over all the starts that it took, without
+        what the caller's hooks took.
+      finished: whether all lanes have ended.
+      about: what its checkpoints say of it.
+    """
+
+    lanes: driver.Lanes
+    history: driver.History
+    times: Times
+    finished: bool
+    about: Mapping[str, Json] = {}
+
+
+class Task(NamedTuple):
+    """What a phase runs.
+
+    Attributes:
+      name: "pretrain" or "cluster".
+      program: the algorithm with its settings, network and way to run lanes.
+      keys: typed keys, (lanes,).
+      variables: the network's arrays with a leading lane axis, or None for fresh ones.
+      images: uint8 or float32 in [0, 1], (n, h, w, c); of a stream the first block.
+      place: folder of the checkpoints, or None.
+      about: what a checkpoint must agree in with the run that goes on from it.
+      blocks: ``blocks(first)`` gives the images of each window from window ``first`` on, where
+        they are read block by block; None otherwise.
+    """
+
+    name: str
+    program: driver.Program
+    keys: Key
+    variables: Variables | None
+    images: jax.Array
+    place: Path | None
+    about: dict[str, Json]
+    blocks: Callable[[int], Iterator[jax.Array]] | None = None
+
+
+def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
+    """Runs a training: from its checkpoint where there is one, from the start otherwise.
+
+    Args:
+      task: what runs.
+      lost: for each lane whether it failed in an earlier phase; it then stands still in this one.
+      hooks: what is called on the way.
+    """
+    if hooks.progress:
+        hooks.progress(task.name, None)
+    watch = Stopwatch()
+    schedule = task.program.schedule(len(task.images))
+    found = _restored(task)
+    if found is None:
+        begun = driver.begin(task.program, task.keys, task.variables, task.images)
+        failed = jnp.where(jnp.array(lost), jnp.int32(0), begun.lanes.failed)
+        begun = begun._replace(lanes=begun.lanes._replace(failed=failed))
+    else:
+        begun, before = found
+        watch = Stopwatch(before)
+        if driver.ended(begun.lanes, schedule).all():
+            return Phase(begun.lanes, begun.history, before, True, task.about)
+    saved = time.perf_counter()
+
+    def called(event: driver.Event) -> bool:
+        nonlocal saved
+        if task.place is not None and time.perf_counter() - saved > CHECKPOINT_SECONDS:
+            training = driver.Training(event.lanes, event.history, False)
+            checkpoint.save(task.place, task.about, training, watch.read())
+            saved = time.perf_counter()
+        with watch.paused():
+            for hook in (hooks.progress, hooks.on_window):
+                if hook is not None:
+                    hook(task.name, event)
+        return hooks.deadline is not None and time.perf_counter() > hooks.deadline
+
+    if hooks.on_window is not None:
+        done = driver.ended(begun.lanes, schedule)
+        with watch.paused():
+            hooks.on_window(task.name, driver.Event(begun.lanes, begun.history, schedule, done))
+    blocks = None
+    if task.blocks is not None:
+        blocks = task.blocks(int(np.max(np.asarray(begun.lanes.window))))
+    training = driver.train(
+        task.program,
+        begun,
+        task.images,
+        callbacks=[called],
+        windows_per_chunk=None if hooks.on_window is None else 1,
+        blocks=blocks,
+    )
+    if task.place is not None:
+        checkpoint.save(task.place, task.about, training, watch.read())
+    return Phase(training.lanes, training.history, watch.read(), training.finished, task.about)
+
+
+def _restored(task: Task) -> tuple[driver.Training, Times] | None:
+    """The training of the last checkpoint, None where there is none."""
+    if task.place is None or not task.place.is_dir():
+        return None
+    start = functools.partial(driver.start, task.program._replace(over="map"))
+    template = jax.eval_shape(start, (task.keys, task.variables), task.images)
+    return checkpoint.restore(task.place, task.about, template)

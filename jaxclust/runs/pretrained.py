@@ -1,0 +1,53 @@
+"""The pretraining of another run, used again."""
+
+from pathlib import Path
+
+from jaxclust.engine.checkpoint import differences
+from jaxclust.errors import UsageError
+from jaxclust.methods.registry import METHODS
+from jaxclust.runs.folder import is_finished
+from jaxclust.runs.settings import Settings, read_settings
+from jaxclust.types import Json, Method, network_name
+
+
+def checkpoints(directory: Path, settings: Settings, method: Method, out: Path | None) -> Path:
+    """The folder of checkpoints of a run with the pretraining that another run needs.
+
+    Args:
+      directory: the run whose pretraining is used.
+      settings: of the run that needs it.
+      method: of the run that needs it.
+      out: the folder of the run that needs it, or None.
+
+    Raises:
+      UsageError: the folder is the run's own, holds no finished run with a pretraining of its own,
+        or one with another pretraining.
+    """
+    if out is not None and directory.resolve() == out.resolve():
+        raise UsageError(f"pretrained: must be another folder than out, got {directory}")
+    kept = read_settings(directory)
+    place = directory / "checkpoint" / "pretrain"
+    if not is_finished(directory) or not place.is_dir() or not any(place.iterdir()):
+        rule = "pretrained: must be a finished run with a pretraining of its own"
+        raise UsageError(f"{rule}, got {directory}")
+    network = METHODS[kept.method].network if kept.method in METHODS else method.network
+    differing = differences(
+        _deciding(kept, network_name(network)), _deciding(settings, network_name(method.network))
+    )
+    if differing:
+        rule = f"pretrained: {directory} must hold the same pretraining"
+        raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
+    return directory / "checkpoint"
+
+
+def _deciding(settings: Settings, network: str) -> dict[str, Json]:
+    """What decides a pretraining's numbers."""
+    return {
+        "data": settings.to_json()["data"],
+        "seeds": list(settings.seeds),
+        "over": settings.over,
+        "pretraining": settings.pretraining,
+        "weights": settings.weights,
+        "clusters": settings.clusters,
+        "network": network,
+    }

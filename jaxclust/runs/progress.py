@@ -1,0 +1,73 @@
+"""Progress of a run on stderr."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxclust.engine.driver import Event
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+NAMES = {"pretrain": "pretraining", "cluster": "clustering"}
+
+
+class Bars:
+    """Progress on stderr: one bar a phase."""
+
+    def __init__(self, disable: bool = False) -> None:
+        """Shows nothing yet.
+
+        Args:
+          disable: never show anything.
+        """
+        self._disable = disable
+        self._bar: tqdm | None = None
+
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def show(self, phase: str, event: Event | None) -> None:
+        """Begins a phase's bar, or moves it: ``engine.phase.Hooks.progress``."""
+        if event is None:
+            self.stage(NAMES.get(phase, phase), note="compiling")
+            return
+        if self._bar is None:
+            return
+        self._bar.total = event.schedule.max_windows
+        self._bar.n = int(np.max(event.lanes.window))
+        names = [name for name in ("loss", "changed") if name in event.history]
+        last = ", ".join(f"{name} {event.history[name][-1]:.3g}" for name in names)
+        ended = f"{int(event.done.sum())} of {event.done.size} seeds done"
+        self._bar.set_postfix_str(f"{last}; {ended}", refresh=False)
+        self._bar.refresh()
+
+    def stage(self, name: str, total: int | None = None, note: str = "") -> None:
+        """Begins another bar."""
+        from tqdm import tqdm
+
+        self.close()
+        self._bar = tqdm(
+            total=total,
+            desc=name,
+            postfix=note or None,
+            file=sys.stderr,
+            leave=True,
+            dynamic_ncols=True,
+            disable=self._disable,
+        )
+
+    def step(self) -> None:
+        """Moves the bar by one."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def close(self) -> None:
+        """Ends the bar there is."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

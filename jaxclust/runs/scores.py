@@ -1,0 +1,119 @@
+"""Scores of a run's seeds, and the table that people read."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxclust.evaluation import stats
+from jaxclust.runs.rows import SCORES, Row
+
+SCORE_COLUMNS = (("acc", "ACC", 4), ("nmi", "NMI", 4), ("ari", "ARI", 4))
+TIME_COLUMNS = (("seconds", "seconds", 1), ("compile_seconds", "compile s", 1))
+"""Field of a row, title and digits of a table's columns."""
+
+
+class Summary(NamedTuple):
+    """Mean, standard deviation and the ends of the mean's 95 % interval; nan where unknown."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Scores:
+    """The scores of each seed; prints as a table with mean, sd and 95 % interval.
+
+    Attributes:
+      rows: one for each seed.
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in the order of the scores."""
+        return tuple(row.seed for row in self.rows)
+
+    @property
+    def acc(self) -> np.ndarray:
+        """Accuracies, float64 (seeds,), nan for a failed seed."""
+        return self.values("acc")
+
+    @property
+    def nmi(self) -> np.ndarray:
+        """Normalized mutual information (arithmetic), float64 (seeds,), nan for a failed seed."""
+        return self.values("nmi")
+
+    @property
+    def ari(self) -> np.ndarray:
+        """Adjusted Rand indices, float64 (seeds,), nan for a failed seed."""
+        return self.values("ari")
+
+    def values(self, metric: str) -> np.ndarray:
+        """One score of each seed, float64 (seeds,), nan for a failed seed.
+
+        Args:
+          metric: "acc", "nmi", "nmi_sqrt", "nmi_max" or "ari".
+        """
+        scores = [row.score(metric) for row in self.rows]
+        return np.array([np.nan if score is None else score for score in scores])
+
+    def summary(self, metric: str = "acc") -> Summary:
+        """Mean, sd and 95 % interval over the seeds that did not fail."""
+        values = self.values(metric)
+        present = values[np.isfinite(values)]
+        if not present.size:
+            return Summary(np.nan, np.nan, np.nan, np.nan)
+        return Summary(*stats.summary(present.tolist())[1:])
+
+    def __repr__(self) -> str:
+        return score_table([self.rows], SCORE_COLUMNS)
+
+
+def score_table(
+    blocks: Sequence[Sequence[Row]],
+    columns: Sequence[tuple[str, str, int]] = (*SCORE_COLUMNS, *TIME_COLUMNS),
+) -> str:
+    """The runs of several methods side by side: a line a seed, then mean, sd and 95 % interval.
+
+    Args:
+      blocks: the rows of each method, with the same seeds.
+      columns: field of a row, title and digits.
+    """
+    grid: list[list[str]] = [[""], [""]]
+    grid += [[f"seed {row.seed}"] for row in blocks[0]]
+    grid += [["mean"], ["sd"], ["95 % low"], ["95 % high"]]
+    notes = []
+    for rows in blocks:
+        grid[0] += [f"{rows[0].method}".ljust(10), *[" " * 10] * (len(columns) - 1)]
+        for name, title, digits in columns:
+            for line, cell in zip(grid[1:], [title, *_cells(rows, name, digits)], strict=True):
+                line.append(cell)
+        failed = [
+            f"seed {row.seed} ({row.failed_phase} step {row.failed})"
+            for row in rows
+            if row.failed is not None
+        ]
+        if failed:
+            note = f"{rows[0].method}: failed with NaN or inf, not in the mean"
+            notes.append(f"{note}: {', '.join(failed)}")
+    body = [line[0].ljust(10) + "".join(cell.rjust(10) for cell in line[1:]) for line in grid]
+    return "\n".join(line.rstrip() for line in [*body, *notes])
+
+
+def _cells(rows: Sequence[Row], name: str, digits: int) -> list[str]:
+    """A column's cells: each seed's value, then mean, sd and interval."""
+    values = [getattr(row, name) for row in rows]
+    cells = ["-" if value is None else f"{value:.{digits}f}" for value in values]
+    present = [value for value in values if value is not None]
+    if not present:
+        return [*cells, *["-"] * 4]
+    _, mean, *spread = stats.summary(present)
+    if name not in SCORES:
+        # The run has one clock: its seeds' equal shares have no spread.
+        spread = [np.nan] * 3
+    return cells + ["-" if np.isnan(one) else f"{one:.{digits}f}" for one in (mean, *spread)]
