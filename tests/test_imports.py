@@ -1,4 +1,4 @@
-"""Who may import whom (docs: the layers), and that nothing heavy is imported before it is used."""
+"""Who may import whom: the folder is the layer. And nothing heavy is imported before it is used."""
 
 import ast
 import subprocess
@@ -7,94 +7,109 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "jaxclust"
-LAYERS = {
-    "types": 0,
-    **dict.fromkeys(("assignment", "images", "kmeans", "losses", "networks", "optimizers"), 1),
-    **dict.fromkeys(("agglomerative", "graph", "merging"), 1),
-    **dict.fromkeys(("layerwise", "pretrain", "selftraining", "supervised", "algorithms"), 2),
-    **dict.fromkeys(("compiling", "devices", "train", "checkpoint"), 3),
-    **dict.fromkeys(
-        ("compare", "datasets", "downloads", "estimators", "events", "features", "fit"), 4
-    ),
-    **dict.fromkeys(("folders", "plots", "predict", "record", "report", "sheets"), 4),
-    **dict.fromkeys(("sources", "stdout", "streaming", "summary", "transfer", "weights"), 4),
-    **dict.fromkeys(("auto", "cli", "flags", "progress", "stream", "sweep"), 5),
-    "__main__": 6,
-}
-ASIDE = {"metrics", "selection", "stats"}
-MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "jaxclust"
+LAYERS = (
+    *("errors", "types", "ops", "networks", "methods", "engine", "runs", "estimators"),
+    *("comparison", "report", "cli", "__main__"),
+)
+"""The rooms of the package; each may import those before it."""
+GROUND = ("data", "evaluation")
+"""Rooms that import errors alone, and that the engine and all above it may import."""
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+OUTSIDE = [
+    path
+    for folder in ("experiments", "benchmarks", "examples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 
 
-def part(path):
+def room(path: Path) -> str:
     """The first name below the package: "networks" for networks/layers.py."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(path):
-    """Names imported anywhere in a file, as dotted strings."""
+def imported(path: Path) -> set[str]:
+    """The modules and names that a file imports anywhere, as dotted names."""
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
-def test_every_module_has_a_layer():
-    assert {part(path) for path in MODULES} - {"__init__"} == LAYERS.keys() | ASIDE
+def may_import(importer: str, other: str) -> bool:
+    """Whether a room may import from another."""
+    if other in (importer, "errors"):
+        return True
+    if importer in GROUND:
+        return False
+    if other in GROUND:
+        return LAYERS.index(importer) >= LAYERS.index("engine")
+    below = LAYERS.index(other) < LAYERS.index(importer)
+    return below and (importer, other) not in (("engine", "methods"), ("comparison", "estimators"))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_downward(path):
-    mine = part(path)
-    if mine == "__init__":
-        return
-    for name in imported(path):
-        if not name.startswith("jaxclust."):
-            continue
-        theirs = name.split(".")[1]
-        if theirs.startswith("__"):
-            continue
-        if theirs in ASIDE:
-            assert mine in ASIDE or LAYERS[mine] >= 4, f"{mine} imports {name}"
-            continue
-        if mine in ASIDE:
-            pytest.fail(f"{mine} stands aside and imports {name}")
-        assert LAYERS[theirs] <= LAYERS[mine], f"{mine} imports {name}"
-        if mine in ("train", "checkpoint"):
-            assert theirs not in ("algorithms", "pretrain"), "the driver knows no algorithm by name"
+def test_imports_go_downward():
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in MODULES
+        for name in sorted(imported(path))
+        if name.startswith("jaxclust.") and name != "jaxclust.__version__"
+        if not may_import(room(path), name.split(".")[1])
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_networks_import_flax(path):
-    if part(path) != "networks":
-        assert not any(name.split(".")[0] == "flax" for name in imported(path))
+def test_what_stands_outside_imports_the_package_and_its_own_folder_alone():
+    folders = {"experiments", "benchmarks", "examples", "tests"}
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in OUTSIDE
+        for name in sorted(imported(path))
+        if name.split(".")[0] in folders - {path.relative_to(ROOT).parts[0]}
+    ]
+    assert wrong == []
 
 
-def test_nothing_heavy_is_imported_before_it_is_used():
-    heavy = (
-        "PIL",
-        "cv2",
-        "matplotlib",
-        "orbax",
-        "requests",
-        "sklearn",
-        "tensorflow",
-        "tensorflow_datasets",
-        "torch",
-    )
-    code = f"import sys, jaxclust.cli; print([name for name in {heavy} if name in sys.modules])"
+def test_only_networks_import_flax():
+    importers = {room(path) for path in MODULES if "flax" in _packages(path)}
+    assert importers <= {"networks"}
+
+
+def _packages(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported(path)}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("jaxclust", ("jax", "matplotlib", "numpy", "tyro")),
+        ("jaxclust.cli.main", ("jax", "matplotlib", "numpy", "tyro", "jaxclust.methods")),
+        (
+            "jaxclust.cli.fit",
+            (
+                *("PIL", "cv2", "matplotlib", "orbax", "requests", "sklearn", "tensorflow"),
+                *("tensorflow_datasets", "torch"),
+            ),
+        ),
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_used(module, heavy):
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 
 
 def test_experiments_can_be_imported_without_the_command_line_packages():
-    root = PACKAGE.parent
-    paths = [
-        path for folder in ("experiments", "benchmarks") for path in (root / folder).glob("*.py")
-    ]
     # benchmarks.step imports PyTorch's steps only as it runs.
-    names = [f"{path.parent.name}.{path.stem}" for path in paths if path.stem != "torch_steps"]
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in OUTSIDE
+        if path.parts[len(ROOT.parts)] != "examples" and path.stem != "torch_steps"
+    ]
     missing = ("tyro", "tqdm", "grain", "tensorflow_datasets", "torch")
     code = f"""
 import importlib, sys
@@ -109,5 +124,5 @@ sys.meta_path.insert(0, Missing)
 for name in {names}:
     importlib.import_module(name)
 """
-    end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert end.returncode == 0, end.stderr

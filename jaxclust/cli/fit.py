@@ -1,203 +1,99 @@
-"""TODO"""
+"""``jaxclust fit METHOD``: clusters images with a method, for many seeds at once."""
 
-import dataclasses
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
-
-import jax
-import numpy as np
 
 from jaxclust.cli import options
-from jaxclust.cli.progress import Bars
-from jaxclust.data import datasets
-from jaxclust.engine import driver, fit
+from jaxclust.cli.options import Options, Request
+from jaxclust.data import datasets, features
+from jaxclust.data.datasets import Dataset
+from jaxclust.engine.fit import steps_per_window
 from jaxclust.errors import UsageError
-from jaxclust.methods.registry import METHODS, configured
-from jaxclust.networks import torch_weights
 from jaxclust.report import terminal
 from jaxclust.runs import tensorboard
-from jaxclust.runs.files import write_file, write_labels, write_rows
-from jaxclust.runs.folder import open_folder
-from jaxclust.runs.history import history_csv
-from jaxclust.runs.rows import differences, labelings, make_rows
-from jaxclust.runs.settings import make_settings, read_settings
+from jaxclust.runs.fit import execute
+from jaxclust.runs.plan import with_clusters
+from jaxclust.runs.progress import Bars
+from jaxclust.runs.run import Run
 
 
-def _fit(name: str, arguments: list[str]) -> int:
-    if name not in METHODS:
-        raise UsageError(f"method: must be one of {', '.join(METHODS)}, got {name!r}")
-    method = METHODS[name]
-    common, config, pretraining = options.parse(name, arguments)
-    seeds = options.seeds(common.seeds)
-    if common.max_seconds is not None and not common.max_seconds > 0:
-        raise UsageError(f"max-seconds: must be above 0, got {common.max_seconds}")
-    given = {argument.split("=")[0] for argument in arguments}
-    if common.stream:
+def command(words: list[str]) -> int:
+    """Runs what the words after ``jaxclust fit`` ask for; the exit status.
+
+    Raises:
+      UsageError: they cannot be carried out.
+    """
+    if not words:
+        raise UsageError("method: must be given, as in jaxclust fit dcec --data digits, got none")
+    if words[0].startswith("-"):
+        from jaxclust.cli import sweep
+
+        return sweep.command(words)
+    name, *rest = words
+    request = options.read(name, rest)
+    if request.options.clusters == "auto":
+        from jaxclust.cli import choose_clusters
+
+        return choose_clusters.command(request, rest)
+    if request.options.stream:
         from jaxclust.cli import stream
 
-        return stream.command(name, common, config, pretraining, given)
-    dataset = datasets.load(common.data, options.size(common.size))
-    pictures, origin = dataset.images, options.origin(common)
-    if common.features is not None:
-        from jaxclust.data import features
+        return stream.command(request)
+    return _fit(request)
 
-        origin["images"] = datasets.fingerprint(dataset)
-        dataset = features.replaced(dataset, common.features)
-    if "--clusters" not in given:
-        if dataset.classes is None:
-            raise UsageError(f"clusters: must be given, since {dataset.name} has no labels")
-        config = dataclasses.replace(config, clusters=max(dataset.classes, 2))
-    datasets.check_clusters(dataset.images, config.clusters)
-    if getattr(method.config, "max_steps", None) == 0 and config.max_steps > 0:
-        raise UsageError(
-            f"max-steps: must be 0 for {name}, which only runs k-means, got {config.max_steps}"
-        )
-    over = options.over(common.over, len(seeds))
-    network = fit.build(method, config, dataset.images.shape[1:])
-    wanted = make_settings(name, common.preset, dataset, seeds, over, config, pretraining)
-    if common.features is not None:
-        wanted["features"] = Path(common.features).name
-    first = (
-        None
-        if common.weights is None
-        else torch_weights.read(common.weights, method.network, network)
-    )
-    if first is not None:
-        fit.check_weights(first, fit.pixels_digest(pictures), dataset.listing, data=common.data)
-        wanted["weights"] = first.digest
-    if common.pretrained is not None and common.pretrained.resolve() == common.out.resolve():
-        raise UsageError(f"pretrained: must be another folder than out, got {common.pretrained}")
-    pretrained = (
-        None
-        if common.pretrained is None
-        else _pretrained(common.pretrained, wanted, method.network)
-    )
-    images = jax.ShapeDtypeStruct(dataset.images.shape, dataset.images.dtype)
-    fit.check(method, config, pretraining, images, over)
-    open_folder(common.out, wanted, common.resume, common.overwrite, origin)
-    if terminal.finished(common.out):
-        return 0
 
-    with Bars() as bars:
-        done = fit.fit(
-            method,
-            config,
-            pretraining,
-            dataset.images,
-            seeds,
-            over=over,
-            directory=common.out / "checkpoint",
-            pretrained=pretrained,
-            weights=first,
-            max_seconds=common.max_seconds,
-            progress=bars.show,
-        )
-        steps = fit.steps_per_window(method, config, pretraining, len(dataset.images))
-        write_file(common.out / "history.csv", history_csv(done, seeds, steps))
-        if common.tensorboard:
-            tensorboard.write(common.out / "tensorboard", done, seeds, steps)
-        if not done.finished:
-            bars.close()
-            print(f"stopped after {common.max_seconds:g} s with a checkpoint; go on with --resume")
-            return 0
-        for labeling, file in labelings(name).items():
-            write_labels(common.out / file, done.labelings[labeling])
-        rows = make_rows(wanted, dataset, done, steps["cluster"])
-        if common.baseline and name != "kmeans":
-            write_rows(
-                common.out / "baseline.jsonl",
-                _baseline(dataset, config.clusters, seeds, over, bars),
-            )
-        # Rows before pictures: whatever becomes of those, the results are there.
-        write_rows(common.out / "results.jsonl", rows)
-        if common.figures:
-            folder = common.out / "figures"
-            try:
-                _figures(folder, method, config, dataset, pictures, done, seeds, bars)
-            except OSError as error:
-                raise UsageError(
-                    f"figures: {folder} must be writable, got {error}; the results are there"
-                ) from error
-    terminal.conclude(common.out)
+def _fit(request: Request) -> int:
+    given, method, plan = request
+    dataset = datasets.load(given.data, options.size(given.size))
+    clusters = given.clusters if isinstance(given.clusters, int) else None
+    with Bars(disable=given.quiet) as bars:
+        run = execute(with_clusters(method, dataset, clusters), dataset, plan, bars)
+        write_events(run, given)
+        if given.figures and run.finished and run.phases:
+            _draw(run, dataset, given, bars)
+    conclude(run, given)
     return 0
 
 
-def _pretrained(directory: Path, wanted: dict[str, Any], network: Callable) -> Path:
-    """The checkpoints of another run, if its pretraining is the one wanted here."""
-    found = read_settings(directory)
-    place = directory / "checkpoint" / "pretrain"
-    if not (directory / "results.jsonl").exists() or not place.is_dir() or not any(place.iterdir()):
-        raise UsageError(
-            f"pretrained: must be a finished run with a pretraining of its own, got {directory}"
-        )
-    names = ("data", "seeds", "over", "pretraining", "weights")
-    theirs, ours = ({name: one.get(name) for name in names} for one in (found, wanted))
-    theirs["clusters"], ours["clusters"] = found["config"]["clusters"], wanted["config"]["clusters"]
-    theirs["network"], ours["network"] = METHODS[found["method"]].network.__name__, network.__name__
-    differing = differences(theirs, ours)
-    if differing:
-        raise UsageError(
-            f"pretrained: {directory} must hold the same pretraining, differs in {'; '.join(differing)}"
-        )
-    return directory / "checkpoint"
+def write_events(run: Run, given: Options) -> None:
+    """Writes a run's history for TensorBoard where that is asked for and the run is not old."""
+    if given.tensorboard and run.directory is not None and run.phases:
+        steps = steps_per_window(run.method, run.settings.stream or run.settings.data.shape[0])
+        histories = {name: phase.history for name, phase in run.phases.items()}
+        tensorboard.write(run.directory / "tensorboard", histories, run.seeds, steps)
 
 
-def _baseline(
-    dataset: datasets.Dataset, clusters: int, seeds: Sequence[int], over: driver.Over, bars: Bars
-) -> list[dict[str, Any]]:
-    """Rows of k-means on the pixels."""
-    config, _ = configured("kmeans", clusters=clusters)
-    wanted = make_settings("kmeans", "paper", dataset, seeds, over, config, None)
-    bars.stage("k-means on pixels")
-    done = fit.fit(METHODS["kmeans"], config, None, dataset.images, seeds, over=over)
-    return make_rows(wanted, dataset, done, 1)
+def conclude(run: Run, given: Options, note: str = "") -> None:
+    """Prints how a run ended: its table, or how to go on with it.
+
+    Args:
+      run: in a folder.
+      given: the command's options.
+      note: what else is known of a run that was stopped.
+    """
+    if not run.finished:
+        stop = f"stopped after {given.max_seconds:g} s with a checkpoint in {run.directory}{note}"
+        print(f"{stop}; go on with --resume")
+        return
+    if not run.phases:  # The run was read from its folder.
+        print(f"{run.directory} is finished already")
+    terminal.show(run, given.quiet)
 
 
-def _figures(
-    folder: Path,
-    method: Any,
-    config: Any,
-    dataset: datasets.Dataset,
-    pictures: np.ndarray,
-    done: fit.Fit,
-    seeds: Sequence[int],
-    bars: Bars,
-) -> None:
-    """Curves of all seeds; embedding and contact sheets, of the pictures, of the first that did not fail."""
+def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> None:
+    """Draws the figures; what goes wrong with them costs no result."""
+    assert run.directory is not None
+    folder = run.directory / "figures"
     try:
-        from jaxclust.report import figures
+        from jaxclust.report import run_figures
     except ImportError:
-        print(
-            "jaxclust: no figures without matplotlib: pip install 'jaxclust[plots]'",
-            file=sys.stderr,
-        )
+        hint = "no figures without matplotlib: pip install 'jaxclust[plots]'"
+        print(f"jaxclust: {hint}", file=sys.stderr)
         return
-    folder.mkdir(exist_ok=True)
-    figures.curves(
-        folder / "curves.png", {name: phase.history for name, phase in done.phases.items()}, seeds
-    )
-    lane = next((lane for lane, failed in enumerate(done.failed) if failed is None), None)
-    if lane is None:
-        return
-    labels, n = done.labels[lane], len(dataset.images)
-    network = fit.build(method, config, dataset.images.shape[1:])
-    state = jax.tree.map(lambda leaf: np.asarray(leaf[lane]), done.phases["cluster"].runs.state)
-    some = np.random.default_rng(0).permutation(n)[: figures.POINTS]
-    features = np.asarray(
-        jax.jit(method.algorithm.embed, static_argnums=(0, 1))(
-            config, network, state, dataset.images[some]
-        )
-    )
-    classes = None if dataset.labels is None else dataset.labels[some]
-    bars.stage("t-SNE", note=f"{len(some):,} points")
-    title = f"{dataset.name}, seed {seeds[lane]}: {len(some):,} images"
-    figures.embedding(folder / "embedding.png", features, labels[some], classes, title)
-    bars.stage("contact sheets", config.clusters)
-    digits = len(str(config.clusters - 1))
-    for cluster in range(config.clusters):
-        members = np.flatnonzero(labels == cluster)
-        chosen = np.random.default_rng(cluster).permutation(members)[:100]
-        figures.contact_sheet(folder / f"cluster-{cluster:0{digits}d}.png", pictures[chosen])
-        bars.step()
+    pictures = dataset.images
+    if given.features is not None:
+        dataset = features.replaced(dataset, given.features)
+    try:
+        run_figures.draw(folder, run, dataset, pictures, bars)
+    except OSError as error:
+        rule = f"figures: {folder} must be writable, got {error}"
+        raise UsageError(f"{rule}; the results are there") from error

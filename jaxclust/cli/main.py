@@ -1,90 +1,118 @@
-"""The command: ``jaxclust fit METHOD --data NAME_OR_PATH --out DIR``, ``jaxclust methods``, ``jaxclust datasets``."""
+"""The command ``jaxclust``: finds the module of a sub-command, and says in one line what is wrong.
 
+No module of a sub-command is imported before it is asked for, so that help comes at once.
+"""
+
+import importlib
+import os
 import sys
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from typing import NamedTuple
 
-from jaxclust.cli import stdout
-from jaxclust.cli.fit import _fit
-from jaxclust.cli.predict import _predict
-from jaxclust.cli.weights import _weights
-from jaxclust.data import datasets
-from jaxclust.errors import UsageError
-from jaxclust.methods.registry import METHODS
+from jaxclust import __version__
+from jaxclust.errors import UsageError, did_you_mean
 
-USAGE = """usage: jaxclust fit METHOD --data NAME_OR_PATH --out DIR [options]    cluster images
-       jaxclust fit METHOD --help                                  every option of a method
-       jaxclust fit --methods A,B --data X,Y --out DIR [options]   every method on every data set
-       jaxclust methods                                            what METHOD can be
-       jaxclust datasets                                           what NAME can be, and which are here
-       jaxclust predict DIR --data NAME_OR_PATH --out LABELS.csv   new images into a run's clusters
-       jaxclust weights METHOD --data LABELLED --out W.safetensors  first layers trained on another set's labels
-       jaxclust compare RUN... [options]                           which differences the seeds can carry
-       jaxclust report RUN... --out FILE.html                      the same and a look into each run, as a page"""
+
+class Command(NamedTuple):
+    """A sub-command; its module in ``jaxclust.cli`` has its name, and ``command(words) -> status``.
+
+    Attributes:
+      usage: its arguments.
+      about: one line about it.
+    """
+
+    usage: str
+    about: str
+
+
+COMMANDS = {
+    "fit": Command("METHOD --data NAME_OR_PATH", "clusters images"),
+    "methods": Command("", "lists what METHOD can be"),
+    "datasets": Command("", "lists the named image sets, and which of them are here"),
+    "predict": Command(
+        "RUN --data NAME_OR_PATH --out FILE.csv",
+        "sorts new images into a run's clusters",
+    ),
+    "weights": Command(
+        "METHOD --data LABELED --out FILE.safetensors",
+        "trains a network's first layers on another set's labels",
+    ),
+    "compare": Command("RUN...", "says which differences between methods the seeds can carry"),
+    "report": Command(
+        "RUN... --out FILE.html",
+        "writes the comparison and a look into each run as a page",
+    ),
+}
+"""Every sub-command by its name, in the order of the help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status: 0, or 2 with one line on stderr for what cannot be done."""
+    """Runs the command.
+
+    Args:
+      arguments: the words after ``jaxclust``; None for those of this process.
+
+    Returns:
+      The exit status: 0, 1 where one of several runs failed, 2 with one line on stderr for what
+      cannot be done, 130 after Ctrl-C, 141 where nobody reads stdout any more.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        status = _run(words)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        return stdout.reader_gone()
-    except (ValueError, OSError) as error:
-        # A ValueError from elsewhere is a fault of this program, and its traceback is wanted.
-        raised = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
-        if isinstance(error, ValueError) and Path(__file__).parent.resolve() not in raised.parents:
-            raise
+        return reader_gone()
+    except (UsageError, OSError) as error:
         print(f"jaxclust: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("jaxclust: interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
+        hint = "; the same command with --resume goes on from the last checkpoint"
+        print(f"jaxclust: interrupted{hint if words[:1] == ['fit'] else ''}", file=sys.stderr)
         return 130
 
 
-def _run(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+def reader_gone() -> int:
+    """Returns the status of a command whose reader, such as ``head``, has closed stdout.
+
+    What Python still writes at its end goes nowhere then.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
+
+
+def usage() -> str:
+    """The help of ``jaxclust`` itself."""
+    lines = ["usage: jaxclust COMMAND ...", ""]
+    for name, command in COMMANDS.items():
+        lines.append(f"  jaxclust {name} {command.usage}".rstrip())
+        lines.append(f"      {command.about}")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "  jaxclust COMMAND --help      every option of a command",
+            "  jaxclust fit METHOD --help   every option, and every setting of a method",
+            "  jaxclust fit --help          several methods on several image sets",
+            "  jaxclust --version           the version",
+        ]
+    )
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
         return 0
-    command, *rest = arguments
-    if command == "methods":
-        for name, method in METHODS.items():
-            print(f"{name:12} {method.about} (presets: {', '.join(method.presets)})")
+    name, *rest = words
+    if name == "--version":
+        print(f"jaxclust {__version__}")
         return 0
-    if command == "datasets":
-        print(datasets.listing())
-        return 0
-    if command == "predict":
-        return _predict(rest)
-    if command == "weights":
-        return _weights(rest)
-    if command == "compare":
-        pass
-
-        return command(rest)
-    if command == "report":
-        pass
-
-        return command(rest)
-    if command != "fit":
-        known = "fit, methods, datasets, predict, weights, compare or report"
-        raise UsageError(f"command: must be {known}, got {command!r}")
-    if not rest or rest[0] in ("-h", "--help"):
-        print(USAGE)
-        return 0 if rest else 2
-    if any(argument.split("=")[0] == "--methods" for argument in rest):
-        from jaxclust.cli import sweep
-
-        return sweep.command(rest)
-    if "auto" in rest or "--clusters=auto" in rest:
-        from jaxclust.cli import choose_clusters
-
-        if choose_clusters.asked(rest):
-            return choose_clusters.command(rest[0], rest[1:])
-    return _fit(rest[0], rest[1:])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    if name not in COMMANDS:
+        *others, last = COMMANDS
+        known = f"{', '.join(others)} or {last}"
+        raise UsageError(f"command: must be {known}, got {name!r}{did_you_mean(name, COMMANDS)}")
+    module = importlib.import_module(f"jaxclust.cli.{name}")
+    try:
+        return module.command(rest)
+    except SystemExit as end:  # Help has been printed.
+        return int(end.code or 0)

@@ -1,174 +1,277 @@
-"""The flags of ``jaxclust fit``: those of every method, and each setting of the chosen one."""
+"""The options of ``jaxclust fit METHOD``: those of every method, and each setting of the method."""
 
-import contextlib
 import dataclasses
-import io
-import itertools
-import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-import jax
 import tyro
 
+from jaxclust.cli.parse import FLAT, parse, parse_known
 from jaxclust.data import datasets, sources
-from jaxclust.engine import driver
-from jaxclust.errors import UsageError
-from jaxclust.methods.registry import FROM_FILE, METHODS, configured
+from jaxclust.errors import UsageError, did_you_mean
+from jaxclust.methods import registry
+from jaxclust.runs.plan import MOST_SEEDS, Plan, check_weights_given, seeds_of
+from jaxclust.types import PRETRAINING, Json, Method
 
-MOST_SEEDS = 1000
+RUNS = Path("runs")
+"""Where runs go for which nobody named a folder."""
+Switch = tyro.conf.FlagCreatePairsOff[bool]
+"""An option without a value that is off unless given."""
+
+
+def _clusters(words: list[str]) -> int | str:
+    (word,) = words
+    if word != "auto" and not word.removeprefix("-").isdecimal():
+        raise ValueError(f"must be a whole number or auto, got {word!r}")
+    return word if word == "auto" else int(word)
+
+
+Clusters = Annotated[
+    int | Literal["auto"] | None,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="K|auto",
+        instance_from_str=_clusters,
+        is_instance=lambda value: value is None or value == "auto" or isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True)
-class Common:
-    data: str
-    """A named set (see jaxclust datasets), a folder of images, or a path to an .npz with `images` or an .npy."""
-    out: Path
-    """Folder for settings, results, labels, history, checkpoints and figures; must not exist."""
+class Options:
+    """What can be said of a run of any method.
+
+    Attributes:
+      data: A named set (jaxclust datasets lists them), a folder of image files, an .npz
+        file with an array "images" (and "labels", if known), or an .npy file of images.
+      clusters: Number of clusters; auto tries each number of --cluster-range and takes the
+        one on which the seeds agree best. Without it: the number of classes of labeled
+        images.
+      cluster_range: Numbers of clusters that --clusters auto tries (2,20 unless given).
+      seeds: How many seeds (5: seeds 0 to 4), or which (0,3,7; or 3, with a comma for that
+        one).
+      out: Folder for the run's files; it must not exist. Without it: runs/METHOD-DATA,
+        where the same command goes on with its run, and other settings get a folder of
+        their own.
+      preset: Settings to begin with. paper: the published ones; quick: the same with fewer
+        epochs; jaxclust methods lists more.
+      size: Size to which a folder's images are scaled and cropped; one number for both.
+      features: Features that stand in the images' place: dsift-pca, or an .npy file with a
+        row for each image.
+      weights: A .safetensors file with the network's first layers: torchvision's, or one
+        that jaxclust weights wrote. They replace the pretraining; with --pretraining.epochs N
+        the network is pretrained from them.
+      pretrained: Folder of a finished run whose pretraining is used; it must have the same
+        data, seeds and pretraining settings.
+      stream: Read the images in blocks, for sets larger than memory: an .npy file, a folder
+        or tfds:NAME. Only CCNN's methods can.
+      over: How seeds run. vmap: together; map: one after the other; shard: spread over
+        devices (on a CPU over its cores); data: one after the other, each batch spread over
+        devices. auto takes what measured fastest.
+      max_seconds: Stop after this long with a checkpoint; --resume goes on from there.
+      resume: Go on with the run in the folder from its last checkpoint, or from its start.
+      overwrite: Delete an earlier run's files in the folder, and nothing else in it.
+      baseline: Run k-means on the same images with the same seeds for comparison; not of a
+        stream.
+      figures: Draw curves, the embedding and a sheet of images for each cluster; not of a
+        stream.
+      tensorboard: Also write the history as TensorBoard event files, a folder for each
+        seed.
+      quiet: Show no progress and no table; warnings stay.
+    """
+
+    data: Annotated[str, tyro.conf.arg(metavar="NAME_OR_PATH")]
+    clusters: Clusters = None
+    cluster_range: Annotated[str | None, tyro.conf.arg(metavar="LOW,HIGH")] = None
     seeds: str = "5"
-    """How many (5: seeds 0 to 4), or which (0,3,7; or 3, for that one)."""
-    size: str | None = None
-    """Height,width to which a folder's images are scaled and cropped, or one number for both."""
-    features: str | None = None
-    """Features in the images' place: dsift-pca, or the path of an .npy file with a row for each image."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     preset: str = "paper"
-    """paper: the published settings; quick: fewer pretraining epochs, nothing else."""
+    size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
+    features: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_FILE")] = None
+    weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    pretrained: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    stream: Switch = False
     over: Literal["auto", "vmap", "map", "shard", "data"] = "auto"
-    """How seeds run: together, one after the other, spread over devices (on a CPU: over its cores), or one after the
-    other with each batch spread over them."""
-    max_seconds: float | None = None
-    """Stop after this long with a checkpoint, to go on with --resume."""
-    pretrained: Path | None = None
-    """Folder of a run whose finished pretraining (same data, seeds, settings) is used instead of a new one."""
-    weights: Path | None = None
-    """A .safetensors file with the network's first layers: torchvision's, or one of jaxclust weights. They stand in
-    place of the pretraining, unless --pretraining.epochs is given too."""
-    stream: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Read the images block by block: an .npy file, a folder or tfds:NAME larger than memory (CCNN's methods)."""
-    resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in the folder from its last checkpoint, or from the start where it has none."""
-    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Delete an earlier run's files in the folder."""
+    max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    resume: Switch = False
+    overwrite: Switch = False
     baseline: bool = True
-    """Run k-means on the same pixels with the same seeds, for comparison; not of a stream."""
     figures: bool = True
-    """Draw curves, embedding and contact sheets; not of a stream."""
-    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Write the history as TensorBoard event files too, a folder a seed, when the command ends or stops."""
+    tensorboard: Switch = False
+    quiet: Switch = False
 
 
-def parse(method: str, arguments: list[str]) -> tuple[Common, Any, Any]:
-    """The common flags, the method's settings and its pretraining's, each setting a flag."""
-    preset = one_line(
-        dataclasses.make_dataclass("Preset", [("preset", str, "paper")]),
-        arguments,
-        return_unknown_args=True,
-        add_help=False,
-    )[0].preset
-    config, pretraining = configured(method, preset)
-    fields = [("config", Annotated[type(config), tyro.conf.arg(name="")], config)]
-    if pretraining is not None:
-        fields.append(("pretraining", type(pretraining), pretraining))
-    parsed = one_line(
-        dataclasses.make_dataclass("Arguments", fields, bases=(Common,), frozen=True),
-        arguments,
-        prog=f"jaxclust fit {method}",
-        description=METHODS[method].about,
+class Request(NamedTuple):
+    """What the words after ``jaxclust fit METHOD`` ask for.
+
+    Attributes:
+      options: those of every method.
+      method: the method with its settings; the number of clusters is set where it was given, and
+        2 where it is to be chosen.
+      plan: how the run is carried out.
+    """
+
+    options: Options
+    method: Method
+    plan: Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class _First:
+    """The options that decide the defaults of others."""
+
+    preset: str = "paper"
+    weights: Path | None = None
+    stream: Switch = False
+
+
+def read(name: str, words: list[str]) -> Request:
+    """Reads the words after ``jaxclust fit METHOD``.
+
+    Args:
+      name: the method's name.
+      words: its options.
+
+    Raises:
+      UsageError: there is no such method, option or value, or two of them contradict each other.
+      SystemExit: the words ask for help, which has been printed.
+    """
+    prog = f"jaxclust fit {name}"
+    first, _ = parse_known(_First, words, prog, add_help=False)
+    method = registry.method(name, first.preset)
+    parts = {"config": method.config}
+    if method.pretraining is not None:
+        parts["pretraining"] = method.pretraining
+        if first.weights is not None:
+            # The weights stand in the pretraining's place.
+            parts["pretraining"] = dataclasses.replace(method.pretraining, epochs=0)
+    fields = [_field(part, config) for part, config in parts.items()]
+    kind = dataclasses.make_dataclass("Arguments", fields, bases=(Options,), frozen=True)
+    # A stream has no baseline and no figures unless they are asked for, which is refused later.
+    usual = kind(data=tyro.MISSING, baseline=not first.stream, figures=not first.stream)
+    options: Any = parse(kind, words, prog, f"{method.about}.", usual)
+    settings: dict[str, Any] = {}
+    for part, config in parts.items():
+        prefix = "" if part == "config" else PRETRAINING
+        for field in dataclasses.fields(config):
+            settings[prefix + field.name] = getattr(getattr(options, part), field.name)
+    settings.pop("clusters")
+    if options.clusters is not None:
+        # Other settings are checked with the least number here, and in each run with its own.
+        settings["clusters"] = 2 if options.clusters == "auto" else options.clusters
+    method = method.with_settings(settings)
+    plan = _plan(options)
+    check_weights_given(method, plan)
+    return Request(options, method, plan)
+
+
+def _field(part: str, config: Any) -> tuple[str, Any, Any]:
+    """Name, type and default of a field with the settings of a method or of its pretraining.
+
+    The type does not check the values, which ``Method.with_settings`` checks together, and hides
+    the number of clusters, which is an option of every method.
+    """
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    kind = dataclasses.make_dataclass(
+        type(config).__name__,
+        [("clusters", tyro.conf.Suppress[int], 0)] if "clusters" in values else [],
+        bases=(type(config),),
+        namespace={"__post_init__": lambda self: None},
+        frozen=True,
     )
-    _check_out(parsed)
-    if method in FROM_FILE and parsed.weights is None and parsed.preset != "random":
-        raise UsageError(
-            f"weights: must be given for {method}, or --preset random for fresh ones, got none"
-        )
-    if parsed.weights is not None and pretraining is not None:
-        asked = any(argument.split("=")[0] == "--pretraining.epochs" for argument in arguments)
-        if not asked:
-            return parsed, parsed.config, dataclasses.replace(parsed.pretraining, epochs=0)
-    return parsed, parsed.config, getattr(parsed, "pretraining", None)
+    return part, Annotated[kind, FLAT] if part == "config" else kind, kind(**values)
 
 
-def _check_out(common: Common) -> None:
-    """ValueError for a new output folder among the images: its pictures would be read as images the next time."""
-    data = Path(common.data).resolve()
-    if (
-        not common.resume
-        and common.data not in datasets.NAMES
-        and data.is_dir()
-        and common.out.resolve().is_relative_to(data)
-    ):
-        raise UsageError(f"out: must not be in the images' folder, {common.data}, got {common.out}")
+def _plan(options: Options) -> Plan:
+    """How a run is carried out, from the options that need no image to be checked."""
+    if options.cluster_range is not None and options.clusters != "auto":
+        rule = "cluster-range: must come with --clusters auto"
+        raise UsageError(f"{rule}, got {options.cluster_range!r} without")
+    if options.resume and options.overwrite:
+        raise UsageError("resume: must not be given together with overwrite")
+    check_seconds(options.max_seconds)
+    out = RUNS if options.out is None else options.out
+    _check_out(options, out)
+    origin: dict[str, Json] = {}
+    for name in ("data", "size", "features", "weights"):
+        if getattr(options, name) is not None:
+            origin[name] = str(getattr(options, name))
+    return Plan(
+        seeds=seeds(options.seeds),
+        over=None if options.over == "auto" else options.over,
+        out=out,
+        find_out=options.out is None,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        features=options.features,
+        weights=options.weights,
+        pretrained=options.pretrained,
+        max_seconds=options.max_seconds,
+        baseline=options.baseline,
+        data=options.data,
+        origin=origin,
+    )
 
 
-def check_data(common: Common) -> None:
-    """ValueError where the data are neither a named set nor there; for whoever starts a process for each run."""
-    streamed = common.stream and common.data.startswith(sources.SET)
-    if common.data not in datasets.NAMES and not streamed and not Path(common.data).exists():
-        raise UsageError(
-            f"data: must be one of {', '.join(datasets.NAMES)} or a path that exists, got {common.data!r}"
-        )
+def _check_out(options: Options, out: Path) -> None:
+    """Refuses a new folder among the images, where its figures would be read as images later."""
+    if options.resume or options.data in datasets.NAMES:
+        return
+    data = Path(options.data).resolve()
+    if data.is_dir() and out.resolve().is_relative_to(data):
+        raise UsageError(f"out: must not be in the images' folder, {options.data}, got {out}")
 
 
-def origin(common: Common) -> dict[str, str]:
-    """Where a run's inputs are, as asked for: ``compare.commands.repeat`` asks for them again."""
-    asked = {name: getattr(common, name) for name in ("data", "size", "features", "weights")}
-    return {name: str(value) for name, value in asked.items() if value is not None}
+def check_data(options: Options) -> None:
+    """Refuses images that are neither a named set nor there.
+
+    Raises:
+      UsageError: there are no such images. ``datasets.load`` says so, too: this is for commands
+        that start a process for each run.
+    """
+    streamed = options.stream and options.data.startswith(sources.SET)
+    if options.data not in datasets.NAMES and not streamed and not Path(options.data).exists():
+        rule = f"data: must be one of {', '.join(datasets.NAMES)} or a path that exists"
+        hint = did_you_mean(options.data, datasets.NAMES)
+        raise UsageError(f"{rule}, got {options.data!r}{hint}")
 
 
-def one_line(kind: type, arguments: list[str], **options: Any) -> Any:
-    """``tyro.cli``, its boxed complaint made one line."""
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(kind, args=arguments, **options)
-    except SystemExit as end:
-        if not end.code:
-            raise
-        # A title, the complaint and further help, parted by rules; where stdout is not UTF-8 they are drawn in ASCII.
-        lines = [line.strip("│ ") for line in complaint.getvalue().splitlines()[1:]]
-        lines = itertools.dropwhile(_is_rule, lines)
-        message = " ".join(itertools.takewhile(lambda line: not _is_rule(line), lines))
-        raise UsageError(message) from None
-
-
-def _is_rule(line: str) -> bool:
-    return set(line) <= set("─-╰╯")
+def check_seconds(seconds: float | None) -> None:
+    """Refuses a time that is not above 0: UsageError."""
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"max-seconds: must be above 0, got {seconds}")
 
 
 def seeds(text: str) -> tuple[int, ...]:
-    """ "5" is 0 to 4; "0,3,7" those three; "3," that one."""
-    rule = f"seeds: must be a count from 1 or a list such as 0,3,7 of distinct numbers from 0, got {text!r}"
+    """Seeds as people type them: "5" is 0 to 4, "0,3,7" those three, "3," that one.
+
+    Raises:
+      UsageError: the text is none of them, or a number is there twice.
+    """
+    rule = "seeds: must be a count from 1 or a list such as 0,3,7 of distinct numbers from 0"
     parts = [part.strip() for part in text.removesuffix(",").split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise UsageError(rule)
-    numbers = tuple(int(part) for part in parts)
-    if "," not in text:
-        if not 1 <= numbers[0] <= MOST_SEEDS:
-            raise UsageError(
-                f"{rule}; a count is at most {MOST_SEEDS}, and {text}, with a comma is that one seed"
-            )
-        return tuple(range(numbers[0]))
+        raise UsageError(f"{rule}, got {text!r}")
+    numbers = [int(part) for part in parts]
+    listed = "," in text
+    if not listed and not 1 <= numbers[0] <= MOST_SEEDS:
+        more = f"; a count is at most {MOST_SEEDS}, and {text}, with a comma is that one seed"
+        raise UsageError(f"{rule}, got {text!r}{more}")
     if len(set(numbers)) < len(numbers) or max(numbers) >= 2**31:
-        raise UsageError(rule)
-    return numbers
+        raise UsageError(f"{rule}, got {text!r}")
+    return seeds_of(numbers if listed else numbers[0])
 
 
 def size(text: str | None) -> tuple[int, int] | None:
-    """ "64" is 64 by 64; "48,42" is 48 high and 42 wide."""
+    """Height and width as people type them: "64" is 64 by 64, "48,42" is 48 high and 42 wide.
+
+    Raises:
+      UsageError: the text is neither.
+    """
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts) or len(parts) > 2:
         raise UsageError(f"size: must be one number, or height,width such as 48,42, got {text!r}")
     return int(parts[0]), int(parts[-1])
-
-
-def over(asked: str, seeds: int) -> driver.Over:
-    """The fastest way to run the seeds here, unless one is asked for; "shard" makes a device of each CPU core."""
-    cores = os.cpu_count() or 1
-    if asked == "data" or (asked in ("auto", "shard") and seeds > 1):
-        # A backend that has started, as in a notebook, keeps the devices it has.
-        with contextlib.suppress(RuntimeError):
-            jax.config.update(
-                "jax_num_cpu_devices", cores if asked == "data" else min(cores, seeds)
-            )
-    return driver.fastest(seeds) if asked == "auto" else asked

@@ -1,64 +1,93 @@
-"""TODO"""
+"""``jaxclust report RUN...``: the comparison and a look into each run, as one page."""
 
-from collections.abc import Sequence
+import dataclasses
 from pathlib import Path
+from typing import Annotated
 
-from jaxclust.cli.compare import Parser, add_options
+import tyro
+
+from jaxclust.cli.compare import Runs, check_runs
+from jaxclust.cli.options import Switch
+from jaxclust.cli.parse import FLAT, parse
+from jaxclust.comparison import options as comparison_options
 from jaxclust.comparison.compare import UNSCORED, comparison, with_scores
-from jaxclust.comparison.options import Options, check_options
 from jaxclust.data import datasets, sources
 from jaxclust.errors import UsageError
-from jaxclust.report.write import consensus_csv, write
+from jaxclust.report.write import consensus_csv, write_report
 from jaxclust.runs import collect
 from jaxclust.runs.files import write_file
 
 
-def command(arguments: Sequence[str]) -> int:
-    """Writes the page and returns the exit status; ValueError for what cannot be reported."""
-    parser = Parser(prog="jaxclust report", description=__doc__.split("``: ")[1])
-    parser.add_argument("runs", nargs="+", metavar="RUN", help=collect.RUNS)
-    parser.add_argument("--out", required=True, type=Path, help="the .html file; must not exist")
-    parser.add_argument(
-        "--consensus",
-        type=Path,
-        metavar="FILE.csv",
-        help="also write the seeds' consensus: each image's cluster and votes",
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Writes a page with the comparison of runs and a look into each of them.
+
+    Attributes:
+      runs: Folders of runs, folders that fit --methods or --clusters auto wrote, or .jsonl files
+        of rows; NAME=RUN gives a run another name.
+      out: The .html file to write; it must not exist.
+      consensus: Also write this .csv file with the cluster that most seeds give each image, and
+        their share of the votes.
+      overwrite: Replace earlier files.
+      data: A run's images, if they have no name of their own; can be given more than once.
+      options: What is compared, and how.
+    """
+
+    runs: Runs
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.html")]
+    consensus: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
+    overwrite: Switch = False
+    data: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME_OR_PATH")
+    ] = ()
+    options: Annotated[comparison_options.Options, FLAT] = dataclasses.field(
+        default_factory=comparison_options.Options
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace earlier files")
-    parser.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="a run's images, if they have no name of their own",
-    )
-    add_options(parser)
-    options = parser.parse_args(arguments, namespace=Options())
-    check_options(options)
-    check_out(options.out, options.overwrite)
-    if options.consensus is not None:
-        check_out(options.consensus, options.overwrite, "consensus", ".csv")
-    for path in options.data:
-        if (
-            path not in datasets.NAMES
-            and not path.startswith(sources.SET)
-            and not Path(path).exists()
-        ):
+
+
+def command(words: list[str]) -> int:
+    """Writes the page; the exit status is 0.
+
+    Raises:
+      UsageError: the runs cannot be reported, or an option breaks its rule.
+    """
+    given = parse(Options, words, "jaxclust report")
+    comparison_options.check_options(given.options)
+    check_runs(given.runs)
+    check_out(given.out, given.overwrite)
+    if given.consensus is not None:
+        check_out(given.consensus, given.overwrite, "consensus", ".csv")
+    for path in given.data:
+        known = path in datasets.NAMES or path.startswith(sources.SET)
+        if not known and not Path(path).exists():
             raise UsageError(f"data: must be a named set or a path that exists, got {path!r}")
-    found, notes = collect.read(options.runs)
-    scored, unscored = with_scores(found, options.metric)
-    if not scored:
+    cells, notes = collect.read(given.runs)
+    scored, unscored = with_scores(cells, given.options.metric)
+    table = None
+    if scored:
+        table = comparison(cells, given.options, notes)
+        notes = []
+    else:
         notes.append(UNSCORED.format(unscored))
-    table = comparison(found, options, notes) if scored else None
-    looks = write(options.out, table, found, [] if table else notes, options.data)
-    if options.consensus is not None:
-        write_file(options.consensus, consensus_csv(looks))
-        print(f"wrote {options.consensus}")
+    looks = write_report(given.out, table, cells, notes, given.data)
+    if given.consensus is not None:
+        write_file(given.consensus, consensus_csv(looks))
+        print(f"wrote {given.consensus}")
     return 0
 
 
 def check_out(out: Path, overwrite: bool, name: str = "out", suffix: str = ".html") -> None:
-    """ValueError where a page, or the command's other file, must not be written."""
+    """Refuses a file that must not be written.
+
+    Args:
+      out: the file.
+      overwrite: whether it may exist.
+      name: the option that named it.
+      suffix: how it must end.
+
+    Raises:
+      UsageError: it ends otherwise, it exists, or its folder does not.
+    """
     if out.suffix != suffix:
         raise UsageError(f"{name}: must end in {suffix}, got {out}")
     if out.exists() and not overwrite:

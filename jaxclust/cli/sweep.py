@@ -1,151 +1,206 @@
 """``jaxclust fit --methods A,B --data X,Y``: every method on every data set, with the same seeds.
 
-Each cell runs in a process of its own, so that whatever becomes of one, also at the hands of the system, leaves the
-others. Methods of one network and the same pretraining share it.
+Each cell runs in a process of its own, so that a cell that crashes, or that the system kills,
+leaves the others. Methods of one network and the same pretraining share it.
 """
 
-import argparse
 import dataclasses
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, NamedTuple
 
-from jaxclust.cli.compare import Parser
+import tyro
+
+from jaxclust.cli import options
+from jaxclust.cli.options import RUNS, Request, Switch
+from jaxclust.cli.parse import parse_known
 from jaxclust.data import datasets, sources
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods.registry import METHODS
-from jaxclust.runs import collect
-from jaxclust.runs.files import read_rows, write_rows
-from jaxclust.runs.folder import check_out, delete_runs
-from jaxclust.runs.settings import wrong_kinds
+from jaxclust.runs.folder import check_out, delete_runs, is_finished
+from jaxclust.runs.sweeps import SWEEP, UNFINISHED, SweepCell, read_sweep, write_sweep
+from jaxclust.types import network_name
 
-CELL = dict.fromkeys(("data", "method", "folder", "status"), str) | {"arguments": list}
-CELL |= dict.fromkeys(("reason", "shares"), str | None)
-"""What a row of ``cells.jsonl`` must have to go on from, and of what kind."""
 LOG_BYTES = 4_000
-"""Of a crashed cell's last words, kept in its row."""
+"""How much of a crashed cell's last words its row keeps."""
+ABOUT = """One method: jaxclust fit METHOD --data NAME_OR_PATH. Its options are listed by
+jaxclust fit METHOD --help, and all methods by jaxclust methods.
+
+Several: jaxclust fit --methods A,B --data X,Y runs every method on every data set, with the same
+seeds. When a run crashes, the others go on. Methods of one network and the same pretraining share
+it. Beside the options below you can give those of one method: an option goes to each method that
+has it, and an option with a method's name, such as --dcec.gamma 0.2, to this method alone.
+There is no baseline beside each run; k-means on pixels is a method like others."""
 
 
-def command(arguments: Sequence[str]) -> int:
-    """Runs the cells that are not finished; 0, or 1 if one failed, or ValueError for what cannot be asked."""
-    parser = Parser(
-        prog="jaxclust fit",
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=__doc__.split("``: ")[1],
-        epilog=(
-            "Other options are those of `jaxclust fit METHOD`, for every method that has them; --METHOD.OPTION is for "
-            "one.\nk-means on pixels is a method of its own here, not a baseline beside each run."
-        ),
-    )
-    parser.add_argument("--methods", required=True, metavar="A,B", help="see jaxclust methods")
-    parser.add_argument("--data", required=True, metavar="X,Y", help="named sets or paths")
-    parser.add_argument(
-        "--out",
-        required=True,
-        type=Path,
-        help="folder of all cells, OUT/DATA/METHOD, and cells.jsonl",
-    )
-    parser.add_argument("--max-seconds", type=float, help="of all cells together; --resume goes on")
-    parser.add_argument(
-        "--resume", action="store_true", help="skip finished cells, go on with the others"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="delete earlier runs of the same cells"
-    )
-    options, rest = parser.parse_known_args(arguments)
-    if options.max_seconds is not None and not options.max_seconds > 0:
-        raise UsageError(f"max-seconds: must be above 0, got {options.max_seconds}")
-    plan = _plan(options, rest)
-    check_out(options.out, options.resume, options.overwrite)
-    options.out.mkdir(parents=True, exist_ok=True)
-    _run(plan, options)
-    print(
-        "\n".join(
-            f"{row['data']:12} {row['method']:12} {row['status']}{_because(row)}" for row in plan
-        )
-    )
-    if any(row["status"] == "finished" for row in plan):
-        print(f"jaxclust compare {options.out} compares them")
-    if any(row["status"] in ("stopped", "waiting") for row in plan):
-        print(f"out of time; {goes_on(options)}")
-    return 1 if any(row["status"] == "failed" for row in plan) else 0
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What can be said of a sweep as a whole.
+
+    Attributes:
+      methods: Names of methods; jaxclust methods lists them.
+      data: Named sets or paths.
+      out: Folder of all cells, OUT/DATA/METHOD, and cells.jsonl; it must not exist. Without it:
+        runs/sweep, where the same command goes on with its cells, and other options get a folder
+        of their own.
+      max_seconds: Stop all cells after this long together; --resume goes on from there.
+      resume: Skip finished cells, and go on with the others.
+      overwrite: Delete earlier runs of the same cells.
+      quiet: Show no progress and no table; warnings stay.
+    """
+
+    methods: Annotated[str, tyro.conf.arg(metavar="A,B")]
+    data: Annotated[str, tyro.conf.arg(metavar="X,Y")]
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    resume: Switch = False
+    overwrite: Switch = False
+    quiet: Switch = False
 
 
-def goes_on(options: argparse.Namespace) -> str:
-    """How a command of several runs that was stopped is taken up, in its own words."""
-    return f"the same command with --resume{' in place of --overwrite' if options.overwrite else ''} goes on"
+class Start(NamedTuple):
+    """How processes of cells are started.
+
+    Attributes:
+      deadline: on ``time.monotonic``'s clock, where a cell stops with a checkpoint; None for never.
+      quiet: show no progress.
+    """
+
+    deadline: float | None = None
+    quiet: bool = False
+
+    @classmethod
+    def within(cls, seconds: float | None, quiet: bool) -> "Start":
+        """A start now, for so many seconds."""
+        return cls(None if seconds is None else time.monotonic() + seconds, quiet)
 
 
-def _plan(options: argparse.Namespace, rest: list[str]) -> list[dict[str, Any]]:
-    """A row for each cell; every flag is parsed here once, so that a wrong one is refused before anything runs."""
-    from jaxclust.cli import options  # Here: what only reads results needs no tyro.
+def command(words: list[str]) -> int:
+    """Runs the cells that are not finished.
 
-    methods, data = options.methods.split(","), options.data.split(",")
-    names = [_name(one) for one in data]
-    for what, given, known in (("methods", methods, METHODS), ("data", names, None)):
-        if len(set(given)) < len(given):
-            raise UsageError(f"{what}: must be distinct, got {','.join(given)}")
-        unknown = [one for one in given if known is not None and one not in known]
-        if unknown:
-            raise UsageError(f"{what}: must be of {', '.join(known)}, got {unknown[0]!r}")
-    given = _flags(rest, methods)
-    plan = []
-    for one, name in zip(data, names, strict=True):
+    Args:
+      words: what follows ``jaxclust fit``.
+
+    Returns:
+      The exit status: 0, or 1 if a cell failed.
+
+    Raises:
+      UsageError: the options cannot be carried out.
+    """
+    given, rest = parse_known(Options, words, "jaxclust fit", ABOUT)
+    options.check_seconds(given.max_seconds)
+    plan = _plan(given, rest)
+    out = given.out
+    resume = given.resume
+    if out is None:
+        out = free_folder(RUNS / "sweep", lambda folder: _same_options(plan, folder))
+        resume = resume or (out.exists() and not given.overwrite)
+    check_out(out, resume, given.overwrite)
+    out.mkdir(parents=True, exist_ok=True)
+    plan = _run(plan, out, dataclasses.replace(given, resume=resume))
+    if not given.quiet:
+        for cell in plan:
+            reason = f": {cell.reason}" if cell.status == "failed" else ""
+            print(f"{cell.data:12} {cell.method:12} {cell.status}{reason}")
+    if any(cell.status == "finished" for cell in plan):
+        print(f"jaxclust compare {out} compares them")
+    if any(cell.status in UNFINISHED for cell in plan):
+        print(f"out of time; {goes_on(given.overwrite)}")
+    return 1 if any(cell.status == "failed" for cell in plan) else 0
+
+
+def goes_on(overwrite: bool) -> str:
+    """How a command of several runs that was stopped is taken up again."""
+    instead = " in place of --overwrite" if overwrite else ""
+    return f"the same command with --resume{instead} goes on"
+
+
+def free_folder(first: Path, same: Callable[[Path], bool]) -> Path:
+    """The first of FIRST, FIRST-2, ... that does not exist, or holds runs of the same command.
+
+    Args:
+      first: the folder to begin with.
+      same: whether a folder that exists holds runs of the same command.
+    """
+    others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    folders = itertools.chain([first], others)
+    return next(folder for folder in folders if not folder.exists() or same(folder))
+
+
+def _same_options(plan: Sequence[SweepCell], folder: Path) -> bool:
+    """Whether the cells that a folder has of a plan have the plan's options."""
+    if not (folder / SWEEP).exists():
+        return False
+    earlier = {cell.folder: cell.arguments for cell in read_sweep(folder / SWEEP)}
+    return all(earlier.get(cell.folder, cell.arguments) == cell.arguments for cell in plan)
+
+
+def _plan(given: Options, rest: list[str]) -> list[SweepCell]:
+    """All cells; every option is read here once, so that a wrong one is refused at once."""
+    methods = given.methods.split(",")
+    paths = given.data.split(",")
+    names = [data_name(path) for path in paths]
+    for what, listed in (("methods", methods), ("data", names)):
+        if len(set(listed)) < len(listed):
+            raise UsageError(f"{what}: must be distinct, got {','.join(listed)}")
+    for method in methods:
+        if method not in METHODS:
+            rule = f"methods: must be of {', '.join(METHODS)}"
+            raise UsageError(f"{rule}, got {method!r}{did_you_mean(method, METHODS)}")
+    assigned = _assign(rest, methods)
+    cells = []
+    for path, name in zip(paths, names, strict=True):
         for method in methods:
-            mine = [word for owner, words in given if method in owner for word in words]
+            own = [word for owners, words in assigned if method in owners for word in words]
             folder = Path(name) / method
-            arguments = ["--data", one, "--no-baseline", *mine]
-            common, config, pretraining = options.parse(
-                method, [*arguments, "--out", str(options.out / folder)]
+            arguments = ["--data", path, "--no-baseline", *own]
+            out = RUNS / "sweep" if given.out is None else given.out
+            request = options.read(method, [*arguments, "--out", str(out / folder)])
+            options.check_data(request.options)
+            if request.options.clusters == "auto":
+                raise UsageError("clusters: must be a number with --methods, got auto")
+            cells.append(
+                SweepCell(
+                    data=name,
+                    method=method,
+                    folder=str(folder),
+                    arguments=arguments,
+                    shares=_shares(request),
+                )
             )
-            options.seeds(common.seeds)
-            options.check_data(common)
-            # A number of clusters that is not asked for is the data's own.
-            asked = any(word.split("=")[0] == "--clusters" for word in mine)
-            network = (METHODS[method].network.__name__, config.clusters if asked else None)
-            row = {
-                "data": name,
-                "method": method,
-                "folder": str(folder),
-                "status": "waiting",
-                "reason": None,
-            }
-            row |= {"seconds": 0.0, "log": None, "arguments": arguments}
-            # Other seeds, weights or inputs have another pretraining.
-            beside = (
-                common.seeds,
-                common.over,
-                str(common.weights),
-                str(common.features),
-                common.size,
-            )
-            alone = pretraining is None or common.stream  # A stream takes and gives no pretraining.
-            row["shares"] = (
-                None if alone else str((network, beside, dataclasses.astuple(pretraining)))
-            )
-            plan.append(row)
-    return plan
+    return cells
 
 
-def _name(data: str) -> str:
-    """The folder's name of a data set."""
+def _shares(request: Request) -> str | None:
+    """What cells must agree in to share a pretraining; None for a cell that has none to share."""
+    given, method, _ = request
+    if method.pretraining is None or given.stream:
+        return None
+    # A number of clusters that is not given is the data's own.
+    clusters = given.clusters if isinstance(given.clusters, int) else None
+    network = (network_name(method.network), clusters)
+    # Other seeds, weights or inputs have another pretraining.
+    inputs = (given.seeds, given.over, str(given.weights), str(given.features), given.size)
+    return str((network, inputs, dataclasses.astuple(method.pretraining)))
+
+
+def data_name(data: str) -> str:
+    """The name that a data set gives to a folder."""
     if data.startswith(sources.SET):
         return data.removeprefix(sources.SET).replace("/", "-")
-    return (
-        data
-        if data in datasets.NAMES
-        else Path(data).resolve().name.removesuffix(".npz").removesuffix(".npy")
-    )
+    if data in datasets.NAMES:
+        return data
+    return Path(data).resolve().name.removesuffix(".npz").removesuffix(".npy")
 
 
-def _flags(words: list[str], methods: list[str]) -> list[tuple[list[str], list[str]]]:
-    """Each flag with its values, and the methods it goes to."""
+def _assign(words: list[str], methods: list[str]) -> list[tuple[list[str], list[str]]]:
+    """The methods that each option goes to, and the option with its values."""
     groups: list[list[str]] = []
     for word in words:
         if word.startswith("--"):
@@ -154,136 +209,120 @@ def _flags(words: list[str], methods: list[str]) -> list[tuple[list[str], list[s
             groups[-1].append(word)
         else:
             raise UsageError(f"fit: must have options alone after --methods, got {word!r}")
-    found = []
+    assigned = []
     for group in groups:
         flag, equals, value = group[0][2:].partition("=")
         prefix, dot, bare = flag.partition(".")
         if dot and prefix in METHODS:
             if prefix not in methods:
                 raise UsageError(f"--{flag}: must be of a method in --methods, got {prefix}")
-            found.append(([prefix], [f"--{bare}{equals}{value}", *group[1:]]))
+            assigned.append(([prefix], [f"--{bare}{equals}{value}", *group[1:]]))
             continue
         setting = flag.removeprefix("no-").replace("-", "_")
-        owners = [method for method in methods if setting in _settings(method)]
-        if not owners and any(setting in _settings(method) for method in METHODS):
-            raise UsageError(
-                f"--{flag}: must be an option of a method in --methods, got {', '.join(methods)}"
-            )
-        found.append((owners or methods, group))
-    return found
+        owners = [method for method in methods if setting in METHODS[method].settings()]
+        if not owners and any(setting in method.settings() for method in METHODS.values()):
+            rule = f"--{flag}: must be an option of a method in --methods"
+            raise UsageError(f"{rule}, got {', '.join(methods)}")
+        assigned.append((owners or methods, group))
+    return assigned
 
 
-def _settings(method: str) -> set[str]:
-    """The settings that can be given to a method; k-means takes no steps."""
-    config, pretraining = METHODS[method].config, METHODS[method].pretraining
-    names = {field.name for field in dataclasses.fields(config)}
-    if pretraining is not None:
-        names |= {f"pretraining.{field.name}" for field in dataclasses.fields(pretraining)}
-    return names - {"max_steps"} if getattr(config, "max_steps", None) == 0 else names
-
-
-def _run(plan: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """Runs the cells in turn, and keeps ``cells.jsonl`` up to date."""
-    path = options.out / collect.SWEEP
+def _run(plan: list[SweepCell], out: Path, given: Options) -> list[SweepCell]:
+    """Runs the cells in turn, keeps ``cells.jsonl`` up to date, and returns how each ended."""
+    path = out / SWEEP
     # With --overwrite only what is asked for runs anew; cells beside it stay.
-    earlier = {row["folder"]: row for row in _listed(path)}
-    if options.overwrite:
+    earlier = {cell.folder: cell for cell in read_sweep(path)}
+    if given.overwrite:
         # At once: beside cells that still wait for their turn no old run is to be taken for theirs.
-        delete_runs([options.out / row["folder"] for row in plan])
-    for row in plan:
-        known = earlier.get(row["folder"])
-        if options.resume and known is not None and known["status"] == "finished":
-            folder = options.out / row["folder"]
-            if known["arguments"] != row["arguments"]:
-                raise UsageError(
-                    f"resume: {folder} must be finished with the same options, see {path}"
-                )
-            if (folder / "results.jsonl").exists():
-                row |= known
-    deadline = None if options.max_seconds is None else time.monotonic() + options.max_seconds
-    others = [
-        row for folder, row in earlier.items() if folder not in {row["folder"] for row in plan}
-    ]
-    write_rows(path, others + plan)
-    for row in plan:
-        if row["status"] != "finished":
-            made = _pretrained(row, others + plan, options.out)
-            run_cell(
-                row,
-                options.out / row["folder"],
-                deadline,
-                ["--pretrained", str(made)] if made else [],
-            )
-            write_rows(path, others + plan)
+        delete_runs([out / cell.folder for cell in plan])
+    cells = [_as_before(cell, earlier, out) for cell in plan] if given.resume else list(plan)
+    start = Start.within(given.max_seconds, given.quiet)
+    planned = {cell.folder for cell in cells}
+    others = [cell for folder, cell in earlier.items() if folder not in planned]
+    write_sweep(path, others + cells)
+    for number, cell in enumerate(cells):
+        if cell.status != "finished":
+            shared = _pretrained(cell, others + cells, out)
+            more = ["--pretrained", str(shared)] if shared else []
+            cells[number] = run_cell(cell, out / cell.folder, start, more)
+            write_sweep(path, others + cells)
+    return cells
 
 
-def _listed(path: Path) -> list[dict[str, Any]]:
-    """The rows of ``cells.jsonl``, none where there is no such file; ValueError where it is damaged."""
-    found = read_rows(path) if path.exists() else []
-    for number, row in enumerate(found, 1):
-        wrong = wrong_kinds(row, CELL)
-        if wrong:
-            raise UsageError(
-                f"out: {path} line {number} must be a cell, lacks a sound {', '.join(wrong)}"
-            )
-    return found
+def _as_before(cell: SweepCell, earlier: dict[str, SweepCell], out: Path) -> SweepCell:
+    """A cell as an earlier start left it, if it is finished; else the cell as planned."""
+    known = earlier.get(cell.folder)
+    if known is None or known.status != "finished":
+        return cell
+    folder = out / cell.folder
+    if known.arguments != cell.arguments:
+        rule = f"resume: {folder} must be finished with the same options"
+        raise UsageError(f"{rule}, see {out / SWEEP}")
+    return known if is_finished(folder) else cell
 
 
-def _pretrained(row: dict[str, Any], rows: list[dict[str, Any]], out: Path) -> Path | None:
-    """The folder of a finished cell with the pretraining that this one needs, also of one that is not asked for now."""
-    for one in rows if row["shares"] is not None else ():
-        folder = out / one["folder"]
-        # Of the same file, not only of its name.
-        alike = one["shares"] == row["shares"] and one["arguments"][:2] == row["arguments"][:2]
-        if one["status"] == "finished" and alike and (folder / "checkpoint" / "pretrain").is_dir():
+def _pretrained(cell: SweepCell, cells: Sequence[SweepCell], out: Path) -> Path | None:
+    """The folder of a finished cell, also one of an earlier start, with a cell's pretraining."""
+    for other in cells if cell.shares is not None else ():
+        folder = out / other.folder
+        # The same file, not only the same name.
+        same = other.shares == cell.shares and other.arguments[:2] == cell.arguments[:2]
+        if other.status == "finished" and same and (folder / "checkpoint" / "pretrain").is_dir():
             return folder
     return None
 
 
-def run_cell(
-    row: dict[str, Any], folder: Path, deadline: float | None, more: Sequence[str] = ()
-) -> None:
-    """Runs a cell's process unless time has run out, shows what it shows, and notes how it ended.
+def run_cell(cell: SweepCell, folder: Path, start: Start, more: Sequence[str] = ()) -> SweepCell:
+    """Runs a cell's process unless time has run out, and shows what it shows.
 
     Args:
-      row: its "method", "data" (for the eye) and "arguments", without --out; "status", "reason", "seconds" and "log"
-        are set.
+      cell: its arguments are those of ``jaxclust fit METHOD`` without --out.
       folder: of the cell; an earlier run there goes on.
-      deadline: on ``time.monotonic``'s clock, where the cell stops with a checkpoint; None for never.
+      start: how the process is started.
       more: arguments of this start alone.
+
+    Returns:
+      The cell with the status, reason, seconds and log of its end.
 
     Raises:
       KeyboardInterrupt: the process was interrupted.
     """
-    began, more = time.monotonic(), list(more)
-    if deadline is not None:
-        if began >= deadline:
-            return
-        more += ["--max-seconds", f"{deadline - began:.3f}"]
+    began = time.monotonic()
+    words = [cell.method, *cell.arguments, "--out", str(folder), *more]
+    if start.deadline is not None:
+        if began >= start.deadline:
+            return cell
+        words += ["--max-seconds", f"{start.deadline - began:.3f}"]
     if folder.exists():
-        more.append("--resume")
-    print(f"{row['method']} on {row['data']}", file=sys.stderr, flush=True)
-    code, words = _watched([row["method"], *row["arguments"], "--out", str(folder), *more])
-    row["seconds"] = round(time.monotonic() - began, 3)
+        words.append("--resume")
+    if start.quiet:
+        words.append("--quiet")
+    else:
+        print(f"{cell.method} on {cell.data}", file=sys.stderr, flush=True)
+    code, text = _watched(words)
+    ended = dataclasses.replace(cell, seconds=round(time.monotonic() - began, 3))
     if code == 0:
-        row["status"] = "finished" if (folder / "results.jsonl").exists() else "stopped"
-        return
+        return dataclasses.replace(ended, status="finished" if is_finished(folder) else "stopped")
     if code in (130, -signal.SIGINT):
         raise KeyboardInterrupt
-    lines = [line for line in words.replace("\r", "\n").splitlines() if line.strip()]
+    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
     last = lines[-1].strip().removeprefix("jaxclust: ") if lines else "no word"
-    row["status"] = "failed"
-    row["reason"] = f"killed by {signal.Signals(-code).name}" if code < 0 else last
-    row["log"] = "\n".join(lines)
+    reason = f"killed by {signal.Signals(-code).name}" if code < 0 else last
+    return dataclasses.replace(ended, status="failed", reason=reason, log="\n".join(lines))
 
 
-def _watched(arguments: list[str]) -> tuple[int, str]:
-    """``jaxclust fit`` in a process of its own, its stderr shown: the exit status, and the last words on stderr."""
+def _watched(words: list[str]) -> tuple[int, str]:
+    """Runs ``jaxclust fit`` in a process of its own, and shows its stderr.
+
+    Returns:
+      The exit status, and the last words on stderr.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "jaxclust.cli", "fit", *arguments],
+        [sys.executable, "-m", "jaxclust", "fit", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+    assert process.stderr is not None
     tail = b""
     try:
         while chunk := os.read(process.stderr.fileno(), 65_536):
@@ -296,7 +335,3 @@ def _watched(arguments: list[str]) -> tuple[int, str]:
             process.terminate()
             process.wait()
         process.stderr.close()
-
-
-def _because(row: dict[str, Any]) -> str:
-    return f": {row['reason']}" if row["status"] == "failed" else ""

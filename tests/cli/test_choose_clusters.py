@@ -1,7 +1,8 @@
-"""``--clusters auto``: every number of clusters runs, and the most stable is taken without a look at labels."""
+"""``--clusters auto``: every number of clusters runs; the most stable is taken, without labels."""
 
 import json
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from jaxclust.cli import choose_clusters, sweep
 from jaxclust.cli.main import main
 from jaxclust.runs import collect
-from jaxclust.runs.files import write_labels, write_rows
+from jaxclust.runs.files import json_lines, write_labels
 from jaxclust.runs.rows import SCORES
+from jaxclust.runs.sweeps import CLUSTERS, read_choice
 from run_folders import SETTINGS
 
 # Labels of two seeds: they agree wholly for 2 and 3 clusters, and not for 4.
@@ -26,7 +28,7 @@ LABELS = {
 def fake(arguments):
     """A finished run of two seeds with the labels above."""
     k = int(arguments[arguments.index("--clusters") + 1])
-    folder = choose_clusters.Path(arguments[arguments.index("--out") + 1])
+    folder = Path(arguments[arguments.index("--out") + 1])
     folder.mkdir(parents=True, exist_ok=True)
     settings = SETTINGS | {"method": "kmeans", "seeds": [0, 1], "config": {"clusters": k}}
     (folder / "config.json").write_text(json.dumps(settings))
@@ -43,13 +45,14 @@ def fake(arguments):
         | dict.fromkeys(SCORES, 0.5 + s / 10)
         for s in (0, 1)
     ]
-    write_rows(folder / "results.jsonl", rows)
+    (folder / "results.jsonl").write_text(json_lines(rows))
     write_labels(folder / "labels.npy", np.array(LABELS[k]))
     return 0, ""
 
 
 def command(out, more=""):
-    return f"fit kmeans --data digits --seeds 2 --clusters auto --cluster-range 2,4 --out {out} {more}".split()
+    auto = f"--clusters auto --cluster-range 2,4 --out {out}"
+    return f"fit kmeans --data digits --seeds 2 {auto} {more}".split()
 
 
 def test_the_largest_of_the_most_stable_is_chosen(tmp_path, monkeypatch, capsys):
@@ -57,10 +60,10 @@ def test_the_largest_of_the_most_stable_is_chosen(tmp_path, monkeypatch, capsys)
     out = tmp_path / "auto"
     assert main(command(out)) == 0
     assert "3  1.0000  <- chosen" in capsys.readouterr().out
-    found = collect.read_clusters(out)
-    assert found["chosen"] == 3
-    assert [row["clusters"] for row in found["rows"]] == [2, 3, 4]
-    assert found["rows"][2]["stability"] < 0.1
+    choice = read_choice(out)
+    assert choice.chosen == 3
+    assert [row.clusters for row in choice.rows] == [2, 3, 4]
+    assert choice.rows[2].stability < 0.1
     # The folder stands for the chosen run.
     (cell,), _ = collect.read([str(out)])
     assert cell.folders == (out / "k-3",)
@@ -78,7 +81,7 @@ def test_nothing_is_chosen_before_all_are_there(tmp_path, monkeypatch, capsys):
     assert "has no number of clusters chosen yet" in capsys.readouterr().err
     monkeypatch.setattr(sweep, "_watched", fake)
     assert main(command(out, "--resume")) == 0
-    assert collect.read_clusters(out)["chosen"] == 3
+    assert read_choice(out).chosen == 3
 
 
 def test_a_crash_leaves_the_others(tmp_path, monkeypatch, capsys):
@@ -87,14 +90,14 @@ def test_a_crash_leaves_the_others(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(sweep, "_watched", crash)
     assert main(command(tmp_path / "auto")) == 1
-    assert collect.read_clusters(tmp_path / "auto")["chosen"] == 2
+    assert read_choice(tmp_path / "auto").chosen == 2
     assert "3  killed by SIGKILL" in capsys.readouterr().out
 
 
 def test_a_crash_after_the_results_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "_watched", lambda arguments: (-signal.SIGKILL, fake(arguments)[1]))
     assert main(command(tmp_path / "auto")) == 1
-    assert collect.read_clusters(tmp_path / "auto")["chosen"] == 3
+    assert read_choice(tmp_path / "auto").chosen == 3
 
 
 def test_failed_seeds_and_empty_clusters_are_said(tmp_path):
@@ -124,7 +127,7 @@ def test_collapse_is_not_chosen(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(LABELS, 3, LABELS[4])
     assert main(command(tmp_path / "none")) == 0
     assert "no number of clusters can be chosen: each is left out" in capsys.readouterr().out
-    assert collect.read_clusters(tmp_path / "none")["chosen"] is None
+    assert read_choice(tmp_path / "none").chosen is None
 
 
 def test_what_is_known_of_other_numbers_stays_and_other_options_are_refused(
@@ -133,15 +136,15 @@ def test_what_is_known_of_other_numbers_stays_and_other_options_are_refused(
     monkeypatch.setattr(sweep, "_watched", fake)
     out = tmp_path / "auto"
     assert main(command(out)) == 0
-    before = collect.read_clusters(out)
+    before = read_choice(out)
     assert main([*command(out, "--resume"), "--cluster-range", "2,3"]) == 0
-    assert collect.read_clusters(out) == before
+    assert read_choice(out) == before
     capsys.readouterr()
     assert main([*command(out, "--resume"), "--restarts", "3"]) == 2
     assert (
         "must hold the same runs, has those of --data digits --seeds 2" in capsys.readouterr().err
     )
-    assert collect.read_clusters(out) == before
+    assert read_choice(out) == before
 
 
 def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
@@ -164,10 +167,10 @@ def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
     )
     assert not any("--overwrite" in words for words in began)
     assert [path.parent.name for path in out.rglob("results.jsonl")] == ["k-2"]
-    assert [row["clusters"] for row in collect.read_clusters(out)["rows"]] == [2, 3]
+    assert [row.clusters for row in read_choice(out).rows] == [2, 3]
     monkeypatch.setattr(sweep, "_watched", fake)
     assert main([*command(out, "--resume"), *changed]) == 0
-    assert collect.read_clusters(out)["chosen"] == 3
+    assert read_choice(out).chosen == 3
 
 
 @pytest.mark.parametrize(
@@ -184,7 +187,7 @@ def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
 def test_a_damaged_list_of_numbers_is_refused(rows, tmp_path, capsys):
     out = tmp_path / "auto"
     out.mkdir()
-    (out / collect.CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": rows}))
+    (out / CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": rows}))
     for arguments in (command(out, "--resume"), ["compare", str(out)]):
         assert main(arguments) == 2
         assert "must hold the stability of numbers of clusters" in capsys.readouterr().err
@@ -192,8 +195,8 @@ def test_a_damaged_list_of_numbers_is_refused(rows, tmp_path, capsys):
 
 def test_rows_of_before_have_nothing_left_out(tmp_path):
     row = {"clusters": 3, "stability": 1.0, "reason": None}
-    (tmp_path / collect.CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": [row]}))
-    assert choose_clusters.choose(collect.read_clusters(tmp_path)["rows"]) == 3
+    (tmp_path / CLUSTERS).write_text(json.dumps({"chosen": 3, "rows": [row]}))
+    assert choose_clusters.choose(read_choice(tmp_path).rows) == 3
 
 
 def test_an_image_that_cannot_be_read_leaves_the_seeds(tmp_path):
@@ -231,3 +234,29 @@ def test_what_cannot_be_asked_is_refused(tmp_path, capsys, more, message):
     assert message in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "never").exists()
+
+
+def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep, "_watched", fake)
+    words = "fit kmeans --data digits --seeds 2 --clusters auto --cluster-range 2,4"
+    assert main(words.split()) == 0
+    assert f"files: {Path('runs/kmeans-digits-clusters/k-3')}" in capsys.readouterr().out
+    assert main(words.split()) == 0
+    assert main([*words.split(), "--overwrite"]) == 0
+    assert [path.name for path in Path("runs").iterdir()] == ["kmeans-digits-clusters"]
+    assert main([*words.split(), "--restarts", "3"]) == 0
+    assert read_choice(Path("runs/kmeans-digits-clusters-2")).chosen == 3
+
+
+def test_quiet_names_the_chosen_folder_alone(tmp_path, monkeypatch, capsys):
+    began = []
+    monkeypatch.setattr(sweep, "_watched", lambda words: began.append(words) or fake(words))
+    assert main(command(tmp_path / "auto", "--quiet")) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"files: {tmp_path / 'auto' / 'k-3'}\n"
+    assert printed.err == ""
+    assert all("--quiet" in words for words in began)
+    assert "--quiet" not in read_choice(tmp_path / "auto").arguments

@@ -8,14 +8,18 @@ import time
 import numpy as np
 import pytest
 
+from commands import fake_run
 from jaxclust.cli import sweep
 from jaxclust.cli.main import main
-from jaxclust.runs import collect
-from jaxclust.runs.files import read_rows, write_rows
+from jaxclust.runs.files import json_lines, read_json_lines
 from jaxclust.runs.settings import read_settings
+from jaxclust.runs.sweeps import SWEEP, SweepCell
 
 # Without steps the methods are their k-means on the features, and little is compiled.
-SMALL = "--pretraining.epochs 1 --pretraining.batch 64 --restarts 1 --seeds 0,3 --over map --no-figures --no-baseline"
+SMALL = (
+    "--pretraining.epochs 1 --pretraining.batch 64 --restarts 1 --seeds 0,3 --over map "
+    "--no-figures --no-baseline"
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def command(data, out, methods, sets, more=""):
 
 
 def rows(out):
-    return {(row["data"], row["method"]): row for row in read_rows(out / collect.SWEEP)}
+    return {(row["data"], row["method"]): row for row in read_json_lines(out / SWEEP)}
 
 
 def error(capsys, arguments):
@@ -41,6 +45,17 @@ def error(capsys, arguments):
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1), err
     return err
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Cells run in the tests' process, where programs are compiled once."""
+    monkeypatch.setattr(sweep, "_watched", here)
+
+
+def here(words):
+    """Runs a cell in this process."""
+    return main(["fit", *words]), ""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +77,7 @@ def test_a_crash_leaves_the_others_and_its_row_says_why(swept):
 
 def test_the_seeds_are_the_same_and_the_pretraining_is_shared(swept):
     for method in ("sae-kmeans", "idec"):
-        assert read_settings(swept / "few" / method)["seeds"] == [0, 3]
+        assert read_settings(swept / "few" / method).seeds == (0, 3)
     assert (swept / "few" / "sae-kmeans" / "checkpoint" / "pretrain").is_dir()
     assert not (swept / "few" / "idec" / "checkpoint" / "pretrain").exists()
 
@@ -116,7 +131,7 @@ def test_overwriting_some_cells_keeps_the_others(tmp_path, data, monkeypatch):
     folders = {method: f"few/{method}" for method in states}
     same = {"data": "few", "status": "finished", "shares": None, "reason": None, "arguments": []}
     old = [same | {"method": method, "folder": folders[method]} for method in states]
-    write_rows(out / collect.SWEEP, old)
+    (out / SWEEP).write_text(json_lines(old))
     began = []
     monkeypatch.setattr(
         sweep, "_watched", lambda arguments: began.append(arguments[0]) or (1, "no")
@@ -129,18 +144,17 @@ def test_overwriting_some_cells_keeps_the_others(tmp_path, data, monkeypatch):
 
 
 def test_a_cell_that_is_killed(tmp_path, data, monkeypatch, capfd):
-    row = {"method": "kmeans", "data": "few", "arguments": []}
-    kill = f"import os, sys; print('last words', file=sys.stderr); os.kill(os.getpid(), {int(signal.SIGKILL)})"
+    cell = SweepCell(data="few", method="kmeans", folder="few/kmeans", arguments=[])
+    kill = (
+        "import os, sys; print('last words', file=sys.stderr); "
+        f"os.kill(os.getpid(), {int(signal.SIGKILL)})"
+    )
     script = tmp_path / "killed"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{kill}"\n')
     script.chmod(0o755)
     monkeypatch.setattr(sweep.sys, "executable", str(script))
-    sweep.run_cell(row, tmp_path / "cell", None)
-    assert (row["status"], row["reason"], row["log"]) == (
-        "failed",
-        "killed by SIGKILL",
-        "last words",
-    )
+    cell = sweep.run_cell(cell, tmp_path / "cell", sweep.Start())
+    assert (cell.status, cell.reason, cell.log) == ("failed", "killed by SIGKILL", "last words")
     assert "last words" in capfd.readouterr().err
 
 
@@ -158,7 +172,9 @@ def test_when_time_is_out_the_rest_waits(data, tmp_path, capsys, monkeypatch):
     assert [row["status"] for row in rows(out).values()] == ["stopped", "waiting"]
 
 
-def test_overwriting_leaves_no_old_run_beside_cells_that_wait(data, tmp_path, capsys, monkeypatch):
+def test_overwriting_leaves_no_old_run_beside_cells_that_wait(
+    in_this_process, data, tmp_path, capsys, monkeypatch
+):
     out = tmp_path / "all"
     assert main(command(data, out, "sae-kmeans,idec", "few", "--max-steps 0")) == 0
 
@@ -172,18 +188,19 @@ def test_overwriting_leaves_no_old_run_beside_cells_that_wait(data, tmp_path, ca
     assert (
         "the same command with --resume in place of --overwrite goes on" in capsys.readouterr().out
     )
-    assert not [path for path in out.rglob("*") if path.is_file() and path.name != collect.SWEEP]
+    assert not [path for path in out.rglob("*") if path.is_file() and path.name != SWEEP]
     assert main(["compare", str(out)]) == 2
     assert "idec on few has not begun and is left out" in capsys.readouterr().err
-    monkeypatch.undo()
+    monkeypatch.setattr(sweep, "_watched", here)
     assert main([*other, "--resume"]) == 0
     assert [row["status"] for row in rows(out).values()] == ["finished", "finished"]
 
 
-def test_overwriting_keeps_files_that_no_run_wrote(data, tmp_path, capsys):
+def test_overwriting_keeps_files_that_no_run_wrote(in_this_process, data, tmp_path, capsys):
     out = tmp_path / "all"
     paths = f"{data / 'few.npz'},{data / 'plain.npz'}"
-    words = f"fit --methods kmeans --data {paths} --out {out} --seeds 2 --over map --no-figures --clusters 3".split()
+    flags = "--seeds 2 --over map --no-figures --clusters 3"
+    words = f"fit --methods kmeans --data {paths} --out {out} {flags}".split()
     assert main(words) == 0
     (out / "few" / "kmeans" / "notes.txt").write_text("mine")
     # Where one folder is no run's, none is deleted.
@@ -241,7 +258,8 @@ def test_a_stream_shares_no_pretraining(more, data, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments)
     )
-    words = f"fit --methods ccnn,ccnn-ii --data {data / 'few.npz'} --out {tmp_path / 'all'} {more}".split()
+    folder = tmp_path / "all"
+    words = f"fit --methods ccnn,ccnn-ii --data {data / 'few.npz'} --out {folder} {more}".split()
     assert main(words) == 0
     (tmp_path / "all" / "few" / "ccnn-ii" / "results.jsonl").unlink()
     assert main([*words, "--resume"]) == 0
@@ -265,12 +283,10 @@ def test_a_named_set_can_be_streamed(tmp_path, monkeypatch, capsys):
 def test_a_damaged_list_of_cells_is_refused(data, tmp_path, capsys):
     out = tmp_path / "all"
     out.mkdir()
-    write_rows(out / collect.SWEEP, [{"method": "idec", "data": "few"}])
+    (out / SWEEP).write_text(json_lines([{"method": "idec", "data": "few"}]))
     line = error(capsys, [*command(data, out, "idec", "few"), "--resume"])
-    assert (
-        f"{out / collect.SWEEP} line 1 must be a cell, lacks a sound folder, status, arguments, reason, shares"
-        in line
-    )
+    lacks = "lacks a sound folder, status, arguments, reason, shares"
+    assert f"{out / SWEEP} line 1 must be a cell, {lacks}" in line
     whole = {
         "method": "idec",
         "data": "few",
@@ -279,66 +295,5 @@ def test_a_damaged_list_of_cells_is_refused(data, tmp_path, capsys):
         "reason": None,
         "shares": None,
     }
-    write_rows(out / collect.SWEEP, [whole | {"folder": ["x"]}])
+    (out / SWEEP).write_text(json_lines([whole | {"folder": ["x"]}]))
     assert "lacks a sound folder" in error(capsys, [*command(data, out, "idec", "few"), "--resume"])
-
-
-def fake_run(arguments):
-    """A finished cell with a pretraining."""
-    folder = sweep.Path(arguments[arguments.index("--out") + 1])
-    (folder / "checkpoint" / "pretrain").mkdir(parents=True, exist_ok=True)
-    (folder / "results.jsonl").write_text("")
-    return 0, ""
-
-
-@pytest.mark.parametrize(
-    ("methods", "more", "message"),
-    [
-        ("kmeans,nope", "", "methods: must be of kmeans, "),
-        ("kmeans,kmeans", "", "methods: must be distinct, got kmeans,kmeans"),
-        ("kmeans", "--gama 1", "Unrecognized options: --gama"),
-        (
-            "kmeans",
-            "--pretraining.epochs 2",
-            "--pretraining.epochs: must be an option of a method in --methods",
-        ),
-        ("kmeans", "--dcec.gamma 2", "--dcec.gamma: must be of a method in --methods, got dcec"),
-        ("idec", "--seeds 0", "seeds: must be a count from 1"),
-        ("idec", "--max-seconds 0", "max-seconds: must be above 0, got 0.0"),
-        ("idec", "--resume --overwrite", "resume: must not be given together with overwrite"),
-    ],
-)
-def test_what_cannot_be_swept_is_refused(data, tmp_path, capsys, methods, more, message):
-    out = tmp_path / "never"
-    arguments = f"fit --methods {methods} --data digits --out {out} {more}".split()
-    assert message in error(capsys, arguments)
-    assert not out.exists()
-
-
-def test_other_doors(tmp_path, capsys):
-    assert "data: must be one of digits" in error(
-        capsys, f"fit --methods dcec --data x --out {tmp_path / 'a'}".split()
-    )
-    line = error(capsys, f"fit --methods dcec --data digits --out {tmp_path}".split())
-    assert "out: must not exist without --resume or --overwrite" in line
-
-
-def test_flags_go_to_the_methods_that_have_them():
-    words = [
-        "--gamma",
-        "0.5",
-        "--max-steps",
-        "7",
-        "--idec.tolerance=0",
-        "--preset",
-        "quick",
-        "--no-figures",
-    ]
-    flags = sweep._flags(words, ["kmeans", "idec"])
-    assert flags == [
-        (["kmeans", "idec"], ["--gamma", "0.5"]),
-        (["idec"], ["--max-steps", "7"]),
-        (["idec"], ["--tolerance=0"]),
-        (["kmeans", "idec"], ["--preset", "quick"]),
-        (["kmeans", "idec"], ["--no-figures"]),
-    ]

@@ -1,23 +1,39 @@
 """The table: what a reader sees of finished and of failed seeds."""
 
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxclust.errors import UsageError
 from jaxclust.report import terminal
+from jaxclust.runs.files import write_labels
+from jaxclust.runs.rows import Row, read_rows, write_rows
+from jaxclust.runs.run import open_run
+from jaxclust.runs.scores import score_table
+from run_folders import make
 
 
 def row(seed, acc, method="dcec", failed=None):
-    scores = {"acc": acc, "nmi": acc, "ari": acc}
-    return {
-        "method": method,
-        "seed": seed,
-        **scores,
-        "seconds": 2.0,
-        "compile_seconds": 3.0,
-        "failed": failed,
-        "failed_phase": None if failed is None else "cluster",
-    }
+    """A row whose three scores are ``acc``."""
+    return Row(
+        method=method,
+        data="usps",
+        seed=seed,
+        n=100,
+        clusters=10,
+        acc=acc,
+        nmi=acc,
+        ari=acc,
+        seconds=2.0,
+        compile_seconds=3.0,
+        failed=failed,
+        failed_phase=None if failed is None else "cluster",
+    )
 
 
 def test_mean_sd_and_interval():
-    text = terminal.table([[row(0, 0.5), row(1, 0.7)]])
+    text = score_table([[row(0, 0.5), row(1, 0.7)]])
     lines = {line[:10].strip(): line.split() for line in text.splitlines()}
     assert lines["mean"][1] == "0.6000"
     assert lines["sd"][1] == "0.1414"
@@ -27,37 +43,62 @@ def test_mean_sd_and_interval():
 
 
 def test_methods_stand_side_by_side():
-    text = terminal.table(
-        [[row(0, 0.5), row(1, 0.7)], [row(0, 0.1, "kmeans"), row(1, 0.2, "kmeans")]]
-    )
+    text = score_table([[row(0, 0.5), row(1, 0.7)], [row(0, 0.1, "kmeans"), row(1, 0.2, "kmeans")]])
     first = next(line for line in text.splitlines() if line.startswith("seed 0"))
-    assert first.split()[2:] == [
-        "0.5000",
-        "0.5000",
-        "0.5000",
-        "2.0",
-        "3.0",
-        "0.1000",
-        "0.1000",
-        "0.1000",
-        "2.0",
-        "3.0",
-    ]
+    times = ["2.0", "3.0"]
+    assert first.split()[2:] == ["0.5000"] * 3 + times + ["0.1000"] * 3 + times
     assert text.splitlines()[0].split() == ["dcec", "kmeans"]
 
 
 def test_a_clock_of_the_whole_run_has_no_spread():
-    lines = terminal.table([[row(0, 0.5), row(1, 0.7)]]).splitlines()
+    lines = score_table([[row(0, 0.5), row(1, 0.7)]]).splitlines()
     assert next(line for line in lines if line.startswith("sd")).split()[-2:] == ["-", "-"]
     assert next(line for line in lines if line.startswith("mean")).split()[-2:] == ["2.0", "3.0"]
 
 
 def test_one_seed_has_no_interval():
-    lines = terminal.table([[row(0, 0.5)]]).splitlines()
+    lines = score_table([[row(0, 0.5)]]).splitlines()
     assert next(line for line in lines if line.startswith("sd")).split()[1] == "-"
 
 
 def test_failed_seeds_are_named():
-    text = terminal.table([[row(0, 0.5), row(1, None, failed=17)]])
+    text = score_table([[row(0, 0.5), row(1, None, failed=17)]])
     assert "dcec: failed with NaN or inf, not in the mean: seed 1 (cluster step 17)" in text
     assert next(line for line in text.splitlines() if line.startswith("seed 1")).split()[2] == "-"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run of two seeds, of which the second has collapsed, beside its baseline."""
+    folder = make(tmp_path / "run", "dcec", [0.5, 0.7])
+    rows = [
+        dataclasses.replace(row, seconds=2.0, compile_seconds=3.0, largest_cluster=share)
+        for row, share in zip(read_rows(folder / "results.jsonl"), (0.2, 0.95), strict=True)
+    ]
+    write_rows(folder / "results.jsonl", rows)
+    write_rows(folder / "baseline.jsonl", [row(0, 0.1, "kmeans"), row(1, 0.2, "kmeans")])
+    write_labels(folder / "labels.npy", np.zeros((2, 100)))
+    return open_run(folder)
+
+
+def test_a_run_is_shown_beside_its_baseline_with_its_folder_and_a_warning(run, capsys):
+    terminal.show(run)
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == "dcec on usps: 100 images, 10 clusters, preset paper"
+    assert lines[1].split() == ["dcec", "kmeans"]
+    assert lines[-1] == f"files: {run.directory}"
+    share = "one cluster holds 95 % of the images"
+    assert err == f"jaxclust: warning: seed 1 collapsed, {share}\n"
+
+
+def test_quietly_only_the_folder_and_the_warning_are_shown(run, capsys):
+    terminal.show(run, quiet=True)
+    out, err = capsys.readouterr()
+    assert out == f"files: {run.directory}\n"
+    assert "collapsed" in err
+
+
+def test_a_run_without_rows_has_no_summary(run):
+    with pytest.raises(UsageError, match="run: must be finished and in a folder to be shown"):
+        terminal.summary(dataclasses.replace(run, rows=()))
