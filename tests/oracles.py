@@ -1,6 +1,7 @@
-"""Makes oracles.json, what other packages say of random tables: ``python tests/oracles.py``.
+"""Answers of other packages on random tables, which ``python tests/oracles.py`` makes.
 
-They bring pandas and seaborn, too much for every test run, so that their answers are kept:
+These packages need pandas and seaborn, which is too much for each test run, so that their answers
+are kept in oracles.json:
 ``pip install statsmodels==0.15.0 scikit-posthocs==0.17.1 autorank==1.3.0``.
 """
 
@@ -13,10 +14,18 @@ import numpy as np
 
 PATH = Path(__file__).with_name("oracles.json")
 SIZES = (2, 3, 5, 8, 13, 40, 100)
+"""Numbers of seeds."""
+ANSWERS = json.loads(PATH.read_text()) if PATH.exists() else {}
+"""The kept answers."""
+
+
+def drawn_scores(seed: int, n: int, center: float = 0.8, digits: int = 12) -> np.ndarray:
+    """n scores; two digits make ties."""
+    return np.round(np.random.default_rng([seed, n]).normal(center, 0.05, n), digits)
 
 
 def scores(rng: np.random.Generator, n: int, center: float, digits: int) -> list[float]:
-    """n scores; few digits make ties."""
+    """n scores in [0, 1]; few digits make ties."""
     return np.round(np.clip(rng.normal(center, 0.05, n), 0, 1), digits).tolist()
 
 
@@ -30,10 +39,10 @@ def main() -> None:
     from statsmodels.stats.power import TTestIndPower, TTestPower
 
     rng = np.random.default_rng(8)
-    found: dict[str, list] = {"holm": [], "superiority": [], "power": [], "nemenyi": []}
+    answers: dict[str, list] = {"holm": [], "superiority": [], "power": [], "nemenyi": []}
     for n, digits in itertools.product((1, *SIZES), (1, 3, 12)):
         p = np.round(rng.uniform(size=n) ** 2, digits).tolist()
-        found["holm"].append({"p": p, "corrected": multipletests(p, method="holm")[1].tolist()})
+        answers["holm"].append({"p": p, "corrected": multipletests(p, method="holm")[1].tolist()})
     for (n, m), digits in itertools.product(itertools.product(SIZES, SIZES), (1, 2)):
         a, b = scores(rng, n, 0.8, digits), scores(rng, m, 0.78, digits)
         if np.ptp(a) == 0 or np.ptp(b) == 0 or max(a) < min(b) or max(b) < min(a):
@@ -42,7 +51,7 @@ def main() -> None:
         if not result.var > 0:
             continue
         low, high = result.conf_int(alpha=0.05)
-        found["superiority"].append({"a": a, "b": b, "expected": [result.prob1, low, high]})
+        answers["superiority"].append({"a": a, "b": b, "expected": [result.prob1, low, high]})
     for effect, power, alpha in itertools.product((0.3, 0.8, 1.5, 3.0), (0.8, 0.9), (0.05, 0.005)):
         for paired, solver in ((True, TTestPower()), (False, TTestIndPower())):
             n = solver.solve_power(
@@ -55,7 +64,7 @@ def main() -> None:
                 "paired": paired,
                 "n": float(np.ravel(n)[0]),
             }
-            found["power"].append(row)
+            answers["power"].append(row)
     for (n, k), digits in itertools.product(((8, 2), (8, 3), (10, 5), (30, 4), (100, 10)), (1, 3)):
         table = np.array([scores(rng, k, 0.7, digits) for _ in range(n)]) + np.round(
             np.arange(k) / 50, digits
@@ -69,7 +78,7 @@ def main() -> None:
                 if k > 2
                 else None
             )
-        found["nemenyi"].append(
+        answers["nemenyi"].append(
             {
                 "scores": table.tolist(),
                 "p": p.tolist(),
@@ -79,7 +88,7 @@ def main() -> None:
                 else ranked.rankdf["meanrank"].sort_index().tolist(),
             }
         )
-    PATH.write_text(json.dumps(found) + "\n")
+    PATH.write_text(json.dumps(answers) + "\n")
 
 
 if __name__ == "__main__":

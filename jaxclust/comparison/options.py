@@ -1,48 +1,68 @@
-"""TODO"""
+"""What is compared, and how."""
 
-import argparse
+import dataclasses
+from typing import Literal, get_args
 
 from jaxclust.errors import UsageError
-from jaxclust.runs.rows import SCORES
 
-METRICS = SCORES
+Metric = Literal["acc", "nmi", "nmi_sqrt", "nmi_max", "ari"]
+Interval = Literal["t", "bootstrap-t"]
+Test = Literal["auto", "unpaired", "wilcoxon"]
+Family = Literal["all", "data"]
+
 LEAST_ALPHA = 1e-4
-"""The smallest level that is taken, whatever the family."""
+"""The smallest level that is accepted, whatever the size of the family."""
 MOST_RESAMPLES = 2_000_000
-"""Arrangements drawn for a test, some seconds: a family of so many comparisons at so small a level is refused."""
-INTERVALS = ("t", "bootstrap-t")
-TESTS = ("auto", "unpaired", "wilcoxon")
-FAMILIES = ("all", "data")
+"""The most arrangements that are drawn for one test, which takes some seconds. A family that needs
+more, because it is large and its level small, is refused."""
 
 
-class Options(argparse.Namespace):
-    """What is compared, and how; the command's flags.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is compared, and how; each field is a flag of the commands."""
 
-    Attributes:
-      metric: of METRICS: the primary metric, on which all tests are made.
-      baseline: a method that the others are compared with; None compares all with all.
-      interval: of INTERVALS, for the mean.
-      test: of TESTS: "auto" is the sign-flip permutation test where seeds are shared and the studentised permutation
-        test elsewhere; "unpaired" is always the latter; "wilcoxon" is the signed-rank test where seeds are shared.
-        Against a method without randomness all but "wilcoxon" change the signs of the seeds' distances from it.
-      difference: of two means, for which the number of seeds needed is computed.
-      alpha: level of a family of comparisons; intervals have confidence 1 - alpha.
-      family: of FAMILIES, what is corrected together: the comparisons on "all" data sets, or those of each.
-      planned: comparisons of a family that are corrected for at least, where some have not been made yet; not of ranks.
-    """
-
-    metric: str = "acc"
+    metric: Metric = "acc"
+    """The primary metric; all tests are made on it."""
     baseline: str | None = None
-    interval: str = "t"
-    test: str = "auto"
+    """Compare all other methods with this method only; without it, all pairs are compared."""
+    interval: Interval = "t"
+    """Interval of the mean: Student's t, or bootstrap-t for skewed scores."""
+    test: Test = "auto"
+    """The test of a difference. "auto" flips the signs of the differences of shared seeds; where
+    seeds are not shared it permutes the scores, studentized. "unpaired" always permutes. "wilcoxon"
+    is the signed-rank test where seeds are shared."""
     difference: float = 0.01
+    """The difference of two means for which the number of seeds needed is computed."""
     alpha: float = 0.05
-    family: str = "all"
+    """Level of a family of comparisons; intervals have confidence 1 - alpha."""
+    family: Family = "all"
+    """Which comparisons are corrected together: those on all data sets, or those of each data
+    set."""
     planned: int = 0
+    """Correct a family for at least this many comparisons, where some are still to be made. Tests
+    of ranks are not affected."""
 
 
 def check_options(options: Options) -> None:
-    """ValueError where a number is out of its range."""
+    """Refuses options that break a rule.
+
+    Raises:
+      UsageError: an option is none of its values, or a number is out of its range.
+    """
+    for name, kind in (
+        ("metric", Metric),
+        ("interval", Interval),
+        ("test", Test),
+        ("family", Family),
+    ):
+        values = get_args(kind)
+        value = getattr(options, name)
+        if value not in values:
+            raise UsageError(f"{name}: must be one of {', '.join(values)}, got {value!r}")
+    for name, kinds in (("difference", int | float), ("alpha", int | float), ("planned", int)):
+        value = getattr(options, name)
+        if not isinstance(value, kinds):
+            raise UsageError(f"{name}: must be a number, got {value!r}")
     if not options.difference > 0:
         raise UsageError(f"difference: must be above 0, got {options.difference}")
     if not LEAST_ALPHA <= options.alpha < 0.5:

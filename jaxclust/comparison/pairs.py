@@ -1,38 +1,54 @@
-"""Differences of two methods on one data set: their tests, their correction, and what may be claimed."""
+"""Differences of two methods on one data set: their tests, correction, and what may be claimed."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.evaluation.stats import two_methods
-from jaxclust.runs.collect import Cell
-
-if TYPE_CHECKING:
-    from jaxclust.comparison.options import Options
+from jaxclust.comparison.options import Options, Test
+from jaxclust.comparison.types import Pair
+from jaxclust.evaluation.stats import power, two_methods
+from jaxclust.runs.cells import Cell
 
 CONSTANT = "sign flips against a constant"
-"""Of seeds against a method without randomness."""
+"""The test of a method's seeds against a method without randomness."""
+CANNOT = "cannot be shown"
+"""The verdict where so few seeds could not show any difference."""
+
+SeedScores = Mapping[int, float | None]
+"""The score of each seed; None for one that failed or has no row."""
 
 
 def chance(metric: str, clusters: int) -> float:
-    """What a failed seed counts as in the worst case: ACC of guessing equal classes, 0 for the others."""
+    """What a failed seed counts as in the worst case.
+
+    For ACC it is that of guessing classes of equal size; for the other metrics it is 0.
+    """
     return 1 / clusters if metric == "acc" else 0.0
 
 
 def seed_scores(cell: Cell, metric: str) -> dict[int, float | None]:
-    """Of each seed, None for one that failed; of a constant method the first alone."""
-    scores = {seed: cell.rows[seed][metric] for seed in sorted(cell.rows)}
+    """The score of each seed, None for a failed one; of a constant method the first seed alone."""
+    scores = {seed: cell.rows[seed].score(metric) for seed in sorted(cell.rows)}
     return dict(list(scores.items())[:1]) if cell.constant else scores
 
 
 def asked_scores(cell: Cell, metric: str) -> dict[int, float | None]:
-    """``seed_scores``, with None for the seeds that were asked for and have no row too."""
+    """``seed_scores``, and None for each seed that was asked for and has no row."""
     return dict(sorted((dict.fromkeys(cell.missing) | seed_scores(cell, metric)).items()))
 
 
 def worst_scores(cell: Cell, metric: str, lowest: float) -> dict[int, float]:
-    """Scores with failed and missing seeds as chance; never above ``lowest``, so that a failure betters no mean."""
-    least = min(chance(metric, next(iter(cell.rows.values()))["clusters"]), lowest)
+    """Scores with failed and missing seeds as chance.
+
+    Args:
+      cell: the seeds' rows.
+      metric: one of the scores.
+      lowest: the lowest score on the data set. Chance never counts as more, so that a failure
+        improves no mean.
+    """
+    least = min(chance(metric, cell.first.clusters), lowest)
     return {
         seed: least if score is None else score
         for seed, score in asked_scores(cell, metric).items()
@@ -40,119 +56,170 @@ def worst_scores(cell: Cell, metric: str, lowest: float) -> dict[int, float]:
 
 
 def number(value: float) -> float | None:
-    """None for nan; infinite ends, which JSON lacks, as None too."""
+    """None for nan and for infinite ends, which JSON lacks."""
     return float(value) if np.isfinite(value) else None
 
 
-class _Tested(NamedTuple):
-    """What the verdict on a pair needs beside its row.
+class Evidence(NamedTuple):
+    """What a verdict needs beside the pair.
 
     Attributes:
-      a: the scores tested.
-      b: the other's.
+      a: the scores of a that are tested.
+      b: the scores of b that are tested.
+      difference: mean(a) - mean(b) of them.
       direction: above 0 where the test speaks for a.
-      sound: mean of all of a's seeds that did not fail less that of b's.
-      worst: the same with failed and missing seeds as chance; where there are none the tested difference.
+      finished: mean(a) - mean(b) of all seeds that did not fail.
+      difference_worst: the difference with failed and missing seeds as chance.
+      worst: mean(a) - mean(b) of all seeds, with failed and missing ones as chance; where there are
+        none, the tested difference.
+      p: p of the test.
+      p_worst: p with failed and missing seeds as chance.
+      smallest_p: the smallest p that the numbers of seeds allow.
     """
 
     a: list[float]
     b: list[float]
+    difference: float
     direction: float
-    sound: float
+    finished: float
+    difference_worst: float
     worst: float
+    p: float
+    p_worst: float
+    smallest_p: float
 
 
-def pair(
-    one: Cell, other: Cell, options: "Options", lowest: float, resamples: int
-) -> dict[str, Any]:
+class Tested(NamedTuple):
+    """A pair before the correction.
+
+    Attributes:
+      pair: what is known of it.
+      evidence: what the correction and the verdict need; None where nothing could be tested.
+    """
+
+    pair: Pair
+    evidence: Evidence | None
+
+
+def compare_pair(
+    first: Cell, second: Cell, options: Options, lowest: float, resamples: int
+) -> Tested:
     """A difference and its test, uncorrected.
 
     Args:
-      one: a cell.
-      other: another on the same data set.
+      first: a cell.
+      second: another on the same data set.
       options: of the comparison.
-      lowest: score of the data set, as of ``worst_scores``.
-      resamples: of permutation tests that are not exact.
-
-    Returns:
-      The pair's row; where it is tested, with what ``correct`` needs, and takes out, under "tested".
+      lowest: the lowest score on the data set, see ``worst_scores``.
+      resamples: number of draws of permutation tests that are not exact.
     """
-    scores = [asked_scores(cell, options.metric) for cell in (one, other)]
-    a, b, kind = _sides(scores, one, other, options.test)
-    row: dict[str, Any] = {"a": one.method, "b": other.method, "test": kind, "n": [len(a), len(b)]}
-    names = ("difference", "low", "high", "superiority", "superiority_low", "superiority_high")
-    names += (
-        "p",
-        "p_holm",
-        "p_worst",
-        "p_worst_holm",
-        "smallest_p",
-        "smallest_holm",
-        "seeds_needed",
-        "hint",
-    )
-    row |= dict.fromkeys(names) | {"verdict": "not tested"}
+    cells = (first, second)
+    scores = tuple(asked_scores(cell, options.metric) for cell in cells)
+    a, b, kind = _sides(scores, cells, options.test)
+    pair = Pair(first.method, second.method, kind, (len(a), len(b)))
     if not a or not b:
-        return row
+        return Tested(pair, None)
     paired = kind not in ("unpaired", "none")
     gap = two_methods.difference(a, b, paired, 1 - options.alpha)
-    row |= dict(zip(names[:3], map(number, gap), strict=True))
+    pair = dataclasses.replace(
+        pair, difference=number(gap.mean), low=number(gap.low), high=number(gap.high)
+    )
     if kind == "none":
-        return row
-    row |= dict(
-        zip(names[3:6], map(number, two_methods.superiority(a, b, 1 - options.alpha)), strict=True)
+        return Tested(pair, None)
+    often = two_methods.superiority(a, b, 1 - options.alpha)
+    evidence = _evidence(a, b, kind, resamples)
+    if any(cell.failed or cell.missing for cell in cells):
+        worst = tuple(worst_scores(cell, options.metric, lowest) for cell in cells)
+        a_worst, b_worst, _ = _sides(worst, cells, options.test)
+        evidence = evidence._replace(
+            p_worst=_p(kind, a_worst, b_worst, resamples),
+            difference_worst=float(np.mean(a_worst) - np.mean(b_worst)),
+            worst=_gap(*_finished(worst)),
+        )
+    evidence = evidence._replace(finished=_gap(*_finished(scores)))
+    pair = dataclasses.replace(
+        pair,
+        superiority=number(often.probability),
+        superiority_low=number(often.low),
+        superiority_high=number(often.high),
+        p=evidence.p,
+        p_worst=evidence.p_worst,
+        smallest_p=evidence.smallest_p,
+        difference_worst=evidence.difference_worst,
     )
-    row["p"] = row["p_worst"] = _p(kind, a, b, resamples)
-    row["difference_worst"] = all_worst = row["difference"]
-    row["smallest_p"] = two_methods.smallest_p(
-        len(a), None if paired else len(b), kind == "wilcoxon", resamples
+    return Tested(pair, evidence)
+
+
+def _evidence(a: list[float], b: list[float], kind: str, resamples: int) -> Evidence:
+    """The evidence of scores of which none failed or is missing."""
+    paired = kind != "unpaired"
+    ranks = kind == "wilcoxon"
+    p = _p(kind, a, b, resamples)
+    difference = two_methods.difference(a, b, paired).mean
+    direction = float(two_methods.signed_ranks(a, b).sum()) if ranks else difference
+    smallest = power.smallest_p(len(a), None if paired else len(b), ranks, resamples)
+    return Evidence(
+        a=a,
+        b=b,
+        difference=difference,
+        direction=direction,
+        finished=difference,
+        difference_worst=difference,
+        worst=difference,
+        p=p,
+        p_worst=p,
+        smallest_p=smallest,
     )
-    if any(cell.failed or cell.missing for cell in (one, other)):
-        worst = [worst_scores(cell, options.metric, lowest) for cell in (one, other)]
-        a_worst, b_worst, _ = _sides(worst, one, other, options.test)
-        row["p_worst"] = _p(kind, a_worst, b_worst, resamples)
-        row["difference_worst"] = float(np.mean(a_worst) - np.mean(b_worst))
-        all_worst = _gap(_sound(worst))
-    sound = _sound(scores)
-    direction = (
-        float(two_methods.signed_ranks(a, b).sum()) if kind == "wilcoxon" else row["difference"]
+
+
+def _gap(a: list[float], b: list[float]) -> float:
+    return float(np.mean(a) - np.mean(b))
+
+
+def _finished(scores: tuple[SeedScores, ...]) -> tuple[list[float], list[float]]:
+    """The scores of each side's seeds that did not fail."""
+    first, second = scores
+    return (
+        [score for score in first.values() if score is not None],
+        [score for score in second.values() if score is not None],
     )
-    row["tested"] = _Tested(a, b, direction, _gap(sound), all_worst)
-    return row
-
-
-def _gap(sides: list[list[float]]) -> float:
-    return float(np.mean(sides[0]) - np.mean(sides[1]))
-
-
-def _sound(scores: list[dict[int, Any]]) -> list[list[float]]:
-    """Of each side the seeds that did not fail."""
-    return [[score for score in side.values() if score is not None] for side in scores]
 
 
 def _sides(
-    scores: list[dict[int, Any]], one: Cell, other: Cell, test: str
+    scores: tuple[SeedScores, ...], cells: tuple[Cell, Cell], test: Test
 ) -> tuple[list[float], list[float], str]:
-    """The scores to test, and how: pairs of shared seeds, or one constant set against the other's seeds."""
-    a, b = _sound(scores)
-    if not a or not b or (one.constant and other.constant):
+    """The scores to test, and how.
+
+    They are pairs of shared seeds, or one constant beside each of the other's seeds, or all scores.
+
+    Args:
+      scores: of each side.
+      cells: of each side.
+      test: which test is asked for.
+    """
+    first, second = scores
+    a, b = _finished(scores)
+    constant = [cell.constant for cell in cells]
+    if not a or not b or all(constant):
         return a, b, "none"
-    if one.constant != other.constant:
-        # A known number: each seed's distance from it.
+    if any(constant):
+        # The constant is a known number: the distance of each seed from it is tested.
         n = max(len(a), len(b))
-        a, b = (side * n if cell.constant else side for side, cell in ((a, one), (b, other)))
+        a = a * n if constant[0] else a
+        b = b * n if constant[1] else b
         return a, b, "none" if n == 1 else "wilcoxon" if test == "wilcoxon" else CONSTANT
-    # A few shared seeds among many others are not worth leaving those out for.
-    if 2 * len(scores[0].keys() & scores[1].keys()) >= max(map(len, scores)) and test != "unpaired":
+    # If only a few of many seeds are shared, pairing would leave out too many.
+    half = 2 * len(first.keys() & second.keys()) >= max(len(first), len(second))
+    if half and test != "unpaired":
         both = [
-            seed
-            for seed in scores[0]
-            if scores[0][seed] is not None and scores[1].get(seed) is not None
+            (score, other)
+            for score, other in ((first[seed], second.get(seed)) for seed in first)
+            if score is not None and other is not None
         ]
-        if len(both) > 1:
-            pairs = [[side[seed] for seed in both] for side in scores]
-            return *pairs, "wilcoxon" if test == "wilcoxon" else "paired permutation"
-        return a, b, "none"
+        if len(both) < 2:
+            return a, b, "none"
+        kind = "wilcoxon" if test == "wilcoxon" else "paired permutation"
+        return [score for score, _ in both], [other for _, other in both], kind
     return a, b, "unpaired" if min(len(a), len(b)) > 1 else "none"
 
 
@@ -163,56 +230,85 @@ def _p(kind: str, a: list[float], b: list[float], resamples: int) -> float:
     return test(a, b, resamples=resamples)
 
 
-def family_size(pairs: list[dict[str, Any]], options: "Options") -> int:
-    """How many comparisons are corrected for."""
-    return max(len(pairs), options.planned)
+def family_size(family: Sequence[Tested], options: Options) -> int:
+    """How many comparisons are corrected for: those that are tested, or those planned."""
+    return max(sum(tested.evidence is not None for tested in family), options.planned)
 
 
-def correct(pairs: list[dict[str, Any]], options: "Options", resamples: int) -> None:
-    """Holm over the family, what can and cannot be claimed, and the seeds needed."""
-    size = family_size(pairs, options)
-    for name, corrected in (
-        ("p", "p_holm"),
-        ("p_worst", "p_worst_holm"),
-        ("smallest_p", "smallest_holm"),
-    ):
-        # Those planned but not made yet count as p = 1, wherever they will end.
-        every = [pair[name] for pair in pairs] + [1.0] * (size - len(pairs))
-        for pair, p in zip(pairs, two_methods.holm(every)[: len(pairs)], strict=True):
-            pair[corrected] = float(p)
-    for pair in pairs:
-        tested, gap = pair.pop("tested"), pair["difference"]
-        winner, loser = (pair["a"], pair["b"]) if gap > 0 else (pair["b"], pair["a"])
-        if pair["smallest_holm"] > options.alpha:
-            pair["verdict"] = "cannot be shown"
-            pair["hint"] = _hint(pair, size, options, resamples)
-        elif pair["p_holm"] > options.alpha:
-            pair["verdict"] = "not shown"
-        elif tested.direction * gap <= 0:
-            pair["verdict"] = "not claimed: ranks and means point apart"
-        elif (
-            pair["p_worst_holm"] > options.alpha
-            or min(pair["difference_worst"] * gap, tested.worst * gap) <= 0
-        ):
-            pair["verdict"] = "not claimed: it hangs on failed or missing seeds"
-        elif tested.sound * gap <= 0:
-            pair["verdict"] = "not claimed: it hangs on seeds that only one has"
-        else:
-            pair["verdict"] = f"{winner} beats {loser}"
-        paired, alpha = pair["test"] != "unpaired", options.alpha / size
-        needed = two_methods.seeds_needed(
-            tested.a, tested.b, options.difference, paired, alpha=alpha
-        )
-        # What the t test sees, the test made here must be able to say.
-        least = two_methods.least_seeds(alpha, paired, pair["test"] == "wilcoxon", resamples)
-        pair["seeds_needed"] = [max(least, n) for n in needed]
+def correct(family: Sequence[Tested], options: Options, resamples: int) -> list[Pair]:
+    """The pairs of a family with Holm's correction, verdicts and the seeds needed.
+
+    Args:
+      family: the pairs; those that could not be tested stay as they are.
+      options: of the comparison.
+      resamples: number of draws of permutation tests that are not exact.
+    """
+    size = family_size(family, options)
+    evidence = [tested.evidence for tested in family if tested.evidence is not None]
+    p = iter(_holm([one.p for one in evidence], size))
+    p_worst = iter(_holm([one.p_worst for one in evidence], size))
+    smallest_p = iter(_holm([one.smallest_p for one in evidence], size))
+    pairs = []
+    for pair, one in family:
+        if one is not None:
+            pair = dataclasses.replace(
+                pair,
+                p_holm=next(p),
+                p_worst_holm=next(p_worst),
+                smallest_holm=next(smallest_p),
+                seeds_needed=_seeds_needed(pair, one, size, options, resamples),
+            )
+            pair = dataclasses.replace(pair, verdict=_verdict(pair, one, options.alpha))
+            if pair.verdict == CANNOT:
+                pair = dataclasses.replace(pair, hint=_hint(pair, size, options, resamples))
+        pairs.append(pair)
+    return pairs
 
 
-def _hint(pair: dict[str, Any], family: int, options: "Options", resamples: int) -> str:
-    paired = pair["test"] != "unpaired"
-    count = two_methods.least_seeds(
-        options.alpha / family, paired, pair["test"] == "wilcoxon", resamples
-    )
-    kind = {"unpaired": "seeds a method", CONSTANT: "seeds"}.get(pair["test"], "shared seeds")
+def _holm(p: list[float], size: int) -> list[float]:
+    """Corrected p; comparisons that are planned and not yet made count as p = 1."""
+    corrected = two_methods.holm(p + [1.0] * (size - len(p)))
+    return [float(value) for value in corrected[: len(p)]]
+
+
+def _verdict(pair: Pair, evidence: Evidence, alpha: float) -> str:
+    """What may be claimed of a pair whose p are corrected."""
+    gap = evidence.difference
+    if _above(pair.smallest_holm, alpha):
+        return CANNOT
+    if _above(pair.p_holm, alpha):
+        return "not shown"
+    if evidence.direction * gap <= 0:
+        return "not claimed: ranks and means point apart"
+    worst = min(evidence.difference_worst * gap, evidence.worst * gap)
+    if _above(pair.p_worst_holm, alpha) or worst <= 0:
+        return "not claimed: it hangs on failed or missing seeds"
+    if evidence.finished * gap <= 0:
+        return "not claimed: it hangs on seeds that only one has"
+    winner, loser = (pair.a, pair.b) if gap > 0 else (pair.b, pair.a)
+    return f"{winner} beats {loser}"
+
+
+def _above(p: float | None, alpha: float) -> bool:
+    return p is not None and p > alpha
+
+
+def _seeds_needed(
+    pair: Pair, evidence: Evidence, family: int, options: Options, resamples: int
+) -> tuple[int, ...]:
+    """Seeds of each method with which the difference asked for is found in such a family."""
+    paired = pair.test != "unpaired"
+    alpha = options.alpha / family
+    needed = power.seeds_needed(evidence.a, evidence.b, options.difference, paired, alpha=alpha)
+    # The number is a t test's. The test made here must be able to show the difference, too.
+    least = power.least_seeds(alpha, paired, pair.test == "wilcoxon", resamples)
+    return tuple(max(least, n) for n in needed)
+
+
+def _hint(pair: Pair, family: int, options: Options, resamples: int) -> str:
+    """How many seeds the smallest p asks for, where these seeds are too few."""
+    paired = pair.test != "unpaired"
+    count = power.least_seeds(options.alpha / family, paired, pair.test == "wilcoxon", resamples)
+    kind = {"unpaired": "seeds a method", CONSTANT: "seeds"}.get(pair.test, "shared seeds")
     rule = f"a p below {options.alpha:g} after correction"
     return f"alone in a family of {family} a difference needs at least {count} {kind} for {rule}"

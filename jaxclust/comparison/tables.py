@@ -3,10 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from jaxclust.evaluation.stats import two_methods
+from jaxclust.comparison.types import Comparison, DataSetComparison, MethodSummary, Pair, Ranks
+from jaxclust.evaluation.stats import power
+from jaxclust.types import Json
 
 TITLES = {
     "acc": "ACC",
@@ -15,10 +17,20 @@ TITLES = {
     "nmi_max": "NMI (max)",
     "ari": "ARI",
 }
+INTERVALS = {"t": "Student's t", "bootstrap-t": "bootstrap-t"}
+WORST = "failed or missing as chance"
+"""Title of the columns in which failed and missing seeds count as chance."""
 
 
 class Table(NamedTuple):
-    """A title, the columns' names, rows of as many cells; the first ``names`` columns are text, the others numbers."""
+    """A table of text.
+
+    Attributes:
+      title: the table's title.
+      header: names of the columns.
+      rows: the cells of each row, as many as there are columns.
+      names: how many of the first columns hold text; the others hold numbers.
+    """
 
     title: str
     header: list[str]
@@ -26,132 +38,122 @@ class Table(NamedTuple):
     names: int = 1
 
 
-def sections(comparison: dict[str, Any]) -> list[Table]:
-    """The tables of a comparison, one of methods and one of pairs for each data set, and the ranks."""
-    found = []
-    for data in comparison["data"]:
-        found.append(methods(comparison, data))
-        if data["pairs"]:
-            found.append(pairs(comparison, data))
-    if comparison["ranks"]:
-        found += ranks(comparison["ranks"])
-    return found
+def sections(comparison: Comparison) -> list[Table]:
+    """The tables of a comparison: methods and pairs for each data set, then the ranks."""
+    tables = []
+    for data in comparison.data:
+        tables.append(method_table(comparison, data))
+        if data.pairs:
+            tables.append(pair_table(comparison, data))
+    if comparison.ranks is not None:
+        tables += rank_tables(comparison.ranks)
+    return tables
 
 
-def methods(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
-    """A line for each method: seeds, centre, spread, intervals."""
-    percent = _percent(comparison)
-    header = [
-        "method",
-        "seeds",
-        "mean",
-        "sd",
-        f"{percent} interval",
-        "one more run",
-        "median",
-        "IQM",
-        "failed",
+def method_table(comparison: Comparison, data: DataSetComparison) -> Table:
+    """A line for each method: seeds, center, spread, intervals."""
+    header = ["method", "seeds", "mean", "sd", f"{_percent(comparison)} interval", "one more run"]
+    header += ["median", "IQM", "failed"]
+    metric = TITLES[comparison.options.metric]
+    kind = INTERVALS[comparison.options.interval]
+    title = f"{data.name}, {data.n:,} images: {metric}, {kind} interval of the mean"
+    return Table(title, header, [_method_row(summary) for summary in data.methods])
+
+
+def _method_row(summary: MethodSummary) -> list[str]:
+    return [
+        summary.method,
+        str(summary.n),
+        number(summary.mean),
+        number(summary.sd),
+        interval(summary.low, summary.high),
+        interval(summary.run_low, summary.run_high),
+        number(summary.median),
+        number(summary.iqm),
+        str(len(summary.failed)) if summary.failed else "",
     ]
-    rows = [
-        [
-            row["method"],
-            str(row["n"]),
-            number(row["mean"]),
-            number(row["sd"]),
-            interval(row["low"], row["high"]),
-            interval(row["run_low"], row["run_high"]),
-            number(row["median"]),
-            number(row["iqm"]),
-            str(len(row["failed"])) if row["failed"] else "",
-        ]
-        for row in data["methods"]
-    ]
-    kind = {"t": "Student's t", "bootstrap-t": "bootstrap-t"}[comparison["interval"]]
-    title = f"{data['name']}, {data['n']:,} images: {TITLES[comparison['metric']]}, {kind} interval of the mean"
-    return Table(title, header, rows)
 
 
-def pairs(comparison: dict[str, Any], data: dict[str, Any]) -> Table:
+def pair_table(comparison: Comparison, data: DataSetComparison) -> Table:
     """A line for each pair of methods: the difference, its test, and what may be claimed."""
-    header = [
-        "A",
-        "B",
-        "A - B",
-        f"{_percent(comparison)} interval",
-        "P(A beats B)",
-        "p",
-        "corrected p",
-        "smallest p",
-    ]
+    header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(A beats B)"]
+    header += ["p", "corrected p", "smallest p"]
     # Where seeds failed or have no row, a further column counts them as chance.
-    worst = any(row["failed"] or row["missing"] for row in data["methods"])
-    header += ["failed or missing as chance"] * worst + [
-        f"seeds for {comparison['difference']:g}",
-        "verdict",
-    ]
-    rows = [
-        [
-            row["a"],
-            row["b"],
-            number(row["difference"], sign=True),
-            interval(row["low"], row["high"], sign=True),
-            _with_interval(row["superiority"], row["superiority_low"], row["superiority_high"]),
-            probability(row["p"]),
-            probability(row["p_holm"]),
-            probability(row["smallest_holm"]),
-            *([probability(row["p_worst_holm"])] * worst),
-            _range(row["seeds_needed"]),
-            row["verdict"],
-        ]
-        for row in data["pairs"]
-    ]
-    kinds = (
-        ", ".join(dict.fromkeys(row["test"] for row in data["pairs"] if row["test"] != "none"))
-        or "none"
-    )
-    metric, count = TITLES[comparison["metric"]], data["family"]
-    title = f"{data['name']}: differences of {metric}, test {kinds}, family of {count} (Holm)"
-    return Table(title, header, rows, 2)
+    worst = any(summary.failed or summary.missing for summary in data.methods)
+    if worst:
+        header.append(WORST)
+    header += [f"seeds for {comparison.options.difference:g}", "verdict"]
+    tests = [pair.test for pair in data.pairs if pair.test != "none"]
+    kinds = ", ".join(dict.fromkeys(tests)) or "none"
+    metric = TITLES[comparison.options.metric]
+    family = f"family of {data.family} (Holm)"
+    title = f"{data.name}: differences of {metric}, test {kinds}, {family}"
+    return Table(title, header, [_pair_row(pair, worst) for pair in data.pairs], 2)
 
 
-def ranks(found: dict[str, Any]) -> list[Table]:
+def _pair_row(pair: Pair, worst: bool) -> list[str]:
+    """A pair's line; ``worst`` is whether it has failed and missing seeds as chance."""
+    cells = [
+        pair.a,
+        pair.b,
+        number(pair.difference, sign=True),
+        interval(pair.low, pair.high, sign=True),
+        _with_interval(pair.superiority, pair.superiority_low, pair.superiority_high),
+        probability(pair.p),
+        probability(pair.p_holm),
+        probability(pair.smallest_holm),
+    ]
+    if worst:
+        cells.append(probability(pair.p_worst_holm))
+    return [*cells, _range(pair.seeds_needed), pair.verdict]
+
+
+def rank_tables(ranks: Ranks) -> list[Table]:
     """Mean ranks over data sets, and the pairs."""
-    order = sorted(range(len(found["methods"])), key=lambda place: found["ranks"][place])
-    title = f"ranks over {len(found['data'])} data sets (seeds pooled to their mean)"
-    if found["friedman"]:
-        title += f", Friedman chi2 {found['friedman'][0]:.2f}, p {probability(found['friedman'][1])} (asymptotic)"
-    if found["critical_difference"]:
-        title += f", critical difference {found['critical_difference']:.2f}"
+    order = sorted(range(len(ranks.methods)), key=lambda place: ranks.ranks[place])
+    title = f"ranks over {len(ranks.data)} data sets (seeds pooled to their mean)"
+    if ranks.friedman:
+        chi2, p = ranks.friedman
+        title += f", Friedman chi2 {chi2:.2f}, p {probability(p)} (asymptotic)"
+    if ranks.critical_difference:
+        title += f", critical difference {ranks.critical_difference:.2f}"
     # Where seeds failed or have no row, a second column counts them as chance.
-    worst = found["ranks_worst"] is not None
-    columns = [found["ranks"], found["ranks_worst"]] if worst else [found["ranks"]]
+    columns = [ranks.ranks]
+    if ranks.ranks_worst is not None:
+        columns.append(ranks.ranks_worst)
     rows = [
-        [found["methods"][place], *(f"{column[place]:.2f}" for column in columns)]
-        for place in order
+        [ranks.methods[place], *(f"{column[place]:.2f}" for column in columns)] for place in order
     ]
-    kind = "Nemenyi" if found["critical_difference"] else "Wilcoxon over data sets, Holm"
-    pair_title = f"pairs of ranks, {kind}"
-    if found["smallest_p"] is not None:
-        pair_title += f"; the smallest p that {len(found['data'])} data sets allow is {found['smallest_p']:.3g}"
-    names = ("p", "p_worst") if worst else ("p",)
-    pair_rows = [
-        [pair["a"], pair["b"], *(probability(pair[name]) for name in names)]
-        for pair in found["pairs"]
-    ]
-    also = ["failed or missing as chance"] if worst else []
-    pairs = [Table(pair_title, ["A", "B", "corrected p", *also], pair_rows, 2)] if pair_rows else []
-    return [Table(title, ["method", "mean rank", *also], rows), *pairs]
+    also = [WORST] * (len(columns) - 1)
+    tables = [Table(title, ["method", "mean rank", *also], rows)]
+    if ranks.pairs:
+        tables.append(_rank_pair_table(ranks, also))
+    return tables
 
 
-def text(comparison: dict[str, Any]) -> str:
-    """For a terminal."""
+def _rank_pair_table(ranks: Ranks, also: list[str]) -> Table:
+    """The pairs of ranked methods; ``also`` are further columns."""
+    kind = "Nemenyi" if ranks.critical_difference else "Wilcoxon over data sets, Holm"
+    title = f"pairs of ranks, {kind}"
+    if ranks.smallest_p is not None:
+        smallest = f"{ranks.smallest_p:.3g}"
+        title += f"; the smallest p that {len(ranks.data)} data sets allow is {smallest}"
+    rows = []
+    for pair in ranks.pairs:
+        p = [pair.p, pair.p_worst] if also else [pair.p]
+        rows.append([pair.a, pair.b, *map(probability, p)])
+    return Table(title, ["A", "B", "corrected p", *also], rows, 2)
+
+
+def text(comparison: Comparison) -> str:
+    """Tables of text for a terminal."""
     blocks = []
     for table in sections(comparison):
         grid = [[_line(cell) for cell in line] for line in (table.header, *table.rows)]
         widths = [max(len(line[place]) for line in grid) for place in range(len(table.header))]
         lines = [table.title]
         for line in grid:
-            # The verdict, a sentence, is last and to the left too.
+            # The verdict is a sentence: the last column stands at the left, too.
             last = len(line) - 1 if table.header[-1] == "verdict" else len(line)
             cells = [
                 cell.ljust(width) if place < table.names or place == last else cell.rjust(width)
@@ -159,22 +161,22 @@ def text(comparison: dict[str, Any]) -> str:
             ]
             lines.append("  " + "  ".join(cells).rstrip())
         blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, *_joined(f"note: {_line(note)}" for note in comparison["notes"])])
+    return "\n\n".join([*blocks, *_joined(f"note: {_line(note)}" for note in comparison.notes)])
 
 
-def markdown(comparison: dict[str, Any]) -> str:
-    """For a README."""
+def markdown(comparison: Comparison) -> str:
+    """Tables of Markdown for a README."""
     blocks = []
     for table in sections(comparison):
         rules = [":---" if place < table.names else "---:" for place in range(len(table.header))]
         lines = ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in table.rows]
         head = ["| " + " | ".join(table.header) + " |", "| " + " | ".join(rules) + " |"]
         blocks.append("\n".join([f"**{_plain(table.title)}**", "", *head, *lines]))
-    return "\n\n".join([*blocks, *_joined(f"- {_plain(note)}" for note in comparison["notes"])])
+    return "\n\n".join([*blocks, *_joined(f"- {_plain(note)}" for note in comparison.notes)])
 
 
-def latex(comparison: dict[str, Any]) -> str:
-    """For a paper, with booktabs."""
+def latex(comparison: Comparison) -> str:
+    """Tables of LaTeX for a paper, with booktabs."""
     blocks = []
     for table in sections(comparison):
         columns = "l" * table.names + "r" * (len(table.header) - table.names)
@@ -184,68 +186,77 @@ def latex(comparison: dict[str, Any]) -> str:
         ]
         lines = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
         body = "\n".join(lines)
-        blocks.append(
-            "\\begin{table}\n\\centering\n"
-            f"\\caption{{{_escaped(table.title)}.}}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}\n"
-            "\\end{table}"
-        )
-    return "\n\n".join([*blocks, *_joined(f"% {_line(note)}" for note in comparison["notes"])])
+        caption = f"\\caption{{{_escaped(table.title)}.}}"
+        tabular = f"\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
+        blocks.append(f"\\begin{{table}}\n\\centering\n{caption}\n{tabular}\n\\end{{table}}")
+    return "\n\n".join([*blocks, *_joined(f"% {_line(note)}" for note in comparison.notes)])
 
 
-def as_json(comparison: dict[str, Any]) -> str:
+def as_json(comparison: Comparison) -> str:
     """Everything, with every digit."""
-    return json.dumps(comparison, indent=2, allow_nan=False)
+    return json.dumps(comparison.to_json(), indent=2, allow_nan=False)
 
 
-def as_csv(comparison: dict[str, Any]) -> str:
+def as_csv(comparison: Comparison) -> str:
     """Everything, one number a line: table, data, method, other, quantity, value."""
+    lines: list[list[Json]] = [["table", "data", "method", "other", "quantity", "value"]]
+    lines += _lines(("settings", "", "", ""), comparison.settings())
+    for data in comparison.data:
+        sizes: dict[str, Json] = {"n": data.n, "family": data.family}
+        lines += _lines(("data", data.name, "", ""), sizes)
+        for summary in data.methods:
+            values = summary.to_json()
+            del values["method"]
+            lines += _lines(("methods", data.name, summary.method, ""), values)
+        for pair in data.pairs:
+            values = pair.to_json()
+            del values["a"], values["b"]
+            lines += _lines(("pairs", data.name, pair.a, pair.b), values)
+    if comparison.ranks is not None:
+        lines += _rank_lines(comparison.ranks)
+    for note in comparison.notes:
+        lines.append(["notes", "", "", "", "note", note])
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["table", "data", "method", "other", "quantity", "value"])
-    settings = {
-        name: value for name, value in comparison.items() if not isinstance(value, dict | list)
-    }
-    writer.writerows(["settings", "", "", "", *line] for line in _flat(settings, ("ranks",)))
-    for data in comparison["data"]:
-        sizes = {name: value for name, value in data.items() if not isinstance(value, dict | list)}
-        writer.writerows(["data", data["name"], "", "", *line] for line in _flat(sizes, ("name",)))
-        for row in data["methods"]:
-            writer.writerows(
-                ["methods", data["name"], row["method"], "", *line]
-                for line in _flat(row, ("method",))
-            )
-        for row in data["pairs"]:
-            writer.writerows(
-                ["pairs", data["name"], row["a"], row["b"], *line]
-                for line in _flat(row, ("a", "b"))
-            )
-    ranks = comparison["ranks"]
-    if ranks:
-        whole = {
-            name: ranks[name]
-            for name in ("friedman", "critical_difference", "smallest_p", "left_out")
-        }
-        writer.writerows(["ranks", "", "", "", *line] for line in _flat(whole, ()))
-        columns = {
-            "mean rank": ranks["ranks"],
-            "mean rank, failed or missing as chance": ranks["ranks_worst"],
-        }
-        for name, column in columns.items():
-            if column is not None:
-                writer.writerows(
-                    ["ranks", "", method, "", name, rank]
-                    for method, rank in zip(ranks["methods"], column, strict=True)
-                )
-        for pair in ranks["pairs"]:
-            for name in ("p", "p_worst"):
-                writer.writerow(
-                    ["ranks", "", pair["a"], pair["b"], f"{name}_corrected", pair[name]]
-                )
-    writer.writerows(["notes", "", "", "", "note", note] for note in comparison["notes"])
+    csv.writer(out, lineterminator="\n").writerows(lines)
     return out.getvalue().rstrip("\n")
 
 
-FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {
+def _rank_lines(ranks: Ranks) -> list[list[Json]]:
+    """The ranks' lines of ``as_csv``."""
+    values = ranks.to_json()
+    names = ("friedman", "critical_difference", "smallest_p", "left_out")
+    lines = _lines(("ranks", "", "", ""), {name: values[name] for name in names})
+    columns = [("mean rank", ranks.ranks)]
+    if ranks.ranks_worst is not None:
+        columns.append((f"mean rank, {WORST}", ranks.ranks_worst))
+    for name, column in columns:
+        for method, rank in zip(ranks.methods, column, strict=True):
+            lines.append(["ranks", "", method, "", name, rank])
+    for pair in ranks.pairs:
+        lines.append(["ranks", "", pair.a, pair.b, "p_corrected", pair.p])
+        lines.append(["ranks", "", pair.a, pair.b, "p_worst_corrected", pair.p_worst])
+    return lines
+
+
+def _lines(where: tuple[str, str, str, str], values: Mapping[str, Json]) -> list[list[Json]]:
+    """Lines of ``as_csv``, the entries of lists and dicts one by one.
+
+    Args:
+      where: table, data, method and other.
+      values: by quantity.
+    """
+    flat: list[tuple[str, Json]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat += [(f"{name}.{key}", entry) for key, entry in value.items()]
+        elif isinstance(value, list):
+            flat += [(f"{name}.{place}", entry) for place, entry in enumerate(value)]
+        else:
+            flat.append((name, value))
+    return [[*where, name, "" if value is None else value] for name, value in flat]
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {
     "text": text,
     "json": as_json,
     "csv": as_csv,
@@ -255,17 +266,17 @@ FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def number(value: float | None, sign: bool = False) -> str:
-    """Four digits, as papers print scores; "-" for none."""
+    """Four digits, as papers print scores; "-" for None."""
     return "-" if value is None else f"{value:{'+' if sign else ''}.4f}"
 
 
 def interval(low: float | None, high: float | None, sign: bool = False) -> str:
-    """ "[low, high]"; an end that the seeds cannot give is "-"."""
+    """An interval as "[low, high]"; "-" stands for an end that the seeds cannot give."""
     return "-" if low is None and high is None else f"[{number(low, sign)}, {number(high, sign)}]"
 
 
 def probability(p: float | None) -> str:
-    """Two digits that count."""
+    """p with two significant digits."""
     return "-" if p is None else "<.0001" if p < 1e-4 else f"{p:.2g}"
 
 
@@ -275,21 +286,22 @@ def _with_interval(value: float | None, low: float | None, high: float | None) -
     return f"{value:.2f}" if low is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _range(needed: list[int] | None) -> str:
+def _range(needed: Sequence[int] | None) -> str:
+    """The seeds needed, from the fewest to the most."""
     if needed is None:
         return "-"
     low, high = (
-        f"{n}" if n < two_methods.MOST_SEEDS else f"{n} or more" for n in (needed[0], needed[-1])
+        f"{n}" if n < power.MOST_SEEDS else f"{n} or more" for n in (needed[0], needed[-1])
     )
     return low if low == high else f"{low} to {high}"
 
 
-def _percent(comparison: dict[str, Any]) -> str:
-    return f"{100 * (1 - comparison['alpha']):g} %"
+def _percent(comparison: Comparison) -> str:
+    return f"{100 * (1 - comparison.options.alpha):g} %"
 
 
 def _joined(lines: Iterator[str]) -> list[str]:
-    """The notes as one block, none where there are none."""
+    """The notes as one block; no block where there are none."""
     block = "\n".join(lines)
     return [block] if block else []
 
@@ -307,30 +319,15 @@ _LATEX = str.maketrans(
 
 
 def _escaped(text: str) -> str:
-    """For LaTeX, in one pass: what stands for one mark holds others."""
+    """Text for LaTeX. It is escaped in one pass, as the escape of one mark has other marks."""
     return _line(text).translate(_LATEX)
 
 
 def _plain(text: str) -> str:
-    """For Markdown."""
+    """Text for Markdown."""
     return _line(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _line(text: str) -> str:
-    """Without the breaks, and what a terminal obeys, that a name, a path or a reason may have."""
+    """Text in one line, without line breaks and control characters of a terminal."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-
-
-def _flat(row: dict[str, Any], left_out: tuple[str, ...]) -> list[tuple[str, Any]]:
-    """A row's quantities, the lists' and dicts' entries one by one."""
-    lines: list[tuple[str, Any]] = []
-    for name, value in row.items():
-        if name in left_out:
-            continue
-        if isinstance(value, dict):
-            lines += [(f"{name}.{key}", entry) for key, entry in value.items()]
-        elif isinstance(value, list | tuple):
-            lines += [(f"{name}.{place}", entry) for place, entry in enumerate(value)]
-        else:
-            lines.append((name, value))
-    return [(name, "" if value is None else value) for name, value in lines]

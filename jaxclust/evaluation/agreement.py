@@ -1,11 +1,11 @@
-"""Which seed, which K, where there are no labels: agreement between seeds, their consensus, silhouette, certainty.
+"""Measures that need no true labels: agreement between seeds, their consensus, certainty.
 
-None of these knows what is right. Agreement rewards a method that errs the same way each time; silhouette on a trained
-embedding rewards collapse, since training pulls clusters together whatever they hold; a final loss compares seeds of
-one method, K and preset and nothing else.
+They help to choose a seed or a number of clusters K, but none of them knows what is right.
+Agreement rewards a method that errs in the same way each time. A final loss compares seeds of one
+method, K and preset, and nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -14,11 +14,11 @@ from scipy.stats import rankdata
 from jaxclust.evaluation import metrics
 
 LEAST_SEEDS = 5
-"""Below this many a rank correlation is not worth printing."""
+"""With fewer seeds a rank correlation says too little to be printed."""
 
 
 def agreement(labels: np.ndarray) -> np.ndarray:
-    """Adjusted Rand index of each two seeds.
+    """Adjusted Rand index of each pair of seeds.
 
     Args:
       labels: clusters, int (seeds, n).
@@ -35,23 +35,36 @@ def agreement(labels: np.ndarray) -> np.ndarray:
 
 
 def stability(matrix: np.ndarray) -> np.ndarray:
-    """Mean agreement of each seed with the others, float64 (seeds,); nan for one seed."""
+    """Mean agreement of each seed with the others.
+
+    Args:
+      matrix: agreement of each pair of seeds, float64 (seeds, seeds).
+
+    Returns:
+      float64 (seeds,); nan for a single seed.
+    """
     seeds = len(matrix)
     return (matrix.sum(axis=1) - 1) / (seeds - 1) if seeds > 1 else np.full(1, np.nan)
 
 
 def medoid(matrix: np.ndarray) -> int:
-    """The seed that agrees best with the others, the first of equals."""
+    """The place of the seed that agrees best with the others; the first of equals.
+
+    Args:
+      matrix: agreement of each pair of seeds, float64 (seeds, seeds).
+    """
     return int(np.argmax(matrix.sum(axis=1)))
 
 
 def aligned(labels: np.ndarray, to: np.ndarray, clusters: int) -> np.ndarray:
-    """The same clustering with its clusters numbered like those of ``to``, by the largest overlap (Hungarian).
+    """The same clustering, with its clusters numbered like those of ``to``.
+
+    The Hungarian algorithm finds the numbering with the largest overlap.
 
     Args:
       labels: clusters in 0..clusters-1, int (n,).
-      to: the same kind.
-      clusters: how many.
+      to: clusters in 0..clusters-1 of another clustering, int (n,).
+      clusters: number of clusters.
 
     Returns:
       int64 (n,).
@@ -61,30 +74,37 @@ def aligned(labels: np.ndarray, to: np.ndarray, clusters: int) -> np.ndarray:
 
 
 def readable(labels: np.ndarray) -> np.ndarray:
-    """Places of the images that have a cluster in every seed, int (m,): a stream's that cannot be read have -1 in all.
+    """Places of the images that have a cluster in every seed.
+
+    An image of a stream that could not be read has -1 in all seeds.
 
     Args:
       labels: clusters or -1, int (seeds, n), of seeds that did not fail.
+
+    Returns:
+      int (m,).
     """
     return np.flatnonzero((labels >= 0).all(axis=0))
 
 
 def consensus(labels: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
-    """What most seeds say of each image, their clusters numbered like the medoid's.
+    """The cluster of each image for which most seeds vote.
+
+    Each seed's clusters are numbered like those of the medoid first. Among clusters with equally
+    many votes the medoid's own wins, then the lowest.
 
     Args:
       labels: clusters in 0..clusters-1, int (seeds, n).
-      clusters: how many.
+      clusters: number of clusters.
 
     Returns:
-      The cluster with most votes (the medoid's own first, then the lowest), int32 (n,), and its share of the votes,
-      float64 (n,).
+      The cluster of each image, int32 (n,), and its share of the votes, float64 (n,) in [0, 1].
     """
     middle = labels[medoid(agreement(labels))].astype(np.int64)
     votes = np.zeros((len(middle), clusters))
     rows = np.arange(len(middle))
-    for one in labels:
-        votes[rows, aligned(one.astype(np.int64), middle, clusters)] += 1
+    for seed_labels in labels:
+        votes[rows, aligned(seed_labels.astype(np.int64), middle, clusters)] += 1
     winner = votes.copy()
     winner[rows, middle] += 0.5
     chosen = winner.argmax(axis=1)
@@ -96,35 +116,31 @@ def certainty(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Args:
       features: the embedding, float (n, d).
-      labels: clusters, int (n,), at least two of them.
+      labels: clusters, int (n,).
 
     Returns:
-      float64 (n,), at most 1; below 0 where another mean is nearer; 0 where there is but one cluster.
+      float64 (n,), at most 1. It is below 0 where another mean is nearer, and 0 where there is only
+      one cluster.
     """
-    found = np.unique(labels)
-    if found.size < 2:
+    clusters = np.unique(labels)
+    if clusters.size < 2:
         return np.zeros(len(labels))
     features = features.astype(np.float64)
-    means = np.stack([features[labels == cluster].mean(axis=0) for cluster in found])
+    means = np.stack([features[labels == cluster].mean(axis=0) for cluster in clusters])
     distances = np.stack([np.linalg.norm(features - mean, axis=1) for mean in means], axis=1)
-    rows, own = np.arange(len(labels)), np.searchsorted(found, labels)
-    mine = distances[rows, own]
-    distances[rows, own] = np.inf
+    rows = np.arange(len(labels))
+    columns = np.searchsorted(clusters, labels)
+    own = distances[rows, columns]
+    distances[rows, columns] = np.inf
     other = distances.min(axis=1)
-    # Two clusters of equal features are not told apart at all.
-    return 1 - np.divide(mine, other, out=np.ones_like(mine), where=other > 0)
+    # Two clusters of equal features cannot be told apart: their certainty is 0.
+    return 1 - np.divide(own, other, out=np.ones_like(own), where=other > 0)
 
 
-def silhouette(features: np.ndarray, labels: np.ndarray) -> float:
-    """Mean silhouette (Rousseeuw 1987) of float (n, d) features under int (n,) labels; nan for one cluster or n."""
-    from sklearn.metrics import silhouette_score
+def best_clusters(stabilities: Mapping[int, float]) -> int:
+    """The number of clusters K at which the seeds agree best.
 
-    clusters = len(np.unique(labels))
-    return float(silhouette_score(features, labels)) if 1 < clusters < len(labels) else float("nan")
-
-
-def best_clusters(stabilities: dict[int, float]) -> int:
-    """The K at which seeds agree best, the largest of those within 0.01: few clusters agree most easily.
+    Few clusters agree most easily: of all K within 0.01 of the best the largest is taken.
 
     Args:
       stabilities: mean agreement between seeds, by K.
@@ -133,18 +149,34 @@ def best_clusters(stabilities: dict[int, float]) -> int:
     return max(k for k, value in stabilities.items() if value >= best - 0.01)
 
 
-def final_losses(seeds: Sequence[int], columns: dict[str, np.ndarray]) -> list[float]:
-    """The last loss of each seed, from a history's columns "seed" and "loss"; nan where it has none."""
-    found = []
+def final_losses(seeds: Sequence[int], columns: Mapping[str, np.ndarray]) -> list[float]:
+    """The last loss of each seed; nan where it has none.
+
+    Args:
+      seeds: the seeds.
+      columns: a history's columns; "seed" and "loss", (rows,), are read.
+    """
+    losses = []
     for seed in seeds:
-        mine = columns["loss"][columns["seed"] == seed] if "loss" in columns else np.array([])
-        found.append(float(mine[-1]) if mine.size else float("nan"))
-    return found
+        own = columns["loss"][columns["seed"] == seed] if "loss" in columns else np.array([])
+        losses.append(float(own[-1]) if own.size else float("nan"))
+    return losses
 
 
-def rank_correlation(values: Sequence[float], scores: Sequence[float]) -> float:
-    """Spearman's, of a measure without labels with a score that needs them; nan where either does not vary."""
-    values, scores = np.asarray(values, float), np.asarray(scores, float)
+def rank_correlation(
+    values: Sequence[float] | np.ndarray, scores: Sequence[float] | np.ndarray
+) -> float:
+    """Spearman's rank correlation of a measure without labels with a score that needs them.
+
+    Args:
+      values: the measure of each seed.
+      scores: the score of each seed.
+
+    Returns:
+      In [-1, 1]; nan where either does not vary, or a value is not finite.
+    """
+    values = np.asarray(values, float)
+    scores = np.asarray(scores, float)
     if not np.isfinite(values).all() or np.ptp(values) == 0 or np.ptp(scores) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(values), rankdata(scores))[0, 1])

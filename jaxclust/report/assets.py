@@ -1,6 +1,6 @@
 """The report's style and script, as they stand in the page."""
 
-_COLOURS = (
+_COLORS = (
     "#4269d0", "#c87f0a", "#d6303a", "#2f8f83", "#2c7d2f",
     "#c2528b", "#8a5bd1", "#6b7a8f", "#8a5a2b", "#1b9bd1",
     "#a8860b", "#7a1f3d", "#4f9d69", "#b565d9", "#35507a",
@@ -42,7 +42,8 @@ thead th{color:var(--soft);font-weight:600}
 .matrix td{background:color-mix(in srgb,var(--accent) calc(var(--s,0)*40%),transparent)}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr));gap:16px;align-items:start}
 figure{margin:0}
-.figures figure,.embedding{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px}
+.figures figure,.embedding{background:var(--card);border:1px solid var(--line);border-radius:8px;
+padding:12px}
 svg{display:block;width:100%;max-width:560px;height:auto;font:14px system-ui,sans-serif}
 svg text{fill:var(--soft)}
 svg .strong{fill:var(--ink);font-weight:600}
@@ -70,13 +71,14 @@ image-rendering:pixelated;transform-origin:0 0}
 .switch label{padding:4px 0}
 .sheets{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr));gap:16px}
 .sheets.wide{grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr))}
-.figures img,.sheets img{max-width:100%;height:auto;image-rendering:pixelated;border-radius:4px;display:block}
-pre{font-size:.85rem;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--card);border:1px solid var(--line);
-border-radius:6px;padding:10px;margin:8px 0}
+.figures img,.sheets img{max-width:100%;height:auto;image-rendering:pixelated;border-radius:4px;
+display:block}
+pre{font-size:.85rem;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--card);
+border:1px solid var(--line);border-radius:6px;padding:10px;margin:8px 0}
 summary{cursor:pointer;padding:6px 0}
 @media print{nav,.skip,.switch{display:none}.scroll{overflow:visible}}
 """
-    + "".join(f".c{place}{{fill:{colour}}}" for place, colour in enumerate(_COLOURS))
+    + "".join(f".c{place}{{fill:{color}}}" for place, color in enumerate(_COLORS))
     + "@media(prefers-color-scheme:dark){.embedding circle:not(.here){filter:brightness(1.35)}}"
 )
 
@@ -121,7 +123,7 @@ for (const figure of document.querySelectorAll(".embedding")) {
     });
     if (best >= 0) show(best);
   };
-  // What is pointed at changes too often to be read out; what a key or a tap picks is.
+  // A pointer moves too often for each image to be read out; a key or a tap picks one.
   svg.addEventListener("pointermove", event => { readout.ariaLive = "off"; nearest(event); });
   svg.addEventListener("pointerdown", event => { readout.ariaLive = "polite"; nearest(event); });
   svg.addEventListener("pointerleave", hide);
@@ -137,8 +139,9 @@ for (const figure of document.querySelectorAll(".embedding")) {
     const [x, y] = at[current];
     let best = -1, least = Infinity;
     at.forEach(([a, b], i) => {
-      const along = (a - x) * way[0] + (b - y) * way[1], across = (a - x) * way[1] + (b - y) * way[0];
-      // Of images at one place each is next to the one before it.
+      const along = (a - x) * way[0] + (b - y) * way[1];
+      const across = (a - x) * way[1] + (b - y) * way[0];
+      // Where several images have one place, each is next to the one before it.
       const same = along === 0 && across === 0 && i > current;
       if (i !== current && (same || along > 0) && along >= Math.abs(across)) {
         const d = along ** 2 + across ** 2;
@@ -150,6 +153,6 @@ for (const figure of document.querySelectorAll(".embedding")) {
   for (const input of figure.parentNode.querySelectorAll(".switch input"))
     if (input.closest(".switch").nextElementSibling === figure)
       input.addEventListener("change", () => circles.forEach((circle, i) =>
-        circle.setAttribute("class", "c" + points[input.value][i] % points.colours)));
+        circle.setAttribute("class", "c" + points[input.value][i] % points.colors)));
 }
 """

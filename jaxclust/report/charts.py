@@ -1,212 +1,259 @@
-"""Charts as inline SVG that follow the page's colours: intervals, curves with bands, an embedding."""
+"""Charts as inline SVG in the page's colors: intervals, curves with bands, an embedding."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from jaxclust.comparison.types import MethodSummary
+
 WIDTH = 440
-"""Of every chart, in its own units: near the width of a phone, so that letters stay readable there."""
-COLOURS = 20
-"""Colours of clusters that the page's style defines, c0, c1, ...; more clusters share them."""
+"""Width of every chart in its own units. It is near that of a phone, so that text stays readable
+there."""
+COLORS = 20
+"""Number of the clusters' colors in the page's style, c0, c1, ...; more clusters share them."""
 LONGEST = 22
-"""Letters of a method's name beside its interval; longer ones are cut."""
+"""Letters of a method's name beside its interval; longer names are cut."""
+LINE = 26
+"""Height of a method's line in the chart of intervals."""
+TOP, BOTTOM = 10, 190
+"""Upper and lower edge of the curves' area."""
+LEFT = 52
+"""Left edge of the curves' area."""
 
 
-def intervals(rows: Sequence[dict[str, Any]], title: str, mark: float | None = None) -> str:
-    """Seeds as dots, the mean with its interval, and thinner where one more run falls; a line each method.
+def intervals(
+    methods: Sequence[MethodSummary], title: str, baseline_mean: float | None = None
+) -> str:
+    """Scores of methods, a line for each method.
+
+    A dot is a seed, a stroke the mean, the thick line its interval, and the thin line the interval
+    in which one more run falls.
 
     Args:
-      rows: methods of a comparison's data set.
-      title: read in place of the picture.
-      mark: where a line stands across all methods, as at the baseline's mean.
+      methods: summaries, from top to bottom.
+      title: the text that is read in place of the picture.
+      baseline_mean: where a line stands across all methods; None for no line.
+
+    Returns:
+      SVG; "" where no method has a score.
     """
     values = [
         value
-        for row in rows
-        for value in (*row["seeds"].values(), *_ends(row))
+        for method in methods
+        for value in (*method.seeds.values(), *_ends(method))
         if value is not None
     ]
     if not values:
         return ""
-    names = [
-        row["method"] if len(row["method"]) <= LONGEST else f"{row['method'][: LONGEST - 1]}…"
-        for row in rows
-    ]
-    left, right, height = 16 + 9 * max(map(len, names)), WIDTH - 20, 26
+    names = [_shortened(method.method) for method in methods]
+    left = 16 + 9 * max(map(len, names))
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.01
-    scale = _Scale(low - margin, high + margin, left, right)
-    bottom = len(rows) * height + 6
+    scale = _Scale(low - margin, high + margin, left, WIDTH - 20)
+    bottom = len(methods) * LINE + 6
     parts = [_grid_x(scale, 0, bottom)]
-    if mark is not None:
-        parts.append(f'<path class="mark" d="M{scale(mark):.1f} 0v{bottom}"/>')
-    for place, (name, row) in enumerate(zip(names, rows, strict=True)):
-        middle = place * height + 16
-        parts.append(
-            f'<text x="{left - 8}" y="{middle + 5}" class="strong end">{escape(name)}</text>'
-        )
-        for ends, kind in (
-            ((row["run_low"], row["run_high"]), "thin"),
-            ((row["low"], row["high"]), "thick"),
-        ):
-            if any(end is not None for end in ends):
-                # An end that is open, as bootstrap-t's can be, is the picture's.
-                x1, x2 = (
-                    edge if end is None else scale(end)
-                    for end, edge in zip(ends, (left, right), strict=True)
-                )
-                parts.append(
-                    f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{middle}" y2="{middle}"/>'
-                )
-        for seed, score in row["seeds"].items():
-            if score is not None:
-                parts.append(
-                    f'<circle class="dot" cx="{scale(score):.1f}" cy="{middle}" r="4">'
-                    f"<title>seed {escape(str(seed))}: {score:.4f}</title></circle>"
-                )
-        if row["mean"] is None:
-            parts.append(f'<text x="{left + 8}" y="{middle + 5}">no seed has a score</text>')
-        else:
-            x = scale(row["mean"])
-            parts.append(f'<path class="mean" d="M{x:.1f} {middle - 9}v18"/>')
+    if baseline_mean is not None:
+        parts.append(f'<path class="mark" d="M{scale(baseline_mean):.1f} 0v{bottom}"/>')
+    for place, (name, method) in enumerate(zip(names, methods, strict=True)):
+        parts += _interval_line(name, method, scale, place * LINE + 16)
     return _svg(parts, bottom + 22, title)
 
 
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+def _interval_line(name: str, method: MethodSummary, scale: "_Scale", middle: int) -> list[str]:
+    """A method's line; ``middle`` is its height."""
+    edge = f'x="{scale.begin - 8}" y="{middle + 5}"'
+    parts = [f'<text {edge} class="strong end">{escape(name)}</text>']
+    one_more = (method.run_low, method.run_high)
+    for (low, high), kind in ((one_more, "thin"), ((method.low, method.high), "thick")):
+        if low is not None or high is not None:
+            # An end can be open, as bootstrap-t's: the line then goes to the edge of the picture.
+            x1 = scale.begin if low is None else scale(low)
+            x2 = scale.end if high is None else scale(high)
+            ends = f'x1="{x1:.1f}" x2="{x2:.1f}" y1="{middle}" y2="{middle}"'
+            parts.append(f'<line class="{kind}" {ends}/>')
+    for seed, score in method.seeds.items():
+        if score is not None:
+            parts.append(
+                f'<circle class="dot" cx="{scale(score):.1f}" cy="{middle}" r="4">'
+                f"<title>seed {seed}: {score:.4f}</title></circle>"
+            )
+    if method.mean is None:
+        parts.append(f'<text x="{scale.begin + 8}" y="{middle + 5}">no seed has a score</text>')
+    else:
+        parts.append(f'<path class="mean" d="M{scale(method.mean):.1f} {middle - 9}v18"/>')
+    return parts
+
+
 def curves(
-    windows: Sequence[np.ndarray], values: Sequence[np.ndarray], logarithmic: bool, labels: tuple
+    windows: Sequence[np.ndarray],
+    values: Sequence[np.ndarray],
+    logarithmic: bool,
+    below: str,
+    title: str,
 ) -> str:
-    """A thin line a seed, the median, and the band between lowest and highest.
+    """Curves over windows: a thin line for each seed, their median, and the band of their range.
 
     Args:
       windows: of each seed, from 1, increasing.
       values: of each seed, as many.
-      logarithmic: the upright axis, unless a value is not above 0.
-      labels: what lies below, and the title that is read in place of the picture.
+      logarithmic: whether the vertical axis is logarithmic, if all values are above 0.
+      below: name of the horizontal axis.
+      title: the text that is read in place of the picture.
+
+    Returns:
+      SVG; "" where no value is finite.
     """
-    below, title = labels
     every = np.concatenate(values)
     every = every[np.isfinite(every)]
     if every.size == 0:
         return ""
     logarithmic = logarithmic and bool(every.min() > 0)
     curved = np.log10 if logarithmic else np.asarray
-    low, high = float(curved(every.min())), float(curved(every.max()))
+    low = float(curved(every.min()))
+    high = float(curved(every.max()))
     margin = 0.05 * (high - low) or 0.1
-    last = max(int(one.max()) for one in windows)
-    across, up = (
-        _Scale(1, max(last, 2), 52, WIDTH - 16),
-        _Scale(low - margin, high + margin, 190, 10),
-    )
-    parts = [_grid_x(across, 10, 190, whole=True), _grid_y(up, 52, WIDTH - 10, logarithmic)]
+    last = max(int(own.max()) for own in windows)
+    across = _Scale(1, max(last, 2), LEFT, WIDTH - 16)
+    up = _Scale(low - margin, high + margin, BOTTOM, TOP)
+    parts = [_grid_x(across, TOP, BOTTOM, whole=True), _grid_y(up, WIDTH - 10, logarithmic)]
     at = np.unique(np.linspace(1, last, min(last, 200)).astype(int))
-    # Past its end a seed keeps its last value: it stands still there.
+    # After its end a seed keeps its last value, as its state no longer changes.
     table = np.stack(
         [
-            one[np.searchsorted(w, at, side="right").clip(1, len(w)) - 1]
-            for w, one in zip(windows, values, strict=True)
+            own[np.searchsorted(window, at, side="right").clip(1, len(window)) - 1]
+            for window, own in zip(windows, values, strict=True)
         ]
     )
     table = curved(table)
     if len(values) > 1:
-        edge = [
-            *zip(at, table.max(axis=0), strict=True),
-            *zip(at[::-1], table.min(axis=0)[::-1], strict=True),
-        ]
-        parts.append(f'<polygon class="band" points="{_points(edge, across, up)}"/>')
-    for line in table:
-        parts.append(
-            f'<polyline class="seed" points="{_points(zip(at, line, strict=True), across, up)}"/>'
-        )
+        upper = zip(at, table.max(axis=0), strict=True)
+        lower = zip(at[::-1], table.min(axis=0)[::-1], strict=True)
+        parts.append(f'<polygon class="band" points="{_points([*upper, *lower], across, up)}"/>')
+    for row in table:
+        points = _points(zip(at, row, strict=True), across, up)
+        parts.append(f'<polyline class="seed" points="{points}"/>')
     if len(values) > 1:
-        middle = zip(at, np.median(table, axis=0), strict=True)
-        parts.append(f'<polyline class="median" points="{_points(middle, across, up)}"/>')
-    parts.append(f'<text x="{WIDTH - 10}" y="222" class="end">{escape(below)}</text>')
+        points = _points(zip(at, np.median(table, axis=0), strict=True), across, up)
+        parts.append(f'<polyline class="median" points="{points}"/>')
+    parts.append(_axis_name(below))
     return _svg(parts, 228, title)
 
 
 def scatter(places: np.ndarray, clusters: np.ndarray, title: str) -> str:
-    """An embedding: a circle an image, of its cluster's colour and class ``c0``, ``c1``, ....
+    """An embedding: a circle for each image, whose class ``c0``, ``c1``, ... gives its color.
 
     Args:
       places: float (m, 2).
       clusters: int (m,).
-      title: read in place of the picture.
+      title: the text that is read in place of the picture.
     """
-    low, high = places.min(axis=0), places.max(axis=0)
+    low = places.min(axis=0)
+    high = places.max(axis=0)
     size = (WIDTH - 16) / max(float((high - low).max()), 1e-9)
     xy = 8 + (places - low) * size
     height = float(xy[:, 1].max()) + 8
     circles = [
-        f'<circle class="c{cluster % COLOURS}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
+        f'<circle class="c{cluster % COLORS}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
         for (x, y), cluster in zip(xy, clusters, strict=True)
     ]
     return _svg([*circles, '<circle class="here" r="7" cx="-20" cy="-20"/>'], height, title)
 
 
-def line(x: Sequence[float], y: Sequence[float], chosen: float, labels: tuple[str, str]) -> str:
-    """A curve with its points, one of them marked: stability against the number of clusters."""
-    below, title = labels
-    across, up = (
-        _Scale(min(x), max(max(x), min(x) + 1), 52, WIDTH - 14),
-        _Scale(min(0.0, *y), 1.0, 190, 10),
-    )
-    parts = [_grid_x(across, 10, 190, whole=True), _grid_y(up, 52, WIDTH - 14, False)]
-    parts.append(
-        f'<polyline class="median" points="{_points(zip(x, y, strict=True), across, up)}"/>'
-    )
-    for one, value in zip(x, y, strict=True):
-        kind = "dot picked" if one == chosen else "dot"
+def line(x: Sequence[float], y: Sequence[float], chosen: float, below: str, title: str) -> str:
+    """A curve with its points, one of them marked: stability against the number of clusters.
+
+    Args:
+      x: increasing.
+      y: as many values, at most 1.
+      chosen: the value of x that is marked.
+      below: name of the horizontal axis.
+      title: the text that is read in place of the picture.
+    """
+    across = _Scale(min(x), max(max(x), min(x) + 1), LEFT, WIDTH - 14)
+    up = _Scale(min(0.0, *y), 1.0, BOTTOM, TOP)
+    parts = [_grid_x(across, TOP, BOTTOM, whole=True), _grid_y(up, WIDTH - 14, False)]
+    points = _points(zip(x, y, strict=True), across, up)
+    parts.append(f'<polyline class="median" points="{points}"/>')
+    for place, value in zip(x, y, strict=True):
+        kind, radius = ("dot picked", 6) if place == chosen else ("dot", 4)
         parts.append(
-            f'<circle class="{kind}" cx="{across(one):.1f}" cy="{up(value):.1f}" r="{6 if one == chosen else 4}">'
-            f"<title>{one:g}: {value:.3f}</title></circle>"
+            f'<circle class="{kind}" cx="{across(place):.1f}" cy="{up(value):.1f}" r="{radius}">'
+            f"<title>{place:g}: {value:.3f}</title></circle>"
         )
-    parts.append(f'<text x="{WIDTH - 10}" y="222" class="end">{escape(below)}</text>')
+    parts.append(_axis_name(below))
     return _svg(parts, 228, title)
 
 
-class _Scale:
-    """Numbers to places."""
+class _Scale(NamedTuple):
+    """A linear map of numbers to places in the picture.
 
-    def __init__(self, low: float, high: float, begin: float, end: float) -> None:
-        self.low, self.high, self.begin, self.end = low, high, begin, end
+    Attributes:
+      low: the number at ``begin``.
+      high: the number at ``end``.
+      begin: a place.
+      end: another place.
+    """
+
+    low: float
+    high: float
+    begin: float
+    end: float
 
     def __call__(self, value: float) -> float:
         return self.begin + (value - self.low) / (self.high - self.low) * (self.end - self.begin)
 
     def ticks(self, count: int = 5) -> list[float]:
-        """Round numbers within."""
+        """Round numbers within the scale, about ``count``."""
         step = (self.high - self.low) / count
         power = 10.0 ** np.floor(np.log10(step))
-        step = next(power * one for one in (1, 2, 5, 10) if power * one >= step)
-        first, last = int(np.ceil(self.low / step)), int(np.floor(self.high / step))
+        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= step)
+        first = int(np.ceil(self.low / step))
+        last = int(np.floor(self.high / step))
         return [number * step for number in range(first, last + 1)]
 
 
-def _ends(row: dict[str, Any]) -> tuple:
-    return row["low"], row["high"], row["run_low"], row["run_high"]
+def _ends(method: MethodSummary) -> tuple[float | None, ...]:
+    return method.low, method.high, method.run_low, method.run_high
 
 
 def _grid_x(scale: _Scale, top: float, bottom: float, whole: bool = False) -> str:
-    ticks = [tick for tick in scale.ticks() if not whole or tick == int(tick)]
-    return "".join(
-        f'<line class="grid" x1="{scale(tick):.1f}" x2="{scale(tick):.1f}" y1="{top}" y2="{bottom}"/>'
-        f'<text class="middle" x="{scale(tick):.1f}" y="{bottom + 16}">{tick:.4g}</text>'
-        for tick in ticks
-    )
+    """Upright lines with their numbers; ``whole`` leaves out numbers that are not whole."""
+    parts = []
+    for tick in scale.ticks():
+        if whole and tick != int(tick):
+            continue
+        x = f"{scale(tick):.1f}"
+        parts.append(
+            f'<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
+            f'<text class="middle" x="{x}" y="{bottom + 16}">{tick:.4g}</text>'
+        )
+    return "".join(parts)
 
 
-def _grid_y(scale: _Scale, left: float, right: float, logarithmic: bool) -> str:
-    return "".join(
-        f'<line class="grid" x1="{left}" x2="{right}" y1="{scale(tick):.1f}" y2="{scale(tick):.1f}"/>'
-        f'<text class="end" x="{left - 6}" y="{scale(tick) + 4:.1f}">'
-        f"{(10**tick if logarithmic else tick):.2g}</text>"
-        for tick in scale.ticks(4)
-    )
+def _grid_y(scale: _Scale, right: float, logarithmic: bool) -> str:
+    """Level lines with their numbers; ``logarithmic`` numbers are powers of ten."""
+    parts = []
+    for tick in scale.ticks(4):
+        y = scale(tick)
+        number = 10**tick if logarithmic else tick
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{number:.2g}</text>'
+        )
+    return "".join(parts)
 
 
-def _points(pairs: Any, across: _Scale, up: _Scale) -> str:
+def _axis_name(below: str) -> str:
+    return f'<text x="{WIDTH - 10}" y="222" class="end">{escape(below)}</text>'
+
+
+def _points(pairs: Iterable[tuple[float, float]], across: _Scale, up: _Scale) -> str:
     return " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in pairs)
 
 

@@ -1,25 +1,65 @@
-"""``jaxclust report RUN... --out report.html``: one page with the comparison and a look into each run."""
+"""What the page shows of a run: its labels, curves, agreement, images and embedding."""
 
-import csv
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.data import datasets
-from jaxclust.engine import fit
+from jaxclust.data.datasets import Dataset
+from jaxclust.engine import fit as engine
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import agreement, metrics
-from jaxclust.report import image_grid, run_images
-from jaxclust.runs import collect, predict
-from jaxclust.runs.collect import Cell
-from jaxclust.runs.settings import read_settings
+from jaxclust.report import run_images
+from jaxclust.report.projection import in_two_dimensions, silhouette
+from jaxclust.report.run_images import Pictures
+from jaxclust.runs.cells import Cell
+from jaxclust.runs.files import read_labels
+from jaxclust.runs.history import read_history
+from jaxclust.runs.run import Consensus, Run
+from jaxclust.runs.settings import Settings, read_settings
+from jaxclust.runs.sweeps import read_choice
 
 POINTS = 1_000
 """At most this many images are embedded in two dimensions, with a thumbnail each."""
 RANKED = 10_000
 """At most this many images are ranked by certainty."""
+
+Histories = dict[str, dict[str, np.ndarray]]
+"""The columns of each phase, "seed" among them; nan where a phase lacks a value."""
+
+
+class Agreement(NamedTuple):
+    """What the seeds say without true labels.
+
+    Attributes:
+      matrix: adjusted Rand index of each pair of seeds, float64 (seeds, seeds).
+      medoid: place of the seed that agrees best with the others; its images are shown.
+      losses: the last loss of each seed.
+      consensus: the cluster of each image with most votes, and its share of them.
+      scores: of the consensus against the true labels; None without true labels.
+    """
+
+    matrix: np.ndarray
+    medoid: int
+    losses: list[float]
+    consensus: Consensus
+    scores: dict[str, float] | None
+
+
+class Embedding(NamedTuple):
+    """Images in the embedding of the shown seed.
+
+    Attributes:
+      sample: places of the images that are embedded in two dimensions, int (m,).
+      places: the sample in two dimensions, float (m, 2).
+      silhouettes: silhouette of each seed on the sample.
+      ranked: places of at most RANKED images, from the most to the least certain.
+    """
+
+    sample: np.ndarray
+    places: np.ndarray
+    silhouettes: list[float]
+    ranked: np.ndarray
 
 
 class Look(NamedTuple):
@@ -27,195 +67,195 @@ class Look(NamedTuple):
 
     Attributes:
       cell: its rows and folders.
-      settings: each folder's.
-      seeds: that did not fail.
+      settings: of each folder.
+      seeds: those that did not fail.
       labels: their clusters, int32 (seeds, n), of the n images that could be read.
       rows: places of those images in the set, int (n,).
-      history: a phase's columns, "seed" among them.
+      history: the windows of each phase.
       notes: what is missing, and why.
-      agreement: ARI of each two seeds, float64 (seeds, seeds).
-      medoid: place of the seed that agrees best; its images are shown.
-      losses: each seed's last.
-      consensus: cluster and share of votes of each image, int32 and float64 (n,), and scores or None.
-      data: the n images, as ``pictures.find`` gives them, and true labels; None where they could not be had.
-      sample: places among the n of the embedded images, int (m,).
-      places: the sample in two dimensions, float (m, 2); None without an embedding.
-      silhouettes: each seed's, on the sample; None without an embedding.
-      ranked: places from the most to the least certain, at most RANKED; None without an embedding.
-      clusters: agreement between seeds by number of clusters, where it was chosen so.
+      agreement: what the seeds say without true labels; None where every seed failed.
+      pictures: the n images and true labels; None where the images were not found.
+      embedding: None without images or a checkpoint.
+      clusters: agreement between seeds by number of clusters, where the number was chosen by it.
     """
 
     cell: Cell
-    settings: list[dict[str, Any]]
+    settings: list[Settings]
     seeds: list[int]
     labels: np.ndarray
     rows: np.ndarray
-    history: dict[str, dict[str, np.ndarray]]
+    history: Histories
     notes: list[str]
-    agreement: np.ndarray | None = None
-    medoid: int = 0
-    losses: list[float] | None = None
-    consensus: tuple[np.ndarray, np.ndarray, dict[str, float] | None] | None = None
-    data: datasets.Dataset | None = None
-    sample: np.ndarray | None = None
-    places: np.ndarray | None = None
-    silhouettes: list[float] | None = None
-    ranked: np.ndarray | None = None
+    agreement: Agreement | None = None
+    pictures: Pictures | None = None
+    embedding: Embedding | None = None
     clusters: dict[int, float] | None = None
+
+
+class _Lane(NamedTuple):
+    """Where a seed's results are.
+
+    Attributes:
+      folder: number of the folder.
+      lane: the seed's place in the folder's run.
+    """
+
+    folder: int
+    lane: int
 
 
 def look(
     cell: Cell,
-    own: Sequence[datasets.Dataset | str] = (),
-    reader: Callable[[str, tuple[int, int], bool], run_images.Found] = run_images.opened,
+    own: Sequence[Dataset | str] = (),
+    reader: run_images.Reader = run_images.open_set,
 ) -> Look:
-    """Reads a cell's folders, and embeds a sample of its images where they and a checkpoint are there.
+    """Reads a cell's folders; embeds a sample of its images where there is a checkpoint.
 
     Args:
       cell: with folders.
-      own: as for ``pictures.find``, as is ``reader``.
-      reader: reads a set.
+      own: sets to find the images in, as of ``run_images.find``.
+      reader: reads a set, as of ``run_images.find``.
+
+    Raises:
+      UsageError: a file of a run is missing or damaged.
     """
     settings = [read_settings(folder) for folder in cell.folders]
-    if cell.constant:  # Its seeds are one run, repeated.
-        cell = cell._replace(rows=dict([min(cell.rows.items(), key=lambda item: item[0])]))
+    if cell.constant:
+        # All its seeds are one run.
+        first = min(cell.rows)
+        cell = cell._replace(rows={first: cell.rows[first]})
     labels, lanes = _labels(cell, settings)
     seeds = list(labels)
-    stacked = np.array(list(labels.values()), np.int32).reshape(
-        len(seeds), settings[0]["data"]["shape"][0]
-    )
-    found = Look(cell, settings, seeds, stacked, np.arange(stacked.shape[1]), _history(cell), [])
+    n = settings[0].data.shape[0]
+    stacked = np.array(list(labels.values()), np.int32).reshape(len(seeds), n)
+    seen = Look(cell, settings, seeds, stacked, np.arange(n), _history(cell), [])
     if not seeds:
-        found.notes.append("every seed failed: there is nothing to show")
-        return found
-    data, rows = run_images.find(settings[0], own, found.notes, reader), agreement.readable(stacked)
-    if rows.size < stacked.shape[1]:
-        lost = stacked.shape[1] - rows.size
-        found.notes.append(f"left out: {lost:,} of {stacked.shape[1]:,} images could not be read")
-        data, stacked = None if data is None else run_images.part(data, rows), stacked[:, rows]
-        found = found._replace(labels=stacked, rows=rows)
-    voted, share = agreement.consensus(stacked, settings[0]["config"]["clusters"])
-    scores = (
-        metrics.scores(data.labels, voted) if data is not None and data.labels is not None else None
-    )
-    agreement = agreement.agreement(stacked)
-    found = found._replace(
-        agreement=agreement,
-        medoid=agreement.medoid(agreement),
-        losses=agreement.final_losses(seeds, found.history.get("cluster", {})),
-        consensus=(voted, share, scores),
-        data=data,
-        clusters=_stabilities(cell),
-    )
-    return found if data is None else _embedded(found, lanes)
+        seen.notes.append("every seed failed: there is nothing to show")
+        return seen
+    pictures = run_images.find(settings[0], own, seen.notes, reader)
+    rows = agreement.readable(stacked)
+    if rows.size < n:
+        seen.notes.append(f"left out: {n - rows.size:,} of {n:,} images could not be read")
+        pictures = None if pictures is None else pictures.part(rows)
+        seen = seen._replace(labels=stacked[:, rows], rows=rows)
+    agreeing = _agreement(seen, pictures)
+    seen = seen._replace(agreement=agreeing, pictures=pictures, clusters=_stabilities(cell))
+    if pictures is None:
+        return seen
+    try:
+        embedding = _embedding(seen, seeds[agreeing.medoid], pictures, lanes)
+        return seen._replace(embedding=embedding)
+    except UsageError as error:
+        seen.notes.append(f"no embedding: {error}")
+        return seen
+
+
+def _agreement(look: Look, pictures: Pictures | None) -> Agreement:
+    """Agreement between seeds, their last losses and their consensus."""
+    matrix = agreement.agreement(look.labels)
+    consensus = Consensus(*agreement.consensus(look.labels, look.settings[0].clusters))
+    scores = None
+    if pictures is not None and pictures.labels is not None:
+        scores = metrics.scores(pictures.labels, consensus.labels)
+    losses = agreement.final_losses(look.seeds, look.history.get("cluster", {}))
+    return Agreement(matrix, agreement.medoid(matrix), losses, consensus, scores)
 
 
 def _stabilities(cell: Cell) -> dict[int, float] | None:
-    found = collect.read_clusters(cell.folders[0].parent)
-    if found is None:
+    """Agreement by number of clusters, where the number of clusters was chosen by it."""
+    choice = read_choice(cell.folders[0].parent)
+    if choice is None:
         return None
-    sound = [row for row in found["rows"] if row["stability"] is not None and not row["left_out"]]
-    return {row["clusters"]: row["stability"] for row in sound}
-
-
-def _labels(
-    cell: Cell, settings: list[dict[str, Any]]
-) -> tuple[dict[int, np.ndarray], dict[int, tuple[int, int]]]:
-    """Of each seed that did not fail its clusters, and its folder's and its own place."""
-    labels, lanes = {}, {}
-    for number, (folder, one) in enumerate(zip(cell.folders, settings, strict=True)):
-        path = folder / cell.labels
-        try:
-            found = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"run: {path} must hold the run's labels ({error})") from error
-        if found.shape != (len(one["seeds"]), one["data"]["shape"][0]):
-            raise UsageError(f"run: {path} must be of shape (seeds, n), got {found.shape}")
-        clusters = one["config"]["clusters"]
-        if found.dtype.kind != "i" or found.min(initial=0) < -1 or found.max(initial=0) >= clusters:
-            raise UsageError(
-                f"run: {path} must hold clusters from 0 to {clusters - 1}, or -1, got something else"
-            )
-        for lane, seed in enumerate(one["seeds"]):
-            if seed in cell.rows and cell.rows[seed]["failed"] is None:
-                if (found[lane] < 0).all():
-                    raise UsageError(
-                        f"run: {path} must hold clusters of seed {seed}, which did not fail, has none"
-                    )
-                labels[seed], lanes[seed] = found[lane], (number, lane)
-    return labels, lanes
-
-
-def _history(cell: Cell) -> dict[str, dict[str, np.ndarray]]:
-    """``history.csv`` of all folders, by phase, as columns of floats (nan where a phase lacks one)."""
-    lines: dict[str, list[dict[str, float]]] = {}
-    for folder in cell.folders:
-        path = folder / "history.csv"
-        if path.exists():
-            with path.open(newline="", errors="replace") as file:
-                for number, line in enumerate(csv.DictReader(file, restval="missing"), 2):
-                    try:
-                        phase = line.pop("phase")
-                        values = {
-                            name: float(line[name] or "nan") for name in ("seed", "window", *line)
-                        }
-                    except (KeyError, TypeError, ValueError):
-                        raise UsageError(
-                            f"run: {path} line {number} must be a phase and numbers, is damaged"
-                        ) from None
-                    lines.setdefault(phase, []).append(values)
     return {
-        phase: {name: np.array([line[name] for line in found]) for name in found[0]}
-        for phase, found in lines.items()
+        row.clusters: row.stability
+        for row in choice.rows
+        if row.stability is not None and not row.left_out
     }
 
 
-def _embedded(look: Look, lanes: dict[int, tuple[int, int]]) -> Look:
-    """Adds what needs the embedding: the shown seed's picture and certainties, each seed's silhouette on a sample."""
-    shown, order = (
-        look.seeds[look.medoid],
-        np.random.default_rng(0).permutation(look.labels.shape[1]),
-    )
-    sample, ranked = np.sort(order[:POINTS]), np.sort(order[:RANKED])
-    found: dict[int, np.ndarray] = {}
-    try:
-        images = run_images.inputs(look.settings[0], look.data)
-        for number, folder in enumerate(look.cell.folders):
-            here = [seed for seed in look.seeds if lanes[seed][0] == number]
-            if here:
-                places = [lanes[seed][1] for seed in here]
-                found |= zip(
-                    here,
-                    features(folder, look.settings[number], images[sample], places),
-                    strict=True,
-                )
-        number, lane = lanes[shown]
-        (more,) = features(look.cell.folders[number], look.settings[number], images[ranked], [lane])
-    except ValueError as error:
-        look.notes.append(f"no embedding: {error}")
-        return look
+def _labels(cell: Cell, settings: list[Settings]) -> tuple[dict[int, np.ndarray], dict[int, _Lane]]:
+    """The clusters of each seed that did not fail, int (n,), and where they come from."""
+    labels: dict[int, np.ndarray] = {}
+    lanes: dict[int, _Lane] = {}
+    for number, (folder, run) in enumerate(zip(cell.folders, settings, strict=True)):
+        path = folder / cell.labels
+        everything = read_labels(path)
+        shape = (len(run.seeds), run.data.shape[0])
+        if everything.shape != shape:
+            raise UsageError(f"run: {path} must be of shape (seeds, n), got {everything.shape}")
+        low = everything.min(initial=0)
+        high = everything.max(initial=0)
+        if everything.dtype.kind != "i" or low < -1 or high >= run.clusters:
+            rule = f"run: {path} must hold clusters from 0 to {run.clusters - 1}, or -1"
+            raise UsageError(f"{rule}, got something else")
+        for lane, seed in enumerate(run.seeds):
+            if seed not in cell.rows or cell.rows[seed].failed is not None:
+                continue
+            if (everything[lane] < 0).all():
+                rule = f"run: {path} must hold clusters of seed {seed}, which did not fail"
+                raise UsageError(f"{rule}, has none")
+            labels[seed] = everything[lane]
+            lanes[seed] = _Lane(number, lane)
+    return labels, lanes
+
+
+def _history(cell: Cell) -> Histories:
+    """The windows of all folders, by phase."""
+    histories = [read_history(folder / "history.csv") for folder in cell.folders]
+    joined: Histories = {}
+    for phase in dict.fromkeys(phase for history in histories for phase in history):
+        parts = [history[phase] for history in histories if phase in history]
+        joined[phase] = {
+            name: np.concatenate([columns[name] for columns in parts])
+            for name in parts[0]
+            if all(name in columns for columns in parts)
+        }
+    return joined
+
+
+def _embedding(look: Look, shown: int, pictures: Pictures, lanes: dict[int, _Lane]) -> Embedding:
+    """The picture and certainties of the shown seed, and each seed's silhouette on a sample.
+
+    Raises:
+      UsageError: a run has no checkpoint that can be used, or its features cannot be read.
+    """
+    order = np.random.default_rng(0).permutation(look.labels.shape[1])
+    sample = np.sort(order[:POINTS])
+    ranked = np.sort(order[:RANKED])
+    inputs = run_images.inputs(look.settings[0], pictures)
+    features: dict[int, np.ndarray] = {}
+    for number in range(len(look.cell.folders)):
+        seeds = [seed for seed in look.seeds if lanes[seed].folder == number]
+        if seeds:
+            places = [lanes[seed].lane for seed in seeds]
+            embedded = embed(look, number, inputs.read(sample), places)
+            features |= zip(seeds, embedded, strict=True)
+    (shown_features,) = embed(look, lanes[shown].folder, inputs.read(ranked), [lanes[shown].lane])
     labels = dict(zip(look.seeds, look.labels, strict=True))
-    certain = agreement.certainty(more, labels[shown][ranked])
-    return look._replace(
+    certain = agreement.certainty(shown_features, labels[shown][ranked])
+    return Embedding(
         sample=sample,
-        places=image_grid.in_two_dimensions(found[shown]),
-        silhouettes=[
-            agreement.silhouette(found[seed], labels[seed][sample]) for seed in look.seeds
-        ],
+        places=in_two_dimensions(features[shown]),
+        silhouettes=[silhouette(features[seed], labels[seed][sample]) for seed in look.seeds],
         ranked=ranked[np.argsort(-certain, kind="stable")],
     )
 
 
-def features(
-    folder: Path, settings: dict[str, Any], images: np.ndarray, lanes: list[int]
-) -> np.ndarray:
-    """The embedding of images (m, h, w, c) under some lanes of a finished run, float32 (lanes, m, d).
+def embed(look: Look, folder: int, images: np.ndarray, lanes: list[int]) -> np.ndarray:
+    """The embedding of images under some lanes of a finished run.
+
+    Args:
+      look: of the run's cell.
+      folder: number of the run's folder.
+      images: uint8 or float32 in [0, 1], (m, h, w, c).
+      lanes: places of seeds in the run.
+
+    Returns:
+      float32 (lanes, m, d).
 
     Raises:
-      ValueError: the run has no checkpoint that can be used.
+      UsageError: the run has no checkpoint that can be used.
     """
-    method, config, pretraining = predict.configuration(settings, folder)
-    shape, seeds = tuple(settings["data"]["shape"]), tuple(settings["seeds"])
-    return fit.applied(
-        method, config, pretraining, shape, seeds, folder / "checkpoint", lanes, images, "embed"
-    )
+    # The folder's rows may be cut off; the states and the method need none.
+    run = Run(look.settings[folder], (), {}, {}, look.cell.folders[folder])
+    return engine.apply(run.method, run.states(lanes), images, "embed")

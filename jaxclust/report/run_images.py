@@ -1,107 +1,179 @@
-"""The images of a run, found again by their checksum, and what its network was given in their place."""
+"""The images of a run, found by their checksum, and what its network got in their place."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxclust.data import datasets, features, sources
+from jaxclust.data.datasets import Dataset, Fingerprint
 from jaxclust.data.image_folder import Unreadable
-from jaxclust.engine import fit
+from jaxclust.engine.weights import pixels_digest
 from jaxclust.errors import UsageError
+from jaxclust.runs.settings import Settings
 
 
-@dataclasses.dataclass(frozen=True)
-class Streamed:
-    """Images of a source, read when an array of places asks for them; ``rows`` are their places in the source."""
+class Streamed(NamedTuple):
+    """Images of a stream, which are read when an array of places asks for them.
+
+    Attributes:
+      source: the stream.
+      places: the images' places in it, int (n,).
+    """
 
     source: sources.Source
-    rows: np.ndarray
+    places: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images of some rows, int (m,): (m, h, w, c).
 
-    def __getitem__(self, places: np.ndarray) -> np.ndarray:
+        Raises:
+          UsageError: an image cannot be read any more.
+        """
         try:
-            return np.stack([self.source.read(int(row)) for row in self.rows[places]])
+            return np.stack([self.source.read(int(place)) for place in self.places[rows]])
         except Unreadable as error:
-            raise UsageError(
-                f"data: {self.source.name} must be readable as it was in the run ({error})"
-            ) from error
+            rule = f"data: {self.source.name} must be readable as it was in the run"
+            raise UsageError(f"{rule} ({error})") from error
 
 
-Found = tuple[datasets.Dataset, frozenset[str]]
-"""A set, whose images may be ``Streamed``, and the checksums that it may have in a run's settings."""
+class Pictures(NamedTuple):
+    """Images and true labels that a page shows.
+
+    Attributes:
+      name: the set's name.
+      images: uint8 or float32 in [0, 1], (n, h, w, c); or a stream's.
+      labels: true classes, int32 (n,), or None.
+    """
+
+    name: str
+    images: np.ndarray | Streamed
+    labels: np.ndarray | None
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images of some rows, int (m,): (m, h, w, c)."""
+        if isinstance(self.images, Streamed):
+            return self.images.read(rows)
+        return self.images[rows]
+
+    def part(self, rows: np.ndarray) -> "Pictures":
+        """The images of some rows, int (m,), and their labels."""
+        if isinstance(self.images, Streamed):
+            images = self.images._replace(places=self.images.places[rows])
+        else:
+            images = self.images[rows]
+        labels = None if self.labels is None else self.labels[rows]
+        return Pictures(self.name, images, labels)
 
 
-def cache() -> Callable[[str, tuple[int, int], bool], Found]:
-    """``opened`` for many runs, which keeps the last few sets."""
-    return functools.lru_cache(maxsize=4)(opened)
+class CheckedSet(NamedTuple):
+    """A set, and the checksums that a run's settings may have of it.
+
+    Attributes:
+      pictures: the images and labels.
+      checksums: of images with labels; of a stream, of the pixels alone.
+    """
+
+    pictures: Pictures
+    checksums: frozenset[str]
 
 
-def opened(path: str, size: tuple[int, int], streamed: bool) -> Found:
-    """A set by name or path; ValueError as ``datasets.load`` and ``sources.open_source``.
+Reader = Callable[[str, tuple[int, int], bool], CheckedSet]
+"""Reads a set, as ``open_set`` does."""
+
+
+def cached_reader() -> Reader:
+    """``open_set`` for many runs, which keeps the last few sets."""
+    return functools.lru_cache(maxsize=4)(open_set)
+
+
+def open_set(path: str, size: tuple[int, int], streamed: bool) -> CheckedSet:
+    """A set by its name or path.
 
     Args:
       path: its name or path.
       size: (height, width) to which a folder's images are scaled.
-      streamed: whether it is for a stream, which has other checksums and whose images are not all read.
+      streamed: whether the run read a stream. It has another checksum, and not all of its images
+        are read.
+
+    Raises:
+      UsageError: the set cannot be read.
     """
     folder = path not in datasets.NAMES and Path(path).is_dir()
     if streamed and (folder or path.startswith(sources.SET) or path.endswith(".npy")):
         source = sources.open_source(path, size if folder else None)
         images = Streamed(source, np.arange(len(source)))
-        return datasets.Dataset(source.name, images, source.labels), frozenset([source.digest])
-    return _with_checksums(datasets.load(path, size if folder else None))
+        return CheckedSet(Pictures(source.name, images, source.labels), frozenset([source.digest]))
+    return _of_dataset(datasets.load(path, size if folder else None))
 
 
-def _with_checksums(dataset: datasets.Dataset) -> Found:
-    """A stream's checksum is of pixels alone."""
-    return dataset, frozenset(
-        [datasets.fingerprint(dataset)["sha256"], fit.pixels_digest(dataset.images)]
-    )
+def _of_dataset(dataset: Dataset) -> CheckedSet:
+    pictures = Pictures(dataset.name, dataset.images, dataset.labels)
+    return CheckedSet(pictures, _checksums(dataset))
+
+
+def _checksums(dataset: Dataset) -> frozenset[str]:
+    """The checksum of a set, and that of a stream of its images."""
+    pixels = pixels_digest(dataset.images)
+    return frozenset([datasets.fingerprint(dataset).sha256, pixels])
+
+
+def _fingerprint(settings: Settings) -> Fingerprint:
+    """What tells the images of a run from others, whatever its network got in their place."""
+    images = settings.origin.get("images")
+    if not isinstance(images, dict):
+        return settings.data
+    shape = images.get("shape")
+    sides = [side for side in shape if isinstance(side, int)] if isinstance(shape, list) else []
+    if len(sides) != 4:
+        raise UsageError(f"run: origin must hold the shape of its images, got {shape}")
+    name, dtype, digest = (str(images.get(key, "")) for key in ("name", "dtype", "sha256"))
+    return Fingerprint(name, tuple(sides), dtype, digest)
 
 
 def find(
-    settings: dict[str, Any],
-    own: Sequence[datasets.Dataset | str],
+    settings: Settings,
+    own: Sequence[Dataset | str],
     notes: list[str],
-    reader: Callable[[str, tuple[int, int], bool], Found] = opened,
-) -> datasets.Dataset | None:
-    """The images of a run, whatever its network was given in their place.
+    reader: Reader = open_set,
+) -> Pictures | None:
+    """The images of a run, whatever its network got in their place.
 
     Args:
       settings: of the run.
-      own: sets, or names or paths of sets, to look among, before the one of the run's own name.
-      notes: what is missing is said here.
-      reader: reads a set, as ``opened`` does.
+      own: sets, or names or paths of sets. They are looked at before the set of the run's own name.
+      notes: gets a sentence on what is missing.
+      reader: reads a set.
 
     Returns:
-      Images, that may be ``Streamed``, and labels; None where no set has the checksum.
+      Images and labels; None where no set has the checksum.
     """
-    origin, name = settings.get("origin", {}), settings["data"]["name"]
-    if "features" in settings and "images" not in origin:
-        notes.append(f"no pictures: the run does not say of which images the features {name} are")
+    if settings.features is not None and "images" not in settings.origin:
+        features_name = settings.data.name
+        notes.append(
+            f"no pictures: the run does not say of which images the features {features_name} are"
+        )
         return None
-    wanted = origin.get("images", settings["data"])
-    name, size = wanted["name"], tuple(wanted["shape"][1:3])
+    fingerprint = _fingerprint(settings)
+    name = fingerprint.name
+    height, width = fingerprint.shape[1:3]
     known = [name] if name in datasets.NAMES and name not in own else []
     reasons = []
-    for one in [*own, *known]:
+    for candidate in [*own, *known]:
         try:
-            read = isinstance(one, datasets.Dataset)
-            dataset, checksums = (
-                _with_checksums(one) if read else reader(one, size, "stream" in settings)
-            )
-        except ValueError as error:
+            if isinstance(candidate, Dataset):
+                checked = _of_dataset(candidate)
+            else:
+                checked = reader(candidate, (height, width), settings.stream is not None)
+        except UsageError as error:
             reasons.append(str(error))
             continue
-        if wanted["sha256"] in checksums:
-            return dataset
-        reasons.append(f"{one.name if read else one} has another checksum")
+        if fingerprint.sha256 in checked.checksums:
+            return checked.pictures
+        called = candidate.name if isinstance(candidate, Dataset) else candidate
+        reasons.append(f"{called} has another checksum")
     if reasons:
         notes.append(f"no pictures: the images of {name} are not to be had: {'; '.join(reasons)}")
     else:
@@ -109,27 +181,19 @@ def find(
     return None
 
 
-def part(dataset: datasets.Dataset, rows: np.ndarray) -> datasets.Dataset:
-    """The images of some rows, int (m,), and their labels."""
-    images = dataset.images
-    images = (
-        Streamed(images.source, images.rows[rows]) if isinstance(images, Streamed) else images[rows]
-    )
-    return dataset._replace(
-        images=images, labels=None if dataset.labels is None else dataset.labels[rows]
-    )
-
-
-def inputs(settings: dict[str, Any], dataset: datasets.Dataset) -> np.ndarray | Streamed:
-    """What the run's network was given: the images, or features in their place.
+def inputs(settings: Settings, pictures: Pictures) -> Pictures:
+    """What the run's network got: the images, or features in their place.
 
     Raises:
-      ValueError: the features cannot be read, or are not the run's any more.
+      UsageError: the features cannot be read, or are no longer those of the run.
     """
-    if "features" not in settings:
-        return dataset.images
-    which = settings["origin"]["features"]
+    if settings.features is None:
+        return pictures
+    if isinstance(pictures.images, Streamed):
+        raise UsageError("features: must be of images in memory, got a stream")
+    which = str(settings.origin.get("features", settings.features))
+    dataset = Dataset(pictures.name, pictures.images, pictures.labels)
     replaced = features.replaced(dataset, which)
-    if settings["data"]["sha256"] not in _with_checksums(replaced)[1]:
+    if settings.data.sha256 not in _checksums(replaced):
         raise UsageError(f"features: {which} must be those of the run, has another checksum")
-    return replaced.images
+    return Pictures(replaced.name, replaced.images, replaced.labels)

@@ -63,13 +63,6 @@ def test_certainty_by_hand():
     assert (agreement.certainty(np.zeros((4, 2)), np.array([0, 0, 1, 1])) == 0).all()
 
 
-def test_silhouette_of_one_cluster_is_not_a_number():
-    assert np.isnan(agreement.silhouette(np.eye(3), np.zeros(3, int)))
-    assert (
-        agreement.silhouette(np.array([[0.0], [0.1], [9.0], [9.1]]), np.array([0, 0, 1, 1])) > 0.9
-    )
-
-
 def test_final_losses_are_the_last_of_each_seed():
     columns = {"seed": np.array([0, 0, 5]), "loss": np.array([3.0, 2.0, 7.0])}
     np.testing.assert_array_equal(agreement.final_losses([5, 0, 9], columns), [7, 2, np.nan])

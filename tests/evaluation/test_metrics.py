@@ -1,3 +1,5 @@
+"""Scores of clusterings against scikit-learn, brute force and hand-made tables."""
+
 from itertools import permutations
 
 import numpy as np
@@ -51,9 +53,11 @@ def brute_accuracy(true, predicted):
 
 @pytest.mark.parametrize(("true", "predicted"), CASES)
 def test_nmi_and_ari_are_scikit_learns(true, predicted):
-    for ours, theirs in [("arithmetic", "arithmetic"), ("sqrt", "geometric"), ("max", "max")]:
-        expected = reference.normalized_mutual_info_score(true, predicted, average_method=theirs)
-        assert metrics.nmi(true, predicted, ours) == pytest.approx(expected, abs=1e-12)
+    for name, sklearn_name in [("arithmetic", "arithmetic"), ("sqrt", "geometric"), ("max", "max")]:
+        expected = reference.normalized_mutual_info_score(
+            true, predicted, average_method=sklearn_name
+        )
+        assert metrics.nmi(true, predicted, name) == pytest.approx(expected, abs=1e-12)
     assert metrics.ari(true, predicted) == pytest.approx(
         reference.adjusted_rand_score(true, predicted), abs=1e-12
     )
@@ -149,8 +153,8 @@ def test_bad_labels(score, true, predicted, message):
         score(true, predicted)
 
 
-def test_unknown_normalisation():
+def test_unknown_normalization():
     with pytest.raises(
-        ValueError, match="normalisation must be one of arithmetic, sqrt, max, got 'min'"
+        ValueError, match="normalization must be one of arithmetic, sqrt, max, got 'min'"
     ):
         metrics.nmi([0, 1], [0, 1], "min")

@@ -1,3 +1,6 @@
+"""One method's scores against SciPy, slow loops and closed forms."""
+
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -5,14 +8,15 @@ import pytest
 import scipy.stats
 
 from jaxclust.evaluation import stats
-from jaxclust.runs.files import read_rows
+from jaxclust.runs.files import read_json_lines
+from oracles import SIZES, drawn_scores
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VALUES = [0.78, 0.81, 0.80, 0.74, 0.83]
 
 
 @pytest.mark.parametrize("digits", [2, 12])
-@pytest.mark.parametrize("n", [2, 3, 5, 8, 13, 40, 100])
+@pytest.mark.parametrize("n", SIZES)
 def test_summary_is_scipys(n, digits):
     values = np.round(np.random.default_rng([n, digits]).normal(0.8, 0.05, n), digits)
     for confidence in (0.95, 0.5):
@@ -25,7 +29,7 @@ def test_summary_is_scipys(n, digits):
 
 
 @pytest.mark.parametrize("digits", [2, 12])
-@pytest.mark.parametrize("n", [2, 3, 5, 8, 13, 40, 100])
+@pytest.mark.parametrize("n", SIZES)
 def test_prediction_interval_by_its_formula(n, digits):
     values = np.round(np.random.default_rng([n, digits]).normal(0.8, 0.05, n), digits)
     for runs in (1, 5):
@@ -54,7 +58,7 @@ def test_the_default_interval_covers_normal_scores_at_least_93_times_in_100(n):
 
 def test_the_page_on_statistics_has_the_coverage_of_the_rows():
     lines = []
-    rows = read_rows(ROOT / "experiments" / "results" / "coverage.jsonl")
+    rows = read_json_lines(ROOT / "experiments" / "results" / "coverage.jsonl")
     for three in (rows[start : start + 3] for start in range(0, len(rows), 3)):
         assert [row["interval"] for row in three] == ["t", "bootstrap-t", "percentile"]
         widths = ["inf" if row["width"] is None else f"{row['width']:.2f}" for row in three]
@@ -98,3 +102,53 @@ def test_bad_arguments():
         stats.summary(VALUES, 95)
     with pytest.raises(ValueError, match="runs must be at least 1, got 0"):
         stats.prediction_interval(VALUES, 0)
+
+
+@pytest.mark.parametrize("digits", [2, 12])
+@pytest.mark.parametrize("n", SIZES)
+def test_medians_and_trimmed_means_are_scipys(n, digits):
+    values = drawn_scores(1, n, digits=digits)
+    assert stats.median(values) == pytest.approx(np.median(values))
+    assert stats.interquartile_mean(values) == pytest.approx(scipy.stats.trim_mean(values, 0.25))
+
+
+def test_bootstrap_t_is_a_slow_loop():
+    values = [0.61, 0.62, 0.6, 0.8, 0.63, 0.6]
+    rng, n, ts = np.random.default_rng(3), 6, []
+    for rows in rng.integers(0, n, (199, n)):
+        draw = [values[row] for row in rows]
+        shift, sd = np.mean(draw) - np.mean(values), np.std(draw, ddof=1)
+        ts.append(np.sign(shift) * np.inf if sd < 1e-12 else shift / (sd / n**0.5))
+    ts = sorted(ts)
+    error = np.std(values, ddof=1) / n**0.5
+    # The 5th and the 195th of 199: 200 * 0.025.
+    expected = np.mean(values) - ts[194] * error, np.mean(values) - ts[4] * error
+    assert stats.bootstrap_t(values, 0.95, 199, seed=3) == pytest.approx(expected)
+
+
+def test_bootstrap_t_comes_near_all_resamples():
+    values = np.array([0.1, 0.2, 0.3, 0.9, 0.35])
+    draws = values[np.array(list(itertools.product(range(5), repeat=5)))]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ts = np.sort((draws.mean(1) - values.mean()) / (draws.std(1, ddof=1) / 5**0.5))
+    error = values.std(ddof=1) / 5**0.5
+    edges = np.quantile(ts, [0.9, 0.1], method="inverted_cdf")
+    assert stats.bootstrap_t(values, 0.8) == pytest.approx(values.mean() - edges * error, abs=0.02)
+
+
+def test_bootstrap_t_says_when_it_cannot():
+    assert np.isnan(stats.bootstrap_t([0.5])).all()
+    assert stats.bootstrap_t([0.5] * 4) == (0.5, 0.5)
+    low, high = stats.bootstrap_t([0.5, 0.5, 0.5, 0.5, 0.9])
+    assert np.isfinite(low)
+    assert high == np.inf
+    with pytest.raises(ValueError, match="resamples must be at least 40, got 38"):
+        stats.bootstrap_t([0.5, 0.6], resamples=38)
+
+
+def test_interval_of_the_spread_covers_as_it_says():
+    rng = np.random.default_rng(0)
+    intervals = [
+        stats.sd_interval(sd, 4, 0.8) for sd in rng.normal(size=(4000, 5)).std(axis=1, ddof=1)
+    ]
+    assert np.mean([low <= 1 <= high for low, high in intervals]) == pytest.approx(0.8, abs=0.02)

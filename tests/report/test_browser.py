@@ -1,4 +1,4 @@
-"""The page in a real Chromium: widths, dark mode, keys, pointer, and that it complains of nothing and asks nobody."""
+"""The page in Chromium: widths, dark mode, keys, pointer, no complaint and no request."""
 
 import html
 import json
@@ -8,24 +8,24 @@ import subprocess
 
 import pytest
 
-from jaxclust.cli.main import main
-from pages import Page, chosen, idec, large
+from pages import Page
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 
 WIDTHS = (360, 768, 1280)
-# What a page of its own says of itself to the one around it: Chromium's own window is no narrower than 500.
+# A page tells the page around it what it shows, since Chromium's own window is never narrower than
+# 500 pixels.
 PROBE = """<script>addEventListener("load", () => {
   const root = document.documentElement, stage = document.querySelector(".stage"), keys = [];
-  const seen = () => [document.querySelector(".readout").textContent,
-    Number(document.querySelector(".here").getAttribute("cx")), document.querySelector(".thumb").style.display,
-    document.querySelector(".thumb").style.backgroundPosition];
+  const find = selector => document.querySelector(selector);
+  const seen = () => [find(".readout").textContent, Number(find(".here").getAttribute("cx")),
+    find(".thumb").style.display, find(".thumb").style.backgroundPosition];
   for (const key of stage ? ["ArrowRight", "ArrowRight", "ArrowLeft", "Escape"] : []) {
     stage.focus();
     document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, cancelable: true}));
     keys.push(seen());
   }
-  const pointer = [], colours = [];
+  const pointer = [], colors = [];
   if (stage) {
     const svg = stage.querySelector("svg"), dots = [...svg.querySelectorAll("circle:not(.here)")];
     const box = dots[47].getBoundingClientRect();
@@ -36,37 +36,20 @@ PROBE = """<script>addEventListener("load", () => {
     }
     for (const value of ["classes", "clusters"]) {
       document.querySelector(`.switch input[value=${value}]`).click();
-      colours.push(dots.map(dot => dot.getAttribute("class")));
+      colors.push(dots.map(dot => dot.getAttribute("class")));
     }
   }
   const {color, backgroundColor} = getComputedStyle(document.body);
   const requests = performance.getEntriesByType("resource").map(one => one.name);
-  parent.postMessage({width: innerWidth, over: root.scrollWidth - root.clientWidth, color, backgroundColor, requests,
-    keys, pointer, colours}, "*");
+  const over = root.scrollWidth - root.clientWidth;
+  parent.postMessage({width: innerWidth, over, color, backgroundColor, requests, keys, pointer,
+    colors}, "*");
 })</script>"""
 FRAMES = """<!doctype html><meta name="color-scheme" content="light dark"><pre></pre><script>
-addEventListener("message", event => document.querySelector("pre").append(JSON.stringify(event.data) + "\\n"));
+addEventListener("message", event => {
+  document.querySelector("pre").append(JSON.stringify(event.data) + "\\n");
+});
 </script>"""
-
-
-@pytest.fixture(scope="module")
-def path(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("page")
-    run = idec(folder / "run", data)
-    assert (
-        main(["report", str(run), "--data", str(data), "--out", str(folder / "report.html")]) == 0
-    )
-    return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def auto(tmp_path_factory):
-    return chosen(tmp_path_factory.mktemp("auto"))
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    return large(tmp_path_factory.mktemp("large"))
 
 
 def opened(folder, paths, dark=False):
@@ -140,8 +123,8 @@ def test_chromium_has_no_complaint(path, auto, many, dark, tmp_path):
         # The second row of thumbnails, and the eighth in it.
         width, height = points["size"]
         assert re.findall(r"-?\d+", over[3]) == [str(-7 * width), str(-height)]
-        for name, colours in zip(("classes", "clusters"), one["colours"], strict=True):
-            assert colours == [f"c{value % points['colours']}" for value in points[name]]
+        for name, colors in zip(("classes", "clusters"), one["colors"], strict=True):
+            assert colors == [f"c{value % points['colors']}" for value in points[name]]
 
 
 @pytest.mark.parametrize(

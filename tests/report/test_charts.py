@@ -11,14 +11,15 @@ from PIL import Image
 
 from jaxclust.cli.main import main
 from jaxclust.comparison import tables
-from jaxclust.report import charts, html, image_grid
+from jaxclust.comparison.types import MethodSummary
+from jaxclust.report import charts, elements, image_grid
 from jaxclust.runs.files import write_labels
-from pages import Page, large
+from pages import Page
 from run_folders import make
 
 
-def test_large_matrices_are_pictures(tmp_path):
-    page = Page(large(tmp_path).read_text())
+def test_large_matrices_are_pictures(many):
+    page = Page(many.read_text())
     (picture,) = [
         one for one in page.all("img") if one["alt"].startswith("Agreement between seeds (ARI)")
     ]
@@ -28,7 +29,7 @@ def test_large_matrices_are_pictures(tmp_path):
     shade = np.zeros((40, 20))
     shade[3, 5] = 1
     names = [list(map(str, range(size))) for size in shade.shape]
-    (drawn,) = Page(html.matrix("Many", *names, [[""] * 20] * 40, shade)).all("img")
+    (drawn,) = Page(elements.matrix("Many", *names, [[""] * 20] * 40, shade)).all("img")
     assert (drawn["width"], drawn["height"]) == (str(20 * 12), str(40 * 12))
     pixels = np.asarray(
         Image.open(io.BytesIO(base64.b64decode(drawn["src"].partition(",")[2]))).convert("L")
@@ -78,7 +79,7 @@ def test_png_is_read_back(channels):
 
 def test_the_band_lies_between_the_lowest_and_the_highest_seed():
     values = [np.array([3.0, 2.0, 1.0]), np.array([4.0, 1.0, 2.0]), np.array([3.5, 1.5, 0.5])]
-    chart = charts.curves([np.arange(1.0, 4.0)] * 3, values, False, ("x", "t"))
+    chart = charts.curves([np.arange(1.0, 4.0)] * 3, values, False, "x", "t")
 
     def heights(kind):
         (points,) = re.findall(rf'class="{kind}" points="([^"]*)"', chart)
@@ -96,16 +97,17 @@ def test_curves_stand_still_where_a_seed_has_ended():
         [np.array([1.0, 2.0, 3.0]), np.array([1.0])],
         [np.array([3.0, 2.0, 1.0]), np.array([4.0])],
         True,
-        ("x", "t"),
+        "x",
+        "t",
     )
     short = re.findall(r'class="seed" points="([^"]*)"', chart)[1]
     assert len({point.split(",")[1] for point in short.split()}) == 1
-    assert charts.curves([np.array([1.0])], [np.array([np.nan])], False, ("x", "t")) == ""
+    assert charts.curves([np.array([1.0])], [np.array([np.nan])], False, "x", "t") == ""
 
 
 def test_a_loss_that_falls_below_0_is_drawn_where_it_is():
     losses = [np.array([2.0, 1.0, -1.0]), np.array([2.0, 0.0, -2.0])]
-    chart = charts.curves([np.arange(1.0, 4.0)] * 2, losses, True, ("x", "t"))
+    chart = charts.curves([np.arange(1.0, 4.0)] * 2, losses, True, "x", "t")
     lines = re.findall(r'class="seed" points="([^"]*)"', chart)
     heights = np.array([[float(point.split(",")[1]) for point in line.split()] for line in lines])
     # A linear axis: places are a linear function of the losses.
@@ -113,16 +115,16 @@ def test_a_loss_that_falls_below_0_is_drawn_where_it_is():
     np.testing.assert_allclose(slope * np.array(losses) + offset, heights, atol=0.1)
 
 
+def summary(name="m", **values):
+    """A method with one seed or two, and what else the chart shows."""
+    shared = {"clusters": 10, "n": 2, "constant": False, "failed": {}, "missing": ()}
+    return MethodSummary(method=name, worst_mean=0.5, **shared, **values)
+
+
 def test_an_interval_with_an_open_end_reaches_the_edge():
-    row = {
-        "method": "m",
-        "seeds": {"0": 0.5, "1": 0.6},
-        "mean": 0.55,
-        "run_low": 0.4,
-        "run_high": 0.7,
-    }
+    values = {"seeds": {0: 0.5, 1: 0.6}, "mean": 0.55, "run_low": 0.4, "run_high": 0.7}
     for ends, edge in (((0.5, None), "x2"), ((None, 0.6), "x1")):
-        chart = charts.intervals([row | dict(zip(("low", "high"), ends, strict=True))], "t")
+        chart = charts.intervals([summary(**values, low=ends[0], high=ends[1])], "t")
         (thick,) = re.findall(r'<line class="thick" x1="([\d.]+)" x2="([\d.]+)"', chart)
         places = dict(zip(("x1", "x2"), map(float, thick), strict=True))
         assert places[edge] == (charts.WIDTH - 20 if edge == "x2" else 16 + 9)
@@ -130,13 +132,8 @@ def test_an_interval_with_an_open_end_reaches_the_edge():
 
 
 def test_equal_scores_have_a_chart_and_names_stand_beside_it():
-    row = dict.fromkeys(("low", "high", "run_low", "run_high")) | {
-        "method": "m",
-        "seeds": {"0": 0.5},
-        "mean": 0.5,
-    }
     for name, shown in (("m", "m"), ("kmeans", "kmeans"), (40 * "n", 21 * "n" + "…")):
-        chart = charts.intervals([row | {"method": name}], "t")
+        chart = charts.intervals([summary(name, seeds={0: 0.5}, mean=0.5)], "t")
         assert "circle" in chart
         (text,) = re.findall(r'<text x="(\d+)" y="\d+" class="strong end">([^<]*)<', chart)
         assert text[1] == shown
@@ -147,7 +144,7 @@ def test_equal_scores_have_a_chart_and_names_stand_beside_it():
 
 def test_a_last_column_of_numbers_stands_right():
     seconds, verdicts = (
-        html.table(tables.Table("t", ["method", head], [["dcec", cell], ["dec", "-"]]))
+        elements.table(tables.Table("t", ["method", head], [["dcec", cell], ["dec", "-"]]))
         for head, cell in (("seconds", "3.25"), ("verdict", "dcec beats dec"))
     )
     assert ("<table>" in seconds, '<table class="words">' in verdicts) == (True, True)

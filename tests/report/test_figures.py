@@ -24,7 +24,7 @@ def test_an_empty_cluster_has_a_sheet(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_colour_and_floats(channels):
+def test_color_and_floats(channels):
     assert figures.grid(np.ones((2, 30, 30, channels), np.float32)).max() == 255
 
 

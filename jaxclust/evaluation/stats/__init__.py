@@ -1,4 +1,4 @@
-"""Statistics over seeds: one method's scores, two methods' difference, many methods over data sets."""
+"""Statistics over seeds: one method's scores, two methods' difference, many methods' ranks."""
 
 from jaxclust.evaluation.stats.many_methods import (
     LEAST_DATA_SETS,
@@ -19,16 +19,14 @@ from jaxclust.evaluation.stats.one_method import (
     sd_interval,
     summary,
 )
+from jaxclust.evaluation.stats.power import Needed, seeds_needed, smallest_p
 from jaxclust.evaluation.stats.two_methods import (
     Difference,
-    Needed,
     Superiority,
     difference,
     holm,
     paired_permutation,
     permutation,
-    seeds_needed,
-    smallest_p,
     superiority,
     wilcoxon,
 )

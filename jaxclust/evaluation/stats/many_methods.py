@@ -1,11 +1,13 @@
-"""Several methods over several data sets: ranks, Friedman's test, Nemenyi's critical difference (Demsar 2006).
+"""Several methods over several data sets (Demsar 2006): ranks, Friedman's test, Nemenyi's test.
 
-Seeds are pooled to one value for each data set before: they are no data sets of their own.
+Before these tests, the scores of a data set's seeds are pooled to one value: seeds are no data sets
+of their own.
 """
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -13,26 +15,30 @@ from scipy import stats
 from jaxclust.errors import UsageError
 
 LEAST_DATA_SETS = 8
-"""Below this many no critical difference is drawn; ``comparisons.wilcoxon`` with ``holm`` stands in."""
+"""With fewer data sets there is no critical difference; pairwise ``wilcoxon`` with ``holm`` takes
+its place."""
+
+Table = Sequence[Sequence[float]] | np.ndarray
+"""One score for each data set and method, (data sets, methods); higher is better."""
 
 
-def ranks(scores: np.ndarray) -> np.ndarray:
-    """Mean rank of each method, 1 the best; ties share.
+def ranks(scores: Table) -> np.ndarray:
+    """Mean rank of each method, 1 the best; ties share their ranks.
 
     Args:
-      scores: one value for each data set and method, float (data sets, methods). Higher is better.
+      scores: one score for each data set and method, float (data sets, methods). Higher is better.
 
     Returns:
       float64 (methods,).
 
     Raises:
-      ValueError: fewer than 2 methods, no data set, or a score is not finite.
+      UsageError: fewer than 2 methods, no data set, or a score is not finite.
     """
-    return stats.rankdata(-_scores(scores), axis=1).mean(axis=0)
+    return stats.rankdata(-_checked(scores), axis=1).mean(axis=0)
 
 
-def friedman(scores: np.ndarray) -> tuple[float, float]:
-    """Friedman's chi-square, corrected for ties, and its p: whether any of three methods or more ranks apart.
+def friedman(scores: Table) -> tuple[float, float]:
+    """Friedman's chi-square test, corrected for ties: whether any of three or more methods differs.
 
     Args:
       scores: as ``ranks``.
@@ -41,9 +47,9 @@ def friedman(scores: np.ndarray) -> tuple[float, float]:
       The statistic and p; 0 and 1 where all methods tie everywhere.
 
     Raises:
-      ValueError: as ``ranks``, or fewer than 3 methods or 2 data sets.
+      UsageError: as ``ranks``, or fewer than 3 methods or 2 data sets.
     """
-    scores = _scores(scores)
+    scores = _checked(scores)
     n, k = scores.shape
     if n < 2 or k < 3:
         raise UsageError(f"scores must be of at least 2 data sets and 3 methods, got {n} and {k}")
@@ -57,23 +63,26 @@ def friedman(scores: np.ndarray) -> tuple[float, float]:
 
 
 def critical_difference(methods: int, data_sets: int, alpha: float = 0.05) -> float:
-    """Nemenyi's: mean ranks further apart than this differ, over all pairs together (Demsar 2006, section 3.2.2).
+    """Nemenyi's critical difference (Demsar 2006, section 3.2.2).
+
+    Mean ranks that are further apart than this differ, over all pairs together.
 
     Args:
-      methods: k, at least 2.
-      data_sets: N, at least LEAST_DATA_SETS; below, use pairwise ``wilcoxon`` with ``holm``.
+      methods: number of methods k, at least 2.
+      data_sets: number of data sets N, at least LEAST_DATA_SETS; below, use pairwise ``wilcoxon``
+        with ``holm``.
       alpha: the level.
 
     Raises:
-      ValueError: too few methods or data sets.
+      UsageError: too few methods or data sets.
     """
-    _enough(methods, data_sets)
+    _check_enough(methods, data_sets)
     return float(
-        _studentised_range(methods).ppf(1 - alpha) / 2**0.5 * _rank_error(methods, data_sets)
+        _studentized_range(methods).ppf(1 - alpha) / 2**0.5 * _rank_error(methods, data_sets)
     )
 
 
-def nemenyi(scores: np.ndarray) -> np.ndarray:
+def nemenyi(scores: Table) -> np.ndarray:
     """p of each pair of methods by the distance of their mean ranks, corrected for all pairs.
 
     Args:
@@ -83,20 +92,21 @@ def nemenyi(scores: np.ndarray) -> np.ndarray:
       float64 (methods, methods), 1 on the diagonal.
 
     Raises:
-      ValueError: as ``ranks`` and ``critical_difference``.
+      UsageError: as ``ranks`` and ``critical_difference``.
     """
-    scores = _scores(scores)
+    scores = _checked(scores)
     n, k = scores.shape
-    _enough(k, n)
+    _check_enough(k, n)
     mean = ranks(scores)
     distances = np.abs(mean[:, None] - mean) / _rank_error(k, n) * 2**0.5
     p = np.ones((k, k))
     for i, j in itertools.combinations(range(k), 2):
-        p[i, j] = p[j, i] = min(1.0, float(_studentised_range(k).sf(distances[i, j])))
+        p[i, j] = p[j, i] = min(1.0, float(_studentized_range(k).sf(distances[i, j])))
     return p
 
 
-def _scores(scores: np.ndarray) -> np.ndarray:
+def _checked(scores: Table) -> np.ndarray:
+    """The scores as float64 (data sets, methods); UsageError as ``ranks``."""
     scores = np.array(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[0] < 1 or scores.shape[1] < 2:
         raise UsageError(
@@ -109,19 +119,21 @@ def _scores(scores: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _enough(methods: int, data_sets: int) -> None:
+def _check_enough(methods: int, data_sets: int) -> None:
+    """Refuses too few methods or data sets for a critical difference."""
     if methods < 2:
         raise UsageError(f"methods must be at least 2, got {methods}")
     if data_sets < LEAST_DATA_SETS:
-        raise UsageError(
-            f"data sets must be at least {LEAST_DATA_SETS} for a critical difference, got {data_sets}"
-        )
+        rule = f"data sets must be at least {LEAST_DATA_SETS} for a critical difference"
+        raise UsageError(f"{rule}, got {data_sets}")
 
 
 def _rank_error(methods: int, data_sets: int) -> float:
+    """Standard error of a difference of two mean ranks."""
     return (methods * (methods + 1) / (6 * data_sets)) ** 0.5
 
 
 @functools.lru_cache(maxsize=8)
-def _studentised_range(methods: int) -> Callable:
+def _studentized_range(methods: int) -> Any:
+    """SciPy's distribution; its table is computed once for each number of methods."""
     return stats.studentized_range(methods, np.inf)

@@ -1,4 +1,4 @@
-"""One method's scores over seeds: centre, spread, intervals, and where the next run falls."""
+"""Statistics of one method's scores over seeds: center, spread, intervals, the next run."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,17 +8,20 @@ from scipy import stats
 
 from jaxclust.errors import UsageError
 
+Scores = Sequence[float] | np.ndarray
+"""One score per seed, (n,)."""
 RESAMPLES = 9_999
-"""Of a bootstrap or a random permutation test: (RESAMPLES + 1) times a usual level is whole."""
+"""Draws of a bootstrap or a random permutation test: (RESAMPLES + 1) times a usual level is
+whole."""
 ROUNDING = 1e-10
-"""Differences below this share of the scores' range are rounding."""
+"""Differences below this share of the scores' range count as rounding."""
 
 
 class Summary(NamedTuple):
-    """The scores of several seeds.
+    """Center and spread of the scores of several seeds.
 
     Attributes:
-      n: seeds.
+      n: number of seeds.
       mean: their mean.
       sd: standard deviation, with n - 1; nan for one seed.
       low: lower end of the interval for the mean; nan for one seed.
@@ -32,24 +35,24 @@ class Summary(NamedTuple):
     high: float
 
 
-def summary(values: Sequence[float], confidence: float = 0.95) -> Summary:
-    """Mean, spread and Student's t interval for the mean.
+def summary(values: Scores, confidence: float = 0.95) -> Summary:
+    """Mean, standard deviation and Student's t interval for the mean.
 
-    One value says nothing about spread: its ``sd``, ``low`` and ``high`` are nan. A seed that failed is no number, and
-    to leave it out would flatter the method: it is refused, and the caller has to say what it counts as.
+    One value says nothing about spread: its ``sd``, ``low`` and ``high`` are nan. A seed that
+    failed has no number. To leave it out would flatter the method, so that it is refused, and the
+    caller has to decide what it counts as.
 
     Args:
       values: one score per seed.
-      confidence: of the interval, between 0 and 1.
-
-    Returns:
-      The summary.
+      confidence: confidence of the interval, between 0 and 1.
 
     Raises:
-      ValueError: if there are no values, one is None, nan or infinite, or the confidence is not between 0 and 1.
+      UsageError: there are no values, one is None, nan or infinite, or the confidence is not
+        between 0 and 1.
     """
     values = finite(values, confidence)
-    n, mean = values.size, float(values.mean())
+    n = values.size
+    mean = float(values.mean())
     if n == 1:
         return Summary(1, mean, np.nan, np.nan, np.nan)
     sd = float(values.std(ddof=1))
@@ -57,15 +60,23 @@ def summary(values: Sequence[float], confidence: float = 0.95) -> Summary:
     return Summary(n, mean, sd, mean - half, mean + half)
 
 
-def median(values: Sequence[float]) -> float:
-    """The middle score; the mean of the two middle ones of an even number. ValueError as ``summary``."""
+def median(values: Scores) -> float:
+    """The middle score, or the mean of the two middle ones of an even number.
+
+    Raises:
+      UsageError: as ``summary``.
+    """
     return float(np.median(finite(values)))
 
 
-def interquartile_mean(values: Sequence[float]) -> float:
-    """Mean of the middle half: a quarter of the scores, rounded down, is cut at either end (rliable's IQM).
+def interquartile_mean(values: Scores) -> float:
+    """Mean of the middle half (the IQM of rliable).
 
-    Less moved by a lost seed than the mean, less coarse than the median. ValueError as ``summary``.
+    A quarter of the scores, rounded down, is cut at either end. A failed seed moves it less than
+    the mean, and it is less coarse than the median.
+
+    Raises:
+      UsageError: as ``summary``.
     """
     values = np.sort(finite(values))
     cut = values.size // 4
@@ -73,25 +84,28 @@ def interquartile_mean(values: Sequence[float]) -> float:
 
 
 def bootstrap_t(
-    values: Sequence[float], confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    values: Scores, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """Studentised bootstrap interval for the mean (Efron & Tibshirani 1993, section 12.5), for skewed scores.
+    """Studentized bootstrap interval for the mean, for skewed scores.
 
-    Each resample's ``(mean* - mean) / (sd* / sqrt(n))`` takes the place of Student's t. A resample of equal values has
-    no spread and counts as infinitely far off on its side: where such ones are more common than the tail, as with three
-    seeds or many ties, that end is infinite, which is what so few different scores can say.
+    It is that of Efron & Tibshirani (1993, section 12.5): each resample's
+    ``(mean* - mean) / (sd* / sqrt(n))`` takes the place of Student's t. A resample of equal values
+    has no spread and counts as infinitely far off on its side. Where such resamples are more common
+    than the tail, as with three seeds or many ties, that end is infinite: so few different scores
+    say no more.
 
     Args:
       values: one score per seed.
-      confidence: of the interval, between 0 and 1.
-      resamples: drawn; the ends are order statistics of them.
-      seed: of the draws.
+      confidence: confidence of the interval, between 0 and 1.
+      resamples: number of resamples; the ends are order statistics of them.
+      seed: seed of the draws.
 
     Returns:
-      Its lower and upper end, maybe infinite; nan for one value; the value itself where all are equal.
+      Its lower and upper end, which may be infinite; nan for one value; the value itself where all
+      are equal.
 
     Raises:
-      ValueError: as ``summary``, and if ``resamples`` are too few for the confidence.
+      UsageError: as ``summary``, or ``resamples`` are too few for the confidence.
     """
     values = finite(values, confidence)
     place = int(round((resamples + 1) * (1 - confidence) / 2, 6))
@@ -99,7 +113,8 @@ def bootstrap_t(
         raise UsageError(
             f"resamples must be at least {int(np.ceil(2 / (1 - confidence)))}, got {resamples}"
         )
-    n, mean = values.size, values.mean()
+    n = values.size
+    mean = values.mean()
     if n == 1:
         return np.nan, np.nan
     if np.ptp(values) == 0:
@@ -108,7 +123,7 @@ def bootstrap_t(
     shift = draws.mean(axis=1) - mean
     shift[np.abs(shift) < ROUNDING * np.ptp(values)] = 0.0
     flat = np.ptp(draws, axis=1) == 0
-    # A flat resample: 0 where it is the mean itself, infinite otherwise.
+    # A resample without spread counts as 0 where it equals the mean, as infinite otherwise.
     ts = np.where(shift == 0, 0.0, np.copysign(np.inf, shift))
     ts[~flat] = shift[~flat] / (draws[~flat].std(axis=1, ddof=1) / n**0.5)
     ts.sort()
@@ -117,23 +132,23 @@ def bootstrap_t(
 
 
 def prediction_interval(
-    values: Sequence[float], runs: int = 1, confidence: float = 0.95
+    values: Scores, runs: int = 1, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Where the mean of further runs is to be expected: ``mean +- t s sqrt(1/n + 1/runs)``.
+    """Interval for the mean of further runs: ``mean +- t s sqrt(1/n + 1/runs)``.
 
-    This is what a single published number, or the mean of ``runs`` of them, is to be compared with; the interval of
-    ``summary`` is too narrow for it. Both suppose normal scores.
+    A single published number, or the mean of ``runs`` of them, is to be compared with this
+    interval; that of ``summary`` is too narrow for it. Both assume normal scores.
 
     Args:
       values: one score per seed.
-      runs: seeds behind the number to be predicted.
-      confidence: of the interval, between 0 and 1.
+      runs: number of seeds behind the number to be predicted.
+      confidence: confidence of the interval, between 0 and 1.
 
     Returns:
       Its lower and upper end; nan for one value.
 
     Raises:
-      ValueError: as ``summary``, and if runs < 1.
+      UsageError: as ``summary``, or ``runs`` is below 1.
     """
     if runs < 1:
         raise UsageError(f"runs must be at least 1, got {runs}")
@@ -145,12 +160,12 @@ def prediction_interval(
 
 
 def sd_interval(sd: float, degrees: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval for the standard deviation of normal scores: what a few seeds say about spread, which is little.
+    """Interval for the standard deviation of normal scores; a few seeds say little about it.
 
     Args:
-      sd: estimate.
-      degrees: of freedom behind it, at least 1: n - 1 for one sample.
-      confidence: of the interval, between 0 and 1.
+      sd: the estimate.
+      degrees: its degrees of freedom, at least 1: n - 1 for one sample.
+      confidence: confidence of the interval, between 0 and 1.
 
     Returns:
       ``sd sqrt(degrees / chi2)`` at the upper and the lower quantile.
@@ -164,8 +179,12 @@ def _quantile(n: int, confidence: float) -> float:
     return float(stats.t.ppf((1 + confidence) / 2, n - 1))
 
 
-def finite(values: Sequence[float], confidence: float = 0.95) -> np.ndarray:
-    """Scores as float64 (n,), or the ValueError that ``summary`` names."""
+def finite(values: Scores, confidence: float = 0.95) -> np.ndarray:
+    """Checked scores, float64 (n,).
+
+    Raises:
+      UsageError: as ``summary``.
+    """
     if not 0 < confidence < 1:
         raise UsageError(f"confidence must be between 0 and 1, got {confidence}")
     # None becomes nan here.
@@ -176,8 +195,21 @@ def finite(values: Sequence[float], confidence: float = 0.95) -> np.ndarray:
         )
     failed = np.flatnonzero(~np.isfinite(values))
     if failed.size:
-        got = values[failed].tolist()
-        raise UsageError(
-            f"values must be finite (decide what a failed seed counts as), got {got} at {failed.tolist()}"
-        )
+        rule = "values must be finite (decide what a failed seed counts as)"
+        raise UsageError(f"{rule}, got {values[failed].tolist()} at {failed.tolist()}")
     return values
+
+
+def two_samples(
+    a: Scores, b: Scores, paired: bool, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checked scores of two methods, float64 (n,) and (m,).
+
+    Raises:
+      UsageError: as ``summary``, or n is not m where the seeds are paired.
+    """
+    first = finite(a, confidence)
+    second = finite(b, confidence)
+    if paired and first.size != second.size:
+        raise UsageError(f"a and b must be pairs, got {first.size} and {second.size}")
+    return first, second

@@ -1,4 +1,4 @@
-"""The pieces of HTML that the report's sections are made of: tables, matrices, pictures, notes and escaped text."""
+"""The HTML elements of the report's sections: tables, matrices, pictures, notes, escaped text."""
 
 import base64
 import html
@@ -10,11 +10,11 @@ from jaxclust.comparison import tables
 from jaxclust.report import image_grid
 
 MOST_CELLS = 30
-"""Classes, clusters or seeds up to which a matrix is a table; a larger one is a picture."""
+"""Most rows or columns of a matrix that is shown as a table; a larger one is a picture."""
 
 
 def table(content: tables.Table) -> str:
-    """A table that scrolls by itself; its last column stands left where it has words."""
+    """A table that scrolls by itself; the last column is aligned left where it has words."""
     kinds = ['class="name" '] * content.names + [""] * (len(content.header) - content.names)
     head = "".join(
         f'<th {kind}scope="col">{text(cell)}</th>'
@@ -29,12 +29,9 @@ def table(content: tables.Table) -> str:
             for place, cell in enumerate(row)
         ]
         lines.append(f"<tr>{''.join(cells)}</tr>")
-    words = ' class="words"' * any(letter.isalpha() for row in content.rows for letter in row[-1])
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(content.title)}"><table{words}>'
-        f"{_caption(content.title)}<thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    has_words = any(letter.isalpha() for row in content.rows for letter in row[-1])
+    kind = ' class="words"' if has_words else ""
+    return _scrolling(content.title, kind, head, lines)
 
 
 def matrix(
@@ -44,17 +41,22 @@ def matrix(
     cells: Sequence[Sequence[str]],
     shade: np.ndarray,
 ) -> str:
-    """A table whose cells are shaded from 0 to 1, or where it is large a picture of them."""
+    """A table with shaded cells; a large one is a picture.
+
+    Args:
+      title: of the table.
+      rows: their names.
+      columns: their names.
+      cells: text of the cells, (rows, columns).
+      shade: of the cells, float (rows, columns) in [0, 1].
+    """
     if max(shade.shape) > MOST_CELLS:
         size = max(1, 480 // max(shade.shape))
-        pixels = (
-            np.round(255 * (1 - shade))
-            .astype(np.uint8)
-            .repeat(size, axis=0)
-            .repeat(size, axis=1)[..., None]
-        )
-        what = f"{title}: {shade.shape[0]} rows, {shade.shape[1]} columns; black is 1, or all of a row, white 0"
-        return _picture(pixels, what, what)
+        gray = np.round(255 * (1 - shade)).astype(np.uint8)
+        pixels = gray.repeat(size, axis=0).repeat(size, axis=1)[..., None]
+        sides = f"{shade.shape[0]} rows, {shade.shape[1]} columns"
+        words = f"{title}: {sides}; black is 1, or all of a row, white 0"
+        return _picture(pixels, words, words)
     head = "<td></td>" + "".join(f'<th scope="col">{text(name)}</th>' for name in columns)
     lines = []
     for name, line, shades in zip(rows, cells, shade, strict=True):
@@ -63,14 +65,28 @@ def matrix(
             for cell, s in zip(line, shades, strict=True)
         )
         lines.append(f'<tr><th scope="row">{text(name)}</th>{body}</tr>')
+    return _scrolling(title, ' class="matrix"', head, lines)
+
+
+def _scrolling(title: str, kind: str, head: str, lines: list[str]) -> str:
+    """A table that scrolls by itself, of HTML; its title stays in sight."""
+    caption = f"<caption><span>{text(title)}</span></caption>"
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(title)}"><table class="matrix">'
-        f"{_caption(title)}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(title)}">'
+        f"<table{kind}>{caption}{body}</table></div>"
     )
 
 
 def sheet(images: np.ndarray, alt: str, caption: str, columns: int = 8) -> str:
-    """Images in rows, each of at most 64 pixels a side, as one picture."""
+    """Images in rows, each of at most 64 pixels a side, as one picture.
+
+    Args:
+      images: as of ``image_grid.grid``.
+      alt: the text that is read in place of the picture.
+      caption: the text below it.
+      columns: images in a row.
+    """
     stride = -(-max(images.shape[1:3]) // 64)
     pixels = image_grid.grid(images[:, ::stride, ::stride], columns)
     return _picture(pixels, alt, caption)
@@ -83,30 +99,22 @@ def _picture(pixels: np.ndarray, alt: str, caption: str) -> str:
     )
 
 
-def _caption(title: str) -> str:
-    """Stays in sight where the table is scrolled."""
-    return f"<caption><span>{text(title)}</span></caption>"
-
-
 def notes(lines: Sequence[str]) -> str:
-    """A list; nothing where there are none."""
-    return (
-        f'<ul class="notes">{"".join(f"<li>{text(line)}</li>" for line in lines)}</ul>'
-        if lines
-        else ""
-    )
+    """A list of sentences; "" where there are none."""
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f'<ul class="notes">{items}</ul>' if lines else ""
 
 
 def number(value: float | None, form: str = ".3f") -> str:
-    """As ``form`` says; a stroke where there is none."""
+    """A number in a format; "-" for None, nan and infinity."""
     return "-" if value is None or not np.isfinite(value) else format(value, form)
 
 
 def uri(pixels: np.ndarray) -> str:
-    """A picture's address that holds the picture itself."""
+    """An address that holds the picture itself, uint8 (height, width, 1 or 3)."""
     return "data:image/png;base64," + base64.b64encode(image_grid.png(pixels)).decode()
 
 
 def text(plain: str) -> str:
-    """Escaped, for an element or an attribute."""
+    """Text that is escaped for an element or an attribute."""
     return html.escape(plain, quote=True)

@@ -1,0 +1,233 @@
+"""The section of a run on the page: scores, curves, agreement, images, and how to repeat it."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxclust.comparison import tables
+from jaxclust.evaluation import agreement, metrics
+from jaxclust.report import charts, elements, image_section
+from jaxclust.report.elements import text
+from jaxclust.report.image_section import Shown
+from jaxclust.report.look import Agreement, Look
+from jaxclust.report.run_images import Pictures
+from jaxclust.runs.repeat import repeat
+
+PHASES = {"pretrain": "Pretraining", "cluster": "Clustering"}
+CURVES = {"loss": "loss", "changed": "fraction of labels changed"}
+"""Columns of a history that are drawn, and their titles."""
+
+
+def section(number: int, look: Look, sprites: dict[str, str]) -> str:
+    """The section, as HTML.
+
+    Args:
+      number: its place among the sections of runs.
+      look: what it shows.
+      sprites: see ``image_section.embedding_map``.
+    """
+    parts = [f'<section id="run-{number}"><h2>{text(look.cell.where)}</h2>']
+    parts.append(elements.notes(look.notes))
+    if look.agreement is not None:
+        parts.append(_lead(look, look.agreement))
+        parts.append(_seeds(look, look.agreement))
+        parts.append(_clusters(look))
+        parts.append(_curves(look))
+        parts.append(_matrices(look, look.agreement))
+        if look.pictures is not None:
+            parts.append(_images(number, look, look.agreement.medoid, look.pictures, sprites))
+    parts += [_settings(look), "</section>"]
+    return "".join(parts)
+
+
+def _images(
+    number: int, look: Look, medoid: int, pictures: Pictures, sprites: dict[str, str]
+) -> str:
+    """The map of the embedding and the sheets of images, of the seed at place ``medoid``."""
+    shown = Shown(look.seeds[medoid], look.labels[medoid], look.rows, pictures)
+    sheets = image_section.cluster_sheets(shown, look.settings[0].clusters)
+    if look.embedding is None:
+        return sheets
+    embedded = image_section.embedding_map(number, shown, look.embedding, sprites)
+    return embedded + sheets + image_section.certain_sheets(shown, look.embedding.ranked)
+
+
+def _lead(look: Look, seeds: Agreement) -> str:
+    """The first sentences: sizes, agreement, consensus."""
+    sizes = f"{look.labels.shape[1]:,} images, {look.settings[0].clusters} clusters"
+    if look.cell.constant:
+        return f"<p>{sizes}, one value for all seeds: the method draws no random number.</p>"
+    words = f"{sizes}, {len(look.cell.rows)} seeds"
+    if look.cell.failed:
+        words += f", {len(look.cell.failed)} of them failed"
+    words += "."
+    shown = look.seeds[seeds.medoid]
+    if len(look.seeds) == 1:
+        return f"<p>{words} Pictures show seed {shown}.</p>"
+    clusters, share = seeds.consensus
+    whole = 100 * float(np.mean(share > 1 - 1e-9))
+    words += (
+        f" All seeds agree on {whole:.1f} % of the images, when their clusters are matched to "
+        f"those of seed {shown}. Their consensus, the cluster with most votes for each image, "
+        f"has {len(np.unique(clusters))} clusters"
+    )
+    if seeds.scores:
+        acc, nmi, ari = (f"{seeds.scores[name]:.4f}" for name in ("acc", "nmi", "ari"))
+        words += f" and ACC {acc}, NMI {nmi}, ARI {ari}"
+    return f"<p>{words}. Pictures show seed {shown}, which agrees best with the others.</p>"
+
+
+def _seeds(look: Look, seeds: Agreement) -> str:
+    """A line for each seed: scores, then what can be known without labels."""
+    header = ["seed", "ACC", "NMI", "ARI", "agreement", "silhouette"]
+    header += ["final loss", "largest cluster", "seconds"]
+    agree = agreement.stability(seeds.matrix)
+    silhouettes = None if look.embedding is None else look.embedding.silhouettes
+    rows = []
+    for seed, row in sorted(look.cell.rows.items()):
+        if row.failed is not None:
+            rows.append([f"{seed}: failed, {look.cell.failed[seed]}", *["-"] * 8])
+            continue
+        place = look.seeds.index(seed)
+        cells = [
+            str(seed),
+            tables.number(row.acc),
+            tables.number(row.nmi),
+            tables.number(row.ari),
+            elements.number(agree[place]),
+            elements.number(None if silhouettes is None else silhouettes[place]),
+            elements.number(seeds.losses[place], ".4g"),
+            elements.number(row.largest_cluster, ".1%"),
+            elements.number(row.seconds, ".2f"),
+        ]
+        rows.append(cells)
+    title = "Seeds; the columns from agreement on need no labels"
+    return (
+        elements.table(tables.Table(title, header, rows))
+        + _correlations(look, seeds)
+        + '<p class="small">Agreement is the mean ARI with the other seeds; it also rewards errors '
+        "that all seeds make. Silhouette is that of a sample in the embedding; it rewards "
+        "collapse, since training pulls clusters together. Final losses compare seeds of one "
+        "method, number of clusters and preset, and nothing else.</p>"
+    )
+
+
+def _correlations(look: Look, seeds: Agreement) -> str:
+    """Where labels are known: whether measures without labels tell good seeds from bad ones."""
+    scores = [look.cell.rows[seed].acc for seed in look.seeds]
+    acc = [score for score in scores if score is not None]
+    if len(acc) < len(scores) or len(acc) < agreement.LEAST_SEEDS:
+        return ""
+    measures = {"agreement": agreement.stability(seeds.matrix)}
+    if look.embedding is not None:
+        measures["silhouette"] = np.array(look.embedding.silhouettes)
+    measures["lower final loss"] = -np.array(seeds.losses)
+    correlations = {
+        name: agreement.rank_correlation(values, acc) for name, values in measures.items()
+    }
+    words = ", ".join(
+        f"{name} {value:+.2f}" for name, value in correlations.items() if np.isfinite(value)
+    )
+    if not words:
+        return ""
+    return f"<p>Rank correlation with ACC over these {len(acc)} seeds: {words}.</p>"
+
+
+def _clusters(look: Look) -> str:
+    """How the number of clusters was chosen."""
+    if not look.clusters:
+        return ""
+    chosen = look.settings[0].clusters
+    each = ", ".join(f"{k} {value:.3f}" for k, value in look.clusters.items())
+    title = f"Agreement by clusters: {each}"
+    numbers = list(look.clusters)
+    chart = charts.line(numbers, list(look.clusters.values()), chosen, "clusters", title)
+    best = agreement.best_clusters(look.clusters)
+    caption = f"Mean ARI between seeds by number of clusters; {best} is the largest within 0.01"
+    caption += " of the best" + ("." if best == chosen else f", this run has {chosen}.")
+    figure = f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
+    return f'<h3>Number of clusters</h3><div class="figures">{figure}</div>'
+
+
+def _curves(look: Look) -> str:
+    """Losses and changed labels of each phase."""
+    figures = "".join(_curve_figures(look))
+    return f'<h3>Curves</h3><div class="figures">{figures}</div>' if figures else ""
+
+
+def _curve_figures(look: Look) -> Iterator[str]:
+    for phase, columns in look.history.items():
+        for column, title in CURVES.items():
+            if column not in columns:
+                continue
+            lanes = {seed: columns["seed"] == seed for seed in look.seeds}
+            lanes = {
+                seed: lane
+                for seed, lane in lanes.items()
+                if np.isfinite(columns[column][lane]).any()
+            }
+            if not lanes:
+                continue
+            windows = [columns["window"][lane] + 1 for lane in lanes.values()]
+            values = [columns[column][lane] for lane in lanes.values()]
+            last = zip(lanes, values, strict=True)
+            ends = ", ".join(f"seed {seed} {value[-1]:.3g}" for seed, value in last)
+            name = f"{PHASES.get(phase, phase)}: {title}"
+            label = f"{look.cell.where}, {name} by window; at the end {ends}"
+            below = "epoch" if phase == "pretrain" else "window"
+            chart = charts.curves(windows, values, column == "loss", below, label)
+            if chart:
+                several = ", a line for each seed, their median and range" if len(lanes) > 1 else ""
+                caption = text(f"{name}{several}.")
+                yield f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
+
+
+def _matrices(look: Look, seeds: Agreement) -> str:
+    """Agreement of each pair of seeds, and classes by clusters."""
+    parts = []
+    if len(look.seeds) > 1:
+        names = [f"seed {seed}" for seed in look.seeds]
+        cells = [[f"{value:.2f}" for value in line] for line in seeds.matrix]
+        shade = np.clip(seeds.matrix, 0, 1)
+        title = "Agreement between seeds (ARI)"
+        parts.append(elements.matrix(title, names, names, cells, shade))
+    if look.pictures is not None and look.pictures.labels is not None:
+        parts.append(_confusion(look, look.pictures.labels, seeds.medoid))
+    if not parts:
+        return ""
+    return f'<h3>Agreement and confusion</h3><div class="figures">{"".join(parts)}</div>'
+
+
+def _confusion(look: Look, classes: np.ndarray, shown: int) -> str:
+    """Classes by clusters of the shown seed; ``classes`` are the true ones, (n,)."""
+    counts = metrics.confusion(classes, look.labels[shown])
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = [f"class {k}" for k in range(counts.shape[0])]
+    clusters = metrics.confusion_clusters(classes, look.labels[shown])
+    columns = [str(k) if k >= 0 else "" for k in clusters]
+    cells = [[str(value) if value else "" for value in line] for line in counts]
+    seed = look.seeds[shown]
+    title = f"Classes by clusters, seed {seed}; clusters in the order of their classes"
+    return elements.matrix(title, rows, columns, cells, share)
+
+
+def _settings(look: Look) -> str:
+    """How to repeat the run: the command, versions, and all settings."""
+    rows = look.cell.rows.values()
+    versions = {json.dumps(row.versions, sort_keys=True) for row in rows if row.versions}
+    lines = [
+        ", ".join(f"{name} {number}" for name, number in json.loads(version).items())
+        for version in sorted(versions)
+    ]
+    devices = sorted({row.device for row in rows if row.device})
+    on = "; on " + ", ".join(devices) if devices else ""
+    commands = "\n".join(repeat(settings) for settings in look.settings)
+    everything = [settings.to_json() | {"origin": settings.origin} for settings in look.settings]
+    return (
+        '<h3>To repeat it</h3><div class="scroll" role="region" tabindex="0" aria-label="Command">'
+        f"<pre>{text(commands)}</pre></div>"
+        f'<p class="small">{text("; ".join(lines) + on)}</p>'
+        "<details><summary>All settings</summary>"
+        f"<pre>{text(json.dumps(everything, indent=1))}</pre></details>"
+    )
