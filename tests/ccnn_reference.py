@@ -1,4 +1,4 @@
-"""CCNN's cycle transcribed from the paper's formulas, slow, in float64: what the tests compare with."""
+"""CCNN's cycle transcribed from the paper's formulas, slow, in float64, for comparison."""
 
 import jax
 import numpy as np
@@ -17,25 +17,33 @@ class Slow:
     """One cycle of table I in float64, image by image and weight by weight."""
 
     def __init__(self, config, state, batch):
-        self.config, self.state = config, state
+        self.config = config
+        self.state = state
         self.kernel = np.asarray(state.variables.params["kernel"], np.float64)
         self.scale = float(state.scale)
         self.head = jax.tree.map(lambda a: np.asarray(a, np.float64), state.head)
         self.pixels = (np.asarray(batch, np.float64) / 255).reshape(len(batch), -1)
 
     def trunk(self, i):
+        """The inputs x of FC9 for image i."""
         return self.scale * np.tanh(self.pixels[i] @ self.kernel)
 
     def slope(self, i):
-        """Of the trunk in its products with the pixels."""
+        """The derivative of the trunk's outputs with respect to its products with the pixels."""
         return self.scale * (1 - np.tanh(self.pixels[i] @ self.kernel) ** 2)
 
     def h(self, x, fc9):
+        """The features of FC9."""
         return relu(x @ fc9["kernel"] + fc9["bias"])
 
     def gradient(self, x, label):
-        """Eq. 2 to 10 with the true derivatives: of head, and of the trunk's output."""
-        k, (w9, ws) = self.config.clusters, (self.head["fc9"], self.head["softmax"])
+        """Eq. 2 to 10: the gradients of the head and of the trunk's output, and the loss.
+
+        The derivatives are the true ones, or with gradient "printed" those of the paper.
+        """
+        k = self.config.clusters
+        w9 = self.head["fc9"]
+        ws = self.head["softmax"]
         h = self.h(x, w9)
         y = softmax(h @ ws["kernel"] + ws["bias"])
         t = np.eye(k)[label]
@@ -46,9 +54,9 @@ class Slow:
         if self.config.gradient == "printed":
             du = (y - t) * np.maximum(y, 0)  # eq. 3, 4
         dh = ws["kernel"] @ du  # eq. 7
-        slope = (
-            np.maximum(h, 0) if self.config.gradient == "printed" else (h > 0).astype(float)
-        )  # eq. 8
+        slope = (h > 0).astype(float)  # eq. 8
+        if self.config.gradient == "printed":
+            slope = np.maximum(h, 0)
         head = {
             "fc9": {"kernel": np.outer(x, dh * slope), "bias": dh * slope},  # eq. 9, 10
             "softmax": {"kernel": np.outer(h, du), "bias": du},  # eq. 5, 6
@@ -56,7 +64,9 @@ class Slow:
         return head, w9["kernel"] @ (dh * slope), 0.5 * np.sum((y - t) ** 2)
 
     def run(self):
-        config, n = self.config, len(self.pixels)
+        """The cycle: centroids, counts, head and trunk after it, and its four scalars."""
+        config = self.config
+        n = len(self.pixels)
         centroids = np.asarray(self.state.centroids, np.float64)
         counts = np.asarray(self.state.counts).copy()
         before = [self.h(self.trunk(i), self.head["fc9"]) for i in range(n)]
@@ -74,7 +84,9 @@ class Slow:
                         labels[j] == labels[i] and distance[j] < distance[i] for j in members
                     )
             kept += sorted(members, key=lambda i: (rank[i], distance[i]))[: config.reliable]
-        heads, kernel, loss = [], np.zeros_like(self.kernel), 0.0
+        heads = []
+        kernel = np.zeros_like(self.kernel)
+        loss = 0.0
         for i in kept:
             head, dx, value = self.gradient(self.trunk(i), labels[i])
             heads.append(head)
@@ -102,10 +114,8 @@ class Slow:
                 feature = before[i]
             elif config.backtrack == "previous":
                 feature = self.h(self.trunk(i), jax.tree.map(np.subtract, old["fc9"], previous))
-            else:
-                feature = self.h(
-                    self.trunk(i), old["fc9"]
-                )  # eq. 13: FC9 tracked back, the rest as it is now
+            else:  # Eq. 13: FC9 is tracked back, the rest stays as it is now.
+                feature = self.h(self.trunk(i), old["fc9"])
             label = labels[i]
             counts[label] += 1
             rate = 1 / counts[label]  # eq. 12

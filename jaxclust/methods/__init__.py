@@ -1,4 +1,4 @@
-"""The methods: one paper, one module; ``registry`` lists them."""
+"""The methods. Each paper has its own module, and ``registry`` lists them all by name."""
 
 from jaxclust.methods.registry import get, method, names
 

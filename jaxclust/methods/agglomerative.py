@@ -1,10 +1,10 @@
-"""Agglomerative clustering of a fixed embedding, such as pixels: the AC- rows of JULE's tables 3 and 4.
+"""Agglomerative clustering of a fixed embedding, such as pixels: the AC rows of JULE's tables 3, 4.
 
-Nothing is trained and nothing random: a run is its ``init``, the same for every seed.
+Nothing is trained and nothing is random. ``init`` is the whole run, and every seed gives the same.
 """
 
 import dataclasses
-import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -12,41 +12,45 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclust.errors import UsageError
+from jaxclust.methods import checks
 from jaxclust.networks.autoencoders import pixels
 from jaxclust.ops.assignment import cluster_means, nearest
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.graph_linkage import merge, no_merges
-from jaxclust.ops.linkage import MOST_SAMPLES, average_linkage, merge_paths
+from jaxclust.ops.linkage import MOST_SAMPLES, average_linkage
 from jaxclust.ops.neighbor_graph import first_numbered, initial_clusters, knn_digraph, unit
+from jaxclust.ops.path_linkage import merge_paths
 from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Defaults: graph degree linkage as JULE's table 3 runs it, on features of unit length."""
+    """Settings; the defaults are the graph degree linkage of JULE's table 3."""
 
     clusters: int = 10
     """Number of clusters."""
     linkage: Literal["gdl", "average", "path", "zeta"] = "gdl"
-    """Graph degree linkage, average linkage, path integral, zeta function."""
+    """Graph degree linkage, average linkage, linkage by path integral, or by zeta function."""
     n_neighbors: int = 20
-    """Nearest neighbours in the graph (JULE, table 2); average linkage has none."""
+    """Nearest neighbors of a sample in the graph (JULE, table 2); average linkage has no graph."""
     a: float = 1.0
     """Scale of sigma^2 (JULE, table 2)."""
 
     def __post_init__(self):
-        if self.clusters < 2:
-            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
-        if self.linkage not in ("gdl", "average", "path", "zeta"):
-            raise UsageError(f"linkage: must be gdl, average, path or zeta, got {self.linkage!r}")
-        if self.n_neighbors < 1:
-            raise UsageError(f"n_neighbors: must be at least 1, got {self.n_neighbors}")
-        if not 0 < self.a < math.inf:
-            raise UsageError(f"a: must be above 0 and finite, got {self.a}")
+        checks.at_least(self, 2, "clusters")
+        checks.choices(self)
+        checks.at_least(self, 1, "n_neighbors")
+        checks.positive(self, "a")
 
 
 class State(NamedTuple):
-    """The network's arrays, labels int32 (n,), and the clusters' means float32 (k, d)."""
+    """The result of a run.
+
+    Attributes:
+      variables: the network's arrays.
+      labels: int32, (n,).
+      means: mean features of the clusters, float32, (k, d).
+    """
 
     variables: Variables
     labels: jax.Array
@@ -54,7 +58,7 @@ class State(NamedTuple):
 
 
 def schedule(config: Config, n: int) -> Schedule:
-    """No windows."""
+    """There are no windows."""
     del config
     return Schedule(min(1, n), 1, 0, "sequential")
 
@@ -62,29 +66,15 @@ def schedule(config: Config, n: int) -> Schedule:
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """The clustering of the embedding, scaled to unit length.
+    """Clusters the embedding, scaled to unit length.
 
     Raises:
-      ValueError: fewer than n_neighbors + 1 images, or too many for average linkage.
+      UsageError: there are fewer than n_neighbors + 1 images, or too many for average linkage.
     """
-    variables = network.init(key) if variables is None else variables
-    features = _features(network, variables, images)
-    n = features.shape[0]
-    if config.linkage == "average":
-        if n > MOST_SAMPLES:
-            raise UsageError(f"images: must be at most {MOST_SAMPLES} for average linkage, got {n}")
-        labels = _on_host(lambda x: average_linkage(x, config.clusters), n, features)
-    else:
-        graph = knn_digraph(features, config.n_neighbors, config.a)
-        initial = initial_clusters(graph)
-        if config.linkage == "gdl":
-            labels = first_numbered(merge(graph, initial, config.clusters, no_merges(n))[0])
-        else:
-            arguments = (graph.neighbors, graph.weights, initial)
-            labels = _on_host(
-                lambda *these: merge_paths(*these, config.clusters, config.linkage), n, *arguments
-            )
-    return State(variables, labels, cluster_means(features, labels, config.clusters))
+    arrays = network.init(key) if variables is None else variables
+    features = _features(network, arrays, images)
+    labels = _labels(config, features)
+    return State(arrays, labels, cluster_means(features, labels, config.clusters))
 
 
 def finish(
@@ -96,18 +86,40 @@ def finish(
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The embedding, of unit length; float32 (n, d)."""
+    """The embedding, scaled to unit length; float32 (n, d)."""
     del config
     return _features(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
-    """The nearest cluster mean, also for images of the run, which may belong to another cluster."""
+    """The nearest cluster mean.
+
+    Images of the run may have been put into another cluster than the one with the nearest mean.
+    """
     return nearest(embed(config, network, state, images), state.means)
 
 
-def _on_host(function, n, *arrays) -> jax.Array:
-    """``function`` of NumPy arrays, called from a compiled program; int32 (n,)."""
+def _labels(config: Config, features: jax.Array) -> jax.Array:
+    """The clusters of features of unit length, float32 (n, d); int32 (n,)."""
+    n = features.shape[0]
+    linkage = config.linkage
+    if linkage == "average":
+        if n > MOST_SAMPLES:
+            raise UsageError(f"images: must be at most {MOST_SAMPLES} for average linkage, got {n}")
+        return _on_host(lambda x: average_linkage(x, config.clusters), n, features)
+    graph = knn_digraph(features, config.n_neighbors, config.a)
+    initial = initial_clusters(graph)
+    if linkage == "gdl":
+        return first_numbered(merge(graph, initial, config.clusters, no_merges(n))[0])
+
+    def merged(neighbors, weights, labels):
+        return merge_paths(neighbors, weights, labels, config.clusters, linkage)
+
+    return _on_host(merged, n, graph.neighbors, graph.weights, initial)
+
+
+def _on_host(function: Callable[..., np.ndarray], n: int, *arrays: jax.Array) -> jax.Array:
+    """Calls a function of NumPy arrays from a compiled program; its result is int32 (n,)."""
 
     def call(*arrays):
         return np.asarray(function(*map(np.asarray, arrays)), np.int32)
@@ -118,16 +130,14 @@ def _on_host(function, n, *arrays) -> jax.Array:
 
 
 def _features(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
-    features = encoded(network, variables, images)
-    return unit(features)
+    return unit(encoded(network, variables, images))
 
 
-# There are no windows and so no steps: init is the whole run.
 ALGORITHM = Algorithm(
     Config,
     schedule,
     init,
-    None,
+    None,  # There are no windows, and so no steps.
     embed,
     predict,
     finish=finish,
@@ -137,35 +147,35 @@ ALGORITHM = Algorithm(
 
 METHODS = (
     Method(
-        "ac-link",
-        "average linkage on pixels",
-        "Yang, Parikh, Batra 2016, table 3",
-        ALGORITHM,
-        pixels,
-        Config(linkage="average"),
+        name="ac-link",
+        about="average linkage on pixels",
+        reference="Yang, Parikh, Batra 2016, table 3",
+        algorithm=ALGORITHM,
+        network=pixels,
+        config=Config(linkage="average"),
     ),
     Method(
-        "ac-gdl",
-        "graph degree linkage on pixels (Zhang et al. 2012)",
-        "Zhang, Wang, Zhao, Tang 2012",
-        ALGORITHM,
-        pixels,
-        Config(linkage="gdl"),
+        name="ac-gdl",
+        about="graph degree linkage on pixels (Zhang et al. 2012)",
+        reference="Zhang, Wang, Zhao, Tang 2012",
+        algorithm=ALGORITHM,
+        network=pixels,
+        config=Config(linkage="gdl"),
     ),
     Method(
-        "ac-pic",
-        "linkage by path integral on pixels (Zhang et al. 2013)",
-        "Zhang, Zhao, Wang 2013",
-        ALGORITHM,
-        pixels,
-        Config(linkage="path"),
+        name="ac-pic",
+        about="linkage by path integral on pixels (Zhang et al. 2013)",
+        reference="Zhang, Zhao, Wang 2013",
+        algorithm=ALGORITHM,
+        network=pixels,
+        config=Config(linkage="path"),
     ),
     Method(
-        "ac-zell",
-        "linkage by zeta function on pixels (Zhao and Tang 2008)",
-        "Zhao, Tang 2008",
-        ALGORITHM,
-        pixels,
-        Config(linkage="zeta"),
+        name="ac-zell",
+        about="linkage by zeta function on pixels (Zhao and Tang 2008)",
+        reference="Zhao, Tang 2008",
+        algorithm=ALGORITHM,
+        network=pixels,
+        config=Config(linkage="zeta"),
     ),
 )

@@ -1,8 +1,9 @@
 """DBC: discriminatively boosted clustering on a fully convolutional autoencoder.
 
-Li, Qiao, Zhang, Xi: Discriminatively Boosted Image Clustering with Fully Convolutional Auto-Encoders, 2017. Algorithms
-1 and 2: centroids by k-means on the pretrained encoder's features; then, epoch after epoch, soft scores of all images,
-their boosted distribution as the target, and mini-batches that pull the scores to it.
+Li, Qiao, Zhang, Xi: Discriminatively Boosted Image Clustering with Fully Convolutional
+Auto-Encoders, 2017. Algorithms 1 and 2: k-means on the pretrained encoder's features gives the
+centroids. Then each epoch computes the soft scores of all images, boosts them into a target
+distribution, and draws the scores towards the target on mini-batches.
 """
 
 import dataclasses
@@ -11,9 +12,10 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxclust.errors import UsageError
-from jaxclust.methods import dcec, pretraining, self_training
+from jaxclust.methods import checks, dcec, pretraining, self_training
 from jaxclust.methods.self_training import State
 from jaxclust.networks.fcae import fcae
 from jaxclust.ops import losses, optimizers
@@ -21,79 +23,88 @@ from jaxclust.ops.assignment import sharpened_target, soft_assignment
 from jaxclust.ops.batches import encoded
 from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
-SURE, EXCLUDED = 0.8, 0.02
-"""Scores above and below which an image is said to belong, or not to belong, to a cluster (section 4.2.2)."""
+SURE = 0.8
+"""Score above which an image is said to belong to a cluster (section 4.2.2)."""
+EXCLUDED = 0.02
+"""Score below which an image is said not to belong to a cluster (section 4.2.2)."""
 LARGEST = 1e30
-"""Of ``alpha`` and ``v``, and the inverse of the smallest ``v``: float32 has some room above."""
+"""Largest ``alpha`` and ``v``; the smallest ``v`` is its inverse. float32 has some room above."""
 FORGOTTEN = 1e-6
-"""What is left of a new network's running statistics when k-means begins: a variance may be far below the 1 it was."""
+"""Share of a new network's running statistics that is left after the warm-up.
+
+It is small because a variance may be far below its first value of 1.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Defaults: the paper where it gives a number."""
+    """Settings; the defaults are the paper's where it gives a number."""
 
     clusters: int = 10
     """Number of clusters k."""
     alpha: float = 2.0
     """Boosting factor, above 1 (section 4.3.1)."""
     normalization: Literal["boosted", "scores", "constant"] = "boosted"
-    """n_j, what a cluster's boosted scores are divided by: sum_i s_ij^alpha (Algorithm 2), sum_i s_ij (DEC), or 1
-    (section 4.3.2)."""
+    """What a cluster's boosted scores are divided by, n_j: sum_i s_ij^alpha (Algorithm 2),
+    sum_i s_ij (DEC), or 1 (section 4.3.2)."""
     v: float = 1.0
     """Degrees of freedom of Student's t (section 3.2.1)."""
     max_epochs: int = 100
-    """Epochs T at the most (ours; the paper gives none)."""
+    """Largest number of epochs T (ours; the paper gives none)."""
     tolerance: float = 0.0
-    """Stop once no more than this fraction of the hard assignments changed in an epoch; 0: none did (Algorithm 2)."""
+    """Stop once at most this fraction of the hard assignments changed in an epoch; 0 stops when
+    none changed (Algorithm 2)."""
     restarts: int = 20
-    """k-means runs for the initial centroids, the best kept (ours)."""
+    """k-means runs for the initial centroids; the best run counts (ours)."""
     batch: int = 100
     """Images per step (ours)."""
     optimizer: optimizers.Name = "sgd"
     """Algorithm 2 updates "with the gradients"."""
     learning_rate: float = 0.01
-    """Step size, of the batch's mean (ours)."""
+    """Step size for the mean over a batch (ours)."""
     momentum: float = 0.9
     """Momentum of SGD (ours)."""
     batch_norm: Literal["running", "batch"] = "batch"
-    """Statistics in the gradient steps: each batch's own, as batch normalization is trained (section 3.1, its reference
-    33); or those of the pretraining, kept, so that a step sees the features that its target was made of. Ours: of
+    """Batch-norm statistics in the gradient steps: each batch's own, as batch normalization is
+    trained (section 3.1, its reference 33), or the running statistics of the pretraining, which
+    stay, so that a step sees the features that its target was made from. The choice is ours; for
     stage II the paper does not say."""
 
     def __post_init__(self):
         optimizers.check(self)
-        if self.clusters < 2:
-            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
+        checks.at_least(self, 2, "clusters")
         if not 1 < self.alpha <= LARGEST:
             raise UsageError(f"alpha: must be above 1 and at most {LARGEST:g}, got {self.alpha}")
         if not 1 / LARGEST <= self.v <= LARGEST:
-            raise UsageError(
-                f"v: must be above 0, from {1 / LARGEST:g} to {LARGEST:g}, got {self.v}"
-            )
-        if self.normalization not in ("boosted", "scores", "constant"):
-            raise UsageError(
-                f"normalization: must be boosted, scores or constant, got {self.normalization!r}"
-            )
-        if self.batch_norm not in ("running", "batch"):
-            raise UsageError(f"batch_norm: must be running or batch, got {self.batch_norm!r}")
+            rule = f"v: must be above 0, from {1 / LARGEST:g} to {LARGEST:g}"
+            raise UsageError(f"{rule}, got {self.v}")
+        checks.choices(self)
         if self.batch_norm == "batch" and self.batch < 2:
             raise UsageError(f"batch: must be at least 2 with batch_norm batch, got {self.batch}")
-        for name, least in (("max_epochs", 0), ("restarts", 1)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name}: must be at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.tolerance <= 1:
-            raise UsageError(f"tolerance: must be in [0, 1], got {self.tolerance}")
+        checks.at_least(self, 0, "max_epochs")
+        checks.at_least(self, 1, "restarts")
+        checks.in_range(self, 0, 1, "tolerance")
 
 
 class Info(NamedTuple):
-    """float32 scalars: KL(R || S) of a batch, its mean over images (eq. 3)."""
+    """Scalars of a batch.
+
+    Attributes:
+      loss: KL(R || S), the mean over images (eq. 3), float32.
+    """
 
     loss: jax.Array
 
 
 class RefreshInfo(NamedTuple):
-    """As ``selftraining.RefreshInfo``, and the share of all scores above ``SURE`` or below ``EXCLUDED``, float32."""
+    """Scalars at the end of an epoch.
+
+    Attributes:
+      changed: as in ``self_training.RefreshInfo``.
+      empty_clusters: as there.
+      largest_cluster: as there.
+      polarized: share of all scores that are above ``SURE`` or below ``EXCLUDED``, float32.
+    """
 
     changed: jax.Array
     empty_clusters: jax.Array
@@ -105,12 +116,12 @@ def scores(config: Config, features: jax.Array, centroids: jax.Array) -> jax.Arr
     """Soft scores s (eq. 1).
 
     Args:
-      config: for ``v``.
+      config: gives ``v``.
       features: z, float32, (n, d).
       centroids: mu, float32, (clusters, d).
 
     Returns:
-      float32, (n, clusters), rows sum to 1.
+      float32, (n, clusters); each row sums to 1.
     """
     return soft_assignment(features, centroids, config.v)
 
@@ -119,13 +130,13 @@ def boosted(config: Config, soft: jax.Array) -> jax.Array:
     """The target r, proportional to s^alpha / n_j (eq. 2, Algorithm 2).
 
     Args:
-      config: for ``alpha`` and ``normalization``.
-      soft: scores of all images, float32, (n, clusters).
+      config: gives ``alpha`` and ``normalization``.
+      soft: the scores of all images, float32, (n, clusters).
 
     Returns:
-      float32, (n, clusters), rows sum to 1.
+      float32, (n, clusters); each row sums to 1.
     """
-    # sum_i s^0 is n, the same for all clusters.
+    # sum_i s^0 is n, which is the same for all clusters.
     frequency = {"boosted": config.alpha, "scores": 1.0, "constant": 0.0}[config.normalization]
     return sharpened_target(soft, config.alpha, frequency)
 
@@ -139,15 +150,15 @@ def schedule(config: Config, n: int) -> Schedule:
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """Centroids by k-means on the features of all images, and the first target.
+    """Makes centroids by k-means on the features of all images, and the first target.
 
-    Where steps take their batch's own statistics and the running ones are still those of ``network.init``, as without
-    pretraining, batches' enter first: by 0 and 1 the features would lie elsewhere than where the first steps see them.
+    Steps that use their batch's own statistics see other features than a new network's running
+    statistics of 0 and 1 give. In that case the running statistics are warmed up first.
     """
     if variables is None:
         variables = network.init(jax.random.split(key)[0])
     if config.batch_norm == "batch" and jax.tree.leaves(variables.stats):
-        variables = variables._replace(stats=_entered(config, network, key, variables, images))
+        variables = variables._replace(stats=_warmed_up(config, network, key, variables, images))
     start = self_training.Start(
         _optimizer(config),
         config.clusters,
@@ -161,7 +172,10 @@ def init(
 def refresh(
     config: Config, network: Network, key: Key, state: State, images: jax.Array
 ) -> tuple[State, jax.Array, RefreshInfo]:
-    """New scores and target of all images; stop when the hard assignments stay (Algorithm 2)."""
+    """Makes new scores and a new target from all images.
+
+    The run stops when the hard assignments stay as they are (Algorithm 2).
+    """
     del key
     state, soft, info = self_training.refresh(
         network, state, images, partial(scores, config), partial(boosted, config)
@@ -173,7 +187,7 @@ def refresh(
 def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
-    """One gradient step on encoder and centroids: eq. (4) and (5), averaged over the batch."""
+    """Makes one gradient step on encoder and centroids (eq. 4 and 5, the mean over the batch)."""
     del key
 
     def loss(params, centroids):
@@ -189,73 +203,79 @@ def step(
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """Features z, float32 (n, d)."""
+    """The features z, float32 (n, d)."""
     del config
     return encoded(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
-    """The cluster of the highest score, and that score."""
+    """The cluster with the highest score, and that score."""
     return self_training.predict(network, state, images, partial(scores, config))
 
 
-def _entered(config, network, key, variables, images):
-    """The running statistics, those of a new network after as many random batches as make it forget what they were."""
-    kept, batch = variables.stats, schedule(config, len(images)).batch
-    rows_key = jax.random.fold_in(key, 2)  # 0 and 1 are those of split.
+def _warmed_up(
+    config: Config, network: Network, key: Key, variables: Variables, images: jax.Array
+) -> dict:
+    """Warms up a new network's batch-norm statistics on random batches.
 
-    def enter(i, stats):
-        rows = jax.random.randint(jax.random.fold_in(rows_key, i), (batch,), 0, len(images))
+    As many batches pass as leave ``FORGOTTEN`` of the first statistics. Statistics that are no
+    longer those of ``network.init`` are returned as they are.
+    """
+    first = variables.stats
+    batch = schedule(config, len(images)).batch
+    rows_key = jax.random.fold_in(key, 2)  # 0 and 1 would give the keys of ``split``.
+
+    def enter(number, stats):
+        """The statistics after one more batch."""
+        rows = jax.random.randint(jax.random.fold_in(rows_key, number), (batch,), 0, len(images))
         return network.encode(variables._replace(stats=stats), images[rows], True)[1]
 
-    def momentum(one, zero):
-        left = one - zero
-        # All of it is left in the decoder, which no image has passed.
+    def after_a_batch(value):
+        """The statistics after one batch, where all of them were ``value``."""
+        return enter(0, jax.tree.map(lambda leaf: jnp.full_like(leaf, value), first))
+
+    def momentum(from_one, from_zero):
+        """The share of the old statistics that one batch leaves, the largest of a layer."""
+        left = from_one - from_zero
+        # In the decoder, which no image has passed, all of it is left.
         return jnp.max(left, where=left < 1, initial=0.0)
 
-    ones, zeros = (
-        enter(0, jax.tree.map(lambda leaf, fill=fill: jnp.full_like(leaf, fill), kept))
-        for fill in (1, 0)
-    )
-    largest = jnp.stack(jax.tree.leaves(jax.tree.map(momentum, ones, zeros))).max()
+    from_one = after_a_batch(1)
+    from_zero = after_a_batch(0)
+    largest = jnp.stack(jax.tree.leaves(jax.tree.map(momentum, from_one, from_zero))).max()
     batches = jnp.ceil(jnp.log(FORGOTTEN) / jnp.log(largest)).astype(jnp.int32)
-    new = jnp.stack(
-        jax.tree.leaves(jax.tree.map(jnp.array_equal, kept, network.init(key).stats))
-    ).all()
-    return jax.lax.fori_loop(0, jnp.where(new, batches, 0), enter, kept)
+    unchanged = jax.tree.map(jnp.array_equal, first, network.init(key).stats)
+    new = jnp.stack(jax.tree.leaves(unchanged)).all()
+    return jax.lax.fori_loop(0, jnp.where(new, batches, 0), enter, first)
 
 
-def _optimizer(config: Config):
+def _optimizer(config: Config) -> optax.GradientTransformation:
     return optimizers.make(config.optimizer, config.learning_rate, config.momentum)
 
 
 ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dbc")
 
-# The paper has "traditional error back-propagation" and neither rates nor epochs nor batch:
-# docs/deviations.md has what was tried.
-_FCAE = {
-    "pretrainer": pretraining.ALGORITHM,
-    "pretraining": pretraining.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100),
-    "presets": {"paper": {}, "quick": {"pretraining.epochs": 10}},
-}
+_DBC = Method(
+    name="dbc",
+    about="Discriminatively Boosted Clustering (Li et al. 2017)",
+    reference="Li, Qiao, Zhang, Xi 2017",
+    algorithm=ALGORITHM,
+    network=fcae,
+    config=Config(),
+    pretrainer=pretraining.ALGORITHM,
+    # The paper says "traditional error back-propagation" and gives no rates, epochs or batches:
+    # docs/deviations.md lists what was tried.
+    pretraining=pretraining.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100),
+    presets={"paper": {}, "quick": {"pretraining.epochs": 10}},
+)
 
 METHODS = (
-    Method(
-        "fcae-kmeans",
-        "k-means on a fully convolutional autoencoder's features",
-        "Li, Qiao, Zhang, Xi 2017, tables 3 to 6",
-        dcec.KMEANS,
-        fcae,
-        dcec.Config(max_steps=0),
-        **_FCAE,
+    _DBC.replace(
+        name="fcae-kmeans",
+        about="k-means on a fully convolutional autoencoder's features",
+        reference="Li, Qiao, Zhang, Xi 2017, tables 3 to 6",
+        algorithm=dcec.KMEANS,
+        config=dcec.Config(max_steps=0),
     ),
-    Method(
-        "dbc",
-        "Discriminatively Boosted Clustering (Li et al. 2017)",
-        "Li, Qiao, Zhang, Xi 2017",
-        ALGORITHM,
-        fcae,
-        Config(),
-        **_FCAE,
-    ),
+    _DBC,
 )

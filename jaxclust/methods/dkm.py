@@ -1,12 +1,13 @@
-"""DKM: deep k-means, truly joint by a softmax in the place of the assignments.
+"""DKM: deep k-means, in which a softmax replaces the hard assignments.
 
-Moradi Fard, Thonet, Gaussier: Deep k-Means: Jointly Clustering with k-Means and Learning Representations, Pattern
-Recognition Letters 2020. For a sample's embedding h and centroids r_k, f their squared distance:
+Moradi Fard, Thonet, Gaussier: Deep k-Means: Jointly Clustering with k-Means and Learning
+Representations, Pattern Recognition Letters 2020. For a sample's embedding h, centroids r_k and the
+squared distance f between them:
 
   L = mean over samples of [ ||x - A(x)||^2 + lambda sum_k f(h, r_k) softmax_k(-alpha f(h, r)) ]
 
-by gradient steps on network and centroids together. DKM^p pretrains, takes k-means's centroids and a constant alpha;
-DKM^a starts at random, and alpha grows.
+Gradient steps train network and centroids together. DKM^p pretrains the network, starts from the
+centroids of k-means, and has a constant alpha. DKM^a starts at random, and its alpha grows.
 """
 
 import dataclasses
@@ -17,8 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.errors import UsageError
-from jaxclust.methods import dcec, pretraining, self_training
+from jaxclust.methods import checks, dcec, pretraining, self_training
 from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import sae
 from jaxclust.ops import losses, optimizers
@@ -30,26 +30,28 @@ from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Defaults: DKM^p in the authors' code, for MNIST and USPS."""
+    """Settings; the defaults are those of DKM^p in the authors' code, for MNIST and USPS."""
 
     clusters: int = 10
-    """Number of clusters k; also the width of the embedding (authors' code)."""
+    """Number of clusters k, which is also the width of the embedding (authors' code)."""
     clustering_weight: float = 1.0
     """lambda (authors' code)."""
     reconstruction: Literal["mean", "sum"] = "sum"
-    """Squared error averaged over inputs, or summed (the paper's g)."""
+    """The squared error is averaged over inputs, or summed (the paper's g)."""
     annealing: bool = False
-    """Whether alpha grows from ``alpha`` by 2^(1 / log(i + 1)^2) at its i-th change, or stays."""
+    """Whether alpha grows from ``alpha`` by a factor of 2^(1 / log(i + 1)^2) at its i-th change, or
+    stays."""
     alpha: float = 1000.0
     """Inverse temperature (DKM^p), or the first one (DKM^a: 0.1)."""
     alphas: int = 20
-    """Values of alpha (authors' code; DKM^a has 40)."""
+    """Number of values of alpha (authors' code; 40 for DKM^a)."""
     epochs_per_alpha: int = 5
-    """Passes over the images for each value (authors' code)."""
+    """Passes over the images for each value of alpha (authors' code)."""
     start: Literal["kmeans", "uniform"] = "kmeans"
-    """The first centroids: of k-means on the embedding (DKM^p), or uniform in [-1, 1] (DKM^a)."""
+    """The initial centroids: k-means on the embedding (DKM^p), or uniform in [-1, 1] (DKM^a)."""
     restarts: int = 10
-    """k-means runs for the first centroids, the best kept (scikit-learn's default, which the authors' code has)."""
+    """k-means runs for the initial centroids; the best run counts (scikit-learn's default, which
+    the authors' code uses)."""
     batch: int = 256
     """Images per step (authors' code)."""
     optimizer: optimizers.Name = "adam"
@@ -61,20 +63,10 @@ class Config:
 
     def __post_init__(self):
         optimizers.check(self)
-        if self.clusters < 2:
-            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
-        if self.reconstruction not in ("mean", "sum"):
-            raise UsageError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
-        if self.start not in ("kmeans", "uniform"):
-            raise UsageError(f"start: must be kmeans or uniform, got {self.start!r}")
-        for name in ("alphas", "epochs_per_alpha", "restarts"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}: must be at least 1, got {getattr(self, name)}")
-        for name in ("clustering_weight", "alpha"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UsageError(
-                    f"{name}: must be at least 0 and finite, got {getattr(self, name)}"
-                )
+        checks.at_least(self, 2, "clusters")
+        checks.choices(self)
+        checks.at_least(self, 1, "alphas", "epochs_per_alpha", "restarts")
+        checks.nonnegative(self, "clustering_weight", "alpha")
 
 
 class State(NamedTuple):
@@ -83,9 +75,9 @@ class State(NamedTuple):
     Attributes:
       variables: the network's arrays.
       centroids: R, float32, (clusters, d).
-      labels: int32, (n,), at the last epoch's end.
-      epochs: done, int32.
-      opt_state: of params and centroids together.
+      labels: the labels at the end of the last epoch, int32, (n,).
+      epochs: number of epochs done, int32.
+      opt_state: the optimizer's arrays for params and centroids together.
     """
 
     variables: Variables
@@ -96,7 +88,13 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """float32 scalars of a batch: the total loss, and the mean over images of each term, unweighted."""
+    """Scalars of a batch, float32.
+
+    Attributes:
+      loss: the total loss.
+      reconstruction: the reconstruction loss without its weight, the mean over images.
+      clustering: the clustering loss without its weight, the mean over images.
+    """
 
     loss: jax.Array
     reconstruction: jax.Array
@@ -108,11 +106,14 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def temperatures(config: Config) -> tuple[float, ...]:
-    """The values of alpha, in turn (section 3.2: alpha_(i + 1) = 2^(1 / log(i)^2) alpha_i)."""
-    found = [config.alpha]
+    """The values of alpha in their order.
+
+    Section 3.2 has alpha_(i + 1) = 2^(1 / log(i)^2) alpha_i.
+    """
+    values = [config.alpha]
     for i in range(1, config.alphas):
-        found.append(found[-1] * (2 ** (1 / math.log(i + 1) ** 2) if config.annealing else 1))
-    return tuple(found)
+        values.append(values[-1] * (2 ** (1 / math.log(i + 1) ** 2) if config.annealing else 1))
+    return tuple(values)
 
 
 def schedule(config: Config, n: int) -> Schedule:
@@ -124,28 +125,27 @@ def schedule(config: Config, n: int) -> Schedule:
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """Centroids of k-means on the embedding of all images, or at random."""
+    """Makes centroids by k-means on the embedding of all images, or draws them at random."""
     network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
     if config.start == "kmeans":
-        centroids = kmeans(
-            centroid_key, features, config.clusters, restarts=config.restarts
-        ).centroids
+        start = kmeans(centroid_key, features, config.clusters, restarts=config.restarts)
+        centroids = start.centroids
     else:
         shape = (config.clusters, features.shape[1])
         centroids = jax.random.uniform(centroid_key, shape, jnp.float32, -1, 1)
     opt_state = _optimizer(config).init((variables.params, centroids))
-    return State(
-        variables, centroids, nearest_centroid(features, centroids), jnp.int32(0), opt_state
-    )
+    labels = nearest_centroid(features, centroids)
+    return State(variables, centroids, labels, jnp.int32(0), opt_state)
 
 
 def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
-    """One gradient step on network and centroids."""
+    """Makes one gradient step on network and centroids."""
     del key, rows
+    reconstruct = checks.decoder(network, "dkm")
     target = scaled(batch)
     scale = target[0].size if config.reconstruction == "sum" else 1
     weights = {"reconstruction": scale, "clustering": config.clustering_weight}
@@ -153,9 +153,8 @@ def step(
     alpha = alphas[jnp.minimum(state.epochs // config.epochs_per_alpha, config.alphas - 1)]
 
     def loss(params, centroids):
-        reconstruction, features, stats = network.reconstruct(
-            Variables(params, state.variables.stats), batch, True
-        )
+        variables = Variables(params, state.variables.stats)
+        reconstruction, features, stats = reconstruct(variables, batch, True)
         error = losses.squared_error(reconstruction, target)
         distance = losses.soft_kmeans(features, centroids, alpha)
         total, means = losses.weighted(weights, {"reconstruction": error, "clustering": distance})
@@ -168,7 +167,10 @@ def step(
 def refresh(
     config: Config, network: Network, key: Key, state: State, images: jax.Array
 ) -> tuple[State, jax.Array, RefreshInfo]:
-    """Counts the epoch, and how the labels stand; nothing but the number of epochs ends a run."""
+    """Counts the epoch, and compares its labels with those of the epoch before.
+
+    Nothing but the number of epochs ends a run.
+    """
     del key
     labels = nearest_centroid(embed(config, network, state, images), state.centroids)
     info = self_training.change(state.labels, labels, config.clusters)
@@ -176,7 +178,7 @@ def refresh(
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """Features, float32 (n, d)."""
+    """The features, float32 (n, d)."""
     del config
     return encoded(network, state.variables, images)
 
@@ -188,40 +190,34 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
 
 ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dkm")
 
-# The authors' code pretrains by Adam for 50 epochs on the sum over pixels; its AEKM is k-means
-# after the same pretraining.
-_SAE = {
-    "pretrainer": pretraining.ALGORITHM,
-    "pretraining": pretraining.Config(epochs=50, reconstruction="sum"),
-    "presets": {"paper": {}, "quick": {"pretraining.epochs": 10}},
-}
-_ANNEALED = Config(annealing=True, alpha=0.1, alphas=40, clustering_weight=0.1, start="uniform")
+_DKM = Method(
+    name="dkm",
+    about="Deep k-Means, pretrained (Fard et al. 2020)",
+    reference="Moradi Fard, Thonet, Gaussier 2020",
+    algorithm=ALGORITHM,
+    network=sae,
+    config=Config(),
+    pretrainer=pretraining.ALGORITHM,
+    # The authors' code pretrains by Adam for 50 epochs on the sum over pixels.
+    pretraining=pretraining.Config(epochs=50, reconstruction="sum"),
+    presets={"paper": {}, "quick": {"pretraining.epochs": 10}},
+)
 
 METHODS = (
+    _DKM,
     Method(
-        "dkm",
-        "Deep k-Means, pretrained (Fard et al. 2020)",
-        "Moradi Fard, Thonet, Gaussier 2020",
-        ALGORITHM,
-        sae,
-        Config(),
-        **_SAE,
+        name="dkm-annealed",
+        about="Deep k-Means with annealing, not pretrained (Fard et al. 2020)",
+        reference="Moradi Fard, Thonet, Gaussier 2020",
+        algorithm=ALGORITHM,
+        network=sae,
+        config=Config(annealing=True, alpha=0.1, alphas=40, clustering_weight=0.1, start="uniform"),
     ),
-    Method(
-        "dkm-annealed",
-        "Deep k-Means with annealing, not pretrained (Fard et al. 2020)",
-        "Moradi Fard, Thonet, Gaussier 2020",
-        ALGORITHM,
-        sae,
-        _ANNEALED,
-    ),
-    Method(
-        "aekm",
-        "k-means on the features of DKM's autoencoder",
-        "Moradi Fard, Thonet, Gaussier 2020",
-        dcec.KMEANS,
-        sae,
-        dcec.Config(max_steps=0, restarts=10),
-        **_SAE,
+    # The authors' AEKM is k-means after the same pretraining.
+    _DKM.replace(
+        name="aekm",
+        about="k-means on the features of DKM's autoencoder",
+        algorithm=dcec.KMEANS,
+        config=dcec.Config(max_steps=0, restarts=10),
     ),
 )

@@ -1,12 +1,13 @@
-"""JULE: agglomerative clustering and a CNN, in turns (Yang, Parikh, Batra: Joint Unsupervised Learning, CVPR 2016).
+"""JULE: agglomerative clustering and the training of a CNN take turns.
 
-A period trains the network for some epochs on the clusters there are, takes the features of all images, and merges
-clusters on their graph; the last merges end the run (algorithm 1). A window of the driver is one epoch, so that a run
-can stop and go on inside a period. Seeds differ in their number of clusters on the way: labels have fixed shapes, and
-the clusters' numbers, below n // 2, have gaps.
+Yang, Parikh, Batra: Joint Unsupervised Learning of Deep Representations and Image Clusters, CVPR
+2016. A period trains the network for some epochs on the present clusters, computes the features of
+all images, and merges clusters on the graph of the features; the last merges end the run
+(algorithm 1). A window of the driver is one epoch, so that a run can stop and go on inside a
+period.
 
-``sf`` are the labels when the recurrence ends; ``rc`` those of clustering the final features again from scratch
-(section 4.1.3).
+There are two labelings. ``sf`` are the clusters at the end of the recurrence; ``rc`` are the
+clusters that a clustering of the final features from scratch gives (section 4.1.3).
 """
 
 import dataclasses
@@ -21,22 +22,24 @@ from jax.custom_batching import sequential_vmap
 
 from jaxclust import networks
 from jaxclust.errors import UsageError
-from jaxclust.ops import losses
-from jaxclust.ops.assignment import cluster_means, fraction_changed, nearest, squared_distances
-from jaxclust.ops.batches import encoded, in_blocks, scaled
-from jaxclust.ops.graph_linkage import Affinity, History, join_isolated, merge, no_merges
-from jaxclust.ops.neighbor_graph import Graph, first_numbered, initial_clusters, knn_digraph, unit
+from jaxclust.methods import checks, jule_merging
+from jaxclust.methods.jule_merging import Merging
+from jaxclust.methods.jule_triplets import Triplets, triplet_loss
+from jaxclust.ops.assignment import fraction_changed, nearest
+from jaxclust.ops.batches import encoded, scaled
+from jaxclust.ops.graph_linkage import Affinity, History, no_merges
+from jaxclust.ops.neighbor_graph import Graph, first_numbered, initial_clusters, unit
 from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Defaults: the paper's (table 2, section 4.1.2); where it is silent, as said."""
+    """Settings; where nothing else is said, defaults are the paper's (table 2, section 4.1.2)."""
 
     clusters: int = 10
-    """Number of clusters to end with, n_c* (section 3.6)."""
+    """Number of clusters at the end, n_c* (section 3.6)."""
     n_neighbors: int = 20
-    """K_s, nearest neighbours of a sample (table 2)."""
+    """K_s, nearest neighbors of a sample (table 2)."""
     a: float = 1.0
     """Scale of sigma^2 in eq. (4) (table 2)."""
     n_local: int = 5
@@ -44,97 +47,73 @@ class Config:
     local_weight: float = 1.0
     """lambda of eq. (7) (table 2)."""
     local_above: int = 0
-    """lambda counts only above this number of clusters; the authors' Torch code has 100."""
+    """Number of clusters above which lambda counts; 100 in the authors' Torch code."""
     unrolling_rate: float = 0.9
-    """eta: the share of the clusters that a period merges away (table 2); 0.2 for faces. To three decimals."""
+    """eta, the share of the clusters that a period merges away, to three decimals (table 2); 0.2
+    for faces."""
     affinity: Affinity = "exact"
-    """fast: the approximation that the authors' Torch code takes by default."""
+    """Affinities of merged clusters; "fast" is the approximation of the authors' Torch code."""
     join_isolated: bool = True
-    """Above 20 times the final number, clusters without any affinity first join the nearest mean (Torch code)."""
+    """Above 20 times the final number of clusters, clusters without any affinity first join the
+    cluster with the nearest mean (authors' Torch code)."""
     center_features: bool = False
-    """The graph is of the features less their mean, of unit length again; the Torch code's flag caps lengths at 1."""
+    """Whether the graph is made from the features minus their mean, scaled to unit length again;
+    the flag of the Torch code caps lengths at 1 instead."""
     first_merge: Literal["features", "pixels"] = "features"
-    """The first merges work on features, after a period on the first clusters (code), or on pixels (algorithm 1)."""
+    """The first merges use features, after a period on the first clusters (authors' code), or
+    pixels (algorithm 1)."""
     epochs: int = 20
     """Passes over the images in a period ("about 20", section 3.6)."""
     batch: int = 100
-    """Images per step (Torch code; 128 in the published Caffe networks)."""
+    """Images per step (authors' Torch code; 128 in the published Caffe networks)."""
     gamma: float = 2.0
-    """Weight of the pairs of one cluster in eq. (11) (table 2); the Torch code has 1, Caffe's network file 0.1."""
+    """Weight of the pairs of one cluster in eq. (11) (table 2); 1 in the Torch code, 0.1 in the
+    network file of the Caffe code."""
     negatives: Literal["nearest", "random"] = "nearest"
-    """The n_local nearest of other clusters in the batch (section 3.5.2), or n_random drawn (authors' codes)."""
+    """The negatives of an image: the n_local nearest images of other clusters in the batch (section
+    3.5.2), or n_random drawn ones (authors' codes)."""
     n_random: int = 20
-    """Random negatives of each image (authors' Torch code, 10 in Caffe's; there of each pair)."""
+    """Drawn negatives of each image (authors' Torch code; Caffe's draws 10 for each pair)."""
     margin: float | None = None
-    """None for eq. (11), which has no margin; the authors' codes have max(0, . + 0.2) (Torch) and 0.1 (Caffe)."""
+    """None for eq. (11), which has no margin; the authors' codes have max(0, . + 0.2) (Torch) and
+    max(0, . + 0.1) (Caffe)."""
     hinge: Literal["weighted", "plain"] = "weighted"
-    """What the margin is held against: gamma d_ij - d_ik (Torch), or d_ij - d_ik, gamma in the gradient alone (Caffe);
-    d are squared distances."""
+    """What is compared with the margin: gamma d_ij - d_ik (Torch), or d_ij - d_ik with gamma in the
+    gradient alone (Caffe); d are squared distances."""
     sample_affinity: Literal["distance", "exponential"] = "distance"
-    """A of two samples in eq. (11), which the paper leaves open: -|x - y|^2, or exp(-|x - y|^2 / sigma^2)
-    with the sigma of the last graph, which in the first period is that of the pixels."""
+    """A of two samples in eq. (11), which the paper leaves open: -|x - y|^2, or
+    exp(-|x - y|^2 / sigma^2) with the sigma of the last graph, at first that of the pixels."""
     learning_rate: float = 0.01
     """Base rate of SGD (section 4.1.2)."""
     momentum: float = 0.9
-    """Section 4.1.2."""
+    """Momentum of SGD (section 4.1.2)."""
     dampening: float = 0.0
-    """The gradient counts 1 - dampening: 0 in Caffe, which made the paper's tables; the momentum in the Torch code."""
+    """The gradient is multiplied by 1 - dampening: 0 in the Caffe code, which made the paper's
+    tables; equal to the momentum in the Torch code."""
     weight_decay: float = 5e-5
-    """Section 4.1.2."""
+    """Weight decay (section 4.1.2)."""
     rate_decay: float = 1e-4
-    """Rate * (1 + rate_decay * steps) ** -rate_power (section 4.1.2)."""
+    """The rate is multiplied by (1 + rate_decay * steps) ** -rate_power (section 4.1.2)."""
     rate_power: float = 0.75
-    """Section 4.1.2."""
+    """The exponent in that factor (section 4.1.2)."""
     restart_rate: bool = True
-    """Steps count from the beginning of each period (section 4.1.2), not of the run (authors' codes)."""
+    """Whether those steps count from the beginning of each period (section 4.1.2), or of the run
+    (authors' codes)."""
 
     def __post_init__(self):
-        if self.clusters < 2:
-            raise UsageError(f"clusters: must be at least 2, got {self.clusters}")
-        for name, least in (
-            ("n_neighbors", 1),
-            ("n_local", 2),
-            ("epochs", 1),
-            ("batch", 2),
-            ("n_random", 1),
-        ):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name}: must be at least {least}, got {getattr(self, name)}")
-        for name in ("a", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
-        for name in (
-            "local_weight",
-            "local_above",
-            "gamma",
-            "weight_decay",
-            "rate_decay",
-            "rate_power",
-        ):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(
-                    f"{name}: must be at least 0 and finite, got {getattr(self, name)}"
-                )
+        checks.at_least(self, 2, "clusters")
+        checks.at_least(self, 1, "n_neighbors", "epochs", "n_random")
+        checks.at_least(self, 2, "n_local", "batch")
+        checks.positive(self, "a", "learning_rate")
+        checks.nonnegative(self, "local_weight", "local_above", "gamma")
+        checks.nonnegative(self, "weight_decay", "rate_decay", "rate_power")
         if self.margin is not None and not 0 <= self.margin < math.inf:
             raise UsageError(f"margin: must be None, or at least 0 and finite, got {self.margin}")
         if self.margin is None and self.hinge == "plain":
             raise UsageError("hinge: must be weighted where margin is None, got 'plain'")
-        for name in ("momentum", "dampening"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"{name}: must be in [0, 1), got {getattr(self, name)}")
-        if not 0.001 <= self.unrolling_rate <= 1:
-            raise UsageError(f"unrolling_rate: must be in [0.001, 1], got {self.unrolling_rate}")
-        for name, names in (
-            ("affinity", ("exact", "fast")),
-            ("first_merge", ("features", "pixels")),
-            ("negatives", ("nearest", "random")),
-            ("sample_affinity", ("distance", "exponential")),
-            ("hinge", ("weighted", "plain")),
-        ):
-            if getattr(self, name) not in names:
-                raise UsageError(
-                    f"{name}: must be {' or '.join(names)}, got {getattr(self, name)!r}"
-                )
+        checks.below_one(self, "momentum", "dampening")
+        checks.in_range(self, 0.001, 1, "unrolling_rate")
+        checks.choices(self)
 
 
 class State(NamedTuple):
@@ -142,15 +121,16 @@ class State(NamedTuple):
 
     Attributes:
       variables: the network's arrays.
-      opt_state: SGD's.
-      labels: clusters so far, int32 (n,), in 0..n//2-1, with gaps.
-      initial: the first clusters, int32 (n,); with ``history`` they give the labels at any number of clusters.
+      opt_state: the arrays of SGD.
+      labels: the present clusters, int32 (n,), in 0..n//2-1, with gaps.
+      initial: the first clusters, int32 (n,); with ``history`` they give the labels at any number
+        of clusters.
       history: all merges.
       sigma: width of the last graph's affinities, float32.
-      epoch: epochs done in this period, int32.
-      steps: steps that the learning rate counts, int32.
-      rc: labels of clustering the final features again, int32 (n,); -1 before the end.
-      means: of the clusters ``rc`` in the embedding, float32 (k, 160); zero before the end.
+      epoch: number of epochs done in this period, int32.
+      steps: number of steps for the decay of the learning rate, int32.
+      rc: labels of the clustering from scratch, int32 (n,); -1 before the end.
+      means: means of the clusters ``rc`` in the embedding, float32 (k, 160); zero before the end.
     """
 
     variables: Variables
@@ -166,16 +146,26 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """float32 scalars of a batch: the mean loss of its triplets, 0 without any, and the number of its ordered pairs
-    (i, j) of one cluster."""
+    """Scalars of a batch, float32.
+
+    Attributes:
+      loss: the mean loss of its triplets; 0 where there are none.
+      pairs: the number of ordered pairs (i, j) of one cluster.
+    """
 
     loss: jax.Array
     pairs: jax.Array
 
 
 class RefreshInfo(NamedTuple):
-    """After an epoch: clusters, int32; the largest one's share of the images, that of the images which merges gave
-    another cluster, and sigma, float32."""
+    """Scalars at the end of an epoch.
+
+    Attributes:
+      n_clusters: number of clusters, int32.
+      largest_cluster: share of the images in the largest cluster, float32.
+      changed: share of the images that merges put into another cluster, float32.
+      sigma: width of the last graph's affinities, float32.
+    """
 
     n_clusters: jax.Array
     largest_cluster: jax.Array
@@ -184,7 +174,7 @@ class RefreshInfo(NamedTuple):
 
 
 def _optimizer(config: Config) -> optax.GradientTransformation:
-    """SGD without its rate."""
+    """SGD without its learning rate."""
     return optax.chain(
         optax.add_decayed_weights(config.weight_decay),
         optax.scale(1 - config.dampening),
@@ -192,41 +182,48 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
     )
 
 
-def after_period(config: Config, clusters: int | jax.Array) -> int | jax.Array:
-    """Clusters left of ``clusters`` by a period's merges, ceil(eta * clusters) of them (section 3.6), or the target."""
-    left = clusters * (1000 - round(1000 * config.unrolling_rate)) // 1000
-    return (
-        max(left, config.clusters) if isinstance(left, int) else jnp.maximum(left, config.clusters)
-    )
+def merging_of(config: Config) -> Merging:
+    """The settings of the graph and of the merges."""
+    return Merging(**{name: getattr(config, name) for name in Merging._fields})
+
+
+def triplets_of(config: Config) -> Triplets:
+    """The settings of the loss."""
+    return Triplets(**{name: getattr(config, name) for name in Triplets._fields})
 
 
 def schedule(config: Config, n: int) -> Schedule:
-    """A window is an epoch. As many periods as n // 2 first clusters would need: a run has fewer, and stops."""
+    """A window is an epoch.
+
+    There are as many periods as n // 2 first clusters would need. A run has fewer first clusters,
+    and stops earlier.
+    """
     batch = min(config.batch, n)
-    clusters, periods = n // 2, 1
-    while (clusters := after_period(config, clusters)) > config.clusters:
-        periods += 1
+    periods = jule_merging.most_periods(merging_of(config), n // 2)
     return Schedule(batch, -(-n // batch), periods * config.epochs, "shuffled")
 
 
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """First clusters: the components of the one-nearest-neighbour graph of the pixels, scaled to unit length.
+    """Makes the first clusters.
 
-    Where there are no more of them than ``config.clusters``, they stay, and the run ends after one period.
+    They are the components of the one-nearest-neighbor graph of the pixels, scaled to unit length.
+    Where there are at most ``config.clusters`` of them, they stay, and the run ends after one
+    period.
 
     Raises:
-      ValueError: fewer than n_neighbors + 1 images.
+      UsageError: there are fewer than n_neighbors + 1 images.
     """
     n = images.shape[0]
-    variables = network.init(key) if variables is None else variables
+    arrays = network.init(key) if variables is None else variables
     pixels = unit(scaled(images).reshape(n, -1))
-    graph = knn_digraph(pixels, config.n_neighbors, config.a)
+    graph = jule_merging.graph_of(merging_of(config), pixels)
     initial = initial_clusters(graph)
+    features = jax.eval_shape(lambda: network.encode(arrays, images[:1], False)[0])
     state = State(
-        variables=variables,
-        opt_state=_optimizer(config).init(variables.params),
+        variables=arrays,
+        opt_state=_optimizer(config).init(arrays.params),
         labels=initial,
         initial=initial,
         history=no_merges(n),
@@ -234,7 +231,7 @@ def init(
         epoch=jnp.int32(0),
         steps=jnp.int32(0),
         rc=jnp.full(n, -1, jnp.int32),
-        means=jnp.zeros((config.clusters, _width(network, variables, images)), jnp.float32),
+        means=jnp.zeros((config.clusters, features.shape[1]), jnp.float32),
     )
     return _merged(config, state, graph, pixels) if config.first_merge == "pixels" else state
 
@@ -242,27 +239,14 @@ def init(
 def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
-    """One step of SGD on the weighted triplet loss (eq. 11), averaged over the batch's triplets."""
+    """Makes one step of SGD on the weighted triplet loss (eq. 11), the mean over the triplets."""
     labels = state.labels[rows]
+    triplets = triplets_of(config)
 
     def loss(params):
         features, stats = network.encode(Variables(params, state.variables.stats), batch, True)
-        affinity = -squared_distances(features, features)
-        if config.sample_affinity == "exponential":
-            # 0 among duplicates alone, whose affinity stays 1.
-            affinity = jnp.exp(affinity / jnp.maximum(state.sigma**2, jnp.finfo(jnp.float32).tiny))
-        if config.negatives == "nearest":
-            negatives = losses.nearest_negatives(
-                lax.stop_gradient(affinity), labels, min(config.n_local, len(rows))
-            )
-        else:
-            negatives = losses.random_negatives(key, labels, min(config.n_random, len(rows)))
-        values, counts = losses.weighted_triplet(
-            affinity, labels, negatives, config.gamma, config.margin, config.hinge
-        )
-        # A batch without a pair of one cluster has no triplet, and leaves the network to the weight decay.
-        total = jnp.sum(jnp.where(counts, values, 0)) / jnp.maximum(jnp.sum(counts), 1)
-        return total, (stats, jnp.sum(jnp.any(counts, axis=2)).astype(jnp.float32))
+        total, pairs = triplet_loss(triplets, key, features, labels, state.sigma)
+        return total, (stats, pairs)
 
     params = state.variables.params
     (value, (stats, pairs)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
@@ -281,11 +265,15 @@ def step(
 def refresh(
     config: Config, network: Network, key: Key, state: State, images: jax.Array
 ) -> tuple[State, jax.Array, RefreshInfo]:
-    """At the end of a period its merges, on the features; after the last, the clustering from scratch (RC)."""
+    """Counts the epoch; at the end of a period, merges clusters on the features.
+
+    The last period also clusters the final features from scratch (RC).
+    """
     state = state._replace(epoch=state.epoch + 1)
     ends = state.epoch >= config.epochs
 
-    # Lanes differ in when they end a period and how many clusters they have: under vmap one after the other.
+    # Lanes end their periods at different times, and have different numbers of clusters: under
+    # vmap one lane runs after the other.
     @sequential_vmap
     def merges(key, state, images):
         return lax.cond(
@@ -295,127 +283,70 @@ def refresh(
             state,
         )
 
-    before, state = state.labels, merges(key, state, images)
-    count = _count(state.labels)
-    largest = jnp.max(_sizes(state.labels)).astype(jnp.float32) / jnp.float32(images.shape[0])
+    before = state.labels
+    state = merges(key, state, images)
+    clusters = jule_merging.count(state.labels)
+    share = jule_merging.largest_share(state.labels)
     changed = fraction_changed(before, state.labels)
-    return (
-        state,
-        ends & (count <= config.clusters),
-        RefreshInfo(count, largest, changed, state.sigma),
-    )
+    stop = ends & (clusters <= config.clusters)
+    return state, stop, RefreshInfo(clusters, share, changed, state.sigma)
 
 
 def finish(
     config: Config, network: Network, key: Key, state: State, images: jax.Array
 ) -> dict[str, jax.Array]:
-    """Both labelings of the paper's tables, int32 (n,): ``rc``, which ``predict`` goes by, and ``sf``."""
+    """The two labelings of the paper's tables, ``rc`` and ``sf``, int32 (n,)."""
     del config, network, key, images
     return {"rc": state.rc, "sf": first_numbered(state.labels)}
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """Features of unit length, with the running statistics; float32 (n, 160)."""
+    """The features of unit length, with running statistics; float32 (n, 160)."""
     return encoded(network, state.variables, images, config.batch)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
-    """The nearest cluster mean of ``rc`` in the embedding (ours: the paper has no new images).
+    """The nearest mean of the clusters ``rc`` in the embedding.
 
-    Images that the run was fitted on may get another cluster than theirs. The probability is Student's t similarity to
-    the means (DEC's eq. 1), as for the other methods.
+    This is ours, because the paper has no new images. Images of the run may have been put into
+    another cluster than the one with the nearest mean. The probability is Student's t similarity to
+    the means (DEC, eq. 1), as for the other methods.
     """
     return nearest(embed(config, network, state, images), state.means)
 
 
-def _period_end(config: Config, network: Network, key: Key, state: State, images) -> State:
-    # Features by batch statistics, as in the Torch code, but of mixed batches: an ordered data set has batches of
-    # one class.
-    order = jax.random.permutation(key, images.shape[0])
-    drawn = in_blocks(
-        lambda block: network.encode(state.variables, block, True)[0], images[order], config.batch
-    )
-    features = _for_graph(config, jnp.zeros_like(drawn).at[order].set(drawn))
-    graph = knn_digraph(features, config.n_neighbors, config.a)
-    state = _merged(config, state, graph, features)
+def _period_end(
+    config: Config, network: Network, key: Key, state: State, images: jax.Array
+) -> State:
+    """Merges clusters on the features of all images, and begins a new period."""
+    merging = merging_of(config)
+    features = jule_merging.batch_features(network, state.variables, key, images, config.batch)
+    points = jule_merging.points_of(merging, features)
+    graph = jule_merging.graph_of(merging, points)
+    state = _merged(config, state, graph, points)
     state = state._replace(
         epoch=jnp.int32(0),
         sigma=graph.sigma,
         steps=jnp.int32(0) if config.restart_rate else state.steps,
     )
-    return lax.cond(
-        _count(state.labels) <= config.clusters,
-        lambda state: _again(config, network, state, images),
-        lambda state: state,
-        state,
+
+    def from_scratch(state):
+        features = embed(config, network, state, images)
+        rc, means = jule_merging.from_scratch(merging, features)
+        return state._replace(rc=rc, means=means)
+
+    last = jule_merging.count(state.labels) <= config.clusters
+    return lax.cond(last, from_scratch, lambda state: state, state)
+
+
+def _merged(config: Config, state: State, graph: Graph, points: jax.Array) -> State:
+    """The state after the merges of a period."""
+    labels, history = jule_merging.merge_period(
+        merging_of(config), graph, points, state.labels, state.history
     )
-
-
-def _merged(config: Config, state: State, graph: Graph, features: jax.Array) -> State:
-    """A period's merges."""
-    labels, history = _joined(config, graph, features, state.labels, state.history)
-    labels, history = _merge(config, graph, labels, after_period(config, _count(labels)), history)
     return state._replace(labels=labels, history=history)
 
 
-def _again(config: Config, network: Network, state: State, images: jax.Array) -> State:
-    """RC: clustering the final features from scratch, and the clusters' means."""
-    features = embed(config, network, state, images)
-    points = _for_graph(config, features)
-    graph = knn_digraph(points, config.n_neighbors, config.a)
-    labels, history = _joined(
-        config, graph, points, initial_clusters(graph), no_merges(images.shape[0])
-    )
-    labels = first_numbered(_merge(config, graph, labels, config.clusters, history)[0])
-    return state._replace(rc=labels, means=cluster_means(features, labels, config.clusters))
-
-
-def _for_graph(config: Config, features: jax.Array) -> jax.Array:
-    """What the clusters are merged on: the features, or their directions from the mean."""
-    return unit(features - jnp.mean(features, axis=0)) if config.center_features else features
-
-
-def _merge(config: Config, graph: Graph, labels, n_clusters, history: History):
-    return merge(
-        graph,
-        labels,
-        n_clusters,
-        history,
-        config.local_weight,
-        config.n_local,
-        local_above=config.local_above,
-        affinity=config.affinity,
-    )
-
-
-def _joined(config: Config, graph: Graph, features, labels, history: History):
-    """Isolated clusters joined, where that applies."""
-    if not config.join_isolated:
-        return labels, history
-    return lax.cond(
-        _count(labels) > 20 * config.clusters,
-        lambda: join_isolated(graph, features, labels, config.clusters, history),
-        lambda: (labels, history),
-    )
-
-
-def _sizes(labels: jax.Array) -> jax.Array:
-    """Images in each cluster, int32 (n // 2,)."""
-    return jnp.zeros(labels.shape[0] // 2, jnp.int32).at[labels].add(1)
-
-
-def _count(labels: jax.Array) -> jax.Array:
-    """Clusters there are, int32."""
-    return jnp.sum(_sizes(labels) > 0, dtype=jnp.int32)
-
-
-def _width(network: Network, variables: Variables, images: jax.Array) -> int:
-    """Number of features."""
-    return jax.eval_shape(lambda: network.encode(variables, images[:1], False)[0]).shape[1]
-
-
-# "rc" clusters the final features again from scratch, and predict goes by it; "sf" are the labels
-# when the recurrence ends.
 ALGORITHM = Algorithm(
     Config,
     schedule,
@@ -426,7 +357,7 @@ ALGORITHM = Algorithm(
     refresh=refresh,
     finish=finish,
     name="jule",
-    labelings=("rc", "sf"),
+    labelings=("rc", "sf"),  # ``predict`` goes by the first.
 )
 
 _TORCH = {
@@ -436,7 +367,7 @@ _TORCH = {
     "local_above": 100,
     "restart_rate": False,
 }
-# Caffe's loss is half of ours: half the rate and twice the decay give the same steps.
+# The loss of the Caffe code is half of ours: half the rate and twice the decay give the same steps.
 _CAFFE = {
     "negatives": "random",
     "n_random": 10,
@@ -449,12 +380,12 @@ _CAFFE = {
 
 METHODS = (
     Method(
-        "jule",
-        "Joint Unsupervised Learning (Yang et al. 2016)",
-        "Yang, Parikh, Batra 2016",
-        ALGORITHM,
-        networks.jule,
-        Config(),
+        name="jule",
+        about="Joint Unsupervised Learning (Yang et al. 2016)",
+        reference="Yang, Parikh, Batra 2016",
+        algorithm=ALGORITHM,
+        network=networks.jule,
+        config=Config(),
         presets={"paper": {}, "quick": {"epochs": 5}, "code": _TORCH, "caffe": _CAFFE},
     ),
 )

@@ -1,4 +1,7 @@
-"""Reconstruction pretraining of an autoencoder, end to end: one more algorithm for the driver."""
+"""Pretraining of an autoencoder on the reconstruction of its images, all layers together.
+
+It is one more algorithm for the driver, run before the one that clusters.
+"""
 
 import dataclasses
 from typing import Literal, NamedTuple
@@ -7,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.errors import UsageError
+from jaxclust.methods import checks
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.batches import encoded, scaled
 from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
@@ -15,38 +18,45 @@ from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Defaults: the CAE's pretraining in DCEC (Guo et al. 2017, section 4.2)."""
+    """Settings; the defaults are the pretraining of DCEC's CAE (Guo et al. 2017, section 4.2)."""
 
     epochs: int = 200
-    """Passes over the images; a pass draws a new order (section 4.2; the shuffle is Keras's default)."""
+    """Passes over the images, each in a new order (section 4.2; Keras shuffles by default)."""
     batch: int = 256
     """Images per step (authors' code)."""
     optimizer: optimizers.Name = "adam"
     """Adam with its defaults for the CAE, SGD for the SAE (section 4.2)."""
     learning_rate: float = 1e-3
-    """Step size (Adam's default; the SAE's SGD has 0.01)."""
+    """Step size (Adam's default; 0.01 for the SGD of the SAE)."""
     momentum: float = 0.9
     """Momentum of SGD (section 4.2)."""
     reconstruction: Literal["mean", "sum"] = "mean"
-    """Squared error averaged over pixels (authors' code) or summed (eq. 4)."""
+    """The squared error is averaged over pixels (authors' code) or summed (eq. 4)."""
 
     def __post_init__(self):
         optimizers.check(self)
-        if self.epochs < 0:
-            raise UsageError(f"epochs: must be at least 0, got {self.epochs}")
-        if self.reconstruction not in ("mean", "sum"):
-            raise UsageError(f"reconstruction: must be mean or sum, got {self.reconstruction!r}")
+        checks.at_least(self, 0, "epochs")
+        checks.choices(self)
 
 
 class State(NamedTuple):
-    """The network's arrays and the optimiser's."""
+    """What the next step needs.
+
+    Attributes:
+      variables: the network's arrays.
+      opt_state: the optimizer's arrays.
+    """
 
     variables: Variables
     opt_state: optax.OptState
 
 
 class Info(NamedTuple):
-    """float32 scalars: the loss of a batch."""
+    """Scalars of a batch.
+
+    Attributes:
+      loss: the reconstruction loss, float32.
+    """
 
     loss: jax.Array
 
@@ -64,10 +74,13 @@ def schedule(config: Config, n: int) -> Schedule:
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """A fresh network, or the given ``variables``."""
+    """Starts from a fresh network, or from the given ``variables``.
+
+    Raises:
+      UsageError: the network has no decoder.
+    """
     del images
-    if network.reconstruct is None:
-        raise UsageError("network: pretraining needs a decoder, got a network without reconstruct")
+    checks.decoder(network, "pretraining")
     variables = network.init(key) if variables is None else variables
     return State(variables, _optimizer(config).init(variables.params))
 
@@ -75,15 +88,15 @@ def init(
 def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
-    """One gradient step on the reconstruction of a batch (eq. 1 and 4)."""
+    """Makes one gradient step on the reconstruction of a batch (eq. 1 and 4)."""
     del key, rows
+    reconstruct = checks.decoder(network, "pretraining")
     target = scaled(batch)
     scale = target[0].size if config.reconstruction == "sum" else 1
 
     def loss(params):
-        reconstruction, _, stats = network.reconstruct(
-            Variables(params, state.variables.stats), batch, True
-        )
+        variables = Variables(params, state.variables.stats)
+        reconstruction, _, stats = reconstruct(variables, batch, True)
         return scale * jnp.mean(losses.squared_error(reconstruction, target)), stats
 
     params, opt_state, value, stats = optimizers.gradient_step(
@@ -93,7 +106,7 @@ def step(
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """Features, float32 (n, d)."""
+    """The features, float32 (n, d)."""
     del config
     return encoded(network, state.variables, images)
 

@@ -1,6 +1,7 @@
-"""Training a trunk on a set's labels, to cluster another set from its weights: one more algorithm for the driver.
+"""Training of a trunk on the labels of one set, so that another set is clustered from its weights.
 
-CCNN's paper pretrains conv1 to conv5 as part of AlexNet on ImageNet (section III.A); another set may stand there.
+It is one more algorithm for the driver. CCNN's paper takes conv1 to conv5 from an AlexNet that was
+trained on ImageNet (section III.A); here another set stands in the place of ImageNet.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.errors import UsageError
+from jaxclust.methods import checks
 from jaxclust.ops import optimizers
 from jaxclust.ops.batches import encoded
 from jaxclust.types import Algorithm, Key, Network, Prediction, Schedule, Variables
@@ -18,10 +19,10 @@ from jaxclust.types import Algorithm, Key, Network, Prediction, Schedule, Variab
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Ours throughout: the paper takes its weights from AlexNet."""
+    """Settings; all defaults are ours, because the paper takes its weights from AlexNet."""
 
     clusters: int = 10
-    """Classes of the set."""
+    """Number of classes of the set."""
     epochs: int = 10
     """Passes over the images."""
     batch: int = 256
@@ -35,8 +36,7 @@ class Config:
 
     def __post_init__(self):
         optimizers.check(self)
-        if self.epochs < 1:
-            raise UsageError(f"epochs: must be at least 1, got {self.epochs}")
+        checks.at_least(self, 1, "epochs")
 
 
 class State(NamedTuple):
@@ -45,8 +45,8 @@ class State(NamedTuple):
     Attributes:
       variables: the network's arrays.
       classifier: a dense layer, {"kernel" (d, k), "bias" (k,)}, float32.
-      labels: classes of all images, int32 (n,); zeros until ``with_labels``.
-      opt_state: the optimiser's arrays.
+      labels: the classes of all images, int32 (n,); zeros until ``with_labels`` sets them.
+      opt_state: the optimizer's arrays.
     """
 
     variables: Variables
@@ -56,7 +56,12 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """float32 scalars of a batch: cross-entropy in nats, and the part of the images classified rightly."""
+    """Scalars of a batch, float32.
+
+    Attributes:
+      loss: the cross-entropy in nats, the mean over images.
+      accuracy: share of the images that are classified correctly.
+    """
 
     loss: jax.Array
     accuracy: jax.Array
@@ -75,20 +80,28 @@ def schedule(config: Config, n: int) -> Schedule:
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """A fresh network, or the given ``variables``, and a fresh classifier; without labels yet."""
+    """Starts from a fresh network, or from the given ``variables``, with a fresh classifier.
+
+    The state has no labels yet.
+    """
     network_key, classifier_key = jax.random.split(key)
-    variables = network.init(network_key) if variables is None else variables
-    width = jax.eval_shape(lambda: network.encode(variables, images[:1], False)[0]).shape[1]
+    arrays = network.init(network_key) if variables is None else variables
+    width = jax.eval_shape(lambda: network.encode(arrays, images[:1], False)[0]).shape[1]
     kernel = jax.nn.initializers.glorot_uniform()(
         classifier_key, (width, config.clusters), jnp.float32
     )
     classifier = {"kernel": kernel, "bias": jnp.zeros(config.clusters, jnp.float32)}
-    opt_state = _optimizer(config).init((variables.params, classifier))
-    return State(variables, classifier, jnp.zeros(images.shape[0], jnp.int32), opt_state)
+    opt_state = _optimizer(config).init((arrays.params, classifier))
+    return State(arrays, classifier, jnp.zeros(images.shape[0], jnp.int32), opt_state)
 
 
 def with_labels(state: State, labels: jax.Array) -> State:
-    """The state, or lanes of states, for images of these classes, int32 (n,)."""
+    """A state, or lanes of states, with the classes of the images.
+
+    Args:
+      state: as ``init`` or the driver's ``begin`` makes it.
+      labels: int32, (n,).
+    """
     return state._replace(
         labels=jnp.broadcast_to(jnp.asarray(labels, jnp.int32), state.labels.shape)
     )
@@ -97,7 +110,7 @@ def with_labels(state: State, labels: jax.Array) -> State:
 def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
-    """One gradient step on the cross-entropy of a batch."""
+    """Makes one gradient step on the cross-entropy of a batch."""
     del key
     labels = state.labels[rows]
 
@@ -105,33 +118,32 @@ def step(
         params, classifier = trained
         features, stats = network.encode(Variables(params, state.variables.stats), batch, True)
         logits = features @ classifier["kernel"] + classifier["bias"]
-        right = jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
-        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels)), (
-            stats,
-            right,
-        )
+        accuracy = jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return jnp.mean(cross_entropy), (stats, accuracy)
 
     trained = (state.variables.params, state.classifier)
-    trained, opt_state, value, (stats, right) = optimizers.gradient_step(
+    trained, opt_state, value, (stats, accuracy) = optimizers.gradient_step(
         _optimizer(config), loss, trained, state.opt_state
     )
     params, classifier = trained
     variables = Variables(params, stats)
-    return State(variables, classifier, state.labels, opt_state), Info(value, right)
+    return State(variables, classifier, state.labels, opt_state), Info(value, accuracy)
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """Features, float32 (n, d)."""
+    """The features, float32 (n, d)."""
     del config
     return encoded(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
-    """The likeliest class and its probability; there are no centroids, and the distance is zero."""
-    logits = (
-        embed(config, network, state, images) @ state.classifier["kernel"]
-        + state.classifier["bias"]
-    )
+    """The most probable class and its probability.
+
+    There are no centroids, so that the distance is zero.
+    """
+    features = embed(config, network, state, images)
+    logits = features @ state.classifier["kernel"] + state.classifier["bias"]
     probability = jnp.max(jax.nn.softmax(logits), axis=1)
     return Prediction(
         jnp.argmax(logits, axis=1).astype(jnp.int32), probability, jnp.zeros_like(probability)

@@ -1,4 +1,9 @@
-"""Self-training on soft assignments, shared by DEC, IDEC, DCEC and DBC: centroids, and a target over all images."""
+"""Clustering by self-training, which DEC, IDEC, DCEC and DBC share.
+
+k-means on the embedding gives the first centroids. A target distribution is made from the soft
+assignments of all images, gradient steps draw the soft assignments towards it, and it is made anew.
+DCN, DKM and DCTL use some of these functions, too.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +21,7 @@ from jaxclust.types import Key, Network, Prediction, Variables
 Soften = Callable[[jax.Array, jax.Array], jax.Array]
 """Soft assignments (n, k) of features (n, d) to centroids (k, d)."""
 Sharpen = Callable[[jax.Array], jax.Array]
-"""The target (n, k) of the soft assignments of all images."""
+"""The target (n, k) for the soft assignments (n, k) of all images."""
 Loss = Callable[[Any, jax.Array], tuple[jax.Array, tuple[dict[str, jax.Array], dict]]]
 """``loss(params, centroids) -> (total, (means by name, stats))``."""
 
@@ -27,9 +32,9 @@ class State(NamedTuple):
     Attributes:
       variables: the network's arrays.
       centroids: float32, (clusters, d).
-      target: P, float32, (n, clusters), from the last refresh.
-      labels: int32, (n,), at the last refresh.
-      opt_state: of params and centroids together.
+      target: the target distribution P of the last refresh, float32, (n, clusters).
+      labels: the labels at the last refresh, int32, (n,).
+      opt_state: the optimizer's arrays for params and centroids together.
     """
 
     variables: Variables
@@ -40,8 +45,13 @@ class State(NamedTuple):
 
 
 class RefreshInfo(NamedTuple):
-    """Scalars of an update of the target: fraction of changed labels (float32), clusters without a point (int32), and
-    the largest cluster's share of the points (float32)."""
+    """Scalars that describe how the labels changed.
+
+    Attributes:
+      changed: fraction of images whose label changed, float32.
+      empty_clusters: number of clusters without an image, int32.
+      largest_cluster: share of the images in the largest cluster, float32.
+    """
 
     changed: jax.Array
     empty_clusters: jax.Array
@@ -49,14 +59,14 @@ class RefreshInfo(NamedTuple):
 
 
 class Start(NamedTuple):
-    """How a run's first state is made.
+    """How the first state of a run is made.
 
     Attributes:
-      optimizer: of params and centroids together.
+      optimizer: the optimizer of params and centroids together.
       clusters: number of clusters k.
-      restarts: k-means runs for the centroids, of which the best is kept.
-      soften: the soft assignments.
-      sharpen: their target.
+      restarts: number of k-means runs for the centroids; the best run counts.
+      soften: makes the soft assignments.
+      sharpen: makes the target from the soft assignments.
     """
 
     optimizer: optax.GradientTransformation
@@ -69,7 +79,15 @@ class Start(NamedTuple):
 def init(
     start: Start, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """k-means on the embedding of all images gives the centroids, and the first target follows."""
+    """The first state: k-means on the embedding of all images, and the first target.
+
+    Args:
+      start: how the state is made.
+      network: the network.
+      key: a typed key, ().
+      variables: the network's arrays, or None for fresh ones.
+      images: uint8 or float32 in [0, 1], (n, h, w, c).
+    """
     network_key, kmeans_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
@@ -86,15 +104,26 @@ def init(
 def refresh(
     network: Network, state: State, images: jax.Array, soften: Soften, sharpen: Sharpen
 ) -> tuple[State, jax.Array, RefreshInfo]:
-    """New target and labels from all images; with them the soft assignments, float32 (n, clusters)."""
+    """Makes the target and the labels anew from all images.
+
+    Returns:
+      The state, the soft assignments, float32 (n, clusters), and how the labels changed.
+    """
     features = encoded(network, state.variables, images)
-    soft, labels = soften(features, state.centroids), nearest_centroid(features, state.centroids)
+    soft = soften(features, state.centroids)
+    labels = nearest_centroid(features, state.centroids)
     info = change(state.labels, labels, soft.shape[1])
     return state._replace(target=sharpen(soft), labels=labels), soft, info
 
 
 def change(old: jax.Array, new: jax.Array, clusters: int) -> RefreshInfo:
-    """What became of the labels, int32 (n,) each."""
+    """Fraction of changed labels, number of empty clusters, share of the largest cluster.
+
+    Args:
+      old: the labels before, int32, (n,).
+      new: the labels now, int32, (n,).
+      clusters: number of clusters k.
+    """
     sizes = jnp.zeros(clusters, jnp.int32).at[new].add(1)
     return RefreshInfo(
         fraction_changed(old, new),
@@ -106,9 +135,15 @@ def change(old: jax.Array, new: jax.Array, clusters: int) -> RefreshInfo:
 def update(
     optimizer: optax.GradientTransformation, state: Any, loss: Loss
 ) -> tuple[Any, jax.Array, dict[str, jax.Array]]:
-    """One gradient step on params and centroids; the total loss and its terms' means before it.
+    """Makes one gradient step on params and centroids.
 
-    ``state`` has ``variables``, ``centroids`` and ``opt_state``, as ``State`` has, and DKM's.
+    Args:
+      optimizer: turns gradients into updates.
+      state: a state with ``variables``, ``centroids`` and ``opt_state``, such as ``State``.
+      loss: the loss of params and centroids.
+
+    Returns:
+      The state after the step, and the total loss and the means of its terms before it.
     """
     trained = (state.variables.params, state.centroids)
     trained, opt_state, total, (means, stats) = gradient_step(
@@ -122,5 +157,8 @@ def update(
 
 
 def predict(network: Network, state: State, images: jax.Array, soften: Soften) -> Prediction:
-    """The nearest centroid in the embedding, which is argmax of the soft assignments, with its soft assignment."""
+    """The nearest centroid in the embedding, and the soft assignment to it.
+
+    The nearest centroid is also the one with the largest soft assignment.
+    """
     return nearest(encoded(network, state.variables, images), state.centroids, soften)

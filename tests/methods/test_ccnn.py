@@ -1,6 +1,7 @@
-"""CCNN against a slow transcription of its formulas, its settings, and the whole of it through the driver."""
+"""CCNN against a slow transcription of its formulas, its settings, and whole runs of it."""
 
 import dataclasses
+import itertools
 
 import chex
 import jax
@@ -11,9 +12,10 @@ import pytest
 import ccnn_reference as reference
 from jaxclust.cli import options
 from jaxclust.engine import driver
-from jaxclust.methods import ccnn
+from jaxclust.methods import ccnn, ccnn_fine_tuning
 from jaxclust.networks import ccnn as network_of
-from jaxclust.ops.kmeans import kmeans_plus_plus, minibatch_update, running_means
+from jaxclust.ops.kmeans_minibatch import minibatch_update, running_means
+from jaxclust.ops.kmeans_seeding import kmeans_plus_plus
 from jaxclust.types import Network, Variables
 
 CONFIG = ccnn.Config(
@@ -27,7 +29,9 @@ CONFIG = ccnn.Config(
     learning_rate=0.1,
 )
 CYCLE = 36
-INIT, STEP, EMBED = (jax.jit(f, static_argnums=(0, 1)) for f in (ccnn.init, ccnn.step, ccnn.embed))
+INIT = jax.jit(ccnn.init, static_argnums=(0, 1))
+STEP = jax.jit(ccnn.step, static_argnums=(0, 1))
+EMBED = jax.jit(ccnn.embed, static_argnums=(0, 1))
 KEY = jax.random.key(0)
 
 
@@ -36,16 +40,13 @@ def _linear(key):
     return Variables({"kernel": kernel}, {})
 
 
-# A trunk with parameters but nothing else to compile.
-NETWORK = Network(
-    _linear,
-    lambda variables, images, train: (
-        jnp.tanh(
-            (images.astype(jnp.float32) / 255).reshape(len(images), -1) @ variables.params["kernel"]
-        ),
-        variables.stats,
-    ),
-)
+def _encode(variables, images, train):
+    pixels = (images.astype(jnp.float32) / 255).reshape(len(images), -1)
+    return jnp.tanh(pixels @ variables.params["kernel"]), variables.stats
+
+
+# A trunk with parameters and little to compile.
+NETWORK = Network(_linear, _encode)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def images(few_digits):
 
 @pytest.fixture(scope="module")
 def state(images):
-    """Three cycles on, so that counts and the previous step are not zero."""
+    """The state after three cycles, so that counts and the step before are not zero."""
     state = INIT(CONFIG, NETWORK, KEY, None, images)
     for i in range(3):
         state, _ = step(CONFIG, state, images, i)
@@ -87,10 +88,9 @@ def step(config, state, images, start=0, function=None):
 def test_a_cycle_is_table_one(changes, state, images):
     config = dataclasses.replace(CONFIG, learning_rate=0.5)
     config = dataclasses.replace(config, **changes)
-    opt_state = ccnn._optimizer(config).init(
-        ccnn._trained(config, state.head, state.variables.params)
-    )
-    state = state._replace(opt_state=opt_state)
+    tuning = ccnn.fine_tuning(config)
+    trained = ccnn_fine_tuning.trained(tuning, state.head, state.variables.params)
+    state = state._replace(opt_state=tuning.optimizer.init(trained))
     if config.trainable == "nothing":
         state = state._replace(fc9_step=jax.tree.map(jnp.zeros_like, state.fc9_step))
     rows = (jnp.arange(CYCLE) * 7) % len(images)
@@ -100,13 +100,12 @@ def test_a_cycle_is_table_one(changes, state, images):
     np.testing.assert_allclose(after.centroids, centroids, rtol=1e-4, atol=1e-5)
     chex.assert_trees_all_close(after.head, jax.tree.map(np.float32, head), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(after.variables.params["kernel"], kernel, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(
-        info, expected, rtol=1e-3, atol=1e-6
-    )  # loss, distance, drift, length
+    # Loss, distance, drift and length.
+    np.testing.assert_allclose(info, expected, rtol=1e-3, atol=1e-6)
 
 
-def test_the_first_centroids_are_k_means_plus_pluss_in_a_random_sample(images):
-    """Of line 1: the features of as many images as the sample, each a seed by its distance from those before."""
+def test_the_first_centroids_are_those_of_k_means_plus_plus_in_a_random_sample(images):
+    """Line 1 of table I: seeds among the features of a sample of the images."""
     config = dataclasses.replace(CONFIG, sample=40)
     _, _, sample_key, seeds_key = jax.random.split(KEY, 4)
     state = INIT(config, NETWORK, KEY, None, images)
@@ -119,20 +118,22 @@ def test_the_first_centroids_are_k_means_plus_pluss_in_a_random_sample(images):
 
 def test_batch_statistics_are_the_fine_tuning_batchs(images):
     network = network_of((8, 8, 1), 4, (3, 4), (5,), True)
-    found = {}
+    config = dataclasses.replace(CONFIG, trainable="all", batch_statistics=True)
+    state = INIT(config, network, KEY, None, images)
+    loss = {}
     for own in (False, True):
-        config = dataclasses.replace(CONFIG, trainable="all", batch_statistics=own)
-        state = INIT(config, network, KEY, None, images)
-        found[own] = STEP(config, network, KEY, state, images[:CYCLE], jnp.arange(CYCLE))
+        config = dataclasses.replace(config, batch_statistics=own)
+        after, info = STEP(config, network, KEY, state, images[:CYCLE], jnp.arange(CYCLE))
         moved = jax.tree.map(
-            lambda a, b: bool(jnp.any(a != b)), found[own][0].variables.stats, state.variables.stats
+            lambda new, old: bool(jnp.any(new != old)), after.variables.stats, state.variables.stats
         )
         assert any(jax.tree.leaves(moved)) is own
-    assert abs(float(found[True][1].loss) - float(found[False][1].loss)) > 1e-5
+        loss[own] = float(info.loss)
+    assert abs(loss[True] - loss[False]) > 1e-5
 
 
 def test_what_is_tracked_back_matters(state, images):
-    """The variants differ by more than rounding: the parity above tells them apart."""
+    """The variants differ by more than rounding, so that the test above can tell them apart."""
     config = dataclasses.replace(CONFIG, learning_rate=0.5)
     variants = [
         {},
@@ -140,42 +141,39 @@ def test_what_is_tracked_back_matters(state, images):
         {"compensation": "all"},
         {"backtrack": "previous"},
     ]
-    found = [
-        step(dataclasses.replace(config, **one), state, images)[0].centroids for one in variants
+    centroids = [
+        step(dataclasses.replace(config, **changes), state, images)[0].centroids
+        for changes in variants
     ]
-    for i, one in enumerate(found):
-        for other in found[:i]:
-            assert float(jnp.max(jnp.abs(one - other))) > 1e-4
+    for first, second in itertools.combinations(centroids, 2):
+        assert float(jnp.max(jnp.abs(first - second))) > 1e-4
 
 
-def test_the_closed_form_is_the_loop():
+def test_running_means_are_those_of_the_loop():
     rng = np.random.default_rng(0)
-    centroids, x = (
-        rng.normal(size=(5, 3)).astype(np.float32),
-        rng.normal(size=(200, 3)).astype(np.float32),
-    )
-    labels, counts = (
-        rng.integers(0, 4, 200),
-        np.array([0, 7, 100_000, 1, 3], np.int32),
-    )  # the last gets none
-    expected, seen = centroids.astype(np.float64), counts.copy()
+    centroids = rng.normal(size=(5, 3)).astype(np.float32)
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    labels = rng.integers(0, 4, 200)  # The last cluster gets no point.
+    counts = np.array([0, 7, 100_000, 1, 3], np.int32)
+    expected = centroids.astype(np.float64)
+    seen = counts.copy()
     for point, label in zip(x.astype(np.float64), labels, strict=True):
         seen[label] += 1
         expected[label] = (1 - 1 / seen[label]) * expected[label] + point / seen[label]
-    found, total = running_means(
+    means, total = running_means(
         jnp.asarray(centroids), jnp.asarray(counts), jnp.asarray(x), jnp.asarray(labels)
     )
     np.testing.assert_array_equal(total, seen)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(found[4], centroids[4])
+    np.testing.assert_allclose(means, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(means[4], centroids[4])
 
 
 def test_the_order_of_a_batch_does_not_matter():
     rng = np.random.default_rng(1)
     centroids, x = (jnp.asarray(rng.normal(size=(n, 3)), jnp.float32) for n in (4, 50))
     counts = jnp.array([0, 3, 5, 0], jnp.int32)
-    one, other = (minibatch_update(centroids, counts, part) for part in (x, x[::-1]))
-    chex.assert_trees_all_close(one, other, rtol=1e-5, atol=1e-6)
+    forward, backward = (minibatch_update(centroids, counts, part) for part in (x, x[::-1]))
+    chex.assert_trees_all_close(forward, backward, rtol=1e-5, atol=1e-6)
 
 
 def test_baseline_two_is_minibatch_kmeans(images):
@@ -198,7 +196,7 @@ def test_baseline_three_ends_where_k_means_does(images):
     state = INIT(config, NETWORK, KEY, None, images)
     h = np.asarray(EMBED(config, NETWORK, state, images))
     labels = np.asarray(ccnn.predict(config, NETWORK, state, images).cluster)
-    for cluster in np.unique(labels):  # each centroid is its cluster's mean
+    for cluster in np.unique(labels):  # Each centroid is the mean of its cluster.
         np.testing.assert_allclose(
             state.centroids[cluster], h[labels == cluster].mean(axis=0), atol=1e-3
         )
@@ -268,25 +266,33 @@ def test_the_run_stops_when_the_centroids_do(state, images):
 
 
 def test_starting_counts_weigh_the_seed(images):
-    one = dataclasses.replace(CONFIG, start_count=1)
-    begin = INIT(CONFIG, NETWORK, KEY, None, images)
-    other = INIT(one, NETWORK, KEY, None, images)
-    np.testing.assert_array_equal(other.counts, np.ones(4))
-    zero, _ = step(CONFIG, begin, images)
-    weighed, _ = step(one, other, images)
-    m = np.asarray(zero.counts)[:, None].astype(np.float32)
-    expected = np.where(m > 0, (begin.centroids + m * zero.centroids) / (m + 1), begin.centroids)
+    config = dataclasses.replace(CONFIG, start_count=1)
+    from_zero = INIT(CONFIG, NETWORK, KEY, None, images)
+    from_one = INIT(config, NETWORK, KEY, None, images)
+    np.testing.assert_array_equal(from_one.counts, np.ones(4))
+    replaced, _ = step(CONFIG, from_zero, images)
+    weighed, _ = step(config, from_one, images)
+    m = np.asarray(replaced.counts)[:, None].astype(np.float32)
+    seeds = from_zero.centroids
+    expected = np.where(m > 0, (seeds + m * replaced.centroids) / (m + 1), seeds)
     np.testing.assert_allclose(weighed.centroids, expected, rtol=1e-4, atol=1e-5)
+
+
+def _dimmed(variables, images, train):
+    features, _ = _encode(variables, images, train)
+    return variables.stats["brightness"] * jnp.abs(features[:, :4]), variables.stats
+
+
+DIMMED = Network(_linear, _dimmed)
+"""A trunk with four features, whose length its statistics decide."""
 
 
 @pytest.mark.parametrize("brightness", [1.0, 1e-3, 0.0])
 def test_features_begin_at_one_scale_whatever_the_networks(images, brightness):
-    trunk = NETWORK._replace(
-        encode=lambda *a: (brightness * jnp.abs(NETWORK.encode(*a)[0][:, :4]), {})
-    )
     config = dataclasses.replace(CONFIG, fc9="identity", sample=120)
-    state = INIT(config, trunk, KEY, None, images)
-    square = float(jnp.mean(EMBED(config, trunk, state, images) ** 2))
+    variables = Variables(_linear(KEY).params, {"brightness": jnp.float32(brightness)})
+    state = INIT(config, DIMMED, KEY, variables, images)
+    square = float(jnp.mean(EMBED(config, DIMMED, state, images) ** 2))
     np.testing.assert_allclose(square, 1.0 if brightness else 0.0, rtol=1e-5)
     np.testing.assert_array_equal(state.head["fc9"]["kernel"], np.eye(4, dtype=np.float32))
 
@@ -302,49 +308,38 @@ def test_permuting_centroids_permutes_the_labels(state, images):
 
 def test_resumed_after_an_epoch_it_ends_as_if_uninterrupted(images):
     keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
-    once = driver.train(ccnn, CONFIG, NETWORK, keys, images, over="map", windows_per_chunk=2)
-    half = driver.train(
-        ccnn,
-        CONFIG,
-        NETWORK,
-        keys,
-        images,
-        over="map",
-        windows_per_chunk=1,
-        callbacks=[lambda event: True],
-    )
+    program = driver.Program(ccnn.ALGORITHM, CONFIG, NETWORK, "map")
+    begun = driver.begin(program, keys, None, images)
+    once = driver.train(program, begun, images, windows_per_chunk=2)
+    half = driver.train(program, begun, images, windows_per_chunk=1, callbacks=[lambda event: True])
     assert not half.finished
-    rest = driver.train(
-        ccnn, CONFIG, NETWORK, keys, images, over="map", runs=half.runs, history=half.history
-    )
-    chex.assert_trees_all_equal(rest.runs.state, once.runs.state)
+    rest = driver.train(program, half, images)
+    chex.assert_trees_all_equal(rest.lanes.state, once.lanes.state)
     assert rest.finished
     assert {"loss", "drift", "length", "distance", "moved", "unseen"} <= rest.history.keys()
 
 
-def test_more_clusters_than_images_are_refused(images):
-    with pytest.raises(
-        ValueError, match="clusters: must be at most the number of images, 3, got 4"
-    ):
+def test_images_and_networks_that_cannot_work_are_refused(images):
+    message = "clusters: must be at most the number of images, 3, got 4"
+    with pytest.raises(ValueError, match=message):
         ccnn.init(CONFIG, NETWORK, KEY, None, images[:3])
     config = dataclasses.replace(CONFIG, fc9="identity")
     with pytest.raises(ValueError, match="fc9: must be glorot for 5 features and 4 clusters"):
         ccnn.init(config, NETWORK, KEY, None, images)
-    with pytest.raises(
-        ValueError, match="batch_statistics: must be with a network that has batch normalisation"
-    ):
+    message = "batch_statistics: must be with a network that has batch normalization"
+    with pytest.raises(ValueError, match=message):
         ccnn.init(dataclasses.replace(CONFIG, batch_statistics=True), NETWORK, KEY, None, images)
 
 
 @pytest.mark.parametrize(
     ("typed", "epochs"), [("", 0), ("--pretraining.epochs 3", 3), ("--pretraining.epochs=3", 3)]
 )
-def test_weights_from_a_file_stand_in_place_of_the_pretraining(typed, epochs):
-    _, config, pretraining = options.parse(
-        "ccnn", f"--data digits --out x --weights w {typed}".split()
-    )
-    assert (config.epochs, pretraining.epochs) == (10, epochs)
-    assert options.parse("ccnn", ["--data", "digits", "--out", "x"])[2].epochs == 30
+def test_weights_from_a_file_replace_the_pretraining(typed, epochs):
+    words = f"--data digits --out x --weights w {typed}".split()
+    method = options.read("ccnn", words).method
+    assert (method.config.epochs, method.pretraining.epochs) == (10, epochs)
+    without = options.read("ccnn", ["--data", "digits", "--out", "x"]).method
+    assert without.pretraining.epochs == 30
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Data that real use brings, through the command: folders, and images with hardly anything to cluster."""
+"""Data of real use, through the command: folders, and images with hardly anything to cluster."""
 
 import csv
 import json
@@ -11,13 +11,12 @@ from PIL import Image
 from jaxclust.cli import options
 from jaxclust.cli.main import main
 from jaxclust.data import datasets
-from jaxclust.engine import fit
 from jaxclust.methods.registry import METHODS
-from jaxclust.runs.files import read_rows
+from jaxclust.runs.rows import read_rows
 
 N = 64
 UNPADDED = ("ccnn-alexnet", "ccnn-alexnet-plain", "ccnn-resnet18", "dctl", "jule")
-"""Methods whose networks refuse images below a size of theirs."""
+"""Methods whose networks refuse images that are too small."""
 PRETRAINING = "--pretraining.epochs 2 --pretraining.batch 64"
 SMALL = {
     "kmeans": "",
@@ -29,11 +28,12 @@ FLAGS = "--seeds 1 --no-figures --no-baseline --restarts 2"
 
 
 def run(method, data, out, more=""):
+    """The words of a command that fits a method."""
     return f"fit {method} --data {data} --out {out} {FLAGS} {SMALL[method]} {more}".split()
 
 
 def refused(capsys, arguments):
-    """The one line of a command that ends with 2."""
+    """The one line that a refused command prints."""
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1), err
@@ -41,27 +41,30 @@ def refused(capsys, arguments):
 
 
 def near_black():
+    """Images of values from 0 to 3."""
     return np.random.default_rng(0).integers(0, 4, (N, 8, 8), dtype=np.uint8)
 
 
 def flat():
-    """Each image of one grey, no two alike."""
+    """Each image has one gray value, and no two have the same."""
     return np.broadcast_to(np.arange(N, dtype=np.uint8)[:, None, None] * 4, (N, 8, 8))
 
 
 def equal_but_one():
+    """All images are equal but one, which differs by 1 in one pixel."""
     images = np.full((N, 8, 8), 100, np.uint8)
     images[7, 3, 3] = 101
     return images
 
 
 def outlier():
+    """One white image among near-black ones."""
     images = near_black()
     images[5] = 255
     return images
 
 
-HARD = {one.__name__: one for one in (flat, equal_but_one, outlier)}
+HARD = {"flat": flat, "equal_but_one": equal_but_one, "outlier": outlier}
 
 
 @pytest.mark.parametrize("name", HARD)
@@ -74,39 +77,38 @@ def test_hard_images_end_with_labels_and_health(name, method, tmp_path, capsys):
     assert labels.shape == (1, N)
     assert set(np.unique(labels)) <= {0, 1}
     rows = read_rows(tmp_path / "run" / "results.jsonl")
-    for row, mine in zip(rows, labels, strict=True):
-        sizes = np.bincount(mine, minlength=2)
-        assert row["failed"] is None
-        assert row["empty_clusters"] == (sizes == 0).sum()
-        assert row["largest_cluster"] == round(sizes.max() / N, 4)
-        collapsed = f"seed {row['seed']} collapsed, one cluster holds {100 * sizes.max() / N:.0f} % of the images"
-        assert (collapsed in err) == (sizes.max() / N > 0.9)
+    for row, of_seed in zip(rows, labels, strict=True):
+        sizes = np.bincount(of_seed, minlength=2)
+        assert row.failed is None
+        assert row.empty_clusters == (sizes == 0).sum()
+        assert row.largest_cluster == round(sizes.max() / N, 4)
+        share = f"one cluster holds {100 * sizes.max() / N:.0f} % of the images"
+        warned = f"seed {row.seed} collapsed, {share}" in err
+        assert warned == (sizes.max() / N > 0.9)
     assert main(run(method, tmp_path / "x.npy", tmp_path / "run", "--clusters 2 --resume")) == 0
-    assert [line for line in capsys.readouterr().err.splitlines() if "collapsed" in line] == [
-        line for line in err.splitlines() if "collapsed" in line
-    ]
+    warnings = [line for line in err.splitlines() if "collapsed" in line]
+    again = capsys.readouterr().err.splitlines()
+    assert [line for line in again if "collapsed" in line] == warnings
     with (tmp_path / "run" / "history.csv").open() as file:
         history = list(csv.DictReader(file))
     assert all(np.isfinite(float(row["loss"])) for row in history if row["loss"])
     if name == "equal_but_one":
-        assert all(row["largest_cluster"] > 0.9 for row in rows)
+        assert all(row.largest_cluster > 0.9 for row in rows)
     if (name, method) == ("outlier", "kmeans"):
-        assert all(sorted(np.bincount(mine)) == [1, N - 1] for mine in labels)
+        assert all(sorted(np.bincount(of_seed)) == [1, N - 1] for of_seed in labels)
 
 
 def test_a_stream_that_collapses_says_so(tmp_path, capsys):
     np.save(tmp_path / "x.npy", equal_but_one())
     flags = "--stream --clusters 2 --seeds 1 --preset random --epochs 1"
-    assert (
-        main(f"fit ccnn-ii --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} {options}".split())
-        == 0
-    )
+    words = f"fit ccnn-ii --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} {flags}"
+    assert main(words.split()) == 0
     (row,) = read_rows(tmp_path / "run" / "results.jsonl")
-    assert row["largest_cluster"] > 0.9
+    assert row.largest_cluster > 0.9
     assert "jaxclust: warning: seed 0 collapsed, one cluster holds " in capsys.readouterr().err
 
 
-def test_equal_images_cannot_be_parted(tmp_path, capsys):
+def test_equal_images_are_refused(tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.full((N, 8, 8), 7, np.uint8))
     line = refused(capsys, run("dcec", tmp_path / "x.npy", tmp_path / "run", "--clusters 2"))
     assert "clusters: must be at most the number of distinct images, 1, got 2" in line
@@ -116,24 +118,22 @@ def test_equal_images_cannot_be_parted(tmp_path, capsys):
 @pytest.mark.parametrize("method", [name for name in METHODS if name not in UNPADDED])
 def test_no_image_is_too_small_for_a_network_that_pads(method):
     """One pixel is encoded and reconstructed."""
-    method = METHODS[method]
     dataset = datasets.checked("x", flat()[:3, :1, :1])
-    network = fit.build(method, method.config, dataset.images.shape[1:])
-    variables = network.init(jax.random.key(0))
-    features, _ = network.encode(variables, dataset.images, False)
+    network = METHODS[method].build(dataset.images.shape[1:])
+    variables = jax.jit(network.init)(jax.random.key(0))
+    features, _ = jax.jit(network.encode, static_argnums=2)(variables, dataset.images, False)
     assert np.isfinite(features).all()
     if network.reconstruct is not None:
-        reconstruction, _, _ = network.reconstruct(variables, dataset.images, False)
+        reconstruct = jax.jit(network.reconstruct, static_argnums=2)
+        reconstruction, _, _ = reconstruct(variables, dataset.images, False)
         assert reconstruction.shape == dataset.images.shape
         assert np.isfinite(reconstruction).all()
 
 
 def test_an_image_too_small_for_a_network(tmp_path, capsys):
     np.save(tmp_path / "x.npy", flat()[:, :4, :4])
-    line = refused(
-        capsys,
-        f"fit jule --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} --clusters 2".split(),
-    )
+    words = f"fit jule --data {tmp_path / 'x.npy'} --out {tmp_path / 'run'} --clusters 2"
+    line = refused(capsys, words.split())
     assert "shape: must be at least 5 x 5 pixels, got 4 on the shorter side" in line
     assert not (tmp_path / "run").exists()
 
@@ -151,26 +151,17 @@ def folder(tmp_path):
 
 def test_a_folder_is_clustered_and_scored_by_its_sub_folders(folder, tmp_path):
     assert main(run("kmeans", folder, tmp_path / "run", "--size 6,8")) == 0
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["shape"] == [
-        20,
-        6,
-        8,
-        1,
-    ]
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["data"]["shape"] == [20, 6, 8, 1]
     rows = read_rows(tmp_path / "run" / "results.jsonl")
-    assert [(row["data"], row["clusters"], row["acc"]) for row in rows] == [("images", 2, 1.0)]
-    # The folder again, one image of another size and in colour: scaled to the run's shape, and named in the table.
+    assert [(row.data, row.clusters, row.acc) for row in rows] == [("images", 2, 1.0)]
+    # Predicting the folder, with one image of another size and in color: it is scaled to the run's
+    # shape, and the table has the files' names.
     Image.new("RGB", (50, 60), (3, 3, 3)).save(folder / "dark" / "3.png")
-    arguments = [
-        "predict",
-        str(tmp_path / "run"),
-        "--data",
-        str(folder),
-        "--out",
-        str(tmp_path / "labels.csv"),
-    ]
-    assert main(arguments) == 0
-    with (tmp_path / "labels.csv").open() as file:
+    table = tmp_path / "labels.csv"
+    words = f"predict {tmp_path / 'run'} --data {folder} --out {table}"
+    assert main(words.split()) == 0
+    with table.open() as file:
         predicted = {row["image"]: int(row["cluster"]) for row in csv.DictReader(file)}
     assert predicted.keys() == set(datasets.load(folder).files)
     labels = np.load(tmp_path / "run" / "labels.npy", allow_pickle=False)[0]
@@ -196,10 +187,8 @@ def test_folders_that_cannot_be_read_are_refused_in_one_line(folder, tmp_path, c
     assert "dark/3.png (" in text
     assert "light/11.png (empty)" in text
     (folder / "top.png").write_bytes(b"")
-    assert (
-        "must hold either images or a sub-folder for each class, got both top.png and dark/"
-        in line()
-    )
+    rule = "must hold either images or a sub-folder for each class"
+    assert f"{rule}, got both top.png and dark/" in line()
     for path in folder.rglob("*.png"):
         path.unlink()
     assert "must hold images (.bmp, " in line()
@@ -211,29 +200,26 @@ def test_files_of_arrays_that_cannot_be_read_are_refused_in_one_line(tmp_path, c
         return refused(capsys, run("kmeans", path, tmp_path / "run", more))
 
     images = near_black()
-    np.savez(tmp_path / "x.npz", images=images, labels=np.zeros(N - 1, int))
-    assert f"labels: must have shape ({N},) like the images, got ({N - 1},)" in line(
-        tmp_path / "x.npz"
-    )
-    np.savez(tmp_path / "x.npz", images=images, labels=np.zeros(N))
-    assert "labels: must be integers, got dtype float64" in line(tmp_path / "x.npz")
-    np.savez(tmp_path / "x.npz", images=images.astype(np.int32))
-    assert "images: must be uint8 in 0..255 or float in [0, 1], got dtype int32" in line(
-        tmp_path / "x.npz"
-    )
-    np.savez(tmp_path / "x.npz", images=images, labels=np.zeros(N, object))
-    assert "must be a readable .npz file of plain arrays" in line(tmp_path / "x.npz")
-    (tmp_path / "x.npz").write_bytes((tmp_path / "x.npz").read_bytes()[:-50])
-    assert "must be a readable .npz file of plain arrays" in line(tmp_path / "x.npz")
-    np.save(tmp_path / "x.npy", images)
-    assert "clusters: must be given, since x has no labels" in line(tmp_path / "x.npy")
-    assert (
-        f"images: must be of shape (n, 9, 9, 1), got ({N}, 8, 8, 1); only a folder's images are scaled"
-        in line(tmp_path / "x.npy", "--size 9")
-    )
+    file = tmp_path / "x.npz"
+    np.savez(file, images=images, labels=np.zeros(N - 1, int))
+    assert f"labels: must have shape ({N},) like the images, got ({N - 1},)" in line(file)
+    np.savez(file, images=images, labels=np.zeros(N))
+    assert "labels: must be integers, got dtype float64" in line(file)
+    np.savez(file, images=images.astype(np.int32))
+    rule = "images: must be uint8 in 0..255 or float in [0, 1]"
+    assert f"{rule}, got dtype int32" in line(file)
+    np.savez(file, images=images, labels=np.zeros(N, object))
+    assert "must be a readable .npz file of plain arrays" in line(file)
+    file.write_bytes(file.read_bytes()[:-50])
+    assert "must be a readable .npz file of plain arrays" in line(file)
+    file = tmp_path / "x.npy"
+    np.save(file, images)
+    assert "clusters: must be given, since x has no labels" in line(file)
+    rule = f"images: must be of shape (n, 9, 9, 1), got ({N}, 8, 8, 1)"
+    assert f"{rule}; only a folder's images are scaled" in line(file, "--size 9")
     assert not (tmp_path / "run").exists()
 
 
 def test_the_named_sets_are_listed(capsys):
     assert main(["datasets"]) == 0
-    assert capsys.readouterr().out == datasets.listing() + "\n"
+    assert capsys.readouterr().out == datasets.table() + "\n"

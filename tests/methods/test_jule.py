@@ -1,4 +1,4 @@
-"""JULE: schedule, optimiser, periods, resuming, and what it refuses."""
+"""JULE: its schedule, its optimizer and loss, its periods and merges, and what it refuses."""
 
 import dataclasses
 from fractions import Fraction
@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from jaxclust.engine import driver, fit
-from jaxclust.evaluation import metrics
-from jaxclust.methods import agglomerative, jule
-from jaxclust.methods.registry import METHODS, configured
-from jaxclust.networks import pixels
+from jaxclust.methods import jule, jule_merging, registry
 from jaxclust.ops import graph_linkage, linkage, losses, neighbor_graph
+from jaxclust.ops.graph_linkage import Criterion
 from jaxclust.types import Network, Variables
 
 KEY = jax.random.key(0)
+INIT = jax.jit(jule.init, static_argnums=(0, 1))
 
 
 def _linear(key):
@@ -29,9 +28,10 @@ def _encode(variables, images, train):
     return features / jnp.linalg.norm(features, axis=1, keepdims=True), variables.stats
 
 
-# Small enough to compile quickly: what is tested here is the recurrence.
+# The network is small, so that it compiles quickly: the recurrence is what is tested here.
 NETWORK = Network(_linear, _encode)
 CONFIG = jule.Config(clusters=4, epochs=2, batch=32, n_neighbors=10)
+MERGING = jule.merging_of(CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +39,56 @@ def images(few_digits):
     return jnp.asarray(few_digits[0][:240])
 
 
-def trained(images, config=CONFIG, seeds=2, **options):
-    keys = jax.random.split(KEY, seeds)
-    return driver.train(jule, config, NETWORK, keys, images, over="map", **options)
+def program(config=CONFIG, over="map"):
+    return driver.Program(jule.ALGORITHM, config, NETWORK, over)
+
+
+def trained(images, config=CONFIG, seeds=2, over="map", **options):
+    """A training of the given number of lanes, from its beginning."""
+    run = program(config, over)
+    begun = driver.begin(run, jax.random.split(KEY, seeds), None, images)
+    return driver.train(run, begun, images, **options)
+
+
+def lane(training, number):
+    """The state of one lane."""
+    return jax.tree.map(lambda leaf: leaf[number], training.lanes.state)
 
 
 @pytest.fixture(scope="module")
 def finished(images):
+    """Two lanes at their end."""
     return trained(images)
+
+
+@pytest.fixture(scope="module")
+def paused(images):
+    """The same two lanes after their first window, which is inside a period."""
+    return trained(images, windows_per_chunk=1, callbacks=[lambda event: True])
+
+
+@pytest.fixture(scope="module")
+def centered(images):
+    """Two lanes under vmap at their end, with clusters of directions from the mean."""
+    return trained(images, dataclasses.replace(CONFIG, center_features=True), over="vmap")
+
+
+@pytest.fixture(scope="module")
+def started(images):
+    """The state of one lane before its first step."""
+    return INIT(CONFIG, NETWORK, KEY, None, images)
 
 
 def test_a_period_merges_the_papers_number_of_clusters():
     for eta in (0.9, 0.2, 0.125):
-        config = jule.Config(clusters=10, unrolling_rate=eta)
+        merging = jule.merging_of(jule.Config(clusters=10, unrolling_rate=eta))
         for count in range(10, 3000, 7):
-            assert jule.after_period(config, count) == max(
-                count - ceil(Fraction(str(eta)) * count), 10
-            )
-            assert int(jule.after_period(config, jnp.int32(count))) == jule.after_period(
-                config, count
-            )
+            expected = max(count - ceil(Fraction(str(eta)) * count), 10)
+            assert jule_merging.after_period(merging, count) == expected
+            assert int(jule_merging.after_period(merging, jnp.int32(count))) == expected
     numbers = [1762]  # MNIST-test, figure 1
     while numbers[-1] > 10:
-        numbers.append(jule.after_period(jule.Config(), numbers[-1]))
+        numbers.append(jule_merging.after_period(jule.merging_of(jule.Config()), numbers[-1]))
     assert numbers == [1762, 176, 17, 10]
 
 
@@ -74,24 +101,24 @@ def test_the_papers_schedule():
 def test_a_run_merges_by_periods_and_ends_at_the_target(finished):
     assert finished.finished
     history = finished.history
-    for lane in (0, 1):
-        counts = history["n_clusters"][history["lane"] == lane]
+    for number in (0, 1):
+        counts = history["n_clusters"][history["lane"] == number]
         assert len(counts) % 2 == 0
-        # Clusters change at the end of a period alone, to what the paper says.
+        # Clusters change only at the end of a period, to the paper's number.
         np.testing.assert_array_equal(counts[::2][1:], counts[1::2][:-1])
-        changed = history["changed"][history["lane"] == lane]
+        changed = history["changed"][history["lane"] == number]
         assert (changed[::2] == 0).all()
         assert (changed[1::2] > 0).all()
         expected = [counts[0]]
         while expected[-1] > 4:
-            expected.append(jule.after_period(CONFIG, int(expected[-1])))
+            expected.append(jule_merging.after_period(MERGING, int(expected[-1])))
         assert counts[1::2].tolist() == expected[1:]
-    assert finished.runs.stopped.all()
-    assert finished.runs.state.steps.tolist() == [0, 0]
+    assert finished.lanes.stopped.all()
+    assert finished.lanes.state.steps.tolist() == [0, 0]
 
 
 def test_the_history_leads_from_the_first_clusters_to_the_last(finished):
-    state = jax.tree.map(lambda leaf: np.asarray(leaf[1]), finished.runs.state)
+    state = jax.tree.map(np.asarray, lane(finished, 1))
     first = len(np.unique(state.initial))
     assert int(state.history.count) == first - 4
     labels = state.initial
@@ -104,29 +131,30 @@ def test_the_history_leads_from_the_first_clusters_to_the_last(finished):
 
 def test_a_periods_merges_are_those_of_its_features(images):
     """The network has no batch statistics, so that the order of the images makes no difference."""
-    done = trained(images, windows_per_chunk=CONFIG.epochs, callbacks=[lambda event: True])
-    for seed in range(2):
-        state = jax.tree.map(lambda leaf, seed=seed: leaf[seed], done.runs.state)
+    training = trained(images, windows_per_chunk=CONFIG.epochs, callbacks=[lambda event: True])
+    none = graph_linkage.no_merges(240)
+    criterion = Criterion(1.0, CONFIG.n_local)
+    merge = jax.jit(lambda *arguments: graph_linkage.merge(*arguments, none, criterion)[0])
+    for number in range(2):
+        state = lane(training, number)
         features = jule.embed(CONFIG, NETWORK, state, images)
-        found = neighbor_graph.knn_digraph(features, CONFIG.n_neighbors)
+        graph = neighbor_graph.knn_digraph(features, CONFIG.n_neighbors)
         first = jnp.asarray(state.initial)
-        left = jule.after_period(CONFIG, len(np.unique(first)))
-        labels, _ = graph_linkage.merge(
-            found, first, left, graph_linkage.no_merges(240), 1.0, CONFIG.n_local
-        )
+        left = jule_merging.after_period(MERGING, len(np.unique(first)))
+        labels = merge(graph, first, left)
         np.testing.assert_array_equal(
             neighbor_graph.first_numbered(labels), neighbor_graph.first_numbered(state.labels)
         )
 
 
 def test_finish_and_predict(finished, images):
-    state = jax.tree.map(lambda leaf: leaf[0], finished.runs.state)
-    found = jule.finish(CONFIG, NETWORK, KEY, state, images)
-    assert [sorted(np.unique(labels)) for labels in found.values()] == [[0, 1, 2, 3]] * 2
+    state = lane(finished, 0)
+    labelings = jule.finish(CONFIG, NETWORK, KEY, state, images)
+    assert [sorted(np.unique(labels)) for labels in labelings.values()] == [[0, 1, 2, 3]] * 2
     features = np.asarray(jule.embed(CONFIG, NETWORK, state, images))
     for cluster in range(4):
         np.testing.assert_allclose(
-            state.means[cluster], features[found["rc"] == cluster].mean(axis=0), atol=1e-5
+            state.means[cluster], features[labelings["rc"] == cluster].mean(axis=0), atol=1e-5
         )
     predicted = jule.predict(CONFIG, NETWORK, state, images)
     distances = np.linalg.norm(features[:, None] - np.asarray(state.means), axis=2)
@@ -134,70 +162,71 @@ def test_finish_and_predict(finished, images):
     np.testing.assert_allclose(predicted.distance, distances.min(axis=1), atol=1e-4)
 
 
-def test_clusters_may_be_those_of_directions_from_the_mean(images):
-    config = dataclasses.replace(CONFIG, centre_features=True)
-    state = jax.tree.map(lambda leaf: leaf[0], trained(images, config, 1).runs.state)
-    features = np.asarray(jule.embed(config, NETWORK, state, images))
-    centred = features - features.mean(axis=0)
-    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-    found = [
-        linkage.graph_degree_linkage(points, 4, n_neighbors=10, local_weight=1.0)[0]
-        for points in (centred, features)
-    ]
-    np.testing.assert_array_equal(state.rc, found[0])
-    assert (found[0] != found[1]).any()
+def test_clusters_may_be_those_of_directions_from_the_mean(centered, images):
+    state = lane(centered, 0)
+    features = np.asarray(jule.embed(CONFIG, NETWORK, state, images))
+    directions = features - features.mean(axis=0)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    of_directions, of_features = (
+        linkage.graph_degree_linkage(points, 4, n_neighbors=10, criterion=Criterion(1.0))[0]
+        for points in (directions, features)
+    )
+    np.testing.assert_array_equal(state.rc, of_directions)
+    assert (of_directions != of_features).any()
 
 
 def test_many_clusters_without_affinity_join_before_a_periods_merges():
-    """A blob in small pieces, and a far pair that no edge leads to; the rule is for more than 20 times the target."""
+    """A blob in small pieces, and a far pair that no edge leads to.
+
+    The rule holds for more than 20 times the final number of clusters.
+    """
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.standard_normal((200, 2)), [[1e3, 0], [1e3, 1]]]).astype(np.float32)
-    found = neighbor_graph.knn_digraph(x, 5, 1.0)
-    labels = neighbor_graph.initial_clusters(found)
-    first, none = int(labels.max()) + 1, graph_linkage.no_merges(len(x))
+    graph = neighbor_graph.knn_digraph(x, 5, 1.0)
+    labels = neighbor_graph.initial_clusters(graph)
+    first = int(labels.max()) + 1
+    none = graph_linkage.no_merges(len(x))
     assert first > 40
-    config = jule.Config(clusters=2, n_neighbors=5)
+    merging = jule.merging_of(jule.Config(clusters=2, n_neighbors=5))
     for joins in (True, False):
-        joined, history = jule._joined(
-            dataclasses.replace(config, join_isolated=joins), found, x, labels, none
+        joined, history = jule_merging.join(
+            merging._replace(join_isolated=joins), graph, x, labels, none
         )
         assert (joined[-1] in joined[:200]) == joins
         assert len(np.unique(joined)) == first - int(history.count)
-    few = dataclasses.replace(config, clusters=first // 20 + 1)
-    np.testing.assert_array_equal(jule._joined(few, found, x, labels, none)[0], labels)
+    few = merging._replace(clusters=first // 20 + 1)
+    np.testing.assert_array_equal(jule_merging.join(few, graph, x, labels, none)[0], labels)
 
 
-def test_stopped_inside_a_period_and_resumed(finished, images):
-    paused = trained(images, windows_per_chunk=1, callbacks=[lambda event: True])
+def test_stopped_inside_a_period_and_resumed(finished, paused, images):
     assert not paused.finished
-    assert paused.runs.window.tolist() == [1, 1]
-    resumed = trained(images, runs=paused.runs, history=paused.history)
-    jax.tree.map(np.testing.assert_array_equal, resumed.runs.state, finished.runs.state)
-    losses = [np.sort(one.history["loss"]) for one in (resumed, finished)]
+    assert paused.lanes.window.tolist() == [1, 1]
+    resumed = driver.train(program(), paused, images)
+    jax.tree.map(np.testing.assert_array_equal, resumed.lanes.state, finished.lanes.state)
+    losses = [np.sort(training.history["loss"]) for training in (resumed, finished)]
     np.testing.assert_array_equal(*losses)
 
 
-def test_lanes_under_vmap_differ_in_their_clusters_and_end(images):
-    keys = jax.random.split(KEY, 2)
-    done = driver.train(jule, CONFIG, NETWORK, keys, images, over="vmap")
-    assert done.finished
-    for labels in done.runs.state.rc:
+def test_lanes_under_vmap_differ_in_their_clusters_and_end(centered):
+    assert centered.finished
+    for labels in centered.lanes.state.rc:
         assert sorted(np.unique(labels)) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("affinity", ["distance", "exponential"])
-def test_duplicates_alone_have_sigma_0_and_a_sound_end(images, affinity):
+def test_with_duplicates_alone_sigma_is_0_and_a_run_ends_well(images, affinity):
     config = dataclasses.replace(CONFIG, sample_affinity=affinity)
-    found = trained(jnp.tile(images[:8], (15, 1, 1, 1)), config, seeds=1)
-    assert found.runs.failed.tolist() == [-1]
-    assert found.history["sigma"][0] == 0
+    training = trained(jnp.tile(images[:8], (30, 1, 1, 1)), config)
+    assert training.lanes.failed.tolist() == [-1, -1]
+    assert training.history["sigma"][0] == 0
 
 
 def test_the_first_merges_on_pixels(images):
     config = dataclasses.replace(CONFIG, first_merge="pixels")
-    state = jax.jit(jule.init, static_argnums=(0, 1))(config, NETWORK, KEY, None, images)
+    state = INIT(config, NETWORK, KEY, None, images)
     first = len(np.unique(state.initial))
-    assert len(np.unique(state.labels)) == jule.after_period(config, first) < first
+    left = jule_merging.after_period(MERGING, first)
+    assert len(np.unique(state.labels)) == left < first
 
 
 @pytest.mark.parametrize(
@@ -209,94 +238,91 @@ def test_the_first_merges_on_pixels(images):
         {"margin": 0.1, "hinge": "plain", "negatives": "random", "n_random": 3},
     ],
 )
-def test_a_step_is_sgds_with_decay_dampening_and_a_falling_rate(options, images):
+def test_a_step_is_sgds_with_decay_dampening_and_a_falling_rate(options, started, images):
     config = dataclasses.replace(
         CONFIG, dampening=0.9, rate_decay=0.5, weight_decay=0.1, gamma=1.5, **options
     )
-    state = jax.jit(jule.init, static_argnums=(0, 1))(config, NETWORK, KEY, None, images)
+    state = started
     labels = np.asarray(state.labels)
     kernel = np.asarray(state.variables.params["kernel"], np.float64)
     velocity = np.zeros_like(kernel)
     sigma = float(state.sigma)
-    run = jax.jit(lambda state, rows: jule.step(config, NETWORK, KEY, state, images[rows], rows))
+    step = jax.jit(lambda state, rows: jule.step(config, NETWORK, KEY, state, images[rows], rows))
+
+    def negatives_of(i, d, rows):
+        others = np.flatnonzero(labels[rows] != labels[rows[i]])
+        if config.negatives == "nearest":
+            return jnp.asarray(others)[jnp.argsort(d[others])[:5]]
+        return losses.random_negatives(KEY, jnp.asarray(labels[rows]), config.n_random)[i]
 
     def loss(kernel, rows):
-        # Slow, and different on purpose: triplet by triplet.
+        """The loss, slowly, triplet by triplet."""
         x = _encode(Variables({"kernel": kernel}, {}), images[rows], True)[0]
-        total, count = 0.0, 0
+        total = 0.0
+        count = 0
         for i in range(len(rows)):
             d = jnp.sum((x - x[i]) ** 2, axis=1)
-            others = np.flatnonzero(labels[rows] != labels[rows[i]])
-            if config.negatives == "nearest":
-                negatives = jnp.asarray(others)[jnp.argsort(d[others])[:5]]
-            else:
-                negatives = losses.random_negatives(
-                    KEY, jnp.asarray(labels[rows]), config.n_random
-                )[i]
+            negatives = negatives_of(i, d, rows)
             a = -d if config.sample_affinity == "distance" else jnp.exp(-d / sigma**2)
             for j in np.flatnonzero(labels[rows] == labels[rows[i]]):
-                if j != i:
-                    for k in negatives:
-                        value = a[k] - config.gamma * a[j]
-                        if config.margin is not None:
-                            held = a[k] - a[j] if config.hinge == "plain" else value
-                            value = (value + config.margin) * (held + config.margin > 0)
-                        total += value
-                    count += len(negatives)
+                if j == i:
+                    continue
+                value = a[negatives] - config.gamma * a[j]
+                if config.margin is not None:
+                    compared = a[negatives] - a[j] if config.hinge == "plain" else value
+                    value = (value + config.margin) * (compared + config.margin > 0)
+                total += jnp.sum(value)
+                count += len(negatives)
         return total / count
 
     # The first two images of one cluster, and some others.
     pair = np.flatnonzero(labels == labels[0])[:2]
     for number in range(2):
-        rows = np.concatenate([pair, np.arange(20 + 10 * number, 28 + 10 * number)]).astype(
-            np.int32
-        )
+        others = np.arange(20 + 10 * number, 28 + 10 * number)
+        rows = np.concatenate([pair, others]).astype(np.int32)
         value, gradient = jax.value_and_grad(loss)(jnp.asarray(kernel, jnp.float32), rows)
         velocity = 0.9 * velocity + 0.1 * (np.asarray(gradient) + 0.1 * kernel)
         kernel = kernel - 0.01 * (1 + 0.5 * number) ** -0.75 * velocity
-        state, info = run(state, jnp.asarray(rows))
+        state, info = step(state, jnp.asarray(rows))
         np.testing.assert_allclose(info.loss, value, rtol=1e-3)
         np.testing.assert_allclose(state.variables.params["kernel"], kernel, atol=1e-6)
 
 
-def test_more_clusters_than_first_ones_leaves_those(images):
-    config = dataclasses.replace(CONFIG, clusters=100, restart_rate=False)
-    done = trained(images, config, 1)
-    first = len(np.unique(done.runs.state.initial))
+def test_more_clusters_than_first_ones_leave_the_first_ones(images):
+    config = dataclasses.replace(CONFIG, clusters=100, restart_rate=False, join_isolated=False)
+    training = trained(images, config, 1)
+    state = training.lanes.state
+    first = len(np.unique(state.initial))
     assert first < 100
-    assert len(np.unique(done.runs.state.labels)) == first
-    assert int(done.runs.state.history.count[0]) == 0
-    assert done.runs.window.tolist() == [2]
-    # The steps that the rate counts go on from period to period here, and begin anew by default.
-    assert done.runs.state.steps.tolist() == [16]
+    assert len(np.unique(state.labels)) == first
+    assert int(state.history.count[0]) == 0
+    assert training.lanes.window.tolist() == [2]
+    # Here the steps of the rate's decay go on from period to period; by default they begin anew.
+    assert state.steps.tolist() == [16]
 
 
-def test_a_seed_that_diverges_is_marked(images):
-    paused = trained(images, windows_per_chunk=1, callbacks=[lambda event: True])
-    kernel = paused.runs.state.variables.params["kernel"].at[1].set(np.inf)
-    state = paused.runs.state._replace(variables=Variables({"kernel": kernel}, {}))
-    done = trained(images, runs=paused.runs._replace(state=state), history=paused.history)
-    assert done.runs.failed.tolist() == [-1, 8]
-    assert done.runs.stopped.tolist() == [True, False]
+def test_a_seed_that_diverges_is_marked(paused, images):
+    kernel = paused.lanes.state.variables.params["kernel"].at[1].set(np.inf)
+    state = paused.lanes.state._replace(variables=Variables({"kernel": kernel}, {}))
+    broken = paused._replace(lanes=paused.lanes._replace(state=state))
+    training = driver.train(program(), broken, images)
+    assert training.lanes.failed.tolist() == [-1, 8]
+    assert training.lanes.stopped.tolist() == [True, False]
 
 
 def test_images_that_are_not_finite_fail_at_once(images):
-    state = jax.jit(jule.init, static_argnums=(0, 1))(
-        CONFIG, NETWORK, KEY, None, (images / 255).at[3, 2, 2].set(np.nan)
-    )
-    assert np.isnan(state.sigma)
-    done = trained((images / 255).at[3, 2, 2].set(np.nan))
-    assert done.runs.failed.tolist() == [0, 0]
-    assert done.runs.window.tolist() == [0, 0]
+    broken = (images / 255).at[3, 2, 2].set(np.nan)
+    training = trained(broken)
+    assert np.isnan(training.lanes.state.sigma).all()
+    assert training.lanes.failed.tolist() == [0, 0]
+    assert training.lanes.window.tolist() == [0, 0]
 
 
 def test_too_few_images_are_refused(few_digits):
-    for name in ("jule", "ac-gdl"):
-        config, _ = configured(name, clusters=2)
-        with pytest.raises(
-            ValueError, match="n_neighbors: must be from 1 to 19 for 20 samples, got 20"
-        ):
-            fit.fit(METHODS[name], config, None, few_digits[0][:20], (0,), over="map")
+    method = registry.method("jule", clusters=2)
+    message = "n_neighbors: must be from 1 to 19 for 20 samples, got 20"
+    with pytest.raises(ValueError, match=message):
+        fit.fit(method, few_digits[0][:20], (0,), fit.Options(over="map"))
 
 
 @pytest.mark.parametrize(
@@ -320,60 +346,3 @@ def test_too_few_images_are_refused(few_digits):
 def test_settings_that_cannot_work_are_refused(field, value, message):
     with pytest.raises(ValueError, match=message):
         jule.Config(**{field: value})
-
-
-@pytest.mark.parametrize("kind", ["gdl", "average", "path", "zeta"])
-def test_linkages_as_methods(kind, few_digits):
-    """Each through the driver, the host's on two devices at once, and its function on the same pixels."""
-    name = {"gdl": "ac-gdl", "average": "ac-link", "path": "ac-pic", "zeta": "ac-zell"}[kind]
-    images = few_digits[0][:200]
-    config, _ = configured(name, clusters=6)
-    done = fit.fit(
-        METHODS[name], config, None, images, (0, 1), over="map" if kind == "gdl" else "shard"
-    )
-    x = images.reshape(200, -1) / np.linalg.norm(
-        images.reshape(200, -1).astype(float), axis=1, keepdims=True
-    )
-    expected = {
-        "gdl": lambda: linkage.graph_degree_linkage(x, 6)[0],
-        "average": lambda: linkage.average_linkage(x, 6),
-        "path": lambda: linkage.path_linkage(x, 6, "path"),
-        "zeta": lambda: linkage.path_linkage(x, 6, "zeta"),
-    }[kind]()
-    np.testing.assert_array_equal(done.labels, [expected, expected])
-    state = jax.tree.map(lambda leaf: leaf[0], done.phases["cluster"].runs.state)
-    predicted = agglomerative.predict(config, pixels((8, 8, 1)), state, jnp.asarray(images)).cluster
-    assert metrics.ari(expected, np.asarray(predicted)) > 0.5
-
-
-@pytest.mark.parametrize("name", ["ac-gdl", "ac-pic", "ac-zell"])
-def test_a_linkage_as_a_method_keeps_its_first_clusters_and_fails_on_nan(name, few_digits):
-    images = few_digits[0][:100]
-    features = images.reshape(100, -1) / np.linalg.norm(
-        images.reshape(100, -1).astype(float), axis=1, keepdims=True
-    )
-    first = (
-        int(
-            neighbor_graph.initial_clusters(
-                neighbor_graph.knn_digraph(jnp.float32(features), 20)
-            ).max()
-        )
-        + 1
-    )
-    config, _ = configured(name, clusters=first + 30)
-    done = fit.fit(METHODS[name], config, None, images, (0,), over="map")
-    assert len(np.unique(done.labels)) == first
-    # No image goes to a cluster that nothing is in.
-    state = jax.tree.map(lambda leaf: leaf[0], done.phases["cluster"].runs.state)
-    predicted = agglomerative.predict(config, pixels((8, 8, 1)), state, jnp.asarray(images)).cluster
-    assert set(np.asarray(predicted)) <= set(done.labels[0])
-    broken = images.astype(np.float32)
-    broken[3, 2, 2] = np.nan
-    assert fit.fit(METHODS[name], config, None, broken, (0,), over="map").failed == [("cluster", 0)]
-
-
-def test_settings_of_a_linkage_that_cannot_work_are_refused():
-    with pytest.raises(ValueError, match="linkage: must be gdl, average, path or zeta, got 'ward'"):
-        agglomerative.Config(linkage="ward")
-    with pytest.raises(ValueError, match="n_neighbors: must be at least 1, got 0"):
-        agglomerative.Config(n_neighbors=0)

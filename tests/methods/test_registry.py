@@ -1,6 +1,7 @@
-"""What every method promises, through the dict, and DCEC's formulas against slow NumPy."""
+"""What every method promises, checked for each entry of the registry."""
 
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -9,15 +10,16 @@ import numpy as np
 import pytest
 
 from jaxclust.engine import fit
-from jaxclust.methods import dcec, pretraining
-from jaxclust.methods.registry import ALGORITHMS, METHODS, configured
-from jaxclust.networks import dctl as dctl_network
-from jaxclust.networks import jule as jule_network
-from jaxclust.networks import pixels, sae
+from jaxclust.methods import registry
+from jaxclust.methods.registry import METHODS
+from jaxclust.networks import sae
+from jaxclust.types import network_name
 
-NETWORK = sae((8, 8, 1), 5, (16,))
-CONFIG = dcec.Config(clusters=4, batch=32, restarts=2)
-SMALL = {"batch": 32, "restarts": 2, "reliable": 16, "fc9": "glorot"}
+SMALL = {"clusters": 4, "batch": 32, "restarts": 2, "reliable": 16, "fc9": "glorot", "kernel": 3}
+"""Settings small enough for a test; a method takes those that it has."""
+KEPT = ("dctl", "jule", "pixels")
+"""Networks that are small already, or whose shape the method needs; the others are replaced."""
+SHAPE = (8, 8, 1)
 KEY = jax.random.key(0)
 
 
@@ -26,216 +28,162 @@ def images(few_digits):
     return jnp.asarray(few_digits[0][:120])
 
 
-@pytest.fixture(scope="module")
-def state(images):
-    return jax.jit(dcec.init, static_argnums=(0, 1))(CONFIG, NETWORK, KEY, None, images)
-
-
-def step(config, state, images, rows, function=dcec.step):
-    return function(config, NETWORK, KEY, state, images[rows], rows)
-
-
+@functools.cache
 def small(name):
-    """A method's module, settings and a network small enough for a test."""
-    config, _ = configured(name, clusters=4)
-    factory = METHODS[name].network
-    if name == "dctl":
-        config = dataclasses.replace(config, kernel=3)
-    own = factory in (pixels, jule_network, dctl_network)
-    network = fit.build(METHODS[name], config, (8, 8, 1)) if own else NETWORK
-    fields = {field.name for field in dataclasses.fields(config)}
-    smaller = {field: value for field, value in SMALL.items() if field in fields}
-    return METHODS[name].algorithm, dataclasses.replace(config, **smaller), network
+    """A method with settings and a network that are small enough for a test."""
+    method = METHODS[name]
+    known = {field.name for field in dataclasses.fields(method.config)}
+    method = method.with_settings({key: SMALL[key] for key in SMALL.keys() & known})
+    if network_name(method.network) not in KEPT:
+        method = method.replace(
+            network=lambda shape, embedding, **settings: sae(shape, 5, (16,)),
+        )
+    return method
+
+
+@functools.cache
+def traced_state(name, n=120):
+    """The shapes and dtypes of a method's first state, for n images."""
+    method = small(name)
+    network = method.build(SHAPE)
+    images = jax.ShapeDtypeStruct((n, *SHAPE), jnp.uint8)
+    init = functools.partial(method.algorithm.init, method.config, network)
+    return jax.eval_shape(init, KEY, None, images)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_state_keeps_its_tree_shapes_and_dtypes(name, images):
-    algorithm, config, network = small(name)
-    before = jax.eval_shape(lambda: algorithm.init(config, network, KEY, None, images))
+    method = small(name)
+    algorithm = method.algorithm
+    network = method.build(SHAPE)
+    before = traced_state(name)
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(before))
-    schedule = algorithm.schedule(config, len(images))
+    schedule = algorithm.schedule(method.config, len(images))
     rows = jnp.arange(schedule.batch, dtype=jnp.int32)
     if schedule.max_windows:
-        after, info = jax.eval_shape(
-            lambda s: algorithm.step(config, network, KEY, s, images[rows], rows), before
-        )
+        step = functools.partial(algorithm.step, method.config, network, KEY)
+        after, info = jax.eval_shape(step, before, images[rows], rows)
         chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
         assert all(leaf.shape == () for leaf in info)
-    if getattr(algorithm, "refresh", None) is not None:
-        after, stop, info = jax.eval_shape(
-            lambda s: algorithm.refresh(config, network, KEY, s, images), before
-        )
+    if algorithm.refresh is not None:
+        refresh = functools.partial(algorithm.refresh, method.config, network, KEY)
+        after, stop, info = jax.eval_shape(refresh, before, images)
         chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
         assert (stop.shape, stop.dtype) == ((), jnp.bool_)
-    if getattr(algorithm, "finish", None) is not None:
-        found = jax.eval_shape(lambda s: algorithm.finish(config, network, KEY, s, images), before)
-        assert set(found) == set(fit.labeling_names(METHODS[name]))
-        assert all((one.shape, one.dtype) == ((len(images),), jnp.int32) for one in found.values())
-    predicted = jax.eval_shape(lambda s: algorithm.predict(config, network, s, images), before)
+    predict = functools.partial(algorithm.predict, method.config, network)
+    predicted = jax.eval_shape(predict, before, images)
     assert [leaf.shape for leaf in predicted] == [(len(images),)] * 3
     assert [leaf.dtype for leaf in predicted] == [jnp.int32, jnp.float32, jnp.float32]
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_presets_differ_in_epochs_alone(name):
-    paper, quick = configured(name), configured(name, "quick")
-    epochs = {"epochs": paper[0].epochs} if hasattr(paper[0], "epochs") else {}
-    assert dataclasses.replace(quick[0], **epochs) == paper[0]
-    if paper[1] is not None:
-        assert dataclasses.replace(quick[1], epochs=paper[1].epochs) == paper[1]
-        assert quick[1].epochs < paper[1].epochs
+def test_the_labelings_are_those_that_finish_returns(name, images):
+    method = small(name)
+    algorithm = method.algorithm
+    if algorithm.finish is None:
+        assert algorithm.labelings == ("",)
+        return
+    finish = functools.partial(algorithm.finish, method.config, method.build(SHAPE), KEY)
+    labelings = jax.eval_shape(finish, traced_state(name), images)
+    assert set(labelings) == set(algorithm.labelings)
+    for labels in labelings.values():
+        assert (labels.shape, labels.dtype) == ((len(images),), jnp.int32)
 
 
-def test_every_algorithm_has_a_method():
-    assert {method.algorithm for method in METHODS.values()} == set(ALGORITHMS.values())
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_streams_if_and_only_if_its_state_does_not_grow(name, images):
+    algorithm = METHODS[name].algorithm
+    state = traced_state(name)
+    sizes = [leaf.shape for leaf in jax.tree.leaves(state)]
+    sizes_of_fewer = [leaf.shape for leaf in jax.tree.leaves(traced_state(name, 60))]
+    assert (sizes == sizes_of_fewer) is algorithm.streams
+    if algorithm.streams:
+        # The end of a window must not look at the images, of which only a block is there.
+        method = small(name)
+        refresh = functools.partial(algorithm.refresh, method.config, method.build(SHAPE), KEY)
+        jax.eval_shape(refresh, state, None)
 
 
-def test_a_step_is_the_same_eager_jitted_and_in_a_lane(state, images):
-    rows = jnp.arange(32, dtype=jnp.int32)
-    jitted = jax.jit(lambda s: step(CONFIG, s, images, rows))(state)
-    with jax.disable_jit():
-        eager = step(CONFIG, state, images, rows)
-    two = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), state)
-    lane = jax.tree.map(
-        lambda leaf: leaf[1], jax.jit(jax.vmap(lambda s: step(CONFIG, s, images, rows)))(two)
-    )
-    for other in (eager, lane):
-        chex.assert_trees_all_close(jitted, other, rtol=1e-3, atol=1e-5)
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_deterministic_if_and_only_if_it_draws_no_random_number(name, images):
+    method = small(name)
+    init = functools.partial(method.algorithm.init, method.config, method.build(SHAPE))
+    program = str(jax.make_jaxpr(init)(KEY, None, images))
+    assert ("random_bits" not in program) is method.algorithm.deterministic
+    assert registry.deterministic(name) is method.algorithm.deterministic
+    # Such a method is its init alone: no step could draw a number.
+    assert not method.algorithm.deterministic or method.algorithm.step is None
 
 
-def test_the_loss_is_the_papers(state, images):
-    rows = np.arange(40, 72)
-    info = jax.jit(lambda s: step(CONFIG, s, images, jnp.asarray(rows, jnp.int32)))(state)[1]
-    z_all = np.asarray(dcec.embed(CONFIG, NETWORK, state, images), np.float64)
-    centroids = np.asarray(state.centroids, np.float64)
-    q = np.zeros((len(images), 4))
-    for i in range(len(images)):  # eq. 6
-        for j in range(4):
-            q[i, j] = 1 / (1 + np.sum((z_all[i] - centroids[j]) ** 2))
-        q[i] /= q[i].sum()
-    p = np.zeros_like(q)
-    for i in range(len(images)):  # eq. 8
-        for j in range(4):
-            p[i, j] = q[i, j] ** 2 / q[:, j].sum()
-        p[i] /= p[i].sum()
-    clustering = np.mean(
-        [sum(p[i, j] * np.log(p[i, j] / q[i, j]) for j in range(4)) for i in rows]
-    )  # eq. 7
-    x = np.asarray(images[rows], np.float64) / 255
-    decoded = np.asarray(NETWORK.reconstruct(state.variables, images[rows], True)[0], np.float64)
-    reconstruction = np.mean((decoded - x) ** 2)  # eq. 4, averaged over pixels
-    np.testing.assert_allclose(state.target, p, atol=1e-4)
-    np.testing.assert_allclose(info.clustering, clustering, rtol=1e-3)
-    np.testing.assert_allclose(info.reconstruction, reconstruction, rtol=1e-4)
-    np.testing.assert_allclose(info.loss, reconstruction + 0.1 * clustering, rtol=1e-3)  # eq. 5
-
-
-def test_the_sum_over_pixels_is_the_mean_times_their_number(state, images):
-    rows = jnp.arange(32, dtype=jnp.int32)
-    config = dataclasses.replace(CONFIG, reconstruction="sum")
-    info = step(config, state, images, rows)[1]
-    np.testing.assert_allclose(
-        info.loss, 64 * info.reconstruction + 0.1 * info.clustering, rtol=1e-5
-    )
-
-
-def test_without_reconstruction_the_decoder_stands_still(state, images):
-    config = dataclasses.replace(CONFIG, reconstruction_weight=0.0, gamma=1.0)
-    after, info = step(config, state, images, jnp.arange(32, dtype=jnp.int32))
-    before, now = state.variables.params, after.variables.params
-    moved = {
-        name
-        for name in before
-        if any(np.any(now[name][leaf] != before[name][leaf]) for leaf in before[name])
-    }
-    assert moved
-    assert all(name.startswith("encoder") for name in moved), moved
-    assert float(info.reconstruction) == 0
-
-
-def test_target_rows_sum_to_one_and_labels_are_the_nearest_centroid(state, images):
-    np.testing.assert_allclose(state.target.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(
-        state.labels, dcec.predict(CONFIG, NETWORK, state, images).cluster
-    )
-
-
-def test_permuting_centroids_permutes_the_target(state, images):
-    order = np.array([2, 0, 3, 1])
-    permuted = state._replace(centroids=state.centroids[order])
-    plain, _, _ = dcec.refresh(CONFIG, NETWORK, KEY, state, images)
-    other, _, _ = dcec.refresh(CONFIG, NETWORK, KEY, permuted, images)
-    np.testing.assert_allclose(other.target, plain.target[:, order], rtol=1e-4, atol=1e-6)
-
-
-def test_refresh_stops_only_below_the_tolerance(state, images):
-    shifted = state._replace(
-        labels=state.labels.at[0].set((state.labels[0] + 1) % 4)
-    )  # one of 120 labels differs
-    for tolerance, stops in ((1 / 120, False), (1.1 / 120, True)):
-        config = dataclasses.replace(CONFIG, tolerance=tolerance)
-        _, stop, info = dcec.refresh(config, NETWORK, KEY, shifted, images)
-        assert bool(stop) is stops
-        np.testing.assert_allclose(info.changed, 1 / 120, rtol=1e-6)
-
-
-def test_refresh_counts_empty_clusters_and_the_largest(state, images):
-    far = state._replace(centroids=state.centroids.at[1:].add(1e3))
-    _, _, info = dcec.refresh(CONFIG, NETWORK, KEY, far, images)
-    assert int(info.empty_clusters) == 3
-    assert float(info.largest_cluster) == 1
-
-
-def test_the_papers_schedule():
-    assert dcec.schedule(dcec.Config(), 9298) == (256, 140, 142, "sequential")
-    assert dcec.schedule(dcec.Config(max_steps=0), 9298).max_windows == 0
-    assert dcec.schedule(dcec.Config(batch=256), 100).batch == 100
-    assert pretraining.schedule(pretraining.Config(), 9298) == (256, 37, 200, "shuffled")
-
-
-def test_pretraining_lowers_the_reconstruction_error(images):
-    config = pretraining.Config(batch=32)
-    state = pretraining.init(config, NETWORK, KEY, None, images)
-    rows = jnp.arange(32, dtype=jnp.int32)
-
-    def body(state, _):
-        state, info = pretraining.step(config, NETWORK, KEY, state, images[rows], rows)
-        return state, info.loss
-
-    _, losses = jax.jit(lambda s: jax.lax.scan(body, s, length=30))(state)
-    assert losses[-1] < 0.7 * losses[0]
-
-
-def test_pretraining_needs_a_decoder(images):
-    with pytest.raises(ValueError, match="network: pretraining needs a decoder"):
-        pretraining.init(pretraining.Config(), pixels((8, 8, 1)), KEY, None, images)
+def test_a_method_without_steps_has_no_windows():
+    for method in METHODS.values():
+        windows = method.algorithm.schedule(method.config, 1000).max_windows
+        assert windows == 0 or method.algorithm.step is not None
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("clusters", 1, "clusters: must be at least 2, got 1"),
-        ("batch", 0, "batch: must be at least 1, got 0"),
-        ("gamma", -1.0, "gamma: must be at least 0, got -1.0"),
-        ("gamma", float("nan"), "gamma: must be at least 0, got nan"),
-        ("tolerance", 2.0, r"tolerance: must be in \[0, 1\], got 2.0"),
-        ("learning_rate", 0.0, "learning_rate: must be above 0, got 0.0"),
-        ("momentum", 1.0, r"momentum: must be in \[0, 1\), got 1.0"),
-        ("optimizer", "lbfgs", "optimizer: must be adam or sgd, got 'lbfgs'"),
-        ("reconstruction", "max", "reconstruction: must be mean or sum, got 'max'"),
-        ("update_interval", 0, "update_interval: must be at least 1, got 0"),
-        ("restarts", 0, "restarts: must be at least 1, got 0"),
-    ],
+    "name", [name for name in METHODS if METHODS[name].algorithm.deterministic]
 )
-def test_settings_that_cannot_work_are_refused(field, value, message):
-    with pytest.raises(ValueError, match=message):
-        dcec.Config(**{field: value})
+def test_deterministic_methods_give_the_same_labels_for_two_seeds(name, few_digits):
+    method = registry.method(name, clusters=4)
+    labels = fit.fit(method, few_digits[0][:100], (0, 7), fit.Options(over="map")).labels
+    np.testing.assert_array_equal(labels[0], labels[1])
+    assert len(np.unique(labels)) == 4
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].algorithm.fixed])
+def test_fixed_settings_are_refused_and_not_listed(name):
+    method = METHODS[name]
+    assert method.algorithm.fixed == ("max_steps",)
+    assert "max_steps" not in method.settings()
+    with pytest.raises(ValueError, match=f"max_steps: must stay 0 for {name}, got 5"):
+        method.with_settings({"max_steps": 5})
+    assert method.with_settings({"max_steps": 0}).config == method.config
+
+
+def test_networks_take_settings_from_the_config():
+    with_settings = {
+        name for name, method in METHODS.items() if method.algorithm.network_settings is not None
+    }
+    assert with_settings == {"dctl"} | {name for name in METHODS if name.startswith("ccnn")}
+    # Networks are cached: equal settings give the identical network.
+    dctl = registry.method("dctl", kernel=3)
+    assert dctl.build(SHAPE) is registry.method("dctl", kernel=3).build(SHAPE)
+    assert dctl.build(SHAPE) is not registry.method("dctl", kernel=2).build(SHAPE)
+    ccnn = registry.method("ccnn", filters=(3, 4), adaptation=(5,))
+    assert ccnn.build(SHAPE) is not registry.method("ccnn").build(SHAPE)
+
+
+def test_algorithms_have_names_of_their_own():
+    algorithms = {method.algorithm for method in METHODS.values()}
+    algorithms |= {method.pretrainer for method in METHODS.values()} - {None}
+    assert len({algorithm.name for algorithm in algorithms}) == len(algorithms)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_preset_quick_differs_in_epochs_alone(name):
+    paper = registry.method(name)
+    quick = registry.method(name, "quick")
+    assert paper.config == METHODS[name].config
+    assert paper.pretraining == METHODS[name].pretraining
+    epochs = {"epochs": paper.config.epochs} if hasattr(paper.config, "epochs") else {}
+    assert dataclasses.replace(quick.config, **epochs) == paper.config
+    if paper.pretraining is not None:
+        longer = dataclasses.replace(quick.pretraining, epochs=paper.pretraining.epochs)
+        assert longer == paper.pretraining
+        assert quick.pretraining.epochs < paper.pretraining.epochs
+
+
+def test_every_preset_can_be_made():
+    for name, method in METHODS.items():
+        for preset in method.presets:
+            assert registry.method(name, preset).name == name
 
 
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="method: must be one of kmeans, .*, got 'foo'"):
-        configured("foo")
+        registry.method("foo")
+    with pytest.raises(ValueError, match=r"got 'dcecc'; did you mean dcec\?"):
+        registry.get("dcecc")
     with pytest.raises(ValueError, match="preset: must be one of paper, quick, got 'fast'"):
-        configured("dcec", "fast")
-    with pytest.raises(ValueError, match="epochs: must be at least 0, got -1"):
-        pretraining.Config(epochs=-1)
+        registry.method("dcec", "fast")

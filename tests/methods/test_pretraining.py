@@ -1,0 +1,43 @@
+"""The pretraining on reconstruction."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxclust.methods import pretraining
+from jaxclust.networks import pixels, sae
+
+NETWORK = sae((8, 8, 1), 5, (16,))
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def images(few_digits):
+    return jnp.asarray(few_digits[0][:120])
+
+
+def test_steps_lower_the_reconstruction_error(images):
+    config = pretraining.Config(batch=32)
+    state = pretraining.init(config, NETWORK, KEY, None, images)
+    rows = jnp.arange(32, dtype=jnp.int32)
+
+    def body(state, _):
+        state, info = pretraining.step(config, NETWORK, KEY, state, images[rows], rows)
+        return state, info.loss
+
+    _, losses = jax.jit(lambda state: jax.lax.scan(body, state, length=30))(state)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_papers_schedule():
+    assert pretraining.schedule(pretraining.Config(), 9298) == (256, 37, 200, "shuffled")
+
+
+def test_a_network_without_a_decoder_is_refused(images):
+    with pytest.raises(ValueError, match="network: pretraining needs a decoder"):
+        pretraining.init(pretraining.Config(), pixels((8, 8, 1)), KEY, None, images)
+
+
+def test_settings_that_cannot_work_are_refused():
+    with pytest.raises(ValueError, match="epochs: must be at least 0, got -1"):
+        pretraining.Config(epochs=-1)
