@@ -1,35 +1,35 @@
 """The contract between networks, algorithms, methods and the engine."""
 
 import dataclasses
-import difflib
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import jax
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, did_you_mean
 
 Key = jax.Array
-"""A typed PRNG key, ``jax.random.key(seed)``."""
+"""A typed PRNG key, such as ``jax.random.key(seed)``."""
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-"""A value as JSON has it."""
+"""A value that JSON can hold."""
 
 Order = Literal["shuffled", "sequential"]
+"""How images come to the steps; see ``Schedule``."""
 Shape = tuple[int, int, int]
 """Height, width and channels of an image."""
 
 PRETRAINING = "pretraining."
-"""Prefix of a pretraining's settings among those of a method."""
+"""Prefix that the settings of a pretraining have among the settings of a method."""
 
 
 class Variables(NamedTuple):
     """A network's arrays, as plain nested dicts.
 
     Attributes:
-      params: the trainable arrays.
-      stats: arrays that change without a gradient (batch-norm statistics); may be empty.
+      params: the arrays that are trained.
+      stats: arrays that change without a gradient, such as batch-norm statistics; may be empty.
     """
 
     params: dict[str, Any]
@@ -37,18 +37,21 @@ class Variables(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A network as pure functions; any library may stand behind them.
+    """A network as pure functions, which may be written with any library.
 
-    Images are uint8 in 0..255 or float in [0, 1], shape (n, h, w, c); features are float32, (n, d).
+    Images are uint8 in 0..255 or float in [0, 1], (n, h, w, c); features are float32, (n, d).
     Network factories are cached: equal arguments give the identical, hashable network, so that
-    jitted code is compiled once.
+    jitted code is compiled once. Where ``train`` is true, batch norm takes the statistics of the
+    batch, and the returned ``stats`` are updated.
 
     Attributes:
       init: ``init(key) -> Variables``.
       encode: ``encode(variables, images, train) -> (features, stats)``.
       reconstruct: ``reconstruct(variables, images, train) -> (reconstruction, features, stats)``.
-        The reconstruction is float32 and has the images' shape. None where there is no decoder.
-      activations: ``activations(variables, images) -> {name: array}``, the inner maps; optional.
+        The reconstruction is float32 and has the images' shape. It is None in a network without
+        a decoder.
+      activations: ``activations(variables, images) -> {name: array}`` gives the inner maps; it is
+        optional.
     """
 
     init: Callable[[Key], Variables]
@@ -64,15 +67,14 @@ NetworkFactory = Callable[..., Network]
 
 
 class Schedule(NamedTuple):
-    """How many steps a run takes and which rows each of them sees; known before compilation.
+    """How many steps a run takes and which images each step sees; it is known before compilation.
 
     Attributes:
-      batch: images per step; where that is more than n, images are used more than once.
+      batch: images in each step; if there are fewer images, some are used more than once.
       steps_per_window: steps between two calls of ``refresh``.
-      max_windows: windows after which a run ends at the latest; 0 for a method whose ``init``
-        is the whole run.
-      order: "shuffled" draws a new permutation for each window and starts at its head;
-        "sequential" runs through the images in their order, across windows.
+      max_windows: the largest number of windows; 0 for a method that does everything in ``init``.
+      order: "shuffled" draws a new permutation for each window and starts at its first image;
+        "sequential" takes the images in their order, and goes on where the last window ended.
     """
 
     batch: int
@@ -86,7 +88,7 @@ class Prediction(NamedTuple):
 
     Attributes:
       cluster: int32, (n,), in 0..k-1.
-      probability: soft assignment to that cluster as the method defines it; float32, (n,), in
+      probability: soft assignment to that cluster, as the method defines it; float32, (n,), in
         [0, 1].
       distance: Euclidean distance in the embedding to the cluster's centroid; float32, (n,).
     """
@@ -97,31 +99,33 @@ class Prediction(NamedTuple):
 
 
 class Algorithm(NamedTuple):
-    """An algorithm as functions and facts about them.
+    """An algorithm: its functions, and facts about them.
 
-    A window is ``steps_per_window`` calls of ``step`` and then one of ``refresh``; ``init`` leaves
-    the state ready for the first step. States and infos are NamedTuples of arrays of fixed shape
-    and dtype. No function prints, jits, reads files or sees a true label.
+    A window is ``steps_per_window`` calls of ``step`` and then one call of ``refresh``. ``init``
+    makes the state for the first step. States and infos are NamedTuples of arrays with fixed shapes
+    and dtypes. No function prints, jits, reads files or sees a true label.
 
     Attributes:
       Config: frozen, hashable dataclass of all settings.
       schedule: ``schedule(config, n) -> Schedule``.
       init: ``init(config, network, key, variables, images) -> state``; ``variables`` may be None.
       step: ``step(config, network, key, state, batch, rows) -> (state, info)``; ``rows`` are the
-        batch's places in the data set. None where there are no windows.
+        indices of the batch's images in the data set. None where there are no windows.
       embed: ``embed(config, network, state, images) -> features``, float32 (n, d).
       predict: ``predict(config, network, state, images) -> Prediction``; None for a pretraining.
-      refresh: ``refresh(config, network, key, state, images) -> (state, stop, info)`` after each
-        window; None where nothing happens there.
-      finish: ``finish(config, network, key, state, images) -> {name: labels}`` once at the end;
-        None where ``predict`` gives the labels.
+      refresh: ``refresh(config, network, key, state, images) -> (state, stop, info)`` is called
+        after each window; None where nothing happens there.
+      finish: ``finish(config, network, key, state, images) -> {name: labels}`` is called once at
+        the end; None where ``predict`` gives the labels.
       name: the module's name.
-      labelings: names of the labelings of a run, the one that counts first; "" where there is one.
-      deterministic: whether it draws no random number, so that every seed gives the same.
-      streams: whether its state does not grow with the images, which may then come in blocks.
-      fixed: settings that make it what it is and that nobody may change.
-      network_settings: ``network_settings(config) -> {name: value}``, what the network's factory
-        takes from the config beside shape and embedding.
+      labelings: names of the labelings that a run gives, the main one first; "" if there is only
+        one.
+      deterministic: whether it draws no random numbers, so that every seed gives the same result.
+      streams: whether its state does not grow with the number of images, so that images may come
+        in blocks.
+      fixed: settings that define the algorithm and must not be changed.
+      network_settings: ``network_settings(config) -> {name: value}`` gives the arguments, beside
+        shape and embedding, that the network's factory takes from the config.
     """
 
     Config: type
@@ -142,21 +146,22 @@ class Algorithm(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """An algorithm with its network, its settings and its pretraining: what people name.
+    """An algorithm with its network, its settings and its pretraining, under one name.
 
     Attributes:
-      name: what people type.
-      about: one line for a list.
+      name: the name that a user types.
+      about: one line that describes it in a list.
       reference: authors and year of the paper.
-      algorithm: what clusters.
+      algorithm: the algorithm that clusters.
       network: factory of the network.
-      config: the algorithm's settings.
+      config: settings of the algorithm.
       pretrainer: the algorithm that pretrains the network; None where nothing is pretrained.
-      pretraining: the settings of ``pretrainer``, or None.
-      presets: by name, the settings that differ from the paper's, as "name" or
+      pretraining: settings of ``pretrainer``, or None.
+      presets: for each preset, the settings that differ from the paper's, as "name" or
         "pretraining.name".
-      needs_weights: whether every preset but "random" needs a file of pretrained weights.
-      clusters_given: whether somebody set the number of clusters.
+      needs_weights: whether every preset except "random" needs a file of pretrained weights.
+      clusters_given: whether a user has set the number of clusters.
+      preset: the name of the preset that the settings started from.
     """
 
     name: str
@@ -172,6 +177,7 @@ class Method:
     )
     needs_weights: bool = False
     clusters_given: bool = False
+    preset: str = "paper"
 
     @property
     def clusters(self) -> int:
@@ -179,14 +185,14 @@ class Method:
         return self.config.clusters
 
     def replace(self, **changes: Any) -> "Method":
-        """The method with other parts.
+        """The method with some parts replaced.
 
         Args:
-          **changes: fields of ``Method`` (such as ``name``, ``network``), or functions and facts
-            of its ``Algorithm`` (such as ``step``, ``refresh``).
+          **changes: fields of ``Method`` (such as ``name`` or ``network``), or functions and facts
+            of its ``Algorithm`` (such as ``step`` or ``refresh``).
 
         Raises:
-          UsageError: a name is neither.
+          UsageError: a name is not one of these.
         """
         own = {field.name for field in dataclasses.fields(self)}
         for name in changes:
@@ -199,13 +205,13 @@ class Method:
         return dataclasses.replace(self, algorithm=algorithm, **fields)
 
     def with_settings(self, changes: Mapping[str, Any]) -> "Method":
-        """The method with other settings.
+        """The method with some settings changed.
 
         Args:
-          changes: values by "name", or "pretraining.name" for those of the pretraining.
+          changes: values by "name", or by "pretraining.name" for settings of the pretraining.
 
         Raises:
-          UsageError: the method has no such setting, the value is of another type or out of its
+          UsageError: the method has no such setting, its value has the wrong type or is out of
             range, or the setting is one of ``Algorithm.fixed``.
         """
         own: dict[str, Any] = {}
@@ -232,14 +238,17 @@ class Method:
         )
 
     def settings(self) -> list[str]:
-        """Names of all settings, those of the pretraining as "pretraining.name"."""
+        """Names of all settings that may be changed; the pretraining's as "pretraining.name"."""
         names = [field.name for field in dataclasses.fields(self.config)]
         if self.pretraining is not None:
             names += [PRETRAINING + field.name for field in dataclasses.fields(self.pretraining)]
         return [name for name in names if name not in self.algorithm.fixed]
 
     def build(self, shape: tuple[int, ...]) -> Network:
-        """The network for images of shape (h, w, c); its embedding is as wide as there are clusters.
+        """Builds the network; its embedding has as many features as there are clusters.
+
+        Args:
+          shape: (h, w, c) of the images.
 
         Raises:
           UsageError: the network cannot take images of this shape.
@@ -249,29 +258,29 @@ class Method:
         return self.network(tuple(shape), self.clusters, **more)
 
     def phases(self) -> list[tuple[str, Algorithm, Any]]:
-        """Name, algorithm and settings of each training, in their order."""
+        """Name, algorithm and settings of each phase of training, in order."""
         cluster = ("cluster", self.algorithm, self.config)
         if self.pretrainer is None or self.pretraining is None:
             return [cluster]
         return [("pretrain", self.pretrainer, self.pretraining), cluster]
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self.settings(), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, self.settings())
         return f"settings: {self.name} has {', '.join(self.settings())}, got {name!r}{hint}"
 
 
 def checked_setting(name: str, kind: Any, value: Any) -> Any:
-    """A setting's value in the type of its field.
+    """A setting's value, converted to the type of its field.
+
+    Integers become floats where the field is a float, and NumPy's scalars become Python's.
 
     Args:
       name: the setting's name, for the message.
-      kind: the field's type; int, float and bool are checked here, the ranges of all by their
-        ``Config``.
-      value: what was given. Integers are taken for floats, NumPy's scalars for Python's.
+      kind: the field's type. int, float and bool are checked here; ``Config`` checks the ranges.
+      value: the given value.
 
     Raises:
-      UsageError: the value is of another type.
+      UsageError: the value has the wrong type.
     """
     item = getattr(value, "item", None)
     if item is not None and getattr(value, "ndim", None) == 0:
@@ -284,15 +293,15 @@ def checked_setting(name: str, kind: Any, value: Any) -> Any:
         return value
     if float in numeric and type(value) is int:
         return float(value)
-    wanted = " or ".join(sorted(one.__name__ for one in numeric))
-    raise UsageError(f"{name}: must be {wanted}, got {value!r}")
+    allowed = " or ".join(sorted(number.__name__ for number in numeric))
+    raise UsageError(f"{name}: must be {allowed}, got {value!r}")
 
 
-def network_name(factory: NetworkFactory) -> str:
-    """A factory's name, such as "cae", with the arguments of a ``functools.partial``."""
+def network_name(factory: Callable[..., Any]) -> str:
+    """A factory's name, such as "cae"; for a ``functools.partial`` with its arguments."""
     function = getattr(factory, "func", None)
     if function is None:
         return getattr(factory, "__name__", type(factory).__name__)
-    given = [repr(one) for one in factory.args]
+    given = [repr(value) for value in factory.args]
     given += [f"{name}={value!r}" for name, value in factory.keywords.items()]
     return f"{network_name(function)}({', '.join(given)})"

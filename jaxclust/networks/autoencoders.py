@@ -1,28 +1,33 @@
-"""Autoencoders of the DCEC and DEC family, and the identity as a network."""
+"""Autoencoders of DCEC, DEC, IDEC and DCN, and the identity as a network."""
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxclust.errors import UsageError
 from jaxclust.networks.from_flax import as_network
+from jaxclust.networks.geometry import Padding, Window
 from jaxclust.networks.layers import Conv, ConvTranspose, Dense, glorot
-from jaxclust.networks.shapes import Shape, check_sizes, padded
+from jaxclust.networks.shapes import check_filters, check_sizes, padded
 from jaxclust.ops.batches import scaled
-from jaxclust.types import Network, Variables
+from jaxclust.types import Network, Shape, Variables
 
 
 @lru_cache
 def cae(shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64, 128)) -> Network:
-    """Convolutional autoencoder of DCEC (section 3.1; kernel sizes and paddings from the official code).
+    """Convolutional autoencoder of DCEC (section 3.1).
 
-    Convolutions of stride 2, 5x5 but the last 3x3, each with ReLU; a dense layer to the embedding without activation,
-    a dense layer with ReLU back, and the mirrored transposed convolutions, the last without activation. Padding is
-    SAME; the innermost is VALID unless the height is divisible by 2 ** len(filters). Images of a size that the strides
-    do not return exactly are padded with zeros, evenly on both sides, to the next that they do; 28x28 and every
-    multiple of 8 are not. The reconstruction is cropped back.
+    Kernel sizes and paddings are those of the official code. The encoder has convolutions of
+    stride 2 with ReLU, 5x5 except the last, which is 3x3, and a dense layer to the embedding
+    without activation. The decoder has a dense layer with ReLU and the mirrored transposed
+    convolutions, the last of them without activation. Padding is SAME; that of the innermost
+    layer is VALID unless the height is divisible by 2 ** len(filters).
+
+    Where the strides do not return an image's size exactly, the image is padded with zeros, evenly
+    on both sides, to the next size that they do return, and the reconstruction is cropped back.
+    Images of 28x28 or of a multiple of 8 are not padded.
 
     Args:
       shape: (h, w, c) of the images.
@@ -30,29 +35,30 @@ def cae(shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64, 128)) 
       filters: channels of the convolutions.
 
     Returns:
-      The network; ``activations`` names the map after each layer, the paddings included.
+      The network; ``activations`` names the map after each layer, padding included.
 
     Raises:
-      ValueError: if a size, the embedding or a number of filters is below 1, or there are no filters.
+      UsageError: a size, the embedding or a number of filters is below 1, or there are no filters.
     """
     check_sizes(shape, embedding, filters)
-    if not filters:
-        raise UsageError("filters must name at least one convolution's channels; got ()")
-    (height, width), padding = _exact_size(shape[:2], len(filters))
-    return as_network(partial(_CAE, shape, (height, width), padding, embedding, filters))
+    check_filters(filters)
+    size, padding = _exact_size(shape[:2], len(filters))
+    return as_network(partial(_CAE, shape, size, padding, embedding, filters))
 
 
 @lru_cache
 def sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)) -> Network:
-    """Fully connected autoencoder of DEC and IDEC: d-500-500-2000-embedding, mirrored, ReLU on inner layers only.
+    """Fully connected autoencoder of DEC and IDEC: d-500-500-2000-embedding and its mirror image.
+
+    The inner layers have a ReLU; the embedding and the reconstruction have no activation.
 
     Args:
-      shape: (h, w, c) of the images; their h * w * c pixels are the first layer's inputs.
+      shape: (h, w, c) of the images; their h * w * c pixels are the inputs of the first layer.
       embedding: number of features.
-      hidden: widths between pixels and embedding.
+      hidden: widths of the layers between pixels and embedding.
 
     Raises:
-      ValueError: if a size, the embedding or a width is below 1.
+      UsageError: a size, the embedding or a width is below 1.
     """
     check_sizes(shape, embedding, hidden)
     return as_network(partial(_SAE, shape, embedding, hidden, False))
@@ -60,17 +66,18 @@ def sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)
 
 @lru_cache
 def tied_sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)) -> Network:
-    """``sae`` as in DCN's code: a decoder's kernel is its encoder's, transposed, and has no entry of its own.
+    """``sae`` with tied weights, as in DCN's code.
 
-    Kernels start normal, of variance 1 / inputs.
+    A decoder's kernel is its encoder's kernel, transposed, and has no entry of its own in the
+    params. Kernels start normal, with variance 1 / inputs.
 
     Args:
-      shape: as of ``sae``, as are the others and the errors.
+      shape: (h, w, c) of the images; their h * w * c pixels are the inputs of the first layer.
       embedding: number of features.
-      hidden: widths between pixels and embedding.
+      hidden: widths of the layers between pixels and embedding.
 
     Raises:
-      ValueError: if a size, the embedding or a width is below 1.
+      UsageError: a size, the embedding or a width is below 1.
     """
     check_sizes(shape, embedding, hidden)
     return as_network(partial(_SAE, shape, embedding, hidden, True))
@@ -78,27 +85,32 @@ def tied_sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 
 
 @lru_cache
 def pixels(shape: Shape, embedding: int | None = None) -> Network:
-    """The identity: features are the scaled pixels, float32, (n, h * w * c); no parameters, no decoder.
+    """The identity: features are the scaled pixels, float32, (n, h * w * c).
+
+    It has no parameters and no decoder.
 
     Args:
       shape: (h, w, c) of the images.
-      embedding: ignored, so that every factory is called alike.
+      embedding: ignored; every factory is called with it.
+
+    Raises:
+      UsageError: a size is below 1.
     """
     del embedding
     check_sizes(shape, 1, ())
 
-    def encode(variables, images, train):
+    def encode(variables: Variables, images: jax.Array, train: bool) -> tuple[jax.Array, dict]:
         del train
         return scaled(images).reshape(images.shape[0], -1), variables.stats
 
     return Network(lambda key: Variables({}, {}), encode)
 
 
-def _exact_size(size, layers):
-    """The next (height, width) that ``layers`` strides of 2 return exactly, and the innermost padding."""
+def _exact_size(size: Sequence[int], layers: int) -> tuple[tuple[int, int], Padding]:
+    """The next size that ``layers`` strides of 2 return exactly, and the innermost padding."""
     step = 2**layers
-    # Rows that are a multiple of step go through SAME; half a step more leaves the innermost layer an odd number, at
-    # least the kernel's 3, which VALID returns.
+    # A height that is a multiple of step is returned with SAME. Half a step more leaves the
+    # innermost layer an odd number of rows, at least the kernel's 3, which VALID returns.
     height = max(-(-size[0] // (step // 2)) * (step // 2), step)
     if height % step == 0:
         return (height, -(-size[1] // step) * step), "SAME"
@@ -107,25 +119,34 @@ def _exact_size(size, layers):
 
 
 class _CAE(nnx.Module):
-    def __init__(self, shape, size, padding, embedding, filters, *, rngs):
-        self.shape, self.size, self.depth = shape, size, len(filters)
+    def __init__(
+        self,
+        shape: Shape,
+        size: tuple[int, int],
+        padding: Padding,
+        embedding: int,
+        filters: tuple[int, ...],
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.shape = shape
+        self.size = size
+        self.depth = len(filters)
         channels = (shape[2], *filters)
-        # The innermost layer halves: SAME exactly, VALID with a 3x3 kernel the odd sizes down.
+        # The innermost layer halves the size: SAME exactly, VALID with its 3x3 kernel rounds odd
+        # sizes down.
         self.inner = (*(s // 2**self.depth for s in size), filters[-1])
         flat = self.inner[0] * self.inner[1] * self.inner[2]
         for i in range(1, self.depth + 1):
-            last = i == self.depth
-            how = {"stride": 2, "padding": padding if last else "SAME", "rngs": rngs}
-            setattr(self, f"conv{i}", Conv(channels[i - 1], channels[i], 3 if last else 5, **how))
-            setattr(
-                self,
-                f"deconv{i}",
-                ConvTranspose(channels[i], channels[i - 1], 3 if last else 5, **how),
-            )
+            window = Window(3, 2, padding) if i == self.depth else Window(5, 2)
+            down = Conv(channels[i - 1], channels[i], window, rngs=rngs)
+            setattr(self, f"conv{i}", down)
+            up = ConvTranspose(channels[i], channels[i - 1], window, rngs=rngs)
+            setattr(self, f"deconv{i}", up)
         self.embedding = Dense(flat, embedding, rngs=rngs)
         self.dense = Dense(embedding, flat, rngs=rngs)
 
-    def maps(self, images):
+    def maps(self, images: jax.Array) -> dict[str, jax.Array]:
         maps = {}
         x = padded(images, self.size)
         for i in range(1, self.depth + 1):
@@ -133,14 +154,14 @@ class _CAE(nnx.Module):
         maps["embedding"] = self.embedding(x.reshape(x.shape[0], -1))
         return maps | self._decoded(maps["embedding"])
 
-    def encode(self, images):
+    def encode(self, images: jax.Array) -> jax.Array:
         return self.maps(images)["embedding"]
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         maps = self.maps(images)
         return padded(maps["deconv1"], self.shape[:2]), maps["embedding"]
 
-    def _decoded(self, features):
+    def _decoded(self, features: jax.Array) -> dict[str, jax.Array]:
         maps = {}
         x = maps["dense"] = jax.nn.relu(self.dense(features)).reshape(-1, *self.inner)
         for i in range(self.depth, 0, -1):
@@ -150,8 +171,12 @@ class _CAE(nnx.Module):
 
 
 class _SAE(nnx.Module):
-    def __init__(self, shape, embedding, hidden, tied, *, rngs):
-        self.shape, self.depth, self.tied = shape, len(hidden) + 1, tied
+    def __init__(
+        self, shape: Shape, embedding: int, hidden: tuple[int, ...], tied: bool, *, rngs: nnx.Rngs
+    ):
+        self.shape = shape
+        self.depth = len(hidden) + 1
+        self.tied = tied
         widths = (shape[0] * shape[1] * shape[2], *hidden, embedding)
         for i in range(1, self.depth + 1):
             encoder = Dense(widths[i - 1], widths[i], rngs=rngs, start=_normal if tied else glorot)
@@ -159,7 +184,7 @@ class _SAE(nnx.Module):
             decoder = _Bias(widths[i - 1]) if tied else Dense(widths[i], widths[i - 1], rngs=rngs)
             setattr(self, f"decoder{i}", decoder)
 
-    def maps(self, images):
+    def maps(self, images: jax.Array) -> dict[str, jax.Array]:
         maps = {}
         x = images.reshape(images.shape[0], -1)
         for i in range(1, self.depth + 1):
@@ -167,10 +192,10 @@ class _SAE(nnx.Module):
             x = maps[f"encoder{i}"] = x if i == self.depth else jax.nn.relu(x)
         return maps
 
-    def encode(self, images):
+    def encode(self, images: jax.Array) -> jax.Array:
         return self.maps(images)[f"encoder{self.depth}"]
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         x = features = self.encode(images)
         for i in range(self.depth, 0, -1):
             x = x @ getattr(self, f"encoder{i}").kernel[...].T if self.tied else x
@@ -180,12 +205,12 @@ class _SAE(nnx.Module):
 
 
 class _Bias(nnx.Module):
-    def __init__(self, outputs):
+    def __init__(self, outputs: int):
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
 
-    def __call__(self, x):
+    def __call__(self, x: jax.Array) -> jax.Array:
         return x + self.bias[...]
 
 
-def _normal(key, shape):
+def _normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jax.random.normal(key, shape, jnp.float32) / jnp.sqrt(jnp.float32(shape[0]))

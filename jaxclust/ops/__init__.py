@@ -5,10 +5,13 @@ from jaxclust.ops import (
     batches,
     graph_linkage,
     kmeans,
+    kmeans_minibatch,
+    kmeans_seeding,
     linkage,
     losses,
     neighbor_graph,
     optimizers,
+    path_linkage,
 )
 
 __all__ = [
@@ -16,8 +19,11 @@ __all__ = [
     "batches",
     "graph_linkage",
     "kmeans",
+    "kmeans_minibatch",
+    "kmeans_seeding",
     "linkage",
     "losses",
     "neighbor_graph",
     "optimizers",
+    "path_linkage",
 ]

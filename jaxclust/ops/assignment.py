@@ -1,7 +1,8 @@
-"""Distances to centroids, hard and soft assignments, and the sharpened targets that train on them."""
+"""Distances to centroids, hard and soft assignments, and targets that sharpen the soft ones."""
 
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -12,9 +13,10 @@ from jaxclust.types import Prediction
 def squared_distances(x: jax.Array, centroids: jax.Array) -> jax.Array:
     """Squared Euclidean distances from each row to each centroid.
 
-    Written ``|x|^2 - 2 x.c + |c|^2``, one matrix product, since the plain differences would be an (n, k, d) array. The
-    form cancels where both points lie far from the origin and near each other, so both are first moved to the
-    mean of the centroids, and what rounding leaves below zero is clipped.
+    They are computed as ``|x|^2 - 2 x.c + |c|^2``, which is one matrix product; the plain
+    differences would be an (n, k, d) array. This form loses digits where both points lie far from
+    the origin and near each other. So both are first moved to the mean of the centroids, and
+    values that rounding leaves below zero are set to zero.
 
     Args:
       x: points, float32, (n, d).
@@ -23,16 +25,19 @@ def squared_distances(x: jax.Array, centroids: jax.Array) -> jax.Array:
     Returns:
       float32, (n, k), at least 0.
     """
+    chex.assert_rank([x, centroids], 2)
+    chex.assert_equal_shape_suffix([x, centroids], 1)
     # The distances do not depend on the origin, so neither does their gradient.
     origin = lax.stop_gradient(jnp.mean(centroids, axis=0))
-    x, centroids = x - origin, centroids - origin
+    x = x - origin
+    centroids = centroids - origin
     products = jnp.matmul(x, centroids.T, precision=lax.Precision.HIGHEST)
     distances = jnp.sum(x**2, axis=1)[:, None] - 2 * products + jnp.sum(centroids**2, axis=1)
     return jnp.maximum(distances, 0)
 
 
 def hard_assignment(distances: jax.Array) -> jax.Array:
-    """The nearest centroid of each row, the first one of equals.
+    """The nearest centroid of each row; of equally near ones, the first.
 
     Args:
       distances: float32, (n, k).
@@ -40,19 +45,29 @@ def hard_assignment(distances: jax.Array) -> jax.Array:
     Returns:
       int32, (n,), in 0..k-1.
     """
+    chex.assert_rank(distances, 2)
     return jnp.argmin(distances, axis=1).astype(jnp.int32)
 
 
 def nearest_centroid(x: jax.Array, centroids: jax.Array) -> jax.Array:
-    """The number of the centroid nearest to each row, float32 (n, d) to (k, d): int32, (n,)."""
+    """The number of the centroid that is nearest to each row.
+
+    Args:
+      x: points, float32, (n, d).
+      centroids: float32, (k, d).
+
+    Returns:
+      int32, (n,), in 0..k-1.
+    """
     return hard_assignment(squared_distances(x, centroids))
 
 
 def soft_assignment(x: jax.Array, centroids: jax.Array, v: float = 1.0) -> jax.Array:
-    """Student's t similarity of each row to each centroid (DCEC, Guo et al. 2017, eq. 6; DBC eq. 1).
+    """Student's t similarity of each row to each centroid.
 
-    ``q_ij`` is proportional to ``(1 + |x_i - c_j|^2 / v)^(-(v + 1) / 2)``. Taken as a softmax of its logarithm, no
-    row underflows to zero, however far it lies from every centroid.
+    This is eq. (6) of DCEC (Guo et al. 2017) and eq. (1) of DBC. ``q_ij`` is proportional to ``(1
+    + |x_i - c_j|^2 / v)^(-(v + 1) / 2)``. It is computed as a softmax of its logarithm, so that
+    no row underflows to zero, however far the point lies from every centroid.
 
     Args:
       x: points, float32, (n, d).
@@ -60,7 +75,7 @@ def soft_assignment(x: jax.Array, centroids: jax.Array, v: float = 1.0) -> jax.A
       v: degrees of freedom, positive; 1 in both papers.
 
     Returns:
-      q, float32, (n, k), rows sum to 1.
+      q, float32, (n, k); each row sums to 1.
     """
     return jax.nn.softmax(-(v + 1) / 2 * jnp.log1p(squared_distances(x, centroids) / v), axis=1)
 
@@ -75,59 +90,78 @@ def nearest(
     Args:
       x: points, float32, (n, d).
       centroids: float32, (k, d).
-      soften: soft assignments (n, k) of points to centroids, which fall with the distance.
+      soften: ``soften(x, centroids)`` gives soft assignments, float32, (n, k), that fall with the
+        distance.
+
+    Returns:
+      The cluster, its probability and the distance to its centroid, (n,) each.
     """
     distances = squared_distances(x, centroids)
     soft = soften(x, centroids)
+    chex.assert_equal_shape([distances, soft])
     return Prediction(
         hard_assignment(distances), jnp.max(soft, axis=1), jnp.sqrt(jnp.min(distances, axis=1))
     )
 
 
 def cluster_means(x: jax.Array, labels: jax.Array, clusters: int) -> jax.Array:
-    """Mean of each cluster's points, float32 (clusters, d); that of a number no cluster has is far from every unit row.
+    """The mean of each cluster's points.
+
+    An empty cluster gets a mean that is far from every point of unit length, so that no point is
+    assigned to it.
 
     Args:
-      x: points of unit length, float32, (n, d).
+      x: points, float32, (n, d).
       labels: int32, (n,), in 0..clusters-1.
-      clusters: how many.
+      clusters: number of clusters.
+
+    Returns:
+      float32, (clusters, d); 1000 in every entry for an empty cluster.
     """
+    chex.assert_rank([x, labels], [2, 1])
+    chex.assert_equal_shape_prefix([x, labels], 1)
     size = jnp.zeros(clusters, jnp.float32).at[labels].add(1)
-    means = (
-        jnp.zeros((clusters, x.shape[1]), jnp.float32).at[labels].add(x)
-        / jnp.maximum(size, 1)[:, None]
-    )
+    sums = jnp.zeros((clusters, x.shape[1]), jnp.float32).at[labels].add(x)
+    means = sums / jnp.maximum(size, 1)[:, None]
     return jnp.where(size[:, None] > 0, means, jnp.float32(1e3))
 
 
 def sharpened_target(q: jax.Array, power: float = 2.0, frequency: float = 1.0) -> jax.Array:
-    """The target that soft assignments are pulled to: surer than they are, and fair to small clusters.
+    """The target distribution that the soft assignments are trained on.
 
-    ``p_ij`` is proportional to ``q_ij^power / sum_i q_ij^frequency``. The defaults are DCEC's target (Guo et al. 2017,
-    eq. 8); DBC's has ``frequency = power = alpha``; ``frequency = 0`` divides each cluster by n, which is no balance.
+    ``p_ij`` is proportional to ``q_ij^power / sum_i q_ij^frequency``: confident assignments gain
+    weight, and large clusters lose some. The defaults are DCEC's target (Guo et al. 2017, eq. 8).
+    DBC's has ``frequency = power = alpha``. With ``frequency = 0`` the size of a cluster does not
+    count.
 
     Args:
-      q: soft assignments, float32, (n, k), rows sum to 1. All points at once: the sum runs over the data set.
-      power: how strongly sure assignments are preferred; 1 or more.
-      frequency: the exponent under the sum that measures how large a cluster is.
+      q: soft assignments, float32, (n, k); each row sums to 1. They must be those of the whole
+        data set, since the sum runs over it.
+      power: exponent of the assignments, at least 1; a larger one prefers confident assignments
+        more strongly.
+      frequency: exponent under the sum that measures how large a cluster is.
 
     Returns:
-      p, float32, (n, k), rows sum to 1. A column without any mass stays zero.
+      p, float32, (n, k); each row sums to 1. A column without any mass stays zero.
     """
-    # By logarithms: with a large power even the largest entry of a row, 1 / k or more, would underflow.
+    chex.assert_rank(q, 2)
+    # With a large power even a row's largest entry, 1 / k or more, would underflow without the
+    # logarithms.
     log_q = jnp.where(q < jnp.finfo(jnp.float32).tiny, -jnp.inf, jnp.log(q))
     log_size = jax.nn.logsumexp(frequency * log_q, axis=0) if frequency else jnp.zeros(q.shape[1])
     return jax.nn.softmax(power * log_q - jnp.where(log_size > -jnp.inf, log_size, 0), axis=1)
 
 
 def fraction_changed(old: jax.Array, new: jax.Array) -> jax.Array:
-    """The part of the labels that differ (DCEC's stopping rule compares it with delta).
+    """The fraction of labels that differ, which DCEC's stopping rule compares with delta.
 
     Args:
       old: int32, (n,).
       new: int32, (n,).
 
     Returns:
-      float32, a scalar in [0, 1].
+      float32, (), in [0, 1].
     """
+    chex.assert_rank([old, new], 1)
+    chex.assert_equal_shape([old, new])
     return jnp.mean(old != new, dtype=jnp.float32)

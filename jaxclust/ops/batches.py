@@ -1,54 +1,85 @@
-"""Images on the device: scaled inside the step, passed over in blocks to bound the memory of inner maps."""
+"""Scaling of images on the device, and functions of many images computed block by block.
+
+Blocks bound the memory that a network's inner maps take.
+"""
 
 import math
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
 from jaxclust.types import Network, Variables
 
 BLOCK = 1024
-"""Images in a block: large enough for full-speed products, a few hundred MB of inner maps."""
+"""Images in a block: enough for full-speed products, with a few hundred MB of inner maps."""
 BLOCK_PIXELS = 2**20
-"""Rows times columns of all images in a block: the same for larger images."""
+"""Pixels (rows times columns) of all images in a block; it makes blocks of large images smaller."""
 
 
 def in_blocks(
     function: Callable[[jax.Array], jax.Array], images: jax.Array, block: int | None = None
 ) -> jax.Array:
-    """``function(images)``, computed ``block`` images at a time.
+    """``function(images)``, computed block by block.
 
     Args:
-      function: maps (b, ...) to (b, d), each row on its own, or by the statistics of the rows it gets.
+      function: maps (b, ...) to (b, ...). Each row of its result depends on the same row of its
+        argument alone, or also on statistics of the block.
       images: (n, ...), any dtype.
-      block: the most rows in one call; None for ``BLOCK``, fewer of large images.
+      block: the largest number of rows in one call. None takes ``BLOCK``, or fewer where the
+        images are large.
 
     Returns:
-      (n, d); where each row is on its own, ``function(images)`` to rounding.
+      (n, ...). Where the rows do not depend on each other this is ``function(images)`` up to
+      rounding.
     """
     n = images.shape[0]
     if block is None:
         block = max(min(BLOCK, BLOCK_PIXELS // math.prod(images.shape[1:3])), 1)
     count = -(-n // block)
     if count <= 1:
-        return function(images)
+        whole = function(images)
+        chex.assert_axis_dimension(whole, 0, n)
+        return whole
     size = -(-n // count)
-    # The last block is filled up with rows from the head, whose results are dropped.
+    # The last block is filled up with the first images; their results are dropped.
     rows = (jnp.arange(count * size, dtype=jnp.int32) % n).reshape(count, size)
     blocks = jax.lax.map(lambda r: function(images[r]), rows)
+    chex.assert_equal_shape_prefix([blocks, rows], 2)
     return blocks.reshape(count * size, *blocks.shape[2:])[:n]
 
 
 def encoded(
     network: Network, variables: Variables, images: jax.Array, block: int | None = None
 ) -> jax.Array:
-    """Features of all images, with running statistics, float32 (n, d); in blocks as ``in_blocks``."""
-    return in_blocks(lambda part: network.encode(variables, part, False)[0], images, block)
+    """Features of all images, with the running statistics of the network's batch norm.
+
+    Args:
+      network: the network that encodes.
+      variables: its arrays.
+      images: uint8 in 0..255 or float in [0, 1], (n, h, w, c).
+      block: as in ``in_blocks``.
+
+    Returns:
+      float32, (n, d).
+    """
+    chex.assert_rank(images, 4)
+    features = in_blocks(lambda part: network.encode(variables, part, False)[0], images, block)
+    chex.assert_rank(features, 2)
+    return features
 
 
 def scaled(images: jax.Array) -> jax.Array:
-    """Images as float32 in [0, 1], the same shape: uint8 is divided by 255, float is taken as it is."""
+    """Images as float32 in [0, 1].
+
+    Args:
+      images: uint8 in 0..255, which are divided by 255, or floats, which are taken as they are;
+        any shape.
+
+    Returns:
+      float32, the same shape.
+    """
     if images.dtype == jnp.uint8:
         return images.astype(jnp.float32) / 255
     return images.astype(jnp.float32)

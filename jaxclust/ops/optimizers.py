@@ -1,4 +1,4 @@
-"""The optimisers the papers name, from config fields."""
+"""The optimizers that the papers name, made from the fields of a config."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -18,17 +18,19 @@ def make(
     nesterov: bool = False,
     bias_rate: float = 1.0,
 ) -> optax.GradientTransformation:
-    """Adam (beta 0.9, 0.999), which takes the first two alone, or SGD with heavy-ball momentum as in Keras and Caffe.
+    """Makes Adam, or SGD with heavy-ball momentum as in Keras and Caffe.
+
+    Adam has beta 0.9 and 0.999, and uses none of the arguments after ``learning_rate``.
 
     Args:
       name: "adam" or "sgd".
       learning_rate: step size.
-      momentum: of SGD, in [0, 1).
-      nesterov: SGD's momentum in Nesterov's form.
+      momentum: momentum of SGD, in [0, 1).
+      nesterov: whether SGD's momentum has Nesterov's form.
       bias_rate: factor on SGD's step size for leaves named "bias".
 
     Raises:
-      ValueError: an unknown name.
+      UsageError: the name is neither "adam" nor "sgd".
     """
     if name == "adam":
         return optax.adam(learning_rate)
@@ -46,8 +48,16 @@ def make(
     )
 
 
-def check(config) -> None:
-    """Refuses optimiser and batch fields that cannot work: ValueError with name, rule and value."""
+def check(config: Any) -> None:
+    """Refuses optimizer and batch settings that cannot work.
+
+    Args:
+      config: has ``optimizer``, ``learning_rate``, ``momentum`` and ``batch``.
+
+    Raises:
+      UsageError: ``optimizer`` is neither adam nor sgd, ``learning_rate`` is not above 0,
+        ``momentum`` is not in [0, 1) or ``batch`` is below 1.
+    """
     if config.optimizer not in ("adam", "sgd"):
         raise UsageError(f"optimizer: must be adam or sgd, got {config.optimizer!r}")
     if not config.learning_rate > 0:
@@ -59,7 +69,11 @@ def check(config) -> None:
 
 
 def check_bias_rate(bias_rate: float) -> None:
-    """Refuses a factor on the biases' step size that is not above 0: UsageError."""
+    """Refuses a factor on the step size of biases that cannot work.
+
+    Raises:
+      UsageError: the factor is not above 0.
+    """
     if not bias_rate > 0:
         raise UsageError(f"bias_rate: must be above 0, got {bias_rate}")
 
@@ -70,16 +84,18 @@ def gradient_step(
     trained: Any,
     opt_state: optax.OptState,
 ) -> tuple[Any, optax.OptState, jax.Array, Any]:
-    """One step of an optimizer on a loss.
+    """Takes one step of an optimizer on a loss.
 
     Args:
-      optimizer: what turns gradients into updates.
-      loss: ``loss(trained) -> (value, more)``; the value is a float32 scalar.
+      optimizer: turns gradients into updates.
+      loss: ``loss(trained) -> (value, more)``, where the value is float32, (), and ``more`` is
+        anything else that the caller needs.
       trained: the arrays that are trained, as a tree.
       opt_state: the optimizer's arrays.
 
     Returns:
-      The arrays after the step, the optimizer's arrays after it, and the loss and ``more`` before.
+      The trained arrays and the optimizer's arrays after the step, and the loss and ``more``
+      before it.
     """
     (value, more), gradient = jax.value_and_grad(loss, has_aux=True)(trained)
     trained, opt_state = apply_gradient(optimizer, gradient, trained, opt_state)

@@ -1,4 +1,4 @@
-"""The autoencoders: shapes, the official architecture, padding, errors, caching, plain trees, gradients."""
+"""The autoencoders: the official architecture, padding, errors, caching, plain trees, gradients."""
 
 from itertools import pairwise
 
@@ -17,7 +17,10 @@ def images(shape, n=2):
 
 
 def start(network: Network):
-    """Variables as ``init`` lays them out, drawn by NumPy: compiling a draw for each kernel takes seconds."""
+    """Variables as ``init`` lays them out, drawn by NumPy.
+
+    Compiling a draw for each kernel would take seconds.
+    """
     rng = np.random.default_rng(0)
     tree = jax.eval_shape(network.init, jax.random.key(0))
     return jax.tree.map(lambda a: jnp.asarray(0.2 * rng.normal(size=a.shape), a.dtype), tree)

@@ -1,4 +1,4 @@
-"""Convolutions against lax: values and gradients, both paths, alone, under vmap and inside a scan."""
+"""Convolutions against lax: values and gradients, both paths, alone, under vmap, in a scan."""
 
 from functools import partial
 
@@ -10,20 +10,15 @@ from flax import nnx
 from jax import lax
 
 from jaxclust.networks import convolution, layers
+from jaxclust.networks.geometry import Window, geometry_of
 
 pytestmark = pytest.mark.optimized
 
-# (height, width), kernel, channels in, channels out, stride, padding: each a compilation of its own, so each is picked
-# for something. The large map is the convolution's input.
+# (height, width), kernel, channels in, channels out, stride, padding. Each case is a compilation of
+# its own and was picked for a reason. The large map is the convolution's input.
 CASES = [
-    (
-        (28, 28),
-        (5, 5),
-        1,
-        32,
-        2,
-        "SAME",
-    ),  # DCEC's first layer; its transpose is a product before an overlap-add
+    # DCEC's first layer; its transpose is a product before an overlap-add.
+    ((28, 28), (5, 5), 1, 32, 2, "SAME"),
     ((14, 14), (5, 5), 3, 17, 2, "SAME"),
     ((7, 7), (3, 3), 4, 18, 2, "VALID"),  # more phase rows than small rows
     ((8, 7), (3, 3), 3, 4, 2, "VALID"),  # the stride leaves the last row out
@@ -73,7 +68,7 @@ def assert_close(actual, expected, tolerance=1e-4):
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def down_and_up(conv, conv_transpose, how, x, kernel, y):
-    """Values and gradients of a convolution of x and of the transposed convolution of y, in one compilation."""
+    """Values and gradients of a convolution of x and a transposed one of y, in one compilation."""
     how = dict(how)
     o, c = y.shape[-1], x.shape[-1]
     down = value_and_gradients(
@@ -99,18 +94,18 @@ def test_values_and_gradients_are_those_of_lax(case):
 @pytest.mark.parametrize("case", CASES[::4], ids=str)
 def test_both_paths_agree(case):
     size, kernel, c, o, stride, padding = case
-    window = convolution._window(size, kernel, stride, padding)
-    x, k, y = normal(0, 2, *size, c), normal(1, *kernel, c, o), normal(2, 2, *window.small, o)
+    geometry = geometry_of(size, kernel, stride, padding)
+    x, k, y = normal(0, 2, *size, c), normal(1, *kernel, c, o), normal(2, 2, *geometry.small, o)
 
     @jax.jit
     def both(x, k, y):
         cpu = (
-            convolution.conv_transpose_cpu(window, y, k),
-            convolution.kernel_gradient_cpu(window, x, y),
+            convolution.conv_transpose_cpu(geometry, y, k),
+            convolution.kernel_gradient_cpu(geometry, x, y),
         )
         native = (
-            convolution.conv_transpose_native(window, y, k),
-            convolution.kernel_gradient_native(window, x, y),
+            convolution.conv_transpose_native(geometry, y, k),
+            convolution.kernel_gradient_native(geometry, x, y),
         )
         return cpu, native
 
@@ -188,8 +183,8 @@ def test_a_transposed_convolution_without_padding_goes_by_rows_of_the_kernel_on_
 
 def test_modules_start_as_keras_does():
     rngs = nnx.Rngs(0)
-    down = layers.Conv(3, 8, 5, stride=2, rngs=rngs)
-    up = layers.ConvTranspose(8, 3, 5, stride=2, rngs=rngs)
+    down = layers.Conv(3, 8, Window(5, 2), rngs=rngs)
+    up = layers.ConvTranspose(8, 3, Window(5, 2), rngs=rngs)
     dense = layers.Dense(30, 20, rngs=rngs)
     for module, shape, fans in (
         (down, (5, 5, 3, 8), 25 * 11),

@@ -1,4 +1,4 @@
-"""The fully convolutional autoencoder: pooling and unpooling, table 2, any size, parity with plain lax, statistics."""
+"""The fully convolutional autoencoder: pooling, table 2, any size, parity with plain lax."""
 
 import itertools
 
@@ -199,7 +199,7 @@ def test_a_batch_of_one_has_no_statistics():
         jax.eval_shape(network.init, jax.random.key(0)),
         jnp.zeros((1, 10, 14, 1), jnp.uint8),
     )
-    message = "batch: must be at least 2 images for batch normalisation, got 1"
+    message = "batch: must be at least 2 images for batch normalization, got 1"
     for run in (network.encode, network.reconstruct):
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(lambda v, run=run: run(v, one, True), variables)

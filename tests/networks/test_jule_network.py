@@ -1,4 +1,4 @@
-"""JULE's network: its blocks at the paper's sizes, its forward pass and running statistics against slow NumPy."""
+"""JULE's network: blocks at the paper's sizes, forward pass and statistics against slow NumPy."""
 
 import jax
 import jax.numpy as jnp

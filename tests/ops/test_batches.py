@@ -1,28 +1,55 @@
-"""Blocks and scaling."""
+"""Blocks of images and their scaling."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
-from jaxclust.ops.batches import in_blocks, scaled
+from jaxclust.networks import pixels
+from jaxclust.ops.batches import encoded, in_blocks, scaled
+from jaxclust.types import Variables
 
 
-@pytest.mark.parametrize("n", [1, 4, 5, 8, 11])
-def test_blocks_give_the_whole(n):
-    x = jnp.arange(n * 3, dtype=jnp.float32).reshape(n, 3)
-    np.testing.assert_array_equal(in_blocks(lambda rows: rows * 2, x, block=4), x * 2)
+class JittedAndEager(chex.TestCase):
+    """The functions give the same whether they are compiled or not."""
+
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.parameters(1, 4, 5, 8, 11)
+    def test_blocks_give_the_whole(self, n):
+        x = jnp.arange(n * 3, dtype=jnp.float32).reshape(n, 3)
+        doubled = self.variant(lambda x: in_blocks(lambda rows: rows * 2, x, block=4))(x)
+        np.testing.assert_array_equal(doubled, x * 2)
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_scaled(self):
+        scale = self.variant(scaled)
+        np.testing.assert_allclose(
+            scale(jnp.array([0, 51, 255], jnp.uint8)), [0, 0.2, 1], rtol=1e-6
+        )
+        assert scale(jnp.array([0.25])).tolist() == [0.25]
 
 
 def test_no_call_sees_more_than_a_block():
-    seen = []
-    jax.eval_shape(
-        lambda x: in_blocks(lambda rows: seen.append(rows.shape[0]) or rows, x, block=4),
-        jnp.ones((11, 2)),
-    )
-    assert max(seen) <= 4
+    sizes = []
+
+    def record(rows):
+        sizes.append(rows.shape[0])
+        return rows
+
+    jax.eval_shape(lambda x: in_blocks(record, x, block=4), jnp.ones((11, 2)))
+    assert max(sizes) <= 4
 
 
-def test_scaled():
-    np.testing.assert_allclose(scaled(jnp.array([0, 51, 255], jnp.uint8)), [0, 0.2, 1], rtol=1e-6)
-    assert scaled(jnp.array([0.25])).tolist() == [0.25]
+@pytest.mark.parametrize("block", [4, 11])
+def test_a_function_that_drops_rows_is_refused(block):
+    with pytest.raises(AssertionError, match="axis '0' but got|different shape prefixes"):
+        in_blocks(lambda rows: rows[1:], jnp.ones((11, 2)), block)
+
+
+def test_images_must_have_rank_four():
+    network = pixels((2, 3, 1))
+    assert encoded(network, Variables({}, {}), jnp.ones((5, 2, 3, 1))).shape == (5, 6)
+    with pytest.raises(AssertionError, match="input 0 has rank 3"):
+        encoded(network, Variables({}, {}), jnp.ones((2, 3, 1)))

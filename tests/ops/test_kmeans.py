@@ -1,3 +1,5 @@
+"""k-means against scikit-learn and against loops transcribed from the papers."""
+
 import os
 from pathlib import Path
 
@@ -9,7 +11,10 @@ from sklearn.cluster import KMeans as Reference
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
-from jaxclust.ops.kmeans import kmeans, kmeans_plus_plus, lloyd, minibatch_kmeans, minibatch_update
+from jaxclust.errors import UsageError
+from jaxclust.ops.kmeans import Stopping, kmeans, lloyd
+from jaxclust.ops.kmeans_minibatch import minibatch_kmeans, minibatch_update, running_means
+from jaxclust.ops.kmeans_seeding import kmeans_plus_plus
 
 DATA = Path(os.environ.get("JAXCLUST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RNG = np.random.default_rng(0)
@@ -42,7 +47,7 @@ def loop_step(x, centroids):
 
 
 def loop_plus_plus(key, x, k):
-    """The same draws, summed one by one in float64."""
+    """Greedy k-means++ with the same draws, summed one by one in float64."""
     x = x.astype(np.float64)
     key_first, key_next = jax.random.split(key)
     chosen = [int(jax.random.randint(key_first, (1,), 0, len(x), jnp.int32)[0])]
@@ -62,27 +67,28 @@ def loop_plus_plus(key, x, k):
 
 def loop_minibatch(centroids, counts, x):
     """Sculley's algorithm 1, sample by sample."""
-    centroids, counts = centroids.astype(np.float64), counts.copy()
+    centroids = centroids.astype(np.float64)
+    counts = counts.copy()
     for label, sample in zip(loop_distances(x, centroids).argmin(axis=1), x, strict=True):
         counts[label] += 1
         centroids[label] = (1 - 1 / counts[label]) * centroids[label] + sample / counts[label]
     return centroids, counts
 
 
-def assert_same(one, other):
-    """Equal to rounding."""
-    for name in one._fields:
+def assert_same(actual, expected):
+    """The two clusterings are equal up to rounding."""
+    for name in actual._fields:
         np.testing.assert_allclose(
-            getattr(one, name), getattr(other, name), rtol=1e-5, atol=1e-5, err_msg=name
+            getattr(actual, name), getattr(expected, name), rtol=1e-5, atol=1e-5, err_msg=name
         )
 
 
 def assert_inertia_of_scikit_learn(x, seeds):
-    # One thread: several spin for each other where the cores are busy.
+    # Several threads would wait for each other where the cores are busy.
     with threadpool_limits(1):
         expected = [Reference(10, n_init=10, random_state=seed).fit(x).inertia_ for seed in seeds]
-    got = [float(kmeans(jax.random.key(seed), x, 10, restarts=10).inertia) for seed in seeds]
-    np.testing.assert_allclose(got, expected, rtol=0.01)
+    actual = [float(kmeans(jax.random.key(seed), x, 10, restarts=10).inertia) for seed in seeds]
+    np.testing.assert_allclose(actual, expected, rtol=0.01)
 
 
 def test_inertia_on_digits():
@@ -123,7 +129,7 @@ def test_lloyd_stays_in_a_local_minimum_and_kmeans_does_not():
 
 
 def test_no_iteration_only_assigns():
-    result = lloyd(FOUR, FOUR[:2], max_iterations=0)
+    result = lloyd(FOUR, FOUR[:2], Stopping(max_iterations=0))
     np.testing.assert_array_equal(result.centroids, FOUR[:2])
     assert (result.labels.tolist(), result.inertia, result.iterations) == ([0, 1, 0, 1], 200, 0)
 
@@ -133,7 +139,7 @@ def test_no_iteration_only_assigns():
 def test_one_step_is_that_of_the_loop(block, empty):
     centroids = BLOBS[:6].copy()
     centroids[1 : 1 + empty] = 1000 + np.arange(empty)[:, None]
-    result = lloyd(BLOBS, centroids, max_iterations=1, block=block)
+    result = lloyd(BLOBS, centroids, Stopping(max_iterations=1), block=block)
     expected = loop_step(BLOBS, centroids)
     np.testing.assert_allclose(result.centroids, expected, rtol=1e-5, atol=1e-5)
     distances = loop_distances(BLOBS, expected)
@@ -151,7 +157,7 @@ def test_several_empty_clusters_take_distinct_points():
 def test_converged_labels_are_scikit_learns():
     x = digits()
     expected = Reference(10, init=x[:10], n_init=1, tol=0).fit(x)
-    result = lloyd(x, x[:10], tolerance=0.0)
+    result = lloyd(x, x[:10], Stopping(tolerance=0.0))
     np.testing.assert_array_equal(result.labels, expected.labels_)
     np.testing.assert_allclose(result.centroids, expected.cluster_centers_, atol=1e-5)
 
@@ -190,14 +196,16 @@ def test_plus_plus_never_takes_a_duplicate_while_others_are_left():
         assert len(np.unique(kmeans_plus_plus(jax.random.key(seed), x, 4), axis=0)) == 4
 
 
+def lane(lanes, i):
+    return jax.tree.map(lambda leaf: leaf[i], lanes)
+
+
 def test_a_lane_is_its_solo_run():
     keys = jax.random.split(jax.random.key(1), 2)
     data = jnp.stack([BLOBS[:50], BLOBS[50:100] ** 2])
     lanes = jax.vmap(lambda key, x: kmeans(key, x, 4, restarts=2))(keys, data)
     for i in range(2):
-        assert_same(
-            jax.tree.map(lambda leaf, i=i: leaf[i], lanes), kmeans(keys[i], data[i], 4, restarts=2)
-        )
+        assert_same(lane(lanes, i), kmeans(keys[i], data[i], 4, restarts=2))
 
 
 def test_an_empty_cluster_in_one_lane_leaves_the_others():
@@ -205,9 +213,7 @@ def test_an_empty_cluster_in_one_lane_leaves_the_others():
     starts[0, 2] = 1000
     lanes = jax.vmap(lambda start: lloyd(BLOBS, start, block=7))(starts)
     for i in range(2):
-        assert_same(
-            jax.tree.map(lambda leaf, i=i: leaf[i], lanes), lloyd(BLOBS, starts[i], block=7)
-        )
+        assert_same(lane(lanes, i), lloyd(BLOBS, starts[i], block=7))
 
 
 def test_compiled_is_eager():
@@ -220,22 +226,22 @@ def test_memory_beside_the_data_does_not_grow_with_k():
     n, d, k = 20_000, 8, 64
     shapes = jax.ShapeDtypeStruct((n, d), jnp.float32), jax.ShapeDtypeStruct((k, d), jnp.float32)
     compiled = jax.jit(lambda x, centroids: lloyd(x, centroids, block=256)).lower(*shapes).compile()
-    # The centred points, and a few vectors of n; a row per point of k distances would be 5 MB.
+    # These are the centered points and a few vectors of n; k distances for each point take 5 MB.
     assert compiled.memory_analysis().temp_size_in_bytes < 4 * n * (d + 12)
 
 
 def test_minibatch_update_is_that_of_the_loop():
-    centroids, counts = BLOBS[:5], np.array([0, 3, 0, 100, 1], np.int32)
+    counts = np.array([0, 3, 0, 100, 1], np.int32)
     # No sample of this batch is near the last centroid: it stays.
-    centroids = np.concatenate([centroids[:4], [[1000, 1000, 1000]]]).astype(np.float32)
+    centroids = np.concatenate([BLOBS[:4], [[1000, 1000, 1000]]]).astype(np.float32)
     for batch in (BLOBS[10:60], BLOBS[10:60][::-1]):
-        got, got_counts = minibatch_update(
+        new, new_counts = minibatch_update(
             jnp.asarray(centroids), jnp.asarray(counts), jnp.asarray(batch)
         )
         expected, expected_counts = loop_minibatch(centroids, counts, batch)
-        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
-        np.testing.assert_array_equal(got_counts, expected_counts)
-        assert (got.dtype, got_counts.dtype) == (jnp.float32, jnp.int32)
+        np.testing.assert_allclose(new, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(new_counts, expected_counts)
+        assert (new.dtype, new_counts.dtype) == (jnp.float32, jnp.int32)
 
 
 def test_minibatch_kmeans_comes_near_to_kmeans():
@@ -252,31 +258,50 @@ def test_minibatch_kmeans_comes_near_to_kmeans():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda key: kmeans(key, FOUR[0], 1), r"x must have rank 2, \(n, d\), got shape \(2,\)"),
-        (lambda key: kmeans(key, FOUR, 5), r"k must be in 1..n, got 5 for n = 4"),
-        (lambda key: kmeans_plus_plus(key, FOUR, 0), r"k must be in 1..n, got 0"),
-        (lambda key: kmeans(key, FOUR, 2, restarts=0), "restarts must be at least 1, got 0"),
+        (lambda key: kmeans(key, FOUR, 5), "k: must be from 1 to n, got 5 for n = 4"),
+        (lambda key: kmeans_plus_plus(key, FOUR, 0), "k: must be from 1 to n, got 0"),
+        (lambda key: kmeans(key, FOUR, 2, restarts=0), "restarts: must be at least 1, got 0"),
         (
-            lambda key: kmeans(key, FOUR, 2, max_iterations=-1),
-            "max_iterations must be at least 0, got -1",
+            lambda key: kmeans(key, FOUR, 2, 1, Stopping(max_iterations=-1)),
+            "max_iterations: must be at least 0, got -1",
         ),
         (
-            lambda key: kmeans(key, FOUR, 2, tolerance=-1.0),
-            "tolerance must be at least 0, got -1.0",
+            lambda key: kmeans(key, FOUR, 2, 1, Stopping(tolerance=-1.0)),
+            "tolerance: must be at least 0, got -1.0",
         ),
-        (lambda key: kmeans(key, FOUR, 2, block=0), "block must be at least 1, got 0"),
-        (
-            lambda key: lloyd(FOUR, FOUR[:2, :1]),
-            r"centroids must be \(k, d\) with x's d, got \(2, 1\)",
-        ),
-        (lambda key: lloyd(FOUR[:1], FOUR), r"k must be in 1..n, got 4 for n = 1"),
+        (lambda key: kmeans(key, FOUR, 2, block=0), "block: must be at least 1, got 0"),
+        (lambda key: lloyd(FOUR[:1], FOUR), "k: must be from 1 to n, got 4 for n = 1"),
         (
             lambda key: minibatch_kmeans(key, FOUR, 4, batch=1),
-            "batch must be at least k / 3, got 1",
+            "batch: must be at least k / 3, got 1",
         ),
-        (lambda key: minibatch_kmeans(key, FOUR, 2, steps=-1), "steps must be at least 0, got -1"),
+        (
+            lambda key: minibatch_kmeans(key, FOUR, 2, steps=-1),
+            "steps: must be at least 0, got -1",
+        ),
     ],
 )
 def test_bad_arguments(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UsageError, match=message):
+        call(jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda key: kmeans(key, FOUR[0], 1),
+            r"input 0 has rank 1 \(shape \(2,\)\) but expected 2",
+        ),
+        (lambda key: kmeans_plus_plus(key, FOUR[0], 1), "input 0 has rank 1"),
+        (lambda key: minibatch_kmeans(key, FOUR[0], 1), "input 0 has rank 1"),
+        (lambda key: lloyd(FOUR, FOUR[:2, :1]), r"different shape suffixes: \[\(2,\), \(1,\)\]"),
+        (
+            lambda key: running_means(FOUR, np.zeros(3, np.int32), FOUR, np.zeros(4, np.int32)),
+            "different shape prefixes",
+        ),
+    ],
+)
+def test_wrong_shapes_are_refused(call, message):
+    with pytest.raises(AssertionError, match=message):
         call(jax.random.key(0))
