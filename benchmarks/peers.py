@@ -1,88 +1,130 @@
-"""Ten seeds here against ten serial runs of ClustPy: ``python -m benchmarks.peers [--table]``.
+"""Ten seeds of jaxclust against ten serial runs of ClustPy: ``python -m benchmarks.peers``.
 
-DEC, IDEC and DCN on scikit-learn's digits, fully connected 64-500-500-2000-10, batch 256, Adam, the same epochs of
-pretraining and of clustering, k-means from 20 starts. Data are ready in memory, no file is written, and the clock runs
-from data to labels. The program's ten seeds run together by the default way, then one after the other, each in a run of
-its own. Compilation is paid once and stands apart, to be added. A method whose row is there is not run again.
+DEC, IDEC and DCN run on scikit-learn's digits with the fully connected network 64-500-500-2000-10,
+batch 256, Adam, the same epochs of pretraining and of clustering, and k-means from 20 starts. Data
+are ready in memory, no file is written, and the clock runs from data to labels. The ten seeds of
+jaxclust run together by its default way, then one after the other, each in a run of its own.
+Compilation stands in columns of its own, to be added. A row is appended to
+``experiments/results/peers.jsonl`` for each method that has none; the table in docs/results.md
+is made from these rows.
 
-What stays different: ClustPy's hidden layers have leaky ReLU, and its labels, for all three, are of one more k-means on
-the last features. DCN here is as ClustPy's: weights not tied, pretrained end to end and not layer by layer.
+Two differences stay. ClustPy's hidden layers have leaky ReLU. Its labels, for all three methods,
+are of one more k-means on the last features. DCN is set here as ClustPy has it: weights are not
+tied, and pretraining is end to end instead of layer by layer.
 
-ClustPy 0.0.3 (``pip install --no-deps clustpy==0.0.3``) needs torch and pandas; of torchvision only that it can be
-imported, for which names suffice.
+ClustPy 0.0.3 (``pip install --no-deps clustpy==0.0.3``) needs torch and pandas. It also imports
+torchvision, of which these methods use nothing: names suffice.
 """
 
 import argparse
 import contextlib
-import dataclasses
 import importlib.util
+import json
 import os
 import sys
-import time
 import types
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from examples.compose import changed
-from experiments import common
+from benchmarks.rows import append_row, read_rows
 from jaxclust.data import datasets
-from jaxclust.engine import compile_clock, driver, fit
+from jaxclust.engine import fit
+from jaxclust.engine.clocks import Stopwatch, Times
+from jaxclust.engine.devices import Over, fastest
 from jaxclust.evaluation import metrics
-from jaxclust.methods import dcn, pretraining
-from jaxclust.methods.registry import METHODS, configured
+from jaxclust.methods import pretraining, registry
 from jaxclust.networks import sae
-from jaxclust.runs.rows import package_versions
+from jaxclust.runs.rows import device_name, package_versions
 from jaxclust.types import Method
 
-RESULTS = Path(__file__).parents[1] / "experiments" / "results" / "peers.jsonl"
 SEEDS = 10
-EPOCHS = 35  # 280 steps of 256 of 1,797 images, two windows of the paper's 140.
-PEERS = {"dec": "DEC", "idec": "IDEC", "dcn": "DCN"}
-# One module for all runs: a second would compile again.
-DCN = METHODS["dcn"]._replace(algorithm=changed(dcn, pretraining=pretraining), network=sae)
+EPOCHS = 35
+"""280 steps of 256 of the 1,797 images; for DEC and IDEC two windows of the paper's 140."""
+PEERS = ("dec", "idec", "dcn")
+# ClustPy sums its error over pixels too.
+ALIKE = {"optimizer": "adam", "learning_rate": 1e-3, "reconstruction": "sum"}
+# One method for all runs, so that they share its compiled program.
+DCN = registry.get("dcn").replace(
+    network=sae, pretrainer=pretraining.ALGORITHM, pretraining=pretraining.Config()
+)
 
 
-def settings(name: str, n: int) -> tuple[Method, Any, pretraining.Config]:
-    """The method, its settings and its pretraining's for ``n`` images, as near to ClustPy's as they go."""
-    config, pretraining = configured(name, clusters=10)
-    # ClustPy's error is summed over pixels too.
-    alike = {"optimizer": "adam", "learning_rate": 1e-3, "reconstruction": "sum"}
+class Row(NamedTuple):
+    """A method's result.
+
+    Attributes:
+      method: the method's name.
+      seeds: how many.
+      epochs: passes over the images in pretraining, and again in clustering.
+      over: how jaxclust runs the seeds together.
+      together_s: seconds of jaxclust for all seeds in one run, without compilation.
+      solo_s: seconds of jaxclust for all seeds, each in a run of its own.
+      clustpy_s: seconds of ClustPy for all seeds.
+      compile_s: seconds of compiling the one run.
+      solo_compile_s: seconds of compiling the single runs.
+      acc: mean accuracy of jaxclust's one run.
+      clustpy_acc: mean accuracy of ClustPy.
+      device: what they ran on.
+      torch: version of PyTorch.
+      versions: of the packages that decide jaxclust's numbers.
+    """
+
+    method: str
+    seeds: int
+    epochs: int
+    over: Over
+    together_s: float
+    solo_s: float
+    clustpy_s: float
+    compile_s: float
+    solo_compile_s: float
+    acc: float
+    clustpy_acc: float
+    device: str
+    torch: str
+    versions: dict[str, str]
+
+
+def peer_method(name: str, n: int) -> Method:
+    """The method with its settings for ``n`` images, as near to ClustPy's as they go."""
+    method = DCN if name == "dcn" else registry.get(name)
     if name == "dcn":
         # ClustPy's loss has half of its weight of 0.1.
-        config = dataclasses.replace(
-            config, epochs=EPOCHS, restarts=20, clustering_weight=0.05, **alike
-        )
-        return DCN, config, pretraining.Config(epochs=EPOCHS, **alike)
-    config = dataclasses.replace(
-        config, max_steps=-(-n // config.batch) * EPOCHS, tolerance=0.0, **alike
+        own = {"epochs": EPOCHS, "restarts": 20, "clustering_weight": 0.05}
+    else:
+        own = {"max_steps": -(-n // method.config.batch) * EPOCHS, "tolerance": 0.0}
+    before = {f"pretraining.{name}": value for name, value in ALIKE.items()}
+    return method.with_settings(
+        {"clusters": 10, **ALIKE, **own, **before, "pretraining.epochs": EPOCHS}
     )
-    return METHODS[name], config, dataclasses.replace(pretraining, epochs=EPOCHS, **alike)
 
 
-def ours(name: str, seeds: tuple[int, ...], over: str) -> tuple[float, float, float]:
-    """Seconds of a run without compilation, of its compilation, and its mean ACC."""
+def jaxclust_times(name: str, seeds: tuple[int, ...], over: Over) -> tuple[Times, float]:
+    """Times of a run, and its mean accuracy."""
     data = datasets.load("digits")
-    method, config, pretraining = settings(name, len(data.images))
-    clock, compiled = time.perf_counter(), compile_clock.seconds()
-    done = fit.fit(method, config, pretraining, data.images, seeds, over=over)
-    compiled = compile_clock.seconds() - compiled
-    seconds = time.perf_counter() - clock - compiled
-    acc = [metrics.accuracy(data.labels, labels) for labels in done.labels]
-    return seconds, compiled, float(np.mean(acc))
+    assert data.labels is not None
+    method = peer_method(name, len(data.images))
+    watch = Stopwatch()
+    labels = fit.fit(method, data.images, seeds, fit.Options(over=over)).labels
+    times = watch.read()
+    assert labels is not None
+    return times, float(np.mean([metrics.accuracy(data.labels, lane) for lane in labels]))
 
 
-def theirs(name: str) -> tuple[float, float]:
-    """Seconds of SEEDS serial runs, and their mean ACC."""
-    from clustpy import deep
+def clustpy_times(name: str) -> tuple[float, float]:
+    """Seconds of SEEDS serial runs of ClustPy, and their mean accuracy."""
+    from clustpy import deep  # pyright: ignore[reportMissingImports]
 
     data = datasets.load("digits")
+    assert data.labels is not None
     pixels = (data.images.reshape(len(data.images), -1) / 255).astype(np.float32)
-    seconds, acc = 0.0, []
+    peer = {"dec": deep.DEC, "idec": deep.IDEC, "dcn": deep.DCN}[name]
+    seconds = 0.0
+    acc = []
     for seed in range(SEEDS):
-        model = getattr(deep, PEERS[name])(
+        model = peer(
             10,
             batch_size=256,
             pretrain_epochs=EPOCHS,
@@ -94,99 +136,88 @@ def theirs(name: str) -> tuple[float, float]:
             device="cpu",
             random_state=seed,
         )
-        clock = time.perf_counter()
+        watch = Stopwatch()
         with (
             open(os.devnull, "w") as quiet,
             contextlib.redirect_stdout(quiet),
             contextlib.redirect_stderr(quiet),
         ):
             model.fit(pixels)
-        seconds += time.perf_counter() - clock
+        seconds += watch.read().seconds
         acc.append(metrics.accuracy(data.labels, np.asarray(model.labels_).astype(np.int64)))
     return seconds, float(np.mean(acc))
 
 
+class _Names(types.ModuleType):
+    """A module in which every name is there, as an empty class."""
+
+    __path__: list[str] = []  # noqa: RUF012
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
 def stand_in() -> None:
-    """Names in torchvision's place, where it is not installed; nothing of it is used by these methods."""
+    """Puts names in torchvision's place where it is not installed, so that ClustPy can be imported.
+
+    The three methods use nothing of it.
+    """
     if importlib.util.find_spec("torchvision") is not None:
         return
-
-    class Names(types.ModuleType):
-        __path__ = ()
-
-        def __getattr__(self, name):
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return type(name, (), {})
-
     for name in ("", ".datasets", ".models", ".models._api", ".models.resnet", ".transforms"):
-        sys.modules[f"torchvision{name}"] = Names(f"torchvision{name}")
+        sys.modules[f"torchvision{name}"] = _Names(f"torchvision{name}")
     for name in ("datasets", "models", "transforms"):
         setattr(sys.modules["torchvision"], name, sys.modules[f"torchvision.{name}"])
 
 
-def measure(name: str) -> dict[str, Any]:
-    """A method's row: all runs of both."""
-    import torch
+def measure(name: str) -> Row:
+    """A method's row, from all runs of both programs."""
+    import torch  # pyright: ignore[reportMissingImports]
 
-    cores = os.cpu_count() or 1
-    torch.set_num_threads(cores)
-    seeds, over = tuple(range(SEEDS)), driver.fastest(SEEDS)
+    torch.set_num_threads(os.cpu_count() or 1)
+    seeds = tuple(range(SEEDS))
+    over = fastest(SEEDS)
     jax.clear_caches()
-    together, compiled, acc = ours(name, seeds, over)
-    alone = [ours(name, (seed,), "map") for seed in seeds]
-    serial, their_acc = theirs(name)
-    return {
-        "method": name,
-        "seeds": SEEDS,
-        "epochs": EPOCHS,
-        "over": over,
-        "together_s": round(together, 2),
-        "solo_s": round(sum(seconds for seconds, _, _ in alone), 2),
-        "clustpy_s": round(serial, 2),
-        "compile_s": round(compiled, 2),
-        "solo_compile_s": round(sum(compiled for _, compiled, _ in alone), 2),
-        "acc": acc,
-        "clustpy_acc": their_acc,
-        "device": f"{jax.devices()[0].device_kind} x {cores} cores",
-        "torch": torch.__version__,
-        "versions": package_versions(),
-    }
-
-
-def table() -> str:
-    """The rows as Markdown: seconds without compiling and with it, and in brackets the ratio to ClustPy's."""
-    heads = [
-        "method",
-        "ClustPy, in turn, s",
-        "together, s",
-        "and compiling, s",
-        "in turn, s",
-        "and compiling, s",
-    ]
-    lines = [[*heads, "ACC of ClustPy", "ACC"]]
-    for row in common.rows(RESULTS):
-        serial = row["clustpy_s"]
-        cells = [f"`{row['method']}`", f"{serial:.0f}"]
-        for ours, compiled in (("together_s", "compile_s"), ("solo_s", "solo_compile_s")):
-            both = (row[ours], row[ours] + row[compiled])
-            cells += [f"{seconds:.0f} ({seconds / serial:.2f})" for seconds in both]
-        lines.append([*cells, f"{row['clustpy_acc']:.3f}", f"{row['acc']:.3f}"])
-    return common.markdown(lines)
+    together, acc = jaxclust_times(name, seeds, over)
+    solo = [jaxclust_times(name, (seed,), "map")[0] for seed in seeds]
+    clustpy_seconds, clustpy_acc = clustpy_times(name)
+    return Row(
+        method=name,
+        seeds=SEEDS,
+        epochs=EPOCHS,
+        over=over,
+        together_s=round(together.seconds, 2),
+        solo_s=round(sum(times.seconds for times in solo), 2),
+        clustpy_s=round(clustpy_seconds, 2),
+        compile_s=round(together.compile_seconds, 2),
+        solo_compile_s=round(sum(times.compile_seconds for times in solo), 2),
+        acc=acc,
+        clustpy_acc=clustpy_acc,
+        device=device_name(),
+        torch=torch.__version__,
+        versions=package_versions(),
+    )
 
 
 def main() -> None:
-    """Runs the methods whose rows are missing, then prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--table", action="store_true", help="only print the table")
-    if not parser.parse_args().table:
-        stand_in()
-        jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, SEEDS))
-        present = {row["method"] for row in common.rows(RESULTS)}
-        for name in PEERS:
-            if name not in present:
-                common.add(RESULTS, [measure(name)])
-    print(table())
+    """Runs the methods whose rows are missing, and prints and keeps their rows."""
+    parser = argparse.ArgumentParser(
+        description="Ten seeds of jaxclust against ten serial runs of ClustPy."
+    )
+    parser.parse_args()
+    for package in ("torch", "clustpy"):
+        if importlib.util.find_spec(package) is None:
+            parser.error(f"{package}: must be installed, and is not")
+    stand_in()
+    jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, SEEDS))
+    present = {row["method"] for row in read_rows("peers")}
+    for name in PEERS:
+        if name not in present:
+            row = measure(name)._asdict()
+            append_row("peers", row)
+            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

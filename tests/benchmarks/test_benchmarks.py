@@ -1,4 +1,4 @@
-"""The benchmarks' settings; what takes time is in the benchmarks themselves."""
+"""The benchmarks' settings and rows; the benchmarks themselves measure what takes time."""
 
 import json
 
@@ -6,51 +6,75 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import coverage, peers, seeds, step, stream
+from benchmarks import coverage, linkage, peers, rows, seeds, step, stream
 from jaxclust.data import datasets
 from jaxclust.engine import fit
+from jaxclust.engine.clocks import Times
+from jaxclust.engine.phase import Phase
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """An empty folder in place of the results."""
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    return tmp_path
 
 
 @pytest.mark.parametrize("name", peers.PEERS)
 def test_every_peer_pretrains_and_clusters_for_the_same_epochs(name):
     n = 1797
-    method, config, pretraining = peers.settings(name, n)
-    fit.build(method, config, (8, 8, 1))
-    for algorithm, settings in ((fit.pretrainer(method), pretraining), (method.algorithm, config)):
-        schedule = algorithm.schedule(settings, n)
+    method = peers.peer_method(name, n)
+    method.build((8, 8, 1))
+    assert len(method.phases()) == 2
+    for _, algorithm, config in method.phases():
+        schedule = algorithm.schedule(config, n)
         assert schedule.steps_per_window * schedule.max_windows == 8 * peers.EPOCHS
-        assert (schedule.batch, settings.optimizer, settings.learning_rate) == (256, "adam", 1e-3)
-    assert config.restarts == 20
+        assert (schedule.batch, config.optimizer, config.learning_rate) == (256, "adam", 1e-3)
+    assert method.config.restarts == 20
 
 
 def test_a_peers_settings_are_those_of_one_program():
-    assert peers.settings("dcn", 1797)[0].algorithm is peers.settings("dcn", 1797)[0].algorithm
+    algorithms = [peers.peer_method("dcn", 1797).algorithm for _ in range(2)]
+    assert algorithms[0] is algorithms[1]
 
 
-def test_the_peers_table_has_seconds_and_their_ratio(tmp_path, monkeypatch):
-    row = {
-        "method": "dec",
-        "clustpy_s": 100.0,
-        "together_s": 40.0,
-        "compile_s": 20.0,
-        "solo_s": 60.0,
-    }
-    row |= {"solo_compile_s": 25.4, "acc": 0.8, "clustpy_acc": 0.7914}
-    monkeypatch.setattr(peers, "RESULTS", tmp_path / "rows.jsonl")
-    assert len(peers.table().splitlines()) == 2
-    peers.RESULTS.write_text(json.dumps(row) + "\n")
-    cells = [line.strip("| ").split(" | ") for line in peers.table().splitlines()]
-    assert cells[2] == [
-        "`dec`",
-        "100",
-        "40 (0.40)",
-        "60 (0.60)",
-        "60 (0.60)",
-        "85 (0.85)",
-        "0.791",
-        "0.800",
-    ]
-    assert len(cells[0]) == len(cells[2])
+def test_a_peer_with_a_row_is_not_run_again(results, monkeypatch, capsys):
+    ran = []
+
+    def measure(name):
+        ran.append(name)
+        return peers.Row(name, 10, 35, "map", 1, 2, 3, 4, 5, 0.5, 0.5, "cpu", "2", {"jax": "1"})
+
+    monkeypatch.setattr(peers, "measure", measure)
+    monkeypatch.setattr(peers, "stand_in", lambda: None)
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(peers.jax.config, "update", lambda name, value: None)
+    monkeypatch.setattr("sys.argv", ["peers"])
+    rows.append_row("peers", {"method": "idec"})
+    peers.main()
+    assert ran == ["dec", "dcn"]
+    assert [row["method"] for row in rows.read_rows("peers")] == ["idec", "dec", "dcn"]
+    assert [json.loads(line)["method"] for line in capsys.readouterr().out.splitlines()] == ran
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("coverage", coverage.Row),
+        ("peers", peers.Row),
+        ("seeds", seeds.Row),
+        ("step", step.Row),
+        ("stream", stream.Row),
+    ],
+)
+def test_rows_have_the_columns_of_the_file_of_results(name, row):
+    known = rows.read_rows(name)
+    assert known
+    assert all(tuple(line) == row._fields for line in known)
+
+
+def test_a_file_that_is_not_there_has_no_rows(results):
+    assert rows.read_rows("peers") == []
 
 
 @pytest.mark.parametrize("title", step.NETWORKS)
@@ -58,31 +82,30 @@ def test_pytorchs_step_is_of_our_network(title, monkeypatch):
     torch_steps = pytest.importorskip(
         "benchmarks.torch_steps", reason="needs torch", exc_type=ImportError
     )
-    name, side, _, _ = step.NETWORKS[title]
-    _, config, network, _, _ = step.setting(name, side)
+    case = step.NETWORKS[title]
+    program = step.program(case)
     monkeypatch.setattr(torch_steps, "trained", lambda optimizer, loss: optimizer)
-    optimizer = getattr(torch_steps, name)(config, (side, side, 1), np.zeros((4, 10), np.float32))
-    theirs = sum(array.numel() for group in optimizer.param_groups for array in group["params"])
-    ours = sum(
-        leaf.size
-        for leaf in jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)).params)
-    )
+    build = torch_steps.STEPS[case.method]
+    optimizer = build(program.config, case.shape, np.zeros((4, 10), np.float32))
+    in_torch = sum(array.numel() for group in optimizer.param_groups for array in group["params"])
+    params = jax.eval_shape(program.network.init, jax.random.key(0)).params
+    in_jax = sum(leaf.size for leaf in jax.tree.leaves(params))
     # DCEC's centroids are parameters too.
-    assert theirs == ours + (100 if name == "dcec" else 0)
+    assert in_torch == in_jax + (100 if case.method == "dcec" else 0)
 
 
 def test_many_seeds_are_measured_for_a_fixed_number_of_steps(monkeypatch):
-    given = []
+    calls = []
 
-    def run(method, config, pretraining, images, seeds, over):
-        given.append(
-            (fit.build(method, config, images.shape[1:]), config, pretraining.epochs, seeds, over)
-        )
-        return fit.Fit({"cluster": fit.Phase(None, {}, 2.0, 1.0, True)}, True, None, [])
+    def run(method, images, seeds, options):
+        method.build(images.shape[1:])
+        calls.append((method.config, method.pretraining.epochs, seeds, options.over))
+        phase = Phase(None, {}, Times(2.0, 1.0), True)
+        return fit.Fit({"cluster": phase}, True, None, [], {}, {})
 
     monkeypatch.setattr(seeds.fit, "fit", run)
     assert seeds.measure((0, 1), "vmap") == (2.0, 1.0)
-    ((_, config, epochs, *rest),) = given
+    ((config, epochs, *rest),) = calls
     assert (config.max_steps, config.tolerance, epochs, rest) == (140, 0.0, 5, [(0, 1), "vmap"])
 
 
@@ -94,9 +117,18 @@ def test_coverage_is_measured_for_every_shape(monkeypatch, name):
     scores = draw(np.random.default_rng(0), (4_000, 50))
     assert scores.mean() == pytest.approx(mean, abs=0.05)
     assert scores.std() == pytest.approx(sd, rel=0.05)
-    rows = coverage.measure(name, 5)
-    assert [row["interval"] for row in rows] == ["t", "bootstrap-t", "percentile"]
-    assert all(0 <= row["coverage"] <= 1 and row["trials"] == 40 for row in rows)
+    measured = coverage.measure(name, 5)
+    assert [row.interval for row in measured] == ["t", "bootstrap-t", "percentile"]
+    assert all(0 <= row.coverage <= 1 and row.trials == 40 for row in measured)
+
+
+def test_the_neighbor_graph_and_merging_of_digits_are_measured():
+    neighbors, gdl, jule = linkage.measure("digits", 1)
+    assert [row["what"] for row in (neighbors, gdl, jule)] == ["neighbours", "gdl", "jule"]
+    assert gdl["nmi_sqrt"] == pytest.approx(0.907, abs=5e-4)
+    assert all(row["seconds"] > 0 and row["initial"] == neighbors["initial"] for row in (gdl, jule))
+    columns = {tuple(row) for row in rows.read_rows("linkage")}
+    assert {tuple(row) for row in (neighbors, gdl, jule)} == columns
 
 
 def test_streamed_images_are_moved_ones(tmp_path, monkeypatch):
@@ -107,10 +139,13 @@ def test_streamed_images_are_moved_ones(tmp_path, monkeypatch):
     assert (made.shape, made.dtype) == ((10, 28, 28), np.uint8)
     for number, image in enumerate(made):
         # What is not black is a part of the image, as large as what the move left in sight.
-        rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
-        assert min(len(rows), len(columns)) >= 28 - stream.SHIFT
-        seen, whole = image[np.ix_(rows, columns)], images[number % 4, ..., 0]
-        down, right = (0 if line[0] else 28 - len(line) for line in (rows, columns))
-        np.testing.assert_array_equal(
-            seen, whole[down : down + len(rows), right : right + len(columns)]
-        )
+        seen_rows = np.flatnonzero(image.any(axis=1))
+        seen_columns = np.flatnonzero(image.any(axis=0))
+        height = len(seen_rows)
+        width = len(seen_columns)
+        assert min(height, width) >= 28 - stream.SHIFT
+        seen = image[np.ix_(seen_rows, seen_columns)]
+        down = 0 if seen_rows[0] else 28 - height
+        right = 0 if seen_columns[0] else 28 - width
+        whole = images[number % 4, ..., 0]
+        np.testing.assert_array_equal(seen, whole[down : down + height, right : right + width])
