@@ -1,15 +1,23 @@
-# make demo: DCEC on real digits for five seeds.   make test: what CI runs.
+# make demo: DCEC on real digits for five seeds.   make test: what CI runs.   make full: everything.
 PYTHON ?= python3
+PYTEST = .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test bench
+.PHONY: demo test full lint bench
 
 demo: .venv/plots
 	.venv/bin/jaxclust fit dcec --data digits --seeds 5 --preset quick --out runs/demo $(if $(wildcard runs/demo),--resume)
 
-test: .venv/test
+lint: .venv/test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pyright
+
+test: lint
+	$(PYTEST)
+
+# The tests marked slow, too.
+full: lint
+	$(PYTEST) -m "slow or not slow"
 
 bench: .venv/bench
 	.venv/bin/python -m benchmarks.step
