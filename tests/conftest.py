@@ -1,4 +1,4 @@
-"""Two CPU devices for the whole session, so that spreading seeds over devices is tested everywhere."""
+"""Two CPU devices for the whole session: spreading seeds over devices is tested everywhere."""
 
 import os
 import tempfile
@@ -10,12 +10,17 @@ import pytest
 
 jax.config.update("jax_num_cpu_devices", 2)
 
-# Programs that a module compiled serve the processes that its tests start; a new folder each time, so that none is old.
-CACHE = tempfile.TemporaryDirectory(prefix="jaxclust-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-jax.config.update("jax_compilation_cache_dir", CACHE.name)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+# Programs that a module compiled serve the other modules, the processes that its tests start, and
+# the other workers, which inherit the environment of the process that starts them. The folder is
+# new for each session, so that no program in it is old.
+PROGRAMS = "JAXCLUST_TEST_PROGRAMS"
+if PROGRAMS not in os.environ:
+    FOLDER = tempfile.TemporaryDirectory(prefix="jaxclust-tests-")
+    os.environ[PROGRAMS] = FOLDER.name
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ[PROGRAMS]
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():
@@ -43,7 +48,7 @@ def few_digits(digits):
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory, few_digits):
-    """A file of those 300, as a user would hand it over; modules with other files have their own."""
+    """A file of those 300 digits, as a user would hand it over."""
     path = tmp_path_factory.mktemp("data") / "few.npz"
     np.savez(path, images=few_digits[0], labels=few_digits[1])
     return path

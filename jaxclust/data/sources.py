@@ -1,4 +1,7 @@
-"""Images read one at a time, for sets larger than memory: an .npy file, a folder, or a tensorflow-datasets split."""
+"""Images read one at a time, for sets larger than memory.
+
+They come from an .npy file, a folder, or a split of tensorflow-datasets.
+"""
 
 import contextlib
 import hashlib
@@ -16,12 +19,13 @@ from jaxclust.data.image_folder import Unreadable
 from jaxclust.errors import UsageError
 
 PREFETCH = 1
-"""Blocks read ahead."""
+"""Number of blocks read ahead."""
 SET = "tfds:"
+"""Prefix of a name in tensorflow-datasets."""
 DRAWS = 64
 """How many images are drawn to stand in for one that cannot be read."""
 DIGESTED = 16 * 2**20
-"""Bytes of a file that are held at once to tell it from others."""
+"""Bytes of a file that are held at once to compute its digest."""
 
 
 class Source:
@@ -33,6 +37,7 @@ class Source:
       dtype: uint8 or float32.
       labels: true classes for scoring, int32 (n,), or None.
       digest: SHA-256 that tells one set from another.
+      called: ``called(i)`` is the name of image i.
     """
 
     def __init__(
@@ -48,7 +53,7 @@ class Source:
           fingerprint: name, shape, dtype and digest.
           labels: as the attribute.
           read: ``read(i)`` gives image i, (h, w, c), or raises Unreadable.
-          called: ``called(i)`` is the name of image i.
+          called: as the attribute.
         """
         self._fingerprint = fingerprint
         self.name = fingerprint.name
@@ -67,13 +72,19 @@ class Source:
         return self.shape[0]
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Image ``index``; in place of one that cannot be read another, which the index alone draws."""
-        index, n = int(index), len(self)
-        # Drawn, so that damaged images in a row do not all become the one behind them; then, where hardly any is
-        # sound, all in their order.
-        for place in itertools.chain(
-            (index,), _drawn(index, n), ((index + i) % n for i in range(1, n))
-        ):
+        """Image ``index``, (h, w, c).
+
+        Another image stands in for one that cannot be read; ``index`` alone decides which.
+
+        Raises:
+          UsageError: no image can be read.
+        """
+        index = int(index)
+        n = len(self)
+        # Drawn, so that damaged images in a row do not all become the one behind them. Where hardly
+        # any image can be read, all are tried in their order.
+        following = ((index + i) % n for i in range(1, n))
+        for place in itertools.chain((index,), _drawn(index, n), following):
             if place not in self._lost:
                 try:
                     return self._read(place)
@@ -90,7 +101,11 @@ class Source:
         return self._skipped
 
     def read(self, index: int) -> np.ndarray:
-        """Image ``index``, (h, w, c); raises Unreadable."""
+        """Image ``index``, (h, w, c).
+
+        Raises:
+          Unreadable: it cannot be read.
+        """
         return self._read(index)
 
     def blocks(self, size: int, seed: int, first: int = 0) -> Iterator[np.ndarray]:
@@ -98,31 +113,34 @@ class Source:
 
         Args:
           size: images in a block; one may hold the end of an epoch and the beginning of the next.
-          seed: of the orders.
+          seed: decides the orders.
           first: the block to begin with: the same as that many calls of ``next`` later.
 
         Yields:
-          (size, h, w, c).
+          Images, (size, h, w, c).
         """
         import grain.python as grain
 
-        ordered = (
-            grain.MapDataset.source(self).shuffle(seed=seed).repeat().batch(size, batch_fn=np.stack)
-        )
-        reader = iter(
-            ordered.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCH))
-        )
+        shuffled = grain.MapDataset.source(self).shuffle(seed=seed).repeat()
+        batches = shuffled.batch(size, batch_fn=np.stack)
+        options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCH)
+        reader = iter(batches.to_iter_dataset(options))
         reader.set_state({"next_index": first})
         return reader
 
     def in_order(self, size: int) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
-        """All images once, (size, h, w, c); the last block is filled up with zeros.
+        """All images once, in their order.
+
+        Args:
+          size: images in a block.
 
         Yields:
-          A block, and the places in the set of those that could not be read, which are zeros, with the reasons.
+          A block, (size, h, w, c), of which the last one is filled up with zeros; and the places in
+          the set of its images that could not be read, which are zeros too, with the reasons.
         """
         for first in range(0, len(self), size):
-            block, lost = np.zeros((size, *self.shape[1:]), self.dtype), {}
+            block = np.zeros((size, *self.shape[1:]), self.dtype)
+            lost: dict[int, str] = {}
             for index in range(first, min(first + size, len(self))):
                 try:
                     block[index - first] = self._read(index)
@@ -144,13 +162,13 @@ def open_source(data: str, size: tuple[int, int] | None = None) -> Source:
     """Opens a set without reading it.
 
     Args:
-      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c); a folder of images (rules as in
-        ``folders``; its files' names are held, about 100 bytes each); or tfds:NAME or tfds:NAME/SPLIT, of
-        tensorflow-datasets, split "train" unless given.
+      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c); a folder of
+        images by the rules of ``image_folder``, whose files' names are held, about 100 bytes each;
+        or tfds:NAME or tfds:NAME/SPLIT, of tensorflow-datasets, split "train" unless given.
       size: (height, width) to which a folder's images are scaled and cropped.
 
     Raises:
-      ValueError: none of these, or nothing that can be read.
+      UsageError: ``data`` is none of these, or nothing in it can be read.
     """
     path = Path(data)
     if data.startswith(SET):
@@ -160,37 +178,33 @@ def open_source(data: str, size: tuple[int, int] | None = None) -> Source:
     elif path.suffix == ".npy":
         source = _array(path)
     else:
-        raise UsageError(
-            f"data: must be an .npy file, a folder of images or {SET}NAME to be streamed, got {data!r}"
-        )
+        rule = f"data: must be an .npy file, a folder of images or {SET}NAME to be streamed"
+        raise UsageError(f"{rule}, got {data!r}")
     if size is not None and size != source.shape[1:3]:
-        raise UsageError(
-            f"size: must be {source.shape[1:3]} as in {data}, only a folder's images are scaled, got {size}"
-        )
+        rule = f"size: must be {source.shape[1:3]} as in {data}, only a folder's images are scaled"
+        raise UsageError(f"{rule}, got {size}")
     return source
 
 
 def _array(path: Path) -> Source:
+    """An .npy file, which stays on disk."""
     if not path.is_file():
         raise UsageError(f"data: {path} must be a file, and is not there")
     try:
         # Mapped, not read: its pages are the file's own and no memory of this process.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
-        raise UsageError(
-            f"data: {path} must be a readable .npy file of a plain array ({error})"
-        ) from error
+        rule = f"data: {path} must be a readable .npy file of a plain array"
+        raise UsageError(f"{rule} ({error})") from error
     if array.ndim not in (3, 4) or 0 in array.shape:
-        raise UsageError(
-            f"images: must be of shape (n, h, w) or (n, h, w, c) and not empty, got {array.shape}"
-        )
+        rule = "images: must be of shape (n, h, w) or (n, h, w, c) and not empty"
+        raise UsageError(f"{rule}, got {array.shape}")
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
-        raise UsageError(
-            f"images: must be uint8 in 0..255 or float in [0, 1], got dtype {array.dtype}"
-        )
+        rule = "images: must be uint8 in 0..255 or float in [0, 1]"
+        raise UsageError(f"{rule}, got dtype {array.dtype}")
     shape = array.shape if array.ndim == 4 else (*array.shape, 1)
 
-    def read(index):
+    def read(index: int) -> np.ndarray:
         image = np.array(array[index]).reshape(shape[1:])
         if image.dtype == np.uint8:
             return image
@@ -201,54 +215,67 @@ def _array(path: Path) -> Source:
     digest = hashlib.sha256()
     rows = max(DIGESTED // max(array[0].nbytes, 1), 1)
     for first in range(0, len(array), rows):
-        digest.update(np.ascontiguousarray(array[first : first + rows]))
-    dtype = np.uint8 if array.dtype == np.uint8 else np.float32
-    found = Fingerprint(path.stem, shape, np.dtype(dtype).name, digest.hexdigest())
-    return Source(found, None, read)
+        digest.update(np.ascontiguousarray(array[first : first + rows]).data)
+    dtype = "uint8" if array.dtype == np.uint8 else "float32"
+    return Source(Fingerprint(path.stem, shape, dtype, digest.hexdigest()), None, read)
 
 
 def _folder(path: Path, size: tuple[int, int] | None) -> Source:
-    found = image_folder.survey(path, size)
-    # Names and sizes in place of the pixels, which would have to be read for it.
-    digest = image_folder.listing_digest(path, found.files)
-    shape = (len(found.files), *found.shape)
+    """A folder of image files."""
+    listed = image_folder.survey(path, size)
+    # Names and sizes stand for the pixels, which would have to be read.
+    digest = image_folder.listing_digest(path, listed.files)
+    shape = (len(listed.files), *listed.shape)
     fingerprint = Fingerprint(path.resolve().name, shape, "uint8", digest)
-    return Source(fingerprint, found.labels, found.read, found.files.__getitem__)
+    return Source(fingerprint, listed.labels, listed.read, listed.files.__getitem__)
 
 
 def _set(data: str) -> Source:
+    """A split of tensorflow-datasets."""
     name, _, split = data.removeprefix(SET).partition("/")
     try:
-        # Undecoded: labels alone are then read in a moment, and an image that is damaged is one that is skipped.
+        # Undecoded: labels alone are then read in a moment, and a damaged image can be skipped.
         (examples,) = tfds.sources(name, (split or "train",), encoded=True)
     except tfds.Unavailable as error:
         raise UsageError(f"data: {data} needs tensorflow-datasets, which {error}") from error
-    features = examples.dataset_info.features
-    if "image" not in features:
-        raise UsageError(f"data: {data} must have images, got {', '.join(sorted(features.keys()))}")
-    feature = features["image"]
-    channels = feature.shape[-1]
-    if np.dtype(feature.np_dtype) != np.uint8 or len(feature.shape) != 3 or channels not in (1, 3):
-        got = f"{np.dtype(feature.np_dtype)} of shape {feature.shape}"
-        raise UsageError(f"data: {data} must have images of 8 bits, grey or RGB, got {got}")
-
+    channels, labeled = _features(data, examples)
     shape = (len(examples), *_first_readable(data, examples, channels).shape)
 
-    def read(index):
+    def read(index: int) -> np.ndarray:
         image = image_folder.decoded(examples[index]["image"], channels)
         if image.shape != shape[1:]:
             raise Unreadable(f"shape {image.shape} instead of {shape[1:]}")
         return image
 
     labels = None
-    if "label" in features:
-        values = np.fromiter((int(one["label"]) for one in examples), np.int64, len(examples))
+    if labeled:
+        classes = (int(example["label"]) for example in examples)
+        values = np.fromiter(classes, np.int64, len(examples))
         labels = np.unique(values, return_inverse=True)[1].astype(np.int32)
     digest = hashlib.sha256(f"{data} {shape}".encode()).hexdigest()
     return Source(Fingerprint(name, shape, "uint8", digest), labels, read)
 
 
+def _features(data: str, examples: Any) -> tuple[int, bool]:
+    """Channels of the images of a set, and whether it has labels.
+
+    Raises:
+      UsageError: its images are not of 8 bits and one or three channels.
+    """
+    features = examples.dataset_info.features
+    if "image" not in features:
+        names = ", ".join(sorted(features.keys()))
+        raise UsageError(f"data: {data} must have images, got {names}")
+    image = features["image"]
+    channels = image.shape[-1]
+    if np.dtype(image.np_dtype) != np.uint8 or len(image.shape) != 3 or channels not in (1, 3):
+        rule = f"data: {data} must have images of 8 bits, gray or RGB"
+        raise UsageError(f"{rule}, got {np.dtype(image.np_dtype)} of shape {image.shape}")
+    return channels, "label" in features
+
+
 def _first_readable(data: str, examples: Sequence[dict[str, Any]], channels: int) -> np.ndarray:
+    """The first image of a set that can be read."""
     for example in examples:
         with contextlib.suppress(Unreadable):
             return image_folder.decoded(example["image"], channels)

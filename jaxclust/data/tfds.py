@@ -1,7 +1,8 @@
 """Sets that tensorflow-datasets has, without importing TensorFlow here.
 
-It downloads and prepares a set once, in $TFDS_DATA_DIR or ~/tensorflow_datasets; for that it wants TensorFlow and
-importlib_resources, which it does not require itself. Reading what is prepared needs neither, nor a connection.
+tensorflow-datasets downloads and prepares a set once, in $TFDS_DATA_DIR or ~/tensorflow_datasets.
+For that it needs TensorFlow and importlib_resources, which it does not require itself. Reading what
+is prepared needs neither of them, nor a connection.
 """
 
 import contextlib
@@ -27,18 +28,18 @@ def read(name: str, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
       name: of the set there.
-      splits: whose images follow each other.
+      splits: those whose images follow each other.
 
     Returns:
       Images, uint8 (n, h, w, c), and labels, int64 (n,).
 
     Raises:
-      Unavailable: the set is not prepared and lacks packages or a connection to be, or is there as TFRecords.
+      Unavailable: the set is not prepared, and a package or a connection to prepare it is missing;
+        or it is there as TFRecords.
     """
     examples = [example for source in sources(name, splits) for example in source]
-    return np.stack([one["image"] for one in examples]), np.array(
-        [one["label"] for one in examples], np.int64
-    )
+    images = np.stack([example["image"] for example in examples])
+    return images, np.array([example["label"] for example in examples], np.int64)
 
 
 def sources(
@@ -48,47 +49,49 @@ def sources(
 
     Args:
       name: as for ``read``.
-      splits: likewise.
+      splits: as for ``read``.
       encoded: whether each "image" is left as its file's bytes.
 
     Raises:
       Unavailable: as for ``read``; the set may also not exist.
     """
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets
 
-    where = {"data_dir": os.environ.get("TFDS_DATA_DIR")}
-    how = {"file_format": "array_record"}
+    tfds: Any = tensorflow_datasets
+    folder = os.environ.get("TFDS_DATA_DIR")
     # What it prints as it goes belongs on stderr.
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            builder = tfds.builder(name, **where, **how)
+            builder = tfds.builder(name, data_dir=folder, file_format="array_record")
         except ValueError as error:
-            # Prepared there before, as TFRecords, which only TensorFlow reads.
-            raise Unavailable(
-                f"has {name} in another form: set TFDS_DATA_DIR to another folder ({error})"
-            ) from error
+            # It was prepared there before, as TFRecords, which only TensorFlow reads.
+            reason = f"has {name} in another form: set TFDS_DATA_DIR to another folder"
+            raise Unavailable(f"{reason} ({error})") from error
         if not Path(builder.data_path).exists():
             _check_preparable(builder.URL)
         try:
-            decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
             return tfds.data_source(
-                name, split=list(splits), decoders=decoders, **where, builder_kwargs=how
+                name,
+                split=list(splits),
+                decoders={"image": tfds.decode.SkipDecoding()} if encoded else None,
+                data_dir=folder,
+                builder_kwargs={"file_format": "array_record"},
             )
         except (OSError, tfds.download.DownloadError) as error:
             raise Unavailable(f"could not get {name} ({error})") from error
 
 
 def _check_preparable(address: str) -> None:
+    """Refuses to prepare a set without the packages or the connection that it takes."""
     import requests
 
     lacking = []
-    if any(
-        importlib.util.find_spec(package) is None
-        for package in ("tensorflow", "importlib_resources")
-    ):
+    packages = ("tensorflow", "importlib_resources")
+    if any(importlib.util.find_spec(package) is None for package in packages):
         lacking.append("pip install tensorflow-cpu importlib_resources")
     try:
-        # Any answer will do. tensorflow-datasets itself tries for more than three minutes where there is none.
+        # Any answer will do. Where there is none, tensorflow-datasets tries for more than three
+        # minutes.
         requests.head(address, timeout=CONNECT_SECONDS)
     except requests.RequestException:
         lacking.append(f"a connection to {urllib.parse.urlsplit(address).hostname}")

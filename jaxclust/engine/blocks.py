@@ -67,8 +67,16 @@ def order_of(seed: int, phase: int) -> int:
 
 
 def in_blocks(config: Any, n: int, size: int) -> Any:
-    """Settings under which the driver, for which a block is the whole set, runs as many windows as
-    the epochs over n images hold."""
+    """A phase's settings with its epochs counted in blocks.
+
+    For the driver a block is the whole set: it then runs as many windows as blocks are needed for
+    the epochs over all images.
+
+    Args:
+      config: the settings; ``epochs`` is the field that changes.
+      n: number of images.
+      size: images in a block.
+    """
     return dataclasses.replace(config, epochs=-(-config.epochs * n // size))
 
 

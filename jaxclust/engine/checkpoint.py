@@ -1,4 +1,4 @@
-"""Checkpoints of a training, with Orbax: written aside and renamed into place, the last two kept."""
+"""Checkpoints of a training, with Orbax: renamed into place when whole, the last two kept."""
 
 import contextlib
 import dataclasses
@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ RENAMED_INFOS = {"polarised": "polarized"}
 
 
 def save(
-    directory: str | os.PathLike, about: dict[str, Json], training: Training, times: Times
+    directory: str | os.PathLike, about: Mapping[str, Json], training: Training, times: Times
 ) -> None:
     """Writes a checkpoint named by the number of windows done; nothing where that one exists.
 
@@ -48,12 +48,13 @@ def save(
     with _manager(directory) as manager:
         if window in manager.all_steps():
             return
+        # Version 0.1 called lanes runs; files of both versions can be read.
         arrays = {"runs": _named(training.lanes), "history": training.history}
         seconds = {name: float(value) for name, value in times._asdict().items()}
         arguments = ocp.args.Composite(
             arrays=ocp.args.StandardSave(arrays),
             clocks=ocp.args.JsonSave(seconds),
-            about=ocp.args.JsonSave(about | {DIGEST: _digest(arrays)}),
+            about=ocp.args.JsonSave(dict(about) | {DIGEST: _digest(arrays)}),
         )
         try:
             with _quiet():
@@ -64,7 +65,7 @@ def save(
 
 
 def restore(
-    directory: str | os.PathLike, about: dict[str, Json], template: Lanes
+    directory: str | os.PathLike, about: Mapping[str, Json], template: Lanes
 ) -> tuple[Training, Times] | None:
     """The last checkpoint's lanes, history and times; None where there is none.
 
@@ -95,8 +96,8 @@ def restore(
         )
         try:
             with _quiet():
-                found = manager.restore(window, args=arguments)
-            _check(found)
+                content = manager.restore(window, args=arguments)
+            _check(content)
         # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
         except Exception as error:
             earlier = [step for step in manager.all_steps() if step < window]
@@ -105,29 +106,31 @@ def restore(
                 remedy = f"; delete it to go on from {place.parent / str(max(earlier))}"
             reason = f"checkpoint: {place} cannot be read ({_reason(error)})"
             raise UsageError(f"{reason}{remedy}") from error
-    kept = {name: found.about.get(name) for name in about}
-    differing = differences(kept, json.loads(json.dumps(about)))
+    kept = {name: content.about.get(name) for name in about}
+    differing = differences(kept, json.loads(json.dumps(dict(about))))
     if differing:
         rule = f"checkpoint: {place} must be of the same training"
         raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
-    lanes = _lanes(place, found.arrays["runs"], template)
-    columns = found.arrays["history"].items()
-    history = {RENAMED_INFOS.get(name, name): np.asarray(column) for name, column in columns}
-    return Training(lanes, history, False), Times(**found.clocks)
+    lanes = _lanes(place, content.arrays["runs"], template)
+    columns: dict[str, Any] = content.arrays["history"]
+    history = {
+        RENAMED_INFOS.get(name, name): np.asarray(column) for name, column in columns.items()
+    }
+    return Training(lanes, history, False), Times(**content.clocks)
 
 
-def _lanes(place: Path, found: dict[str, Any], template: Lanes) -> Lanes:
+def _lanes(place: Path, leaves: Mapping[str, Any], template: Lanes) -> Lanes:
     """The lanes of a checkpoint's arrays; UsageError where they are of other shapes."""
     expected = _abstract(template)
-    arrays = {name: np.asarray(leaf) for name, leaf in found.items()}
+    arrays = {name: np.asarray(leaf) for name, leaf in leaves.items()}
     shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()}
     if shapes != expected:
         names = shapes.keys() | expected.keys()
         differing = sorted(name for name in names if shapes.get(name) != expected.get(name))
         rule = f"checkpoint: {place} must hold this training's arrays"
         raise UsageError(f"{rule}, differs in {', '.join(differing[:5])}")
-    leaves = [arrays[name] for name in expected]
-    lanes = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    ordered = [arrays[name] for name in expected]
+    lanes = jax.tree.unflatten(jax.tree.structure(template), ordered)
     return jax.tree.map(jax.numpy.asarray, lanes._replace(key=jax.random.wrap_key_data(lanes.key)))
 
 
@@ -144,27 +147,30 @@ def settings_from_json(values: dict[str, Json]) -> dict[str, Json]:
     return {names.get(name, name): value for name, value in values.items()}
 
 
-def _check(found: Any) -> None:
-    """ValueError unless what was read back can be what ``save`` wrote."""
-    for name, part in (("about", found.about), ("clocks", found.clocks), ("arrays", found.arrays)):
+def _check(content: Any) -> None:
+    """ValueError where a checkpoint cannot be what ``save`` wrote; ``restore`` gives it a name."""
+    about = content.about
+    clocks = content.clocks
+    arrays = content.arrays
+    for name, part in {"about": about, "clocks": clocks, "arrays": arrays}.items():
         if not isinstance(part, dict):
-            raise UsageError(f"{name} must be a dict, got {part!r}")
-    kinds = {name: type(seconds) for name, seconds in found.clocks.items()}
+            raise ValueError(f"{name} must be a dict, got {part!r}")
+    kinds = {name: type(seconds) for name, seconds in clocks.items()}
     if kinds != dict.fromkeys(Times._fields, float):
-        raise UsageError(f"clocks must be {' and '.join(Times._fields)}, got {found.clocks}")
-    if found.about.get(DIGEST) not in (None, _digest(found.arrays)):
-        raise UsageError("its arrays are not those that were written, by their SHA-256")
+        raise ValueError(f"clocks must be {' and '.join(Times._fields)}, got {clocks}")
+    if about.get(DIGEST) not in (None, _digest(arrays)):
+        raise ValueError("its arrays are not those that were written, by their SHA-256")
 
 
 def _digest(arrays: dict[str, dict[str, Any]]) -> str:
     """SHA-256 of names, types, shapes and bytes."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for group in sorted(arrays):
         for name in sorted(arrays[group]):
             leaf = np.asarray(arrays[group][name])
-            found.update(f"{group} {name} {leaf.dtype} {leaf.shape} ".encode())
-            found.update(leaf.tobytes())  # bfloat16 is no buffer.
-    return found.hexdigest()
+            digest.update(f"{group} {name} {leaf.dtype} {leaf.shape} ".encode())
+            digest.update(leaf.tobytes())  # bfloat16 is no buffer.
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -211,17 +217,19 @@ def _manager(directory: str | os.PathLike) -> Any:
     return ocp.CheckpointManager(Path(directory).absolute(), options=options)
 
 
-def _named(runs: Lanes) -> dict[str, np.ndarray]:
-    """The lanes' leaves on the host, by path, keys as their data."""
-    runs = runs._replace(key=jax.random.key_data(runs.key))
-    return {
-        jax.tree_util.keystr(path): np.asarray(leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(runs)
-    }
+def _with_plain_keys(lanes: Lanes) -> Lanes:
+    """The lanes with their keys' data in the place of typed keys, which no file holds."""
+    return lanes._replace(key=jax.random.key_data(lanes.key))
+
+
+def _named(lanes: Lanes) -> dict[str, np.ndarray]:
+    """The lanes' leaves on the host, by path."""
+    leaves = jax.tree_util.tree_leaves_with_path(_with_plain_keys(lanes))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def _abstract(template: Lanes) -> dict[str, tuple]:
-    leaves = jax.tree_util.tree_leaves_with_path(
-        jax.eval_shape(lambda runs: runs._replace(key=jax.random.key_data(runs.key)), template)
-    )
+    """Shape and dtype of the lanes' leaves, by path."""
+    shapes = jax.eval_shape(_with_plain_keys, template)
+    leaves = jax.tree_util.tree_leaves_with_path(shapes)
     return {jax.tree_util.keystr(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}

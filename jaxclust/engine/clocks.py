@@ -14,12 +14,12 @@ _spans: list[tuple[float, float]] = []
 _lock = threading.Lock()
 
 
-def _note(event: str, spent: float, **_: object) -> None:
+def _note(event: str, duration_secs: float, **_: str | int) -> None:
     if not event.startswith("/jax/core/compile/"):
         return
     with _lock:
         end = time.perf_counter()
-        begin = end - spent
+        begin = end - duration_secs
         while _spans and _spans[-1][1] > begin:
             begin = min(begin, _spans.pop()[0])
         _spans.append((begin, end))
@@ -45,7 +45,7 @@ _NONE = Times(0.0, 0.0)
 
 
 class Stopwatch:
-    """Measures from its creation on; ``read`` may be called as often as one likes."""
+    """Measures from its creation on; ``read`` may be called more than once."""
 
     def __init__(self, before: Times = _NONE) -> None:
         """Starts.

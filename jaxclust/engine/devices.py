@@ -41,13 +41,17 @@ def use_devices(over: Over | None, seeds: int) -> Over:
     if over == "data" or (over in (None, "shard") and seeds > 1):
         # A backend that has started, as in a notebook, keeps the devices it has.
         with contextlib.suppress(RuntimeError):
-            wanted = cores if over == "data" else min(cores, seeds)
-            jax.config.update("jax_num_cpu_devices", wanted)
+            count = cores if over == "data" else min(cores, seeds)
+            jax.config.update("jax_num_cpu_devices", count)
     return fastest(seeds) if over is None else over
 
 
 def check_over(over: Over, schedule: Schedule) -> None:
-    """Refuses devices of several processes that cannot share a step's images: UsageError."""
+    """Refuses devices of several processes that cannot share a step's images.
+
+    Raises:
+      UsageError: ``over`` is "data", and the devices of all processes do not divide a batch.
+    """
     if over == "data" and jax.process_count() > 1 and schedule.batch % jax.device_count():
         rule = f"over: data must have devices that divide a step's images, {schedule.batch}"
         raise UsageError(f"{rule}, got {jax.device_count()}")
@@ -60,21 +64,21 @@ def by_lane(
     images: jax.Array,
     windows: int,
 ) -> tuple[Any, dict[str, np.ndarray]]:
-    """Runs the lanes that still go, one after the other on each device, all devices for equally many windows.
+    """Runs the lanes that still go: one after the other on each device, all devices equally long.
 
-    A program for each device, not one partitioned over all: partitioned programs are fused differently and round
-    differently, and a seed's numbers would depend on how many devices there are.
+    There is a program for each device, not one partitioned over all: partitioned programs are fused
+    and rounded differently, and a seed's numbers would depend on how many devices there are.
 
     Args:
-      program: runs a lane (with an axis of 1) on images for a number of windows; returns it and its infos as columns,
-        of which the first entries, one a window it ran, count.
+      program: runs a lane (with an axis of 1) on images for a number of windows. It returns the
+        lane and its infos as columns, of which the first entries count, one for each window.
       runs: all lanes.
-      going: the numbers of those to run, at least one.
+      going: the numbers of the lanes to run, at least one.
       images: what they share.
-      windows: of each lane.
+      windows: number of windows that each lane runs.
 
     Returns:
-      All lanes, and their infos; zeros of those that stood still.
+      All lanes, and their infos, which are zeros for lanes that stood still.
     """
     devices = jax.local_devices()[: len(going)]
     pixels = {device: jax.device_put(images, device) for device in devices}
@@ -83,19 +87,21 @@ def by_lane(
         for lane in range(len(runs.window))
     ]
 
-    def run(lane, count, device, earlier: Future | None):
-        before, infos = (lanes[lane], None) if earlier is None else earlier.result()
-        after, new = jax.block_until_ready(
-            program(jax.device_put(before, device), pixels[device], jnp.int32(count))
-        )
-        new = {name: np.asarray(column) for name, column in new.items()}
+    def run(lane: int, count: int, device: Any, earlier: Future | None) -> tuple[Any, dict]:
+        before = lanes[lane]
+        infos = None
+        if earlier is not None:
+            before, infos = earlier.result()
+        inputs = (jax.device_put(before, device), pixels[device], jnp.int32(count))
+        after, columns = jax.block_until_ready(program(*inputs))
+        columns = {name: np.asarray(column) for name, column in columns.items()}
         if infos is not None:
             ran = int(before.window[0]) - int(lanes[lane].window[0])
-            new = {
-                name: np.hstack([infos[name][:, :ran], new[name]])[:, : infos[name].shape[1]]
-                for name in new
+            columns = {
+                name: np.hstack([infos[name][:, :ran], column])[:, : infos[name].shape[1]]
+                for name, column in columns.items()
             }
-        return after, new
+        return after, columns
 
     done: dict[int, Future] = {}
     with ExitStack() as stack:
@@ -116,15 +122,16 @@ def by_lane(
 
 
 def turns(lanes: int, windows: int, devices: int) -> list[list[tuple[int, int]]]:
-    """For each device, what it runs in order: lanes, and for how many windows. At most one window more than another.
+    """For each device the lanes that it runs, in order, and for how many windows.
 
-    McNaughton's wrap-around rule: lanes are laid end to end and cut into equal shares. A lane that is cut comes last on
-    one device and first on the next, where it begins: it is never in two places at once.
+    No device runs more than one window more than another. This is McNaughton's wrap-around rule:
+    lanes are laid end to end and cut into equal shares. A lane that is cut comes last on one device
+    and first on the next one, where it begins: it is never in two places at once.
 
     Args:
-      lanes: at least as many as ``devices``.
-      windows: of each lane.
-      devices: how many there are.
+      lanes: number of lanes, at least as many as ``devices``.
+      windows: number of windows of each lane.
+      devices: number of devices.
     """
     cuts = [lanes * windows * device // devices for device in range(devices + 1)]
     return [
@@ -137,7 +144,7 @@ def turns(lanes: int, windows: int, devices: int) -> list[list[tuple[int, int]]]
 
 
 def evenly(lanes: int) -> int:
-    """The fewest windows of each of some lanes that the devices here can share evenly."""
+    """The fewest windows of each lane that the devices here can share evenly."""
     devices = max(min(jax.local_device_count(), lanes), 1)
     return devices // math.gcd(lanes, devices)
 
@@ -145,10 +152,18 @@ def evenly(lanes: int) -> int:
 def by_image(
     program: Callable[..., tuple[Any, Any]], batch: int, *arguments: Any
 ) -> tuple[Any, Any]:
-    """Runs a program whose steps share their images between the devices of all processes; each process gets its result.
+    """Runs a program whose steps share their images between the devices of all processes.
 
-    Every device has all images of a block, and takes its part of each batch, ``batch`` images: weights and gradients
+    Every device has all images of a block and takes its part of each batch: weights and gradients
     travel.
+
+    Args:
+      program: what runs.
+      batch: images in a batch.
+      *arguments: of the program.
+
+    Returns:
+      What the program returns, in each process.
     """
     everywhere = NamedSharding(mesh(batch), PartitionSpec())
     return _map(
@@ -158,18 +173,22 @@ def by_image(
 
 
 def split(batch: jax.Array) -> jax.Array:
-    """Inside such a program: a batch, of which each device has its part."""
+    """A batch, of which each device has its part; for use inside a program of ``by_image``."""
     return jax.lax.with_sharding_constraint(
         batch, NamedSharding(mesh(batch.shape[0]), PartitionSpec("data"))
     )
 
 
 def mesh(batch: int) -> Mesh:
-    """All devices of all processes in a row; of one process as many as can share a batch evenly."""
-    found = jax.devices()
+    """All devices of all processes in a row.
+
+    A process alone uses as many of its devices as can share a batch evenly.
+    """
+    devices = jax.devices()
     if jax.process_count() == 1:
-        found = found[: max(count for count in range(1, len(found) + 1) if batch % count == 0)]
-    return Mesh(np.array(found), ("data",))
+        counts = range(1, len(devices) + 1)
+        devices = devices[: max(count for count in counts if batch % count == 0)]
+    return Mesh(np.array(devices), ("data",))
 
 
 def placed(tree: Any, sharding: NamedSharding) -> Any:
@@ -179,7 +198,7 @@ def placed(tree: Any, sharding: NamedSharding) -> Any:
 
 
 def _map(tree: Any, function: Callable[[jax.Array], jax.Array]) -> Any:
-    """A function of each array, of typed keys by their data."""
+    """Applies a function to each array of a tree, and to the data of typed keys."""
 
     def apply(leaf):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):

@@ -120,6 +120,8 @@ def begin(program: Program, keys: Key, variables: Variables | None, images: jax.
         fresh ones.
       images: uint8 or float32 in [0, 1], (n, h, w, c), shared by all lanes.
     """
+    if program.over in ("shard", "data"):
+        program = program._replace(over="map")  # Lanes start on the first device.
     return Training(start(program, (keys, variables), images), {}, False)
 
 
@@ -148,7 +150,8 @@ def train(
       UsageError: an argument breaks its rule.
     """
     if program.over not in OVERS:
-        raise UsageError(f"over: must be {', '.join(OVERS)}, got {program.over!r}")
+        known = f"{', '.join(OVERS[:-1])} or {OVERS[-1]}"
+        raise UsageError(f"over: must be {known}, got {program.over!r}")
     if windows_per_chunk is not None and not 1 <= windows_per_chunk <= CAPACITY:
         rule = f"windows_per_chunk: must be from 1 to {CAPACITY}"
         raise UsageError(f"{rule}, got {windows_per_chunk}")
@@ -162,14 +165,15 @@ def train(
     done = ended(lanes, schedule)
     while not done.all():
         images = images if blocks is None else next(blocks)
-        before, watch = np.asarray(lanes.window), Stopwatch()
+        before = np.asarray(lanes.window)
+        watch = Stopwatch()
         lanes, infos = chunk(program, lanes, images, jnp.int32(windows))
         history = _joined(history, _columns(infos, before, np.asarray(lanes.window)))
         done = ended(lanes, schedule)
         if windows_per_chunk is None:
             least = devices.evenly(int(np.sum(~done))) if program.over == "shard" else 1
-            wanted = windows * CHUNK_SECONDS / max(watch.read().seconds, 1e-3)
-            windows = min(int(np.clip(wanted, least, max(2 * windows, least))), CAPACITY)
+            aim = windows * CHUNK_SECONDS / max(watch.read().seconds, 1e-3)
+            windows = min(int(np.clip(aim, least, max(2 * windows, least))), CAPACITY)
         event = Event(lanes, history, schedule, done)
         # Every callback is called, also after one has asked to stop.
         if any([callback(event) for callback in callbacks]):
@@ -190,8 +194,14 @@ def _joined(history: History, columns: History) -> History:
 
 @functools.partial(jax.jit, static_argnums=0)
 def start(program: Program, inputs: tuple[Key, Variables | None], images: jax.Array) -> Lanes:
-    """New lanes from keys (lanes,) and the network's arrays with a lane axis, or None for fresh
-    ones."""
+    """New lanes, before their first window.
+
+    Args:
+      program: what runs.
+      inputs: typed keys, (lanes,), and the network's arrays with a lane axis, or None for fresh
+        ones.
+      images: as for ``begin``.
+    """
 
     def lane(inputs, images):
         key, variables = inputs
@@ -204,7 +214,7 @@ def start(program: Program, inputs: tuple[Key, Variables | None], images: jax.Ar
 
 
 def _over_devices(jitted: Callable) -> Callable:
-    """Adds over="shard", which runs the lanes as "map" does, and over="data"."""
+    """Adds ``over`` "shard" and "data" to a program that knows "vmap" and "map"."""
 
     @functools.wraps(jitted)
     def call(program: Program, lanes, images, windows):
@@ -260,7 +270,14 @@ def chunk(
 def apply(
     program: Program, states: Any, images: jax.Array, name: Literal["embed", "predict"]
 ) -> Any:
-    """The algorithm's ``embed`` or ``predict`` under each lane's state, with a lane axis."""
+    """The algorithm's ``embed`` or ``predict`` under each lane's state, with a lane axis.
+
+    Args:
+      program: what ran.
+      states: the algorithm's, with a lane axis.
+      images: uint8 or float32 in [0, 1], (m, h, w, c), shared by all lanes.
+      name: the function's name.
+    """
     function = getattr(program.algorithm, name)
     return _each(
         lambda state, images: function(program.config, program.network, state, images),
@@ -270,10 +287,18 @@ def apply(
 
 @functools.partial(jax.jit, static_argnums=0)
 def finish(program: Program, lanes: Lanes, images: jax.Array) -> dict[str, jax.Array]:
-    """The algorithm's ``finish`` of each lane: labels, int32 (lanes, n), by name."""
+    """The algorithm's ``finish`` of each lane: labels, int32 (lanes, n), by name.
+
+    Args:
+      program: what ran; its algorithm has a ``finish``.
+      lanes: all lanes.
+      images: as for ``begin``.
+    """
+    function = program.algorithm.finish
+    assert function is not None
 
     def lane(run, images):
-        return program.algorithm.finish(program.config, program.network, run.key, run.state, images)
+        return function(program.config, program.network, run.key, run.state, images)
 
     return _each(lane, program.over)(lanes, images)
 
@@ -281,8 +306,8 @@ def finish(program: Program, lanes: Lanes, images: jax.Array) -> dict[str, jax.A
 def _each(lane: Callable, over: Over) -> Callable:
     """``lane(inputs, *shared)`` for one seed, as a function of all seeds' inputs."""
     if over == "vmap":
-        return lambda inputs, *shared: jax.vmap(lambda one: lane(one, *shared))(inputs)
-    return lambda inputs, *shared: jax.lax.map(lambda one: lane(one, *shared), inputs)
+        return lambda inputs, *shared: jax.vmap(lambda own: lane(own, *shared))(inputs)
+    return lambda inputs, *shared: jax.lax.map(lambda own: lane(own, *shared), inputs)
 
 
 def ended(lanes: Lanes, schedule: Schedule) -> np.ndarray:
@@ -299,6 +324,8 @@ def _window(
 ) -> tuple[Lanes, dict[str, jax.Array]]:
     """One window of one lane: its steps, then ``refresh``."""
     algorithm, config, network, over = program
+    step = algorithm.step
+    assert step is not None  # An algorithm without steps has no windows.
     n = images.shape[0]
     order_key, step_key, refresh_key = jax.random.split(run.key, 3)
     first = run.window * schedule.steps_per_window
@@ -311,7 +338,7 @@ def _window(
         batch = images[rows]
         if over == "data":
             batch = devices.split(batch)
-        return algorithm.step(config, network, key, state, batch, rows)
+        return step(config, network, key, state, batch, rows)
 
     state, infos = jax.lax.scan(body, run.state, (steps, rows))
     infos = infos._asdict()
@@ -328,15 +355,15 @@ def _window(
         jnp.where(_finite((state, infos)), jnp.int32(-1), steps[-1]),
         steps[jnp.argmin(finite)],
     )
-    good = failed < 0
-    state = jax.tree.map(lambda new, old: jnp.where(good, new, old), state, run.state)
-    return Lanes(run.key, state, run.window + 1, stop & good, failed), infos
+    whole = failed < 0
+    state = jax.tree.map(lambda new, old: jnp.where(whole, new, old), state, run.state)
+    return Lanes(run.key, state, run.window + 1, stop & whole, failed), infos
 
 
 def _rows(schedule: Schedule, order_key: Key, steps: jax.Array, n: int) -> jax.Array:
-    """Rows of each of a window's steps, int32 (steps, batch).
+    """The images' places in each of a window's batches, int32 (steps, batch).
 
-    A batch that passes the last row goes on from the first.
+    A batch that passes the last image goes on from the first.
     """
     if schedule.order == "sequential":
         # (step * batch) mod n, in a form that does not overflow.

@@ -1,10 +1,9 @@
 """A whole run of a method for many seeds: pretraining, clustering, labels; resumable."""
 
 import functools
-import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,15 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.data import datasets
 from jaxclust.data.sources import Source
 from jaxclust.engine import blocks, checkpoint, driver
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.engine.devices import Over, check_over, fastest
 from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
+from jaxclust.engine.weights import check_weights, pixels_digest, with_weights
 from jaxclust.errors import UsageError
-from jaxclust.networks.torch_weights import Weights, placed
-from jaxclust.types import Json, Key, Method, Network, Variables, network_name
+from jaxclust.networks.torch_weights import Weights
+from jaxclust.types import Algorithm, Json, Key, Method, Variables, network_name
 
 Failure = tuple[str, int]
 """The phase and step at which a seed met a NaN or inf."""
@@ -102,70 +101,117 @@ def fit(
       UsageError: an argument breaks its rule, a checkpoint cannot be used, no image of a stream
         can be read, or the weights were trained on the labels of these very images.
     """
+    over = fastest(len(seeds)) if options.over is None else options.over
     deadline = None
     if options.max_seconds is not None:
         deadline = time.perf_counter() + options.max_seconds
     hooks = Hooks(options.progress, options.on_window, deadline)
-    source = images if isinstance(images, Source) else None
     network = method.build(images.shape[1:])
-    over = fastest(len(seeds)) if options.over is None else options.over
-    if source is not None:
-        blocks.check(method, source)
-        size = blocks.block_size(method, source)
-        digest, more = source.digest, {"block": size}
-    else:
-        images, size = jnp.asarray(images), len(images)
-        digest, more = pixels_digest(np.asarray(images)), {}
+    data = _data(method, images)
     keys = lane_keys(seeds)
-    about = _about(method, images.shape[1:], seeds) | more | dict(options.about)
-    about |= {"images": [len(images), digest], "over": over}
+    about = _about(method, images.shape[1:], seeds) | dict(options.about)
+    about |= {"images": [len(images), data.digest], "over": over}
+    if data.source is not None:
+        about["block"] = data.block
     variables = None
     if options.weights is not None:
-        check_weights(options.weights, digest)
+        check_weights(options.weights, data.digest)
         about["weights"] = options.weights.digest
         variables = with_weights(network, keys["pretrain"], options.weights)
     phases: dict[str, Phase] = {}
     failed: list[Failure | None] = [None] * len(seeds)
     for number, (name, algorithm, config) in enumerate(method.phases()):
-        mine = about | ({"config": settings_json(config)} if name == "cluster" else {})
-        place = options.directory
-        if name == "pretrain" and options.pretrained is not None:
-            place = options.pretrained
-        block_of, first = None, images
-        if source is not None:
-            order = blocks.order_of(seeds[0], number)
-            mine |= {"order": order}
-            config = blocks.in_blocks(config, len(source), size)
-            block_of = functools.partial(blocks.read, source, size, order)
-            first = next(block_of(0))
+        feed = _feed(data, config, blocks.order_of(seeds[0], number))
+        own_config: dict[str, Json] = {}
+        if name == "cluster":
+            own_config["config"] = settings_json(config)
         task = Task(
             name=name,
-            program=driver.Program(algorithm, config, network, over),
+            program=driver.Program(algorithm, feed.config, network, over),
             keys=keys[name],
             variables=variables,
-            images=first,
-            place=None if place is None else Path(place) / name,
-            about=mine,
-            blocks=block_of,
+            images=feed.images,
+            place=_place(options, name),
+            about=about | own_config | dict(feed.about),
+            blocks=feed.blocks,
         )
-        phases[name] = run(task, [entry is not None for entry in failed], hooks)
-        for lane, step in enumerate(np.asarray(phases[name].lanes.failed)):
+        phase = run(task, [failure is not None for failure in failed], hooks)
+        phases[name] = phase
+        for lane, step in enumerate(np.asarray(phase.lanes.failed)):
             if step >= 0 and failed[lane] is None:
                 failed[lane] = (name, int(step))
-        if not phases[name].finished:
+        if not phase.finished:
             return Fit(phases, False, None, failed, {}, {})
         if name == "pretrain":
-            variables = phases[name].lanes.state.variables
+            variables = phase.lanes.state.variables
     program = driver.Program(method.algorithm, method.config, network, over)
-    lost = np.array([entry is not None for entry in failed])
-    if source is not None:
+    lanes = phases["cluster"].lanes
+    lost = np.array([failure is not None for failure in failed])
+    if data.source is not None:
         if options.labels is None:
             raise UsageError("labels: must name an .npy file to write for a stream, got None")
-        states = phases["cluster"].lanes.state
-        labels, unreadable = blocks.labels(program, states, source, size, options.labels, lost)
+        labels, unreadable = blocks.labels(
+            program, lanes.state, data.source, data.block, options.labels, lost
+        )
         return Fit(phases, True, labels, failed, {"": labels}, unreadable)
-    labelings = _labelings(program, phases["cluster"].lanes, images, lost)
+    labelings = _labelings(program, lanes, data.images, lost)
     return Fit(phases, True, next(iter(labelings.values())), failed, labelings, {})
+
+
+class _Data(NamedTuple):
+    """The images of a run.
+
+    Attributes:
+      images: uint8 or float32 in [0, 1], (n, h, w, c); of a stream an empty array.
+      digest: what tells them from others.
+      source: the stream, or None.
+      block: images in a block of a stream, otherwise n.
+    """
+
+    images: jax.Array
+    digest: str
+    source: Source | None
+    block: int
+
+
+class _Feed(NamedTuple):
+    """What a phase is given.
+
+    Attributes:
+      config: its settings; of a stream with as many epochs as there are blocks.
+      images: all images, or the first block of a stream.
+      blocks: see ``phase.Task``.
+      about: what a checkpoint must agree in beside the rest.
+    """
+
+    config: Any
+    images: jax.Array
+    blocks: Callable[[int], Iterator[jax.Array]] | None
+    about: Mapping[str, Json]
+
+
+def _data(method: Method, images: np.ndarray | Source) -> _Data:
+    if isinstance(images, Source):
+        blocks.check(method, images)
+        return _Data(jnp.empty(0), images.digest, images, blocks.block_size(method, images))
+    on_device = jnp.asarray(images)
+    return _Data(on_device, pixels_digest(np.asarray(on_device)), None, len(images))
+
+
+def _feed(data: _Data, config: Any, order: int) -> _Feed:
+    if data.source is None:
+        return _Feed(config, data.images, None, {})
+    config = blocks.in_blocks(config, len(data.source), data.block)
+    read = functools.partial(blocks.read, data.source, data.block, order)
+    return _Feed(config, next(read(0)), read, {"order": order})
+
+
+def _place(options: Options, name: str) -> Path | None:
+    """The folder of a phase's checkpoints; None for none."""
+    directory = options.directory
+    if name == "pretrain" and options.pretrained is not None:
+        directory = options.pretrained
+    return None if directory is None else Path(directory) / name
 
 
 def _labelings(
@@ -174,17 +220,17 @@ def _labelings(
     """All labelings of a run by name, int32 (seeds, n), with -1 throughout for a lost seed."""
     algorithm = program.algorithm
     if algorithm.finish is None:
-        found = {"": driver.apply(program, lanes.state, images, "predict").cluster}
+        labels = {"": driver.apply(program, lanes.state, images, "predict").cluster}
     else:
-        found = driver.finish(program, lanes, images)
+        labels = driver.finish(program, lanes, images)
     return {
-        name: np.where(lost[:, None], np.int32(-1), np.asarray(found[name]))
+        name: np.where(lost[:, None], np.int32(-1), np.asarray(labels[name]))
         for name in algorithm.labelings
     }
 
 
 def lane_keys(seeds: tuple[int, ...]) -> dict[str, Key]:
-    """The keys of each phase's lanes, typed, (lanes,)."""
+    """The keys of each phase's lanes, by the phase's name: typed, (lanes,)."""
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     pretrain_keys, cluster_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     return {"pretrain": pretrain_keys, "cluster": cluster_keys}
@@ -219,7 +265,7 @@ def check(method: Method, images: jax.ShapeDtypeStruct, over: Over) -> None:
         key = jax.eval_shape(lambda: jax.random.key(0))
         init = functools.partial(algorithm.init, config, network)
         state = jax.eval_shape(init, key, variables, images)
-        if schedule.max_windows > 0:
+        if algorithm.step is not None and schedule.max_windows > 0:
             batch = jax.ShapeDtypeStruct((schedule.batch, *images.shape[1:]), images.dtype)
             rows = jax.ShapeDtypeStruct((schedule.batch,), jnp.int32)
             step = functools.partial(algorithm.step, config, network)
@@ -227,51 +273,11 @@ def check(method: Method, images: jax.ShapeDtypeStruct, over: Over) -> None:
         variables = state.variables
 
 
-def check_weights(weights: Weights, *digests: str | None, data: str = "") -> None:
-    """Refuses weights that the labels of the images to cluster have trained.
-
-    These cases are caught: the same pixels in the same order; the same folder, however it is read
-    and scaled; and named sets of which one is a part or another version of the other (mnist and
-    mnist-test). Another set's part, order, scale or storage is not recognized.
-
-    Args:
-      weights: as read.
-      *digests: ``pixels_digest`` of the images, ``image_folder.listing_digest`` of their folder;
-        None where it is not known.
-      data: what the user called the images; it may be a named set, also of tensorflow-datasets.
-
-    Raises:
-      UsageError: one of them is of what trained the weights.
-    """
-    trained_on = (weights.trained_on.images, weights.trained_on.folder)
-    same = any(digest is not None and digest in trained_on for digest in digests)
-    family = datasets.family(weights.trained_on.named_set or "")
-    if same or (family is not None and family == datasets.family(data)):
-        raise UsageError(
-            "weights: must not have been trained on the labels of the images to cluster"
-        )
-
-
-def pixels_digest(images: np.ndarray) -> str:
-    """SHA-256 of the images' pixels in their order."""
-    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
-
-
-def with_weights(network: Network, keys: Key, weights: Weights) -> Variables:
-    """Arrays for each lane's key as its pretraining would draw them, with the first layers of a
-    file, the same in all lanes."""
-    draw = jax.jit(jax.vmap(lambda key: network.init(jax.random.split(key)[1])))
-    return placed(draw(keys), weights)
-
-
 def _about(method: Method, shape: tuple[int, ...], seeds: tuple[int, ...]) -> dict[str, Json]:
     """What a checkpoint must agree in with the run that goes on from it."""
     pretraining = None if method.pretraining is None else settings_json(method.pretraining)
-    return {
-        "network": [network_name(method.network), *shape, method.clusters],
-        "pretraining": pretraining,
-        "seeds": list(seeds),
-    }
+    network: list[Json] = [network_name(method.network), *shape, method.clusters]
+    return {"network": network, "pretraining": pretraining, "seeds": list(seeds)}
 
 
 def restore(
@@ -292,24 +298,34 @@ def restore(
       UsageError: there is no checkpoint, it cannot be read, it is of another run, or of one that
         has not ended.
     """
-    network = method.build(shape[1:])
     place = Path(directory) / "cluster"
-    images = jax.ShapeDtypeStruct(shape, jnp.float32)
-    keys, variables, template = lane_keys(seeds)["cluster"], None, None
-    for _, algorithm, config in method.phases():
-        start = functools.partial(driver.start, driver.Program(algorithm, config, network, "map"))
-        template = jax.eval_shape(start, (keys, variables), images)
-        variables = template.state.variables
-    about = _about(method, shape[1:], seeds) | {"config": settings_json(method.config)}
-    found = checkpoint.restore(place, about, template)
-    if found is None:
+    about = _about(method, shape[1:], seeds)
+    about["config"] = settings_json(method.config)
+    restored = checkpoint.restore(place, about, _template(method, shape, seeds))
+    if restored is None:
         raise UsageError(f"checkpoint: must be in {place}, and is not there")
-    lanes = found[0].lanes
+    lanes = restored[0].lanes
     if not driver.ended(lanes, method.algorithm.schedule(method.config, shape[0])).all():
-        raise UsageError(
-            f"checkpoint: must be of a run that has ended, got one under way in {place}"
-        )
+        rule = "checkpoint: must be of a run that has ended"
+        raise UsageError(f"{rule}, got one under way in {place}")
     return lanes
+
+
+def _template(method: Method, shape: tuple[int, ...], seeds: tuple[int, ...]) -> driver.Lanes:
+    """Shapes and dtypes of the lanes of the clustering phase."""
+    network = method.build(shape[1:])
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    keys = lane_keys(seeds)["cluster"]
+
+    def started(algorithm: Algorithm, config: Any, variables: Variables | None) -> driver.Lanes:
+        start = functools.partial(driver.start, driver.Program(algorithm, config, network, "map"))
+        return jax.eval_shape(start, (keys, variables), images)
+
+    variables = None
+    *earlier, (_, algorithm, config) = method.phases()
+    for _, pretrainer, pretraining in earlier:
+        variables = started(pretrainer, pretraining, variables).state.variables
+    return started(algorithm, config, variables)
 
 
 def apply(

@@ -23,6 +23,8 @@ class Cell(NamedTuple):
       settings: what decides the numbers, as ``settings.deciding`` gives it; None where the rows
         came from a file.
       labels: the file of the clusters in each folder.
+      deterministic: whether the method draws no random number; None to know it by the method's name
+        in the rows.
     """
 
     data: str
@@ -32,6 +34,7 @@ class Cell(NamedTuple):
     folders: tuple[Path, ...] = ()
     settings: dict[str, Json] | None = None
     labels: str = "labels.npy"
+    deterministic: bool | None = None
 
     @property
     def first(self) -> Row:
@@ -41,7 +44,9 @@ class Cell(NamedTuple):
     @property
     def constant(self) -> bool:
         """Whether the method draws no random number, so that all seeds are one run."""
-        return deterministic(self.first.method)
+        if self.deterministic is None:
+            return deterministic(self.first.method)
+        return self.deterministic
 
     @property
     def where(self) -> str:
@@ -70,10 +75,10 @@ def add(cell: Cell, row: Row, path: Path) -> None:
         raise UsageError(f"{rule}, got seed {row.seed} of {cell.where} again")
     first = next(iter(cell.rows.values()), row)
     for name in ("method", "n", "clusters"):
-        one, other = getattr(first, name), getattr(row, name)
-        if one != other:
+        values = (getattr(first, name), getattr(row, name))
+        if values[0] != values[1]:
             rule = f"runs: {path} must have one {name} of {cell.where}"
-            raise UsageError(f"{rule}, got {one} and {other}")
+            raise UsageError(f"{rule}, got {values[0]} and {values[1]}")
     cell.rows[row.seed] = row
 
 
@@ -112,9 +117,10 @@ def join_baselines(baselines: list[Cell], notes: list[str]) -> list[Cell]:
     joined: dict[tuple[str, str], Cell] = {}
     for cell in baselines:
         first = joined.setdefault((cell.data, cell.method), cell)
-        one, other = first.first.clusters, cell.first.clusters
-        if one != other:
-            notes.append(f"{cell.where} with {other} clusters is left out, beside {one}")
+        clusters = first.first.clusters
+        if cell.first.clusters != clusters:
+            state = f"with {cell.first.clusters} clusters is left out, beside {clusters}"
+            notes.append(f"{cell.where} {state}")
             continue
         for seed in _contradicting(first, cell):
             state = "has other scores beside another run, and counts as it is first"
@@ -145,7 +151,8 @@ def join(one: Cell, other: Cell, notes: list[str]) -> Cell:
         rule = f"runs: seed {seed} of {where} must have one score"
         raise UsageError(f"{rule}, got two, in {places}")
     for seed in sorted(one.rows.keys() & other.rows.keys()):
-        notes.append(f"seed {seed} of {where} is there twice, with the same scores, counts once")
+        state = "is there twice, with the same scores, and counts once"
+        notes.append(f"seed {seed} of {where} {state}")
     missing = {*one.missing, *other.missing} - one.rows.keys() - other.rows.keys()
     return one._replace(
         rows=one.rows | other.rows,
@@ -161,7 +168,11 @@ def _contradicting(one: Cell, other: Cell) -> list[int]:
 
 
 def check_same_images(cells: list[Cell]) -> None:
-    """Refuses cells that call different images by one data set's name: UsageError."""
+    """Refuses cells that call different images by one data set's name.
+
+    Raises:
+      UsageError: two cells of one name have other images, labels or numbers of images.
+    """
     first: dict[str, Cell] = {}
     # Rows from a file have no fingerprint of the images: a cell that has one comes first.
     for cell in sorted(cells, key=lambda cell: cell.settings is None):

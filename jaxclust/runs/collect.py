@@ -18,7 +18,13 @@ from jaxclust.runs.cells import (
 )
 from jaxclust.runs.folder import is_finished
 from jaxclust.runs.rows import COMPARED, SCORES, Row, labeling_files, row_name
-from jaxclust.runs.settings import Settings, deciding, read_settings, wrong_kinds
+from jaxclust.runs.settings import (
+    Settings,
+    deciding,
+    is_deterministic,
+    read_settings,
+    wrong_kinds,
+)
 from jaxclust.runs.sweeps import CLUSTERS, SWEEP, read_choice
 
 RUNS = (
@@ -103,9 +109,10 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
         rule = f"runs: {path} must hold a run or several"
         raise UsageError(f"{rule}, has no config.json, {SWEEP} or {CLUSTERS}")
     folders = []
-    wanted = {"method", "data", "folder", "status", "reason"}
-    for row in _whole_lines(path / SWEEP, wanted, notes)[0]:
-        where, folder = f"{row['method']} on {row['data']}", path / row["folder"]
+    required = {"method", "data", "folder", "status", "reason"}
+    for row in _whole_lines(path / SWEEP, required, notes)[0]:
+        where = f"{row['method']} on {row['data']}"
+        folder = path / row["folder"]
         if row["status"] == "failed" and not is_finished(folder):
             notes.append(f"{where} crashed and has no row: {row['reason']}")
             continue
@@ -143,6 +150,7 @@ def _from_folder(
             folders=(folder,),
             settings=deciding(settings),
             labels=files[labeling],
+            deterministic=is_deterministic(settings),
         )
         for row in rows:
             if row.method == called:
@@ -184,36 +192,42 @@ def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
     # method has on the same data.
     kinds = {"data": str, "method": str, "seed": int}
     named = [line for line in lost if not wrong_kinds(line, kinds)]
-    found = []
+    complete = []
     for key, cell in cells.items():
         seeds = {line["seed"] for line in named if (line["data"], name or line["method"]) == key}
         if len(named) < len(lost):
             beside = [other for other in cells.values() if other.data == cell.data]
             seeds |= {seed for other in beside for seed in other.rows}
-        found.append(with_missing(cell, sorted(seeds), path, notes))
-    return found
+        complete.append(with_missing(cell, sorted(seeds), path, notes))
+    return complete
 
 
-def _rows(path: Path, wanted: Set[str], notes: list[str]) -> tuple[list[Row], list[dict]]:
+def _rows(path: Path, required: Set[str], notes: list[str]) -> tuple[list[Row], list[dict]]:
     """The rows of a file that are whole, and what is left of the other lines."""
-    whole, lost = _whole_lines(path, wanted, notes)
+    whole, lost = _whole_lines(path, required, notes)
     return [Row.from_json(line) for line in whole], lost
 
 
-def _whole_lines(
-    path: Path, wanted: Set[str], notes: list[str]
-) -> tuple[list[dict[str, Any]], list[dict]]:
-    """The lines of a file that are whole, and what is left of the others, {} where it is no row.
+def _whole_lines(path: Path, required: Set[str], notes: list[str]) -> tuple[list[dict], list[dict]]:
+    """The lines of a file that are rows, and what is left of the others.
 
-    ``notes`` gets the numbers of the others.
+    Args:
+      path: the file.
+      required: what a row must have.
+      notes: gets the numbers of the lines that are no rows.
+
+    Returns:
+      The rows, and the JSON objects of the other lines, {} where a line is none.
     """
-    whole, lost, rest = [], [], []
+    whole: list[dict] = []
+    lost: list[str] = []
+    rest: list[dict] = []
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         try:
             row = json.loads(line)
         except ValueError:
             row = None
-        if isinstance(row, dict) and wanted <= row.keys() and _has_right_kinds(row):
+        if isinstance(row, dict) and required <= row.keys() and _has_right_kinds(row):
             whole.append(row)
         elif line.strip():
             lost.append(str(number))

@@ -8,72 +8,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxclust.data import datasets, features
+from jaxclust.data import datasets
+from jaxclust.data import features as features_of
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.sources import Source
-from jaxclust.engine import blocks
 from jaxclust.engine import fit as engine
-from jaxclust.engine.devices import Over, use_devices
+from jaxclust.engine.devices import OVERS, Over, use_devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
 from jaxclust.networks import torch_weights
-from jaxclust.networks.torch_weights import Weights
 from jaxclust.runs import pretrained
 from jaxclust.runs.files import write_file, write_labels
 from jaxclust.runs.folder import RESULTS, default_folder, is_finished, open_folder
 from jaxclust.runs.history import history_csv
+from jaxclust.runs.own import own_parts
+from jaxclust.runs.plan import (
+    Plan,
+    check_images,
+    check_plan,
+    check_weights,
+    seeds_of,
+    with_clusters,
+)
 from jaxclust.runs.progress import Bars
-from jaxclust.runs.rows import labeling_files, make_rows, write_rows
+from jaxclust.runs.rows import Row, labeling_files, make_rows, write_rows
 from jaxclust.runs.run import Run, open_run
-from jaxclust.runs.settings import Settings, make_settings
-from jaxclust.types import Algorithm, Json, Method, network_name
-
-MOST_SEEDS = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How a run is carried out and where it is kept.
-
-    Attributes:
-      seeds: distinct, at least one.
-      preset: the name of the method's preset, for the record.
-      over: how seeds run, see ``engine.driver.Program``; None for the fastest way here.
-      out: the run's folder; None to keep the run in memory.
-      find_out: choose the folder by ``folder.default_folder``; ``out`` is then its parent.
-      resume: go on with a run of the same settings in the folder.
-      overwrite: delete an earlier run's files in the folder.
-      features: what stands in the images' place: "dsift-pca", or the path of an .npy file.
-      weights: a .safetensors file with the network's first layers.
-      pretrained: folder of a finished run whose pretraining is used.
-      max_seconds: stop after this long.
-      baseline: run k-means on the same input with the same seeds, and keep its rows beside.
-      data: what the user called the images.
-      origin: where the run's inputs are, for the record.
-    """
-
-    seeds: tuple[int, ...]
-    preset: str = "paper"
-    over: Over | None = None
-    out: Path | None = None
-    find_out: bool = False
-    resume: bool = False
-    overwrite: bool = False
-    features: str | None = None
-    weights: Path | None = None
-    pretrained: Path | None = None
-    max_seconds: float | None = None
-    baseline: bool = False
-    data: str = ""
-    origin: dict[str, Json] = dataclasses.field(default_factory=dict)
+from jaxclust.runs.settings import Settings, fingerprint_json, make_settings, read_settings
+from jaxclust.types import Method
 
 
 def fit(
     method: str | Method,
-    images: np.ndarray | Dataset,
+    images: np.ndarray | Dataset | Source,
     clusters: int | None = None,
     seeds: int | Sequence[int] = 5,
     *,
@@ -88,89 +56,89 @@ def fit(
 
     Args:
       method: a name of ``jaxclust.methods.names()``, or a method that ``jaxclust.method`` made.
-      images: uint8 in 0..255 or float in [0, 1], (n, h, w) or (n, h, w, c); or a data set.
-      clusters: number of clusters; None for the number of classes of a labeled data set.
+      images: uint8 in 0..255 or float in [0, 1], (n, h, w) or (n, h, w, c); or a data set; or a
+        stream of ``jaxclust.data.sources.open_source``, which needs ``out``.
+      clusters: number of clusters; None for the method's own, or for the number of classes of a
+        labeled data set.
       seeds: how many (3: seeds 0, 1, 2), or which.
       preset: "paper" or another of the method's presets; None for "paper". Only with a name.
       features: what stands in the images' place: "dsift-pca", or the path of an .npy file.
-      weights: path of a .safetensors file with the network's first layers.
+      weights: path of a .safetensors file with the network's first layers. They replace the
+        pretraining, unless the method's pretraining has settings of its own.
       out: a folder for the run, with checkpoints: a second call with the same settings goes on
         with it, or returns it where it is finished. None keeps the run in memory.
       max_seconds: stop after this long; with ``out`` a second call goes on.
       progress: show progress on stderr.
 
+    Returns:
+      The run; its ``finished`` is False where ``max_seconds`` stopped it.
+
     Raises:
-      UsageError: an argument breaks its rule.
+      UsageError: an argument breaks its rule. Nothing has been written then.
     """
-    chosen = "paper" if preset is None else preset
-    if isinstance(method, str):
-        method = registry.method(method, chosen)
-    elif preset is not None:
-        raise UsageError(f"preset: must come with a method's name, got {preset!r} with a method")
-    dataset = images if isinstance(images, Dataset) else datasets.checked("array", _array(images))
-    if clusters is not None or not method.clusters_given:
-        method = with_clusters(method, dataset, clusters)
-    if weights is not None and method.pretraining is not None:
-        # The weights stand in the pretraining's place.
-        method = method.with_settings({"pretraining.epochs": 0})
+    chosen = _method(method, preset)
+    data = _data(images)
+    if clusters is not None or not chosen.clusters_given:
+        chosen = with_clusters(chosen, data, clusters)
+    if weights is not None:
+        chosen = _without_usual_pretraining(chosen)
     plan = Plan(
         seeds=seeds_of(seeds),
-        preset=chosen,
         out=None if out is None else Path(out),
         resume=out is not None,
-        features=features,
+        features=None if features is None else os.fspath(features),
         weights=None if weights is None else Path(weights),
         max_seconds=max_seconds,
-        data=dataset.name,
+        data=data.name,
     )
     with Bars(disable=not progress) as bars:
-        return execute(method, dataset, plan, bars)
+        return execute(chosen, data, plan, bars)
 
 
-def _array(images: Any) -> np.ndarray:
-    images = np.asarray(images)
-    if images.dtype == object:
+def _method(method: str | Method, preset: str | None) -> Method:
+    """A method by its name and preset, or the method itself."""
+    if isinstance(method, str):
+        return registry.method(method, "paper" if preset is None else preset)
+    if not isinstance(method, Method):
+        rule = "method: must be a name or a method that jaxclust.method made"
+        raise UsageError(f"{rule}, got {method!r}")
+    if preset is not None:
+        raise UsageError(f"preset: must come with a method's name, got {preset!r} with a method")
+    return method
+
+
+def _data(images: Any) -> Dataset | Source:
+    """The images as a data set whose arrays have been checked, or as a stream."""
+    if isinstance(images, Source):
+        return images
+    if isinstance(images, Dataset):
+        checked = datasets.checked(images.name, images.images, images.labels)
+        return images._replace(images=checked.images, labels=checked.labels)
+    if isinstance(images, str | os.PathLike):
+        rule = "images: must be an array or a data set, which jaxclust.load reads from a path"
+        raise UsageError(f"{rule}, got {os.fspath(images)!r}")
+    try:
+        array = np.asarray(images)
+    except ValueError as error:
+        raise UsageError(f"images: must be of one shape, got others ({error})") from error
+    if array.dtype == object:
         raise UsageError("images: must be an array of numbers, got objects")
-    return images
+    return datasets.checked("array", array)
 
 
-def with_clusters(method: Method, data: Dataset | Source, clusters: int | None) -> Method:
-    """The method with a number of clusters.
+def _without_usual_pretraining(method: Method) -> Method:
+    """A method that begins with weights from a file.
 
-    Args:
-      method: the method.
-      data: the images; the number of their classes is taken where ``clusters`` is None.
-      clusters: at least 2, or None.
-
-    Raises:
-      UsageError: the number cannot be, or is not given for images without labels.
+    The weights stand in the place of the preset's pretraining. A pretraining with other settings
+    is one that somebody asked for, and stays.
     """
-    if clusters is None:
-        if data.labels is None:
-            raise UsageError(f"clusters: must be given, since {data.name} has no labels")
-        clusters = max(int(data.labels.max()) + 1, 2)
-    return method.with_settings({"clusters": clusters})
-
-
-def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """Seeds from a count or a list.
-
-    Raises:
-      UsageError: the count is below 1 or above MOST_SEEDS, or the list is empty or has a number
-        twice, one below 0 or one that is not whole.
-    """
-    rule = "seeds: must be a count from 1 or a list such as 0,3,7 of distinct numbers from 0"
-    if isinstance(seeds, bool | str):
-        raise UsageError(f"{rule}, got {seeds!r}")
-    if isinstance(seeds, int | np.integer):
-        if not 1 <= seeds <= MOST_SEEDS:
-            raise UsageError(f"{rule}; a count is at most {MOST_SEEDS}, got {seeds}")
-        return tuple(range(int(seeds)))
-    listed = list(seeds)
-    whole = all(isinstance(one, int | np.integer) and 0 <= one < 2**31 for one in listed)
-    if not listed or not whole or len(set(listed)) < len(listed):
-        raise UsageError(f"{rule}, got {listed}")
-    return tuple(int(one) for one in listed)
+    usual = registry.METHODS.get(method.name)
+    if method.pretraining is None or usual is None:
+        return method
+    preset = registry.method(method.name, method.preset)
+    if method.pretraining != preset.pretraining:
+        return method
+    return method.with_settings({"pretraining.epochs": 0})
 
 
 def execute(
@@ -191,25 +159,21 @@ def execute(
     Raises:
       UsageError: something breaks its rule. Nothing has been written then.
     """
-    if plan.max_seconds is not None and not plan.max_seconds > 0:
-        raise UsageError(f"max_seconds: must be above 0, got {plan.max_seconds}")
-    if method.needs_weights and plan.weights is None and plan.preset != "random":
-        rule = f"weights: must be given for {method.name}"
-        raise UsageError(f"{rule}, or --preset random for fresh ones, got none")
+    check_plan(method, data, plan)
+    images = data
     origin = dict(plan.origin)
-    shown = data
     if plan.features is not None and isinstance(data, Dataset):
-        origin["images"] = _fingerprint_json(data)
-        data = features.replaced(data, plan.features)
-    over = use_devices(plan.over, len(plan.seeds))
+        origin["images"] = fingerprint_json(datasets.fingerprint(data))
+        data = features_of.replaced(data, plan.features)
+    over = _over(plan)
     network = method.build(_shape(data)[1:])
     weights = None
     if plan.weights is not None:
         weights = torch_weights.read(plan.weights, method.network, network)
-    more = _check(method, data, shown, plan, weights, over)
+        check_weights(weights, images, plan)
     settings = make_settings(
         method,
-        plan.preset,
+        method.preset,
         data.fingerprint() if isinstance(data, Source) else datasets.fingerprint(data),
         plan.seeds,
         over,
@@ -217,24 +181,25 @@ def execute(
         weights=None if weights is None else weights.digest,
         extra=own_parts(method),
         origin=origin,
-        **more,
+        **check_images(method, data, plan, over),
     )
+    own_method = method if settings.extra else None
     out = plan.out
     resume = plan.resume
     if plan.find_out and out is not None:
         out = default_folder(settings, out)
-        resume = resume or out.exists()
-    place = None
+        resume = resume or (out.exists() and not plan.overwrite)
+    shared = None
     if plan.pretrained is not None:
-        place = pretrained.checkpoints(plan.pretrained, settings, method, out)
+        shared = pretrained.checkpoints(plan.pretrained, settings, method, out)
     if out is not None:
         open_folder(out, settings, resume and out.exists(), plan.overwrite)
         if is_finished(out):
-            return open_run(out, method if settings.extra else None)
+            return open_run(out, own_method)
     options = engine.Options(
         over=over,
         directory=None if out is None else out / "checkpoint",
-        pretrained=place,
+        pretrained=shared,
         weights=weights,
         max_seconds=plan.max_seconds,
         progress=bars.show,
@@ -242,127 +207,84 @@ def execute(
         labels=None if out is None else out / "labels.npy",
         about=settings.extra,
     )
-    images = data if isinstance(data, Source) else data.images
-    done = engine.fit(method, images, plan.seeds, options)
-    steps = engine.steps_per_window(method, settings.stream or settings.data.shape[0])
+    given = data if isinstance(data, Source) else data.images
+    done = engine.fit(method, given, plan.seeds, options)
+    rows = _rows(method, settings, done, data.labels)
+    run = Run(settings, rows, done.labelings, done.phases, out, own_method, done.unreadable)
     if out is not None:
+        steps = engine.steps_per_window(method, settings.images_at_once)
         histories = {name: phase.history for name, phase in done.phases.items()}
         write_file(out / "history.csv", history_csv(histories, plan.seeds, steps))
-    own_method = method if settings.extra else None
-    if not done.finished:
-        return Run(settings, (), {}, done.phases, out, own_method)
-    labelings, true_labels = _readable(done, data.labels)
-    rows = make_rows(settings, done, labelings, true_labels, steps["cluster"])
-    if settings.stream is not None:
-        rows = [dataclasses.replace(row, unreadable=len(done.unreadable)) for row in rows]
-    run = Run(settings, tuple(rows), done.labelings, done.phases, out, own_method, done.unreadable)
-    if out is not None:
-        _write(run, out, data, plan, over, bars)
+        if run.finished:
+            _write(run, out, data, plan, bars)
     return run
+
+
+def _over(plan: Plan) -> Over:
+    """How seeds run; a run that goes on without a choice goes on as it began."""
+    over = plan.over
+    folder = plan.out if plan.resume and not plan.find_out else None
+    if over is None and folder is not None and (folder / "config.json").exists():
+        over = _over_named(read_settings(folder).over)
+    return use_devices(over, len(plan.seeds))
+
+
+def _over_named(name: str) -> Over | None:
+    """A way to run seeds by its name in a file; None where this version has no such way."""
+    for over in OVERS:
+        if over == name:
+            return over
+    return None
 
 
 def _shape(data: Dataset | Source) -> tuple[int, ...]:
     return data.shape if isinstance(data, Source) else data.images.shape
 
 
-def _fingerprint_json(data: Dataset) -> dict[str, Json]:
-    found = datasets.fingerprint(data)
-    return found._asdict() | {"shape": list(found.shape)}
+def _rows(
+    method: Method, settings: Settings, done: engine.Fit, true_labels: np.ndarray | None
+) -> tuple[Row, ...]:
+    """The rows of a run, over the images that could be read; none of one that was stopped."""
+    if done.labels is None:
+        return ()
+    labelings = done.labelings
+    if done.unreadable:
+        kept = np.setdiff1d(np.arange(done.labels.shape[1]), list(done.unreadable))
+        labelings = {name: labels[:, kept] for name, labels in labelings.items()}
+        true_labels = None if true_labels is None else true_labels[kept]
+    steps = engine.steps_per_window(method, settings.images_at_once)["cluster"]
+    rows = make_rows(settings, done, labelings, true_labels, steps)
+    if settings.stream is not None:
+        rows = [dataclasses.replace(row, unreadable=len(done.unreadable)) for row in rows]
+    return tuple(rows)
 
 
-def _check(
-    method: Method,
-    data: Dataset | Source,
-    shown: Dataset | Source,
-    plan: Plan,
-    weights: Weights | None,
-    over: Over,
-) -> dict[str, int]:
-    """Refuses what cannot run, before any long work; the settings that only a stream has.
-
-    ``shown`` are the images where ``data`` are their features.
-    """
-    if isinstance(data, Source):
-        blocks.check(method, data)
-        if weights is not None:
-            engine.check_weights(weights, data.digest, data=plan.data)
-        size = blocks.block_size(method, data)
-        shape = (size, *data.shape[1:])
-        engine.check(method, jax.ShapeDtypeStruct(shape, data.dtype), over)
-        # The first centroids are images of the first block, which holds only readable ones.
-        first = next(data.blocks(size, blocks.order_of(plan.seeds[0], 0)))
-        datasets.check_clusters(first, method.clusters, " in the first block")
-        # The blocks are shared by all seeds; the first one decides their order.
-        return {"stream": size, "order": plan.seeds[0]}
-    datasets.check_clusters(data.images, method.clusters)
-    if weights is not None and isinstance(shown, Dataset):
-        digest = engine.pixels_digest(shown.images)
-        engine.check_weights(weights, digest, shown.folder_digest, data=plan.data)
-    engine.check(method, jax.ShapeDtypeStruct(data.images.shape, data.images.dtype), over)
-    return {}
-
-
-def own_parts(method: Method) -> dict[str, Json]:
-    """What a method has that the package's method of its name has not: functions and network.
-
-    The record of a run keeps it, so that nobody takes the run for one of the package's method.
-    """
-    known = registry.METHODS.get(method.name)
-    if known is not None:
-        parts = (method.algorithm, method.network, method.pretrainer)
-        if parts == (known.algorithm, known.network, known.pretrainer):
-            return {}
-    own: dict[str, Json] = {"algorithm": method.algorithm.name}
-    for prefix, algorithm in (("", method.algorithm), ("pretraining.", method.pretrainer)):
-        if isinstance(algorithm, Algorithm):
-            own |= {prefix + name: value for name, value in _foreign(algorithm).items()}
-    own["network"] = network_name(method.network)
-    if len(method.algorithm.labelings) > 1:
-        own["labelings"] = list(method.algorithm.labelings)
-    return {"own": own}
-
-
-def _foreign(algorithm: Algorithm) -> dict[str, str]:
-    """An algorithm's functions that stand outside the package, by their qualified names."""
-    found = {}
-    for name, function in algorithm._asdict().items():
-        module = getattr(function, "__module__", None)
-        if callable(function) and module and not module.startswith("jaxclust."):
-            found[name] = f"{module}.{getattr(function, '__qualname__', name)}"
-    return found
-
-
-def _readable(
-    done: engine.Fit, true_labels: np.ndarray | None
-) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """Labelings and true labels of the images that could be read."""
-    if not done.unreadable or done.labels is None:
-        return done.labelings, true_labels
-    kept = np.setdiff1d(np.arange(done.labels.shape[1]), list(done.unreadable))
-    labelings = {name: labels[:, kept] for name, labels in done.labelings.items()}
-    return labelings, None if true_labels is None else true_labels[kept]
-
-
-def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, over: Over, bars: Bars) -> None:
+def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) -> None:
     """Writes labels and rows; the rows last, since they make a run finished."""
     if isinstance(data, Source):
         if run.unreadable:
-            table = io.StringIO()
-            writer = csv.writer(table, lineterminator="\n")
-            writer.writerow(["image", "name", "reason"])
-            for index, reason in run.unreadable.items():
-                writer.writerow([index, data.called(index), reason])
-            write_file(out / "unreadable.csv", table.getvalue())
+            write_file(out / "unreadable.csv", _unreadable_csv(run, data))
     else:
         for name, file in labeling_files(run.settings).items():
             write_labels(out / file, run.labelings[name])
         if plan.baseline and run.settings.method != "kmeans":
-            write_rows(out / "baseline.jsonl", baseline(data, run.settings, over, bars).rows)
+            write_rows(out / "baseline.jsonl", _baseline(data, run.settings, bars).rows)
     write_rows(out / RESULTS, run.rows)
 
 
-def baseline(data: Dataset, settings: Settings, over: Over, bars: Bars) -> Run:
+def _unreadable_csv(run: Run, source: Source) -> str:
+    """The images that could not be read, with reasons, as a table."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image", "name", "reason"])
+    for index, reason in run.unreadable.items():
+        writer.writerow([index, source.called(index), reason])
+    return table.getvalue()
+
+
+def _baseline(data: Dataset, settings: Settings, bars: Bars) -> Run:
     """k-means on the input of a run, with its seeds and number of clusters."""
     method = registry.method("kmeans", clusters=settings.clusters)
     bars.stage("k-means on pixels")
-    return execute(method, data, Plan(seeds=settings.seeds, over=over), Bars(disable=True))
+    plan = Plan(seeds=settings.seeds, over=_over_named(settings.over))
+    return execute(method, data, plan, Bars(disable=True))

@@ -30,11 +30,11 @@ def history_csv(
     for phase, history in histories.items():
         if not history:
             continue
-        for place in np.lexsort((history["window"], history["lane"])):
+        for place in np.lexsort((history["window"], history["lane"])).tolist():
             window = int(history["window"][place])
             values = [f"{history[name][place]:.8g}" if name in history else "" for name in infos]
             steps = (window + 1) * steps_per_window[phase]
-            seed = seeds[history["lane"][place]]
+            seed = seeds[int(history["lane"][place])]
             text.write(",".join([str(seed), phase, str(window), str(steps), *values]) + "\n")
     return text.getvalue()
 

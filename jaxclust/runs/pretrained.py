@@ -30,17 +30,25 @@ def checkpoints(directory: Path, settings: Settings, method: Method, out: Path |
     if not is_finished(directory) or not place.is_dir() or not any(place.iterdir()):
         rule = "pretrained: must be a finished run with a pretraining of its own"
         raise UsageError(f"{rule}, got {directory}")
-    network = METHODS[kept.method].network if kept.method in METHODS else method.network
-    differing = differences(
-        _deciding(kept, network_name(network)), _deciding(settings, network_name(method.network))
-    )
+    needed = _deciding(settings, network_name(method.network))
+    differing = differences(_deciding(kept, _network_of(kept)), needed)
     if differing:
         rule = f"pretrained: {directory} must hold the same pretraining"
         raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
     return directory / "checkpoint"
 
 
-def _deciding(settings: Settings, network: str) -> dict[str, Json]:
+def _network_of(settings: Settings) -> Json:
+    """The name of a run's network; None where this version has no such method."""
+    own = settings.extra.get("own")
+    if isinstance(own, dict):
+        return own.get("network")
+    if settings.method not in METHODS:
+        return None
+    return network_name(METHODS[settings.method].network)
+
+
+def _deciding(settings: Settings, network: Json) -> dict[str, Json]:
     """What decides a pretraining's numbers."""
     return {
         "data": settings.to_json()["data"],

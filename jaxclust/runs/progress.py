@@ -14,7 +14,7 @@ NAMES = {"pretrain": "pretraining", "cluster": "clustering"}
 
 
 class Bars:
-    """Progress on stderr: one bar a phase."""
+    """Progress on stderr, with one bar for each phase."""
 
     def __init__(self, disable: bool = False) -> None:
         """Shows nothing yet.

@@ -167,13 +167,13 @@ def make_rows(
     for name, labels in labelings.items():
         for lane, seed in enumerate(seeds):
             phase, failed = done.failed[lane] or (None, None)
-            mine: dict[str, Any] = {}
+            own: dict[str, Any] = {}
             if failed is None:
                 sizes = np.bincount(labels[lane], minlength=settings.clusters)
-                mine["empty_clusters"] = int((sizes == 0).sum())
-                mine["largest_cluster"] = round(float(sizes.max() / sizes.sum()), 4)
+                own["empty_clusters"] = int((sizes == 0).sum())
+                own["largest_cluster"] = round(float(sizes.max() / sizes.sum()), 4)
                 if true_labels is not None:
-                    mine |= metrics.scores(true_labels, labels[lane])
+                    own |= metrics.scores(true_labels, labels[lane])
             steps = int(cluster.lanes.window[lane]) * steps_per_window
             row = Row(
                 method=row_name(settings.method, name),
@@ -185,7 +185,7 @@ def make_rows(
                 failed_phase=phase,
                 changed=_last(cluster.history, "changed", lane),
                 **shared,
-                **mine,
+                **own,
             )
             rows.append(row)
     return rows
@@ -200,8 +200,9 @@ def labeling_files(settings: Settings) -> dict[str, str]:
     """The labelings that a run gives, and the file of each; the first is the run's own."""
     names = ("",)
     own = settings.extra.get("own")
-    if isinstance(own, dict) and isinstance(own.get("labelings"), list):
-        names = tuple(map(str, own["labelings"]))
+    labelings = own.get("labelings") if isinstance(own, dict) else None
+    if isinstance(labelings, list):
+        names = tuple(map(str, labelings))
     elif settings.method in METHODS:
         names = METHODS[settings.method].algorithm.labelings
     return {
@@ -238,13 +239,13 @@ def read_results(directory: Path) -> list[Row]:
       UsageError: they are damaged, or of something else.
     """
     path = directory / "results.jsonl"
-    found = read_json_lines(path)
-    wanted = COMPARED | {"preset", "largest_cluster", "seconds", "compile_seconds"}
-    missing = {name for row in found or [{}] for name in wanted - row.keys()}
+    lines = read_json_lines(path)
+    required = COMPARED | {"preset", "largest_cluster", "seconds", "compile_seconds"}
+    missing = {name for line in lines or [{}] for name in required - line.keys()}
     if missing:
         rule = f"rows: {path} must hold a row for each seed"
         raise UsageError(f"{rule}, lacks {', '.join(sorted(missing))}")
-    return [Row.from_json(row) for row in found]
+    return [Row.from_json(line) for line in lines]
 
 
 def _last(history: History, name: str, lane: int) -> float | None:

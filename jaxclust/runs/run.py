@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from jaxclust.data import datasets
 from jaxclust.engine import checkpoint
 from jaxclust.engine import fit as engine
+from jaxclust.engine.checkpoint import differences, settings_json
 from jaxclust.engine.driver import Lanes, Training
 from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
@@ -51,7 +52,7 @@ class Run:
         the first is the run's own.
       phases: each training's lanes and history; none where the run was read from a folder.
       directory: its folder, or None.
-      own_method: the method, where it is not one of the package's.
+      own_method: the method, where it has functions or a network of its own.
       unreadable: of a stream the places of images that could not be read, with reasons.
     """
 
@@ -70,7 +71,12 @@ class Run:
 
     @property
     def method(self) -> Method:
-        """The method with the run's settings; UsageError where this version has none such."""
+        """The method with the run's settings.
+
+        Raises:
+          UsageError: this version has no such method, or the run's folder was opened without the
+            method that the run was made with.
+        """
         if self.own_method is not None:
             return self.own_method
         return method_of(self.settings, self.directory or "this run")
@@ -100,28 +106,29 @@ class Run:
             if row.failed is not None
         }
 
-    def scores(self, labels: np.ndarray) -> Scores:
+    def scores(self, labels: np.ndarray | None) -> Scores:
         """Scores of each seed against true classes.
 
         Args:
-          labels: true classes, integers (n,).
+          labels: true classes, integers (n,); a data set without labels has None.
 
         Raises:
-          UsageError: the labels are not one for each image.
+          UsageError: the labels are not one integer for each image, or there are none.
         """
-        labels = np.asarray(labels)
         n = self.labels.shape[1]
-        if labels.shape != (n,):
+        if labels is None or np.shape(labels) != (n,):
             rule = f"labels: must be of shape ({n},), one for each image"
-            raise UsageError(f"{rule}, got {labels.shape}")
-        own = self.labels
+            raise UsageError(f"{rule}, got {None if labels is None else np.shape(labels)}")
+        labels = np.asarray(labels)
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise UsageError(f"labels: must be integers, got dtype {labels.dtype}")
         rows = []
-        for lane, row in enumerate(self.rows[: len(self.seeds)]):
-            known = np.flatnonzero(own[lane] >= 0)
-            found: dict[str, float] = {}
+        for clusters, row in zip(self.labels, self.rows[: len(self.seeds)], strict=True):
+            scores: dict[str, float] = {}
             if row.failed is None:
-                found = metrics.scores(labels[known], own[lane][known])
-            rows.append(dataclasses.replace(row, **found))
+                readable = clusters >= 0
+                scores = metrics.scores(labels[readable], clusters[readable])
+            rows.append(dataclasses.replace(row, **scores))
         return Scores(tuple(rows))
 
     def consensus(self) -> Consensus:
@@ -143,20 +150,34 @@ class Run:
         return Consensus(chosen, shares)
 
     def predict(self, images: np.ndarray, seed: int | None = None) -> Prediction:
-        """Clusters of images under one seed's network; the run's own images get their labels.
+        """Clusters of images under one seed's network.
+
+        The run's own images get their labels again, except with methods that label all images
+        together at the end (JULE, DCTL and linkage on pixels).
 
         Args:
           images: uint8 or float in [0, 1], (m, h, w) or (m, h, w, c), of the run's size.
           seed: whose clusters; None for the first seed that did not fail.
 
         Raises:
-          UsageError: the images are of another shape, the run has no such seed or it failed, or
-            the run's folder has no checkpoint that can be used.
+          UsageError: the images are of another shape, the run has no such seed or it failed, the
+            run was given features, or its folder has no checkpoint that can be used.
         """
         return Prediction(*self._apply(images, seed, "predict"))
 
     def embed(self, images: np.ndarray, seed: int | None = None) -> np.ndarray:
-        """Features of images under one seed's network, float32 (m, d); arguments as ``predict``."""
+        """Features of images under one seed's network.
+
+        Args:
+          images: as for ``predict``.
+          seed: as for ``predict``.
+
+        Returns:
+          The embedding, float32 (m, d).
+
+        Raises:
+          UsageError: as from ``predict``.
+        """
         return self._apply(images, seed, "embed")
 
     def seed_of(self, seed: int | None = None) -> int:
@@ -165,7 +186,8 @@ class Run:
         Raises:
           UsageError: there is none.
         """
-        kept = [one for one in self.seeds if one not in self.failed]
+        failed = self.failed
+        kept = [known for known in self.seeds if known not in failed]
         where = "" if self.directory is None else f" of {self.directory}"
         if not kept:
             raise UsageError(f"seed: all seeds{where} failed")
@@ -175,9 +197,15 @@ class Run:
         return kept[0] if seed is None else seed
 
     def states(self, lanes: list[int]) -> Any:
-        """The algorithm's states of some lanes, with a leading axis, from memory or the folder."""
-        everything = self._lanes().state
-        return jax.tree.map(lambda leaf: leaf[np.array(lanes)], everything)
+        """The algorithm's states of some lanes, with a leading axis, from memory or the folder.
+
+        Args:
+          lanes: places in ``seeds``.
+
+        Raises:
+          UsageError: the run's folder has no checkpoint that can be used.
+        """
+        return jax.tree.map(lambda leaf: leaf[np.array(lanes)], self._lanes().state)
 
     def _lanes(self) -> Lanes:
         if "cluster" in self.phases:
@@ -187,18 +215,23 @@ class Run:
         place = self.directory / "checkpoint"
         return engine.restore(self.method, self.settings.data.shape, self.seeds, place)
 
-    def _apply(self, images: np.ndarray, seed: int | None, function: Any) -> Any:
+    def _apply(
+        self, images: np.ndarray, seed: int | None, function: Literal["embed", "predict"]
+    ) -> Any:
+        where = "" if self.directory is None else f"{self.directory} "
         if not self.finished:
-            where = "" if self.directory is None else f"{self.directory} "
             raise UsageError(f"run: {where}must be finished, has no {RESULTS}")
+        if self.settings.features is not None:
+            rule = f"run: {where}must be on images to take new ones"
+            raise UsageError(f"{rule}, is on {self.settings.features}")
         images = datasets.checked("images", np.asarray(images), least=1).images
         shape = self.settings.data.shape[1:]
         if images.shape[1:] != tuple(shape):
-            wanted = ", ".join(map(str, shape))
-            raise UsageError(f"images: must be of shape (n, {wanted}), got {images.shape}")
+            expected = ", ".join(map(str, shape))
+            raise UsageError(f"images: must be of shape (n, {expected}), got {images.shape}")
         lane = self.seeds.index(self.seed_of(seed))
-        found = engine.apply(self.method, self.states([lane]), images, function)
-        return jax.tree.map(lambda leaf: leaf[0], found)
+        results = engine.apply(self.method, self.states([lane]), images, function)
+        return jax.tree.map(lambda leaf: leaf[0], results)
 
     def save(self, directory: str | os.PathLike, overwrite: bool = False) -> None:
         """Writes the run's folder, as the command writes it.
@@ -208,33 +241,31 @@ class Run:
           overwrite: replace an earlier run there, and nothing else.
 
         Raises:
-          UsageError: the run is not finished, or the folder must not be written to.
+          UsageError: the run is not finished, or the folder must not be written to, or is the one
+            that the run is in.
         """
         if not self.finished:
             raise UsageError("save: must be of a finished run, this one was stopped before its end")
         target = Path(directory)
+        if self.directory is not None and target.resolve() == self.directory.resolve():
+            raise UsageError(f"save: must be to another folder than the run's own, got {target}")
         open_folder(target, self.settings, False, overwrite)
         if self.phases:
-            self._save_checkpoint(target)
-            steps = engine.steps_per_window(self.method, self.settings.data.shape[0])
-            histories = {name: phase.history for name, phase in self.phases.items()}
-            write_file(target / "history.csv", history_csv(histories, self.seeds, steps))
-        elif self.directory is not None:
-            kept = self.directory / "checkpoint"
-            if kept.is_dir():
-                shutil.copytree(kept, target / "checkpoint", dirs_exist_ok=True)
-            for name in ("history.csv", "baseline.jsonl"):
-                if (self.directory / name).exists():
-                    shutil.copy2(self.directory / name, target / name)
+            self._save_phases(target)
+        if self.directory is not None:
+            _copy_missing(self.directory, target)
         for name, file in labeling_files(self.settings).items():
             write_labels(target / file, self.labelings[name])
         write_rows(target / RESULTS, self.rows)
 
-    def _save_checkpoint(self, target: Path) -> None:
+    def _save_phases(self, target: Path) -> None:
+        """Writes checkpoints and history of a run that is in memory."""
         for name, phase in self.phases.items():
             training = Training(phase.lanes, phase.history, phase.finished)
-            about: dict[str, Json] = dict(phase.about)
-            checkpoint.save(target / "checkpoint" / name, about, training, phase.times)
+            checkpoint.save(target / "checkpoint" / name, phase.about, training, phase.times)
+        steps = engine.steps_per_window(self.method, self.settings.images_at_once)
+        histories = {name: phase.history for name, phase in self.phases.items()}
+        write_file(target / "history.csv", history_csv(histories, self.seeds, steps))
 
     def __repr__(self) -> str:
         settings = self.settings
@@ -255,22 +286,57 @@ class Run:
         return "\n".join(lines)
 
 
+def _copy_missing(source: Path, target: Path) -> None:
+    """Copies what a run's folder has beside settings, labels and rows, and another lacks."""
+    kept = source / "checkpoint"
+    if kept.is_dir() and not (target / "checkpoint").exists():
+        shutil.copytree(kept, target / "checkpoint")
+    for name in ("history.csv", "baseline.jsonl", "unreadable.csv"):
+        if (source / name).exists() and not (target / name).exists():
+            shutil.copy2(source / name, target / name)
+
+
 def open_run(directory: str | os.PathLike, method: Method | None = None) -> Run:
     """A finished run from its folder, whether the command or Python wrote it.
 
     Args:
       directory: the run's folder.
-      method: the method, where it has functions or a network of its own; None for the package's.
+      method: the method that the run was made with, where it has functions or a network of its
+        own; None for the package's.
 
     Raises:
-      UsageError: the folder holds no finished run, or a file in it is damaged.
+      UsageError: the folder holds no finished run, a file in it is damaged, or the method has
+        other settings than the run's.
     """
     folder = Path(directory)
     settings = read_settings(folder)
     if not is_finished(folder):
         rule = f"run: {folder} must be finished, has no {RESULTS}"
         raise UsageError(f"{rule}; fit with --resume goes on")
+    if method is not None:
+        _check_method(method, settings, folder)
     rows = tuple(read_results(folder))
-    files = labeling_files(settings).items()
-    labelings = {name: read_labels(folder / file) for name, file in files}
+    files = labeling_files(settings)
+    labelings = {name: read_labels(folder / file) for name, file in files.items()}
+    seeds = [row.seed for row in rows]
+    if seeds != list(settings.seeds) * len(files):
+        rule = f"rows: {folder / RESULTS} must hold a row for each seed"
+        raise UsageError(f"{rule}, {settings.seeds}, got {seeds}")
+    shape = (len(settings.seeds), settings.data.shape[0])
+    for name, file in files.items():
+        if labelings[name].shape != shape:
+            rule = f"run: {folder / file} must hold labels of shape {shape}"
+            raise UsageError(f"{rule}, got {labelings[name].shape}")
     return Run(settings, rows, labelings, {}, folder, method)
+
+
+def _check_method(method: Method, settings: Settings, folder: Path) -> None:
+    """Refuses a method whose settings are not those of a run."""
+    given: dict[str, Json] = {"config": settings_json(method.config), "pretraining": None}
+    if method.pretraining is not None:
+        given["pretraining"] = settings_json(method.pretraining)
+    kept: dict[str, Json] = {"config": settings.config, "pretraining": settings.pretraining}
+    differing = differences(kept, given)
+    if differing:
+        rule = f"method: must be the one of {folder}"
+        raise UsageError(f"{rule}, differs in {'; '.join(differing)}")

@@ -10,7 +10,7 @@ from typing import Any
 from jaxclust.data.datasets import Fingerprint
 from jaxclust.engine.checkpoint import settings_from_json, settings_json
 from jaxclust.errors import UsageError
-from jaxclust.methods.registry import METHODS
+from jaxclust.methods.registry import METHODS, deterministic
 from jaxclust.types import Json, Method
 
 BESIDE = frozenset(("seeds", "over", "preset", "origin"))
@@ -60,19 +60,33 @@ class Settings:
         assert isinstance(clusters, int)  # Reading and making settings check it.
         return clusters
 
+    @property
+    def images_at_once(self) -> int:
+        """Number of images that a window sees: those of a stream's block, or all."""
+        return self.data.shape[0] if self.stream is None else self.stream
+
     def to_json(self) -> dict[str, Json]:
         """As ``config.json`` has them, without ``origin``."""
-        return {
+        values: dict[str, Json] = {
             "method": self.method,
             "preset": self.preset,
-            "data": self.data._asdict() | {"shape": list(self.data.shape)},
+            "data": fingerprint_json(self.data),
             "seeds": list(self.seeds),
             "over": self.over,
             "config": self.config,
             "pretraining": self.pretraining,
-            **{name: getattr(self, name) for name in OPTIONAL if getattr(self, name) is not None},
-            **self.extra,
         }
+        for name in OPTIONAL:
+            if getattr(self, name) is not None:
+                values[name] = getattr(self, name)
+        return values | self.extra
+
+
+def fingerprint_json(data: Fingerprint) -> dict[str, Json]:
+    """A set's fingerprint as files keep it."""
+    values: dict[str, Json] = dict(data._asdict())
+    values["shape"] = list(data.shape)
+    return values
 
 
 def make_settings(
@@ -116,34 +130,33 @@ def read_settings(directory: Path) -> Settings:
     """
     path = directory / "config.json"
     try:
-        found = json.loads(path.read_text())
+        values = json.loads(path.read_text())
     except FileNotFoundError:
         raise UsageError(f"run: {directory} must hold a run, has no config.json") from None
     except ValueError as error:
         raise UsageError(f"run: {path} must be a run's settings, is damaged ({error})") from error
-    if not _is_settings(found):
+    if not _is_settings(values):
         raise UsageError(f"run: {path} must be a run's settings, got something else")
     known = {field.name for field in dataclasses.fields(Settings)} - {"extra"}
-    data = found["data"]
-    more = {name: found[name] for name in OPTIONAL if name in found}
+    data = values["data"]
     return Settings(
-        method=found["method"],
-        preset=found.get("preset", "paper"),
+        method=values["method"],
+        preset=values.get("preset", "paper"),
         data=Fingerprint(
             data["name"], tuple(data["shape"]), data.get("dtype", ""), data.get("sha256", "")
         ),
-        seeds=tuple(found["seeds"]),
-        over=found["over"],
-        config=found["config"],
-        pretraining=found["pretraining"],
-        **more,
-        extra={name: value for name, value in found.items() if name not in known},
-        origin=found.get("origin") or {},
+        seeds=tuple(values["seeds"]),
+        over=values["over"],
+        config=values["config"],
+        pretraining=values["pretraining"],
+        **{name: values[name] for name in OPTIONAL if name in values},
+        extra={name: value for name, value in values.items() if name not in known},
+        origin=values.get("origin") or {},
     )
 
 
-def _is_settings(found: Any) -> bool:
-    """Whether what a file held can be a run's settings."""
+def _is_settings(values: Any) -> bool:
+    """Whether the content of a file can be a run's settings."""
     kinds = {
         "method": str,
         "data": dict,
@@ -152,17 +165,25 @@ def _is_settings(found: Any) -> bool:
         "config": dict,
         "pretraining": dict | None,
     }
-    if not isinstance(found, dict) or wrong_kinds(found, kinds):
+    if not isinstance(values, dict) or wrong_kinds(values, kinds):
         return False
-    data = found["data"]
+    data = values["data"]
     if not isinstance(data.get("name"), str) or not isinstance(data.get("shape"), list):
         return False
-    if not isinstance(found.get("preset", ""), str):
+    if not isinstance(values.get("preset", ""), str):
         return False
-    if not isinstance(found.get("origin") or {}, dict):
+    if not isinstance(values.get("origin") or {}, dict):
         return False
-    whole = [found["config"].get("clusters"), *found["seeds"], *data["shape"]]
-    return all(type(one) is int for one in whole)
+    numbers = [values["config"].get("clusters"), *values["seeds"], *data["shape"]]
+    return all(type(number) is int for number in numbers)
+
+
+def is_deterministic(settings: Settings) -> bool:
+    """Whether a run's method draws no random number, so that all seeds are one run."""
+    own = settings.extra.get("own")
+    if isinstance(own, dict):
+        return own.get("deterministic") is True
+    return deterministic(settings.method)
 
 
 def wrong_kinds(row: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[str]:
@@ -180,10 +201,10 @@ def method_of(settings: Settings, where: Path | str) -> Method:
     Raises:
       UsageError: the settings are not those of a method of this version.
     """
-    own = settings.extra.get("own")
-    if own is not None:
-        rule = f"method: must be given for {where}, whose method {settings.method} has its own"
-        raise UsageError(f"{rule} {', '.join(own) if isinstance(own, dict) else own}")
+    if "own" in settings.extra:
+        rule = f"method: must be given for {where}"
+        reason = f"its method {settings.method} has functions or a network of its own"
+        raise UsageError(f"{rule}, since {reason}")
     try:
         method = METHODS[settings.method]
         config = type(method.config)(**settings_from_json(settings.config))
@@ -194,4 +215,4 @@ def method_of(settings: Settings, where: Path | str) -> Method:
     except (KeyError, TypeError) as error:
         rule = f"run: {where} must hold settings of this version's methods"
         raise UsageError(f"{rule}, misses {error}") from error
-    return method.replace(config=config, pretraining=pretraining)
+    return method.replace(config=config, pretraining=pretraining, preset=settings.preset)

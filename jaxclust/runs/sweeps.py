@@ -45,8 +45,15 @@ class SweepCell:
     log: str | None = None
 
 
-_CELL_KINDS = dict.fromkeys(("data", "method", "folder", "status"), str)
-_CELL_KINDS |= {"arguments": list, **dict.fromkeys(("reason", "shares"), str | None)}
+_CELL_KINDS = {
+    "data": str,
+    "method": str,
+    "folder": str,
+    "status": str,
+    "arguments": list,
+    "reason": str | None,
+    "shares": str | None,
+}
 
 
 def write_sweep(path: Path, cells: Sequence[SweepCell]) -> None:
@@ -102,12 +109,8 @@ class Choice:
     rows: tuple[Stability, ...]
     arguments: tuple[str, ...] | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """As ``clusters.json`` has it."""
-        return dataclasses.asdict(self)
 
-
-_CHOICE_KINDS = {"chosen": int | None, "arguments": list, "rows": list}
+_CHOICE_KINDS = {"chosen": int | None, "arguments": list | None, "rows": list}
 _NUMBER_KINDS = {
     "clusters": int,
     "stability": int | float | None,
@@ -118,7 +121,7 @@ _NUMBER_KINDS = {
 
 def write_choice(folder: Path, choice: Choice) -> None:
     """Writes ``clusters.json``."""
-    write_file(folder / CLUSTERS, json.dumps(choice.to_json(), indent=2) + "\n")
+    write_file(folder / CLUSTERS, json.dumps(dataclasses.asdict(choice), indent=2) + "\n")
 
 
 def read_choice(folder: Path) -> Choice | None:
@@ -131,18 +134,20 @@ def read_choice(folder: Path) -> Choice | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text())
+        values = json.loads(path.read_text())
     except ValueError as error:
         raise UsageError(f"run: {path} must be JSON, is damaged ({error})") from error
     rule = f"run: {path} must hold the stability of numbers of clusters, got something else"
-    if not isinstance(found, dict) or wrong_kinds({"arguments": []} | found, _CHOICE_KINDS):
+    # Old files have no "arguments" and no "left_out".
+    if not isinstance(values, dict) or wrong_kinds({"arguments": None} | values, _CHOICE_KINDS):
         raise UsageError(rule)
-    # Old files have no "left_out".
-    rows = [{"left_out": None} | row if isinstance(row, dict) else {} for row in found["rows"]]
+    rows = [{"left_out": None} | row if isinstance(row, dict) else {} for row in values["rows"]]
     if any(wrong_kinds(row, _NUMBER_KINDS) for row in rows):
         raise UsageError(rule)
-    kept = [Stability(**{name: row[name] for name in _NUMBER_KINDS}) for row in rows]
-    arguments = found.get("arguments")
+    kept: list[Any] = [{name: row[name] for name in _NUMBER_KINDS} for row in rows]
+    arguments = values.get("arguments")
     return Choice(
-        found["chosen"], tuple(kept), None if arguments is None else tuple(map(str, arguments))
+        chosen=values["chosen"],
+        rows=tuple(Stability(**row) for row in kept),
+        arguments=None if arguments is None else tuple(map(str, arguments)),
     )

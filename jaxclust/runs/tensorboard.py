@@ -1,7 +1,8 @@
 """TensorBoard event files of a run's history, written without TensorFlow.
 
-A file is a row of records (length, its checksum, content, its checksum), each content a protocol buffer ``Event`` with
-a wall-clock time, a step and a scalar; the field numbers are those of tensorflow/core/util/event.proto.
+A file is a row of records: length, its checksum, content, its checksum. Each content is a protocol
+buffer ``Event`` with a wall-clock time, a step and a scalar, whose field numbers are those of
+tensorflow/core/util/event.proto.
 """
 
 import struct
@@ -16,16 +17,14 @@ from jaxclust.engine.driver import History
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, reflected.
 
 
-def _table() -> list[int]:
-    found = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)
-        found.append(value)
-    return found
+def _remainder(byte: int) -> int:
+    """What a byte contributes to the checksum."""
+    for _ in range(8):
+        byte = byte >> 1 ^ (_POLYNOMIAL if byte & 1 else 0)
+    return byte
 
 
-_TABLE = _table()
+_TABLE = [_remainder(byte) for byte in range(256)]
 
 
 def write(
@@ -34,7 +33,7 @@ def write(
     seeds: Sequence[int],
     steps_per_window: Mapping[str, int],
 ) -> None:
-    """A file a seed, ``folder/seed-0/...``: each info of each phase at the steps done.
+    """Writes a file for each seed, ``folder/seed-0/...``: each info of each phase, by steps done.
 
     Args:
       folder: made if missing; earlier event files of these seeds in it are replaced.
@@ -48,9 +47,9 @@ def write(
         for phase, history in histories.items():
             if not history:
                 continue
-            mine = history["lane"] == lane
+            own = history["lane"] == lane
             for name in history.keys() - {"lane", "window"}:
-                for window, value in zip(history["window"][mine], history[name][mine], strict=True):
+                for window, value in zip(history["window"][own], history[name][own], strict=True):
                     step = (int(window) + 1) * steps_per_window[phase]
                     content.append(record(event(now, step, f"{phase}/{name}", float(value))))
         place = folder / f"seed-{seed}"
@@ -67,7 +66,15 @@ def event(
     value: float = np.nan,
     version: str | None = None,
 ) -> bytes:
-    """An ``Event``: a scalar, or a file's first one, its version."""
+    """An ``Event``: a scalar, or a file's first one, which has the version.
+
+    Args:
+      wall_time: seconds since 1970.
+      step: number of steps done.
+      tag: the scalar's name.
+      value: the scalar.
+      version: of the file format; None for a scalar.
+    """
     head = b"\x09" + struct.pack("<d", wall_time)
     if version is not None:
         return head + _bytes(3, version.encode())
@@ -100,8 +107,8 @@ def _bytes(field: int, content: bytes) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    found = bytearray()
+    content = bytearray()
     while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
+        content.append(number & 0x7F | 0x80)
         number >>= 7
-    return bytes([*found, number])
+    return bytes([*content, number])

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxclust.data import datasets, sources
+from jaxclust.data import datasets, sources, tfds
 
 GOOD = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4)
 
@@ -26,7 +26,10 @@ def test_digits_ship_with_scikit_learn(digits):
 
 @pytest.fixture
 def small_mnist(tmp_path, monkeypatch):
-    """An "mnist" of 40 images, the last 10 of them "mnist-test", known by their checksums; its images and labels."""
+    """An "mnist" of 40 images, of which the last 10 are "mnist-test"; its images and labels.
+
+    Both are known by their checksums.
+    """
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), dtype=np.uint8)
     labels = np.arange(40) % 10
     for name, last in (("mnist", None), ("mnist-test", 10)):
@@ -80,7 +83,7 @@ def test_the_checksum_is_of_the_content(tmp_path, small_mnist):
 @pytest.mark.parametrize("name", datasets.NAMES)
 def test_the_real_sets_are_as_listed(name):
     known = datasets.SETS[name]
-    if known.file is not None and datasets._path(known) is None:
+    if known.file is not None and known.path is None:
         pytest.skip(f"no {known.file} here")
     dataset = datasets.load(name)
     assert (dataset.images.shape, dataset.classes) == ((known.n, *known.shape), known.classes)
@@ -101,23 +104,22 @@ def offline(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["mnist", "mnist-test", "fashion-mnist"])
 def test_without_file_and_connection_the_error_says_what_to_do(name, offline, tmp_path):
     known = datasets.SETS[name]
-    rule = f"data: {name} needs the environment variable JAXCLUST_DATA to name a folder with {known.file} .*; "
-    rule += (
-        "or tensorflow-datasets, which needs, to prepare it once: .*a connection to [a-z0-9.-]+$"
-    )
+    rule = f"data: {name} needs the environment variable JAXCLUST_DATA to name a folder with "
+    rule += f"{known.file} .*; or tensorflow-datasets, which needs, to prepare it once: "
+    rule += ".*a connection to [a-z0-9.-]+$"
     with pytest.raises(ValueError, match=rule):
         datasets.load(name)
     assert not (tmp_path / "tfds").exists()
 
 
 def test_tensorflow_datasets_failing_is_said(offline, monkeypatch):
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets
 
     def broken(*_, **__):
-        raise tfds.download.DownloadError("Failed to get url. HTTP code: 404.")
+        raise tensorflow_datasets.download.DownloadError("Failed to get url. HTTP code: 404.")
 
     monkeypatch.setattr(tfds, "_check_preparable", lambda address: None)
-    monkeypatch.setattr(tfds, "data_source", broken)
+    monkeypatch.setattr(tensorflow_datasets, "data_source", broken)
     with pytest.raises(
         ValueError, match=r"; or tensorflow-datasets, which could not get mnist \(.* HTTP code: 404"
     ):
@@ -125,14 +127,14 @@ def test_tensorflow_datasets_failing_is_said(offline, monkeypatch):
 
 
 def test_what_tensorflow_datasets_holds_as_tfrecords_is_said(offline, monkeypatch):
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets
 
     def builder(*_, **__):
         raise ValueError(
             "File format is already set to FileFormat.TFRECORD. Got FileFormat.ARRAY_RECORD"
         )
 
-    monkeypatch.setattr(tfds, "builder", builder)
+    monkeypatch.setattr(tensorflow_datasets, "builder", builder)
     with pytest.raises(
         ValueError, match="data: mnist needs .*: set TFDS_DATA_DIR to another folder .*TFRECORD"
     ):
@@ -142,9 +144,12 @@ def test_what_tensorflow_datasets_holds_as_tfrecords_is_said(offline, monkeypatc
 def test_a_set_prepared_by_tensorflow_datasets_is_read_from_there(
     offline, small_mnist, tmp_path, monkeypatch
 ):
-    """The real call on the real builder, whose images come from here instead of the network; no TensorFlow."""
+    """The real call on the real builder, without TensorFlow.
+
+    The builder's images come from here instead of the network.
+    """
     pytest.importorskip("importlib_resources")
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets
     from PIL import Image
 
     images, labels = small_mnist
@@ -156,7 +161,7 @@ def test_a_set_prepared_by_tensorflow_datasets_is_read_from_there(
             yield row, {"image": png.getvalue(), "label": labels[row]}
 
     parts = {"train": slice(0, 30), "test": slice(30, 40)}
-    builder = tfds.image_classification.MNIST
+    builder = tensorflow_datasets.image_classification.MNIST
     monkeypatch.setattr(
         builder,
         "_split_generators",
@@ -317,19 +322,19 @@ def test_no_damage_to_a_file_escapes(tmp_path, ending):
     """Whatever byte is wrong or missing, the file is read, or refused in one way."""
     path = tmp_path / f"damaged.{ending}"
     np.savez(path, images=GOOD) if ending == "npz" else np.save(path, GOOD)
-    sound = path.read_bytes()
+    whole = path.read_bytes()
     flipped = [
-        sound[:place] + bytes([sound[place] ^ 0x55]) + sound[place + 1 :]
-        for place in range(len(sound))
+        whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :]
+        for place in range(len(whole))
     ]
     refusals = []
-    for content in (*flipped, b"", *(sound[:end] for end in range(1, len(sound), 7))):
+    for content in (*flipped, b"", *(whole[:end] for end in range(1, len(whole), 7))):
         path.write_bytes(content)
         try:
             datasets.load(path)
         except ValueError as error:
             refusals.append(str(error))
-    assert len(refusals) > len(sound) / 7
+    assert len(refusals) > len(whole) / 7
     assert all(refusal.startswith(("data: ", "images: ")) for refusal in refusals)
 
 
@@ -355,10 +360,10 @@ def test_the_fingerprint_tells_sets_apart():
     assert one != datasets.fingerprint(datasets.checked("x", GOOD, np.array([0, 1])))
 
 
-def test_the_listing_says_what_is_here(tmp_path, small_mnist, monkeypatch):
+def test_the_table_says_which_sets_are_here(tmp_path, small_mnist, monkeypatch):
     images, labels = small_mnist
     save(tmp_path / "mnist.npz", images=images, labels=labels)
-    lines = datasets.listing().splitlines()
+    lines = datasets.table().splitlines()
     assert max(map(len, lines[:-1])) <= 112
     rows = {line.split()[0]: line for line in lines}
     assert {"name", *datasets.NAMES} <= rows.keys()
@@ -371,4 +376,4 @@ def test_the_listing_says_what_is_here(tmp_path, small_mnist, monkeypatch):
     assert lines[-1].endswith(str(tmp_path))
     assert lines[1].index("UCI") == lines[2].index("LeCun")
     monkeypatch.delenv("JAXCLUST_DATA")
-    assert datasets.listing().endswith("not set")
+    assert datasets.table().endswith("not set")

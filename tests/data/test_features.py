@@ -1,4 +1,4 @@
-"""Features in the images' place: the scale and the grid, dense SIFT with PCA, the cache, and what is refused."""
+"""Features in the images' place: scale and grid, dense SIFT with PCA, the cache, refusals."""
 
 import json
 import types
@@ -9,9 +9,9 @@ import pytest
 
 from jaxclust.cli.main import main
 from jaxclust.data import datasets, features
-from jaxclust.engine import fit
 from jaxclust.methods.registry import METHODS
-from jaxclust.runs.files import read_rows
+from jaxclust.report import run_figures
+from jaxclust.runs.rows import read_rows
 
 
 @pytest.fixture
@@ -157,10 +157,10 @@ def test_dense_sift_is_opencvs_at_the_stated_patches(few_digits):
     expected = cv2.SIFT_create().compute(image, [keypoint])[1][0]
     np.testing.assert_allclose(patches[2, 2], expected / np.linalg.norm(expected), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(patches, axis=2)[patches.any(axis=2)], 1, rtol=1e-5)
-    # Upright: a turned image has other descriptors. Colour is grey, floats are the same picture.
+    # Upright: a turned image has other descriptors. Color turns to gray, and floats give the same picture.
     assert np.abs(features.dense_sift(np.rot90(image)[None, ..., None]) - found).max() > 0.1
-    colour = np.repeat(image[None, ..., None], 3, axis=3)
-    np.testing.assert_allclose(features.dense_sift(colour), found, atol=1e-6)
+    color = np.repeat(image[None, ..., None], 3, axis=3)
+    np.testing.assert_allclose(features.dense_sift(color), found, atol=1e-6)
     np.testing.assert_allclose(
         features.dense_sift(image[None, ..., None].astype(np.float32) / 255), found, atol=1e-6
     )
@@ -181,12 +181,12 @@ def test_dsift_pca_of_small_images_has_as_many_components_as_there_are(few_digit
 
 @pytest.mark.parametrize("shape", [(500, 400), (400, 500)])
 def test_principal_components_are_exact(monkeypatch, shape):
-    """A random solver is off in the last components, by its luck and by the threads it has."""
+    """A random solver would be off in the last components, by its draws and its threads."""
     descriptors = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     monkeypatch.setattr(features, "dense_sift", lambda images, patch, step: descriptors)
     found = features.dsift_pca(np.zeros((shape[0], 8, 8, 1), np.uint8))
-    centred = descriptors.astype(np.float64) - descriptors.mean(axis=0, dtype=np.float64)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    centerd = descriptors.astype(np.float64) - descriptors.mean(axis=0, dtype=np.float64)
+    u, s, _ = np.linalg.svd(centerd, full_matrices=False)
     exact = (u * s)[:, :300]
     np.testing.assert_allclose(np.abs(found), np.abs(exact), atol=1e-5)
 
@@ -208,9 +208,9 @@ def test_every_method_takes_a_grid_of_300_or_says_that_it_is_too_small(name):
     method = METHODS[name]
     if name in ("ccnn-alexnet", "ccnn-alexnet-plain", "ccnn-resnet18"):
         with pytest.raises(ValueError, match="shape: must be at least"):
-            fit.build(method, method.config, (15, 20, 1))
+            method.build((15, 20, 1))
         return
-    network = fit.build(method, method.config, (15, 20, 1))
+    network = method.build((15, 20, 1))
     variables = jax.eval_shape(network.init, jax.random.key(0))
     images = jax.ShapeDtypeStruct((3, 15, 20, 1), np.float32)
     found, _ = jax.eval_shape(lambda v, x: network.encode(v, x, False), variables, images)
@@ -237,14 +237,14 @@ def test_the_command_clusters_features_and_shows_images(few_digits, tmp_path, ca
     np.save(tmp_path / "mine.npy", few_digits[0][:60].reshape(60, 64).astype(np.float64))
     common = f"--data {tmp_path / 'few.npz'} --seeds 0, --over map --no-baseline"
     run, shown = tmp_path / "run", []
-    monkeypatch.setattr(cli, "_figures", lambda *arguments: shown.append(arguments))
+    monkeypatch.setattr(run_figures, "draw", lambda *arguments: shown.append(arguments))
     arguments = f"fit kmeans {common} --restarts 2 --features {tmp_path / 'mine.npy'} --out {run}"
     assert main(arguments.split()) == 0
     settings = json.loads((run / "config.json").read_text())
     assert (settings["data"]["name"], settings["features"]) == ("few+mine", "mine.npy")
     assert settings["data"]["shape"] == [60, 8, 8, 1]
-    assert read_rows(run / "results.jsonl")[0]["data"] == "few+mine"
-    _, _, _, dataset, pictures, *_ = shown[0]
+    assert read_rows(run / "results.jsonl")[0].data == "few+mine"
+    _, _, dataset, pictures, _ = shown[0]
     assert dataset.images.dtype == np.float32
     np.testing.assert_array_equal(pictures, few_digits[0][:60])
     capsys.readouterr()

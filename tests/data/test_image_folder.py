@@ -15,11 +15,11 @@ from jaxclust.data import datasets, image_folder
 RNG = np.random.default_rng(0)
 
 
-def grey(height=9, width=7):
+def gray(height=9, width=7):
     return RNG.integers(0, 256, (height, width), dtype=np.uint8)
 
 
-def colour(height=9, width=7):
+def color(height=9, width=7):
     return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -31,7 +31,7 @@ def put(path, pixels, **options):
 
 def test_a_sub_folder_is_a_class_and_all_below_it_belongs_to_it(tmp_path):
     names = ["b/2.png", "a/deep/er/1.PNG", "a/0.png", "b/10.png", "c d/x.png"]
-    pixels = {name: put(tmp_path / name, grey()) for name in names}
+    pixels = {name: put(tmp_path / name, gray()) for name in names}
     dataset = datasets.load(tmp_path)
     assert dataset.name == tmp_path.name
     assert dataset.files == ("a/0.png", "a/deep/er/1.PNG", "b/10.png", "b/2.png", "c d/x.png")
@@ -42,35 +42,37 @@ def test_a_sub_folder_is_a_class_and_all_below_it_belongs_to_it(tmp_path):
 
 def test_files_are_in_the_order_of_their_folders(tmp_path):
     for name in ("x/a-b/1.png", "x/a/2.png", "x/a/1.png", "x/a.png"):
-        put(tmp_path / name, grey())
+        put(tmp_path / name, gray())
     assert datasets.load(tmp_path).files == ("x/a/1.png", "x/a/2.png", "x/a-b/1.png", "x/a.png")
 
 
-def test_a_listing_is_of_names_and_sizes(tmp_path):
+def test_a_listing_digest_is_of_names_and_sizes(tmp_path):
     for name, size in (("a", 3), ("b", 5)):
         (tmp_path / name).write_bytes(b"x" * size)
-    assert image_folder.listing(tmp_path, ["a", "b"]) == hashlib.sha256(b"a 3\nb 5").hexdigest()
+    expected = hashlib.sha256(b"a 3\nb 5").hexdigest()
+    assert image_folder.listing_digest(tmp_path, ["a", "b"]) == expected
 
 
 def test_a_survey_holds_little_more_than_names(tmp_path):
     place, one = tmp_path / "class", tmp_path / "one.png"
     place.mkdir()
-    put(one, grey(1, 1))
+    put(one, gray(1, 1))
     for number in range(1000):
         os.link(one, place / f"{number:060}.png")
     one.unlink()
-    image_folder.survey(tmp_path)  # What Pillow imports.
+    image_folder.survey(tmp_path)  # Pillow imports its plugins at the first call.
     tracemalloc.start()
-    found = image_folder.survey(tmp_path)
-    image_folder.listing(tmp_path, found.files)
+    survey = image_folder.survey(tmp_path)
+    image_folder.listing_digest(tmp_path, survey.files)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # A name of 70 characters is 119 bytes: once listed, once to sort by, once kept, and its places in lists.
+    # A name of 70 characters takes 119 bytes: once listed, once to sort by, once kept, and its
+    # places in lists.
     assert peak < 1000 * 400
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):
-    pixels = [put(tmp_path / f"{number}.png", grey()) for number in range(3)]
+    pixels = [put(tmp_path / f"{number}.png", gray()) for number in range(3)]
     dataset = datasets.load(str(tmp_path))
     assert (dataset.labels, dataset.classes, dataset.files) == (
         None,
@@ -81,15 +83,15 @@ def test_a_flat_folder_has_no_labels(tmp_path):
 
 
 def test_arrays_have_no_files(tmp_path):
-    np.save(tmp_path / "x.npy", np.stack([grey(), grey()]))
+    np.save(tmp_path / "x.npy", np.stack([gray(), gray()]))
     assert datasets.load(tmp_path / "x.npy").files is None
 
 
 def test_what_is_no_image_is_passed_over(tmp_path):
-    put(tmp_path / "a.png", grey())
-    put(tmp_path / "b.png", grey())
-    put(tmp_path / ".hidden.png", grey())
-    put(tmp_path / ".cache" / "c.png", grey())
+    put(tmp_path / "a.png", gray())
+    put(tmp_path / "b.png", gray())
+    put(tmp_path / ".hidden.png", gray())
+    put(tmp_path / ".cache" / "c.png", gray())
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "empty").mkdir()
     (tmp_path / "papers").mkdir()
@@ -99,8 +101,8 @@ def test_what_is_no_image_is_passed_over(tmp_path):
 
 
 def test_images_in_the_folder_and_below_it_are_refused(tmp_path):
-    put(tmp_path / "a.png", grey())
-    put(tmp_path / "class" / "b.png", grey())
+    put(tmp_path / "a.png", gray())
+    put(tmp_path / "class" / "b.png", gray())
     with pytest.raises(
         ValueError,
         match=r"either images or a sub-folder for each class, got both a\.png and class/",
@@ -116,13 +118,13 @@ def test_a_folder_without_images_is_refused(tmp_path):
 
 
 def test_one_image_is_too_few(tmp_path):
-    put(tmp_path / "a.png", grey())
+    put(tmp_path / "a.png", gray())
     with pytest.raises(ValueError, match="images: must be at least 2, got 1"):
         datasets.load(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("sizes", "wanted"),
+    ("sizes", "expected"),
     [
         ([(9, 7), (9, 7)], (9, 7)),
         ([(128, 128), (128, 128)], (128, 128)),
@@ -131,13 +133,13 @@ def test_one_image_is_too_few(tmp_path):
         ([(100, 50), (30, 300)], (64, 64)),
     ],
 )
-def test_one_small_size_stays_and_everything_else_becomes_64_by_64(tmp_path, sizes, wanted):
+def test_one_small_size_stays_and_everything_else_becomes_64_by_64(tmp_path, sizes, expected):
     for number, size in enumerate(sizes):
-        put(tmp_path / f"{number}.png", grey(*size))
-    assert datasets.load(tmp_path).images.shape == (2, *wanted, 1)
+        put(tmp_path / f"{number}.png", gray(*size))
+    assert datasets.load(tmp_path).images.shape == (2, *expected, 1)
 
 
-def test_the_size_asked_for_is_covered_and_cropped_around_the_centre(tmp_path):
+def test_the_size_asked_for_is_covered_and_cropped_around_the_center(tmp_path):
     # Thirds of a wide image: its middle is what a square keeps, exactly, since nothing is scaled.
     wide = np.repeat(np.uint8([10, 200, 60]), 8)[None].repeat(8, 0)
     put(tmp_path / "wide.png", wide)
@@ -149,7 +151,7 @@ def test_the_size_asked_for_is_covered_and_cropped_around_the_centre(tmp_path):
 
 
 def test_scaling_down_averages(tmp_path):
-    # A fine checkerboard: picking pixels would give black or white, antialiasing gives grey.
+    # A fine checkerboard: picking pixels would give black or white, antialiasing gives gray.
     board = (np.indices((96, 96)).sum(0) % 2 * 255).astype(np.uint8)
     put(tmp_path / "a.png", board)
     put(tmp_path / "b.png", 255 - board)
@@ -158,7 +160,7 @@ def test_scaling_down_averages(tmp_path):
 
 
 def test_scaling_agrees_with_means_where_blocks_are_constant(tmp_path):
-    blocks = grey(8, 8) // 2
+    blocks = gray(8, 8) // 2
     put(tmp_path / "a.png", np.kron(blocks, np.ones((16, 16), np.uint8)))
     put(tmp_path / "b.png", np.kron(blocks, np.ones((16, 16), np.uint8)))
     small = datasets.load(tmp_path, size=(8, 8)).images[0, ..., 0].astype(float)
@@ -173,15 +175,15 @@ def test_very_thin_images_can_be_scaled(tmp_path):
     assert (images[1] == 78).all()
 
 
-def test_grey_if_all_are_grey(tmp_path):
+def test_a_set_is_gray_if_all_files_are_gray(tmp_path):
     for number in range(2):
-        put(tmp_path / f"{number}.png", grey())
+        put(tmp_path / f"{number}.png", gray())
     assert datasets.load(tmp_path).images.shape[-1] == 1
-    gray = put(tmp_path / "2.png", grey())
-    rgb = put(tmp_path / "3.png", colour())
+    gray_pixels = put(tmp_path / "2.png", gray())
+    color_pixels = put(tmp_path / "3.png", color())
     images = datasets.load(tmp_path).images
-    np.testing.assert_array_equal(images[2], gray[..., None].repeat(3, 2))
-    np.testing.assert_array_equal(images[3], rgb)
+    np.testing.assert_array_equal(images[2], gray_pixels[..., None].repeat(3, 2))
+    np.testing.assert_array_equal(images[3], color_pixels)
 
 
 def test_channels_can_be_asked_for(tmp_path):
@@ -229,9 +231,9 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, ending):
     np.testing.assert_array_equal(images[0, 0, :, 0], np.round(wide[0] / 257))
 
 
-def test_other_modes_become_grey_or_rgb(tmp_path):
+def test_other_modes_become_gray_or_rgb(tmp_path):
     red = Image.new("RGB", (4, 4), (250, 10, 20))
-    folder = tmp_path / "colours"
+    folder = tmp_path / "colors"
     folder.mkdir()
     red.quantize(8).save(folder / "palette.png")
     see_through = red.convert("RGBA")
@@ -243,7 +245,7 @@ def test_other_modes_become_grey_or_rgb(tmp_path):
     images = datasets.load(folder).images
     assert images.shape == (5, 4, 4, 3)
     assert np.abs(images.astype(int) - (250, 10, 20)).max() <= 3
-    folder = tmp_path / "greys"
+    folder = tmp_path / "grays"
     folder.mkdir()
     Image.new("1", (4, 4), 1).save(folder / "bits.png")
     Image.new("LA", (4, 4), (255, 0)).save(folder / "alpha.png")
@@ -280,10 +282,10 @@ def bomb():
 
 
 def spoil(folder):
-    """A folder with two sound images and, by name, each kind of unreadable file."""
+    """A folder with two readable images and, by name, each kind of unreadable file."""
     good = folder / "a.png"
-    put(good, grey(40, 40))
-    put(folder / "z.png", grey(40, 40))
+    put(good, gray(40, 40))
+    put(folder / "z.png", gray(40, 40))
     put(folder / "float.tiff", np.ones((4, 4), np.float32))
     (folder / "truncated.png").write_bytes(good.read_bytes()[:-200])
     (folder / "zero.png").write_bytes(b"")
@@ -321,20 +323,19 @@ def test_ten_unreadable_files_are_named_and_the_rest_counted(tmp_path):
 
 def test_no_damage_to_a_png_escapes(tmp_path):
     """Whatever byte is wrong, the file is read, or refused by name."""
-    put(tmp_path / "a.png", grey(5, 5))
-    sound = (tmp_path / "a.png").read_bytes()
+    put(tmp_path / "a.png", gray(5, 5))
+    whole = (tmp_path / "a.png").read_bytes()
     refusals = []
-    for place in range(len(sound)):
-        (tmp_path / "b.png").write_bytes(
-            sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :]
-        )
+    for place in range(len(whole)):
+        damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        (tmp_path / "b.png").write_bytes(damaged)
         try:
             images, _, _ = image_folder.read(tmp_path)
         except ValueError as error:
             refusals.append(str(error))
         else:
             assert images.dtype == np.uint8
-    assert len(refusals) > len(sound) / 2
+    assert len(refusals) > len(whole) / 2
     assert all("got b.png (" in refusal for refusal in refusals)
 
 
@@ -347,14 +348,12 @@ def test_no_damage_to_a_png_escapes(tmp_path):
     ],
 )
 def test_sizes_and_channels_out_of_range_are_refused(tmp_path, options, message):
-    put(tmp_path / "a.png", grey())
+    put(tmp_path / "a.png", gray())
     with pytest.raises(ValueError, match=message):
         datasets.load(tmp_path, **options)
 
 
 def test_one_decoded_image_is_held_at_a_time(tmp_path):
-    import tracemalloc
-
     for number in range(12):
         put(tmp_path / f"{number}.png", np.full((800, 800, 3), number, np.uint8))
     datasets.load(tmp_path)

@@ -51,7 +51,7 @@ def image_feature(channels, dtype=np.uint8):
 
 
 def test_a_set_of_tensorflow_datasets_is_streamed_without_what_is_damaged(monkeypatch, few_digits):
-    """What reads the set stands for tensorflow-datasets here; tests/test_datasets.py has its real call."""
+    """A stand-in reads the set here; test_datasets.py has the real call."""
     images, labels = few_digits
     examples = [
         {"image": png(image), "label": label + 5}
@@ -66,7 +66,7 @@ def test_a_set_of_tensorflow_datasets_is_streamed_without_what_is_damaged(monkey
         asked.append((name, splits, encoded))
         return [prepared]
 
-    monkeypatch.setattr(sources.downloads, "sources", found)
+    monkeypatch.setattr(sources.tfds, "sources", found)
     source = sources.open_source("tfds:some/test")
     assert asked == [("some", ("test",), True)]
     assert (source.shape, source.dtype) == ((300, 8, 8, 1), np.uint8)
@@ -87,9 +87,9 @@ def test_a_set_of_tensorflow_datasets_is_streamed_without_what_is_damaged(monkey
 def test_images_of_tensorflow_datasets_have_the_channels_that_it_states(
     channels, monkeypatch, few_digits
 ):
-    """However a file stores them: what lies in it is the same picture."""
+    """Files that store one picture in different ways give the same image."""
     stored = Image.fromarray(few_digits[0][1].squeeze())
-    # Of a palette in which each grey value stands where another would.
+    # The palette has each gray value at another one's place.
     palette = Image.fromarray(255 - few_digits[0][1].squeeze(), "P")
     palette.putpalette([255 - value for value in range(256) for _ in range(3)])
     files = [
@@ -99,7 +99,7 @@ def test_images_of_tensorflow_datasets_have_the_channels_that_it_states(
     ]
     files.append(png(np.asarray(stored).astype(np.uint16) * 257))
     prepared = Prepared([{"image": file} for file in files], image=image_feature(channels))
-    monkeypatch.setattr(sources.downloads, "sources", lambda *_, **__: [prepared])
+    monkeypatch.setattr(sources.tfds, "sources", lambda *_, **__: [prepared])
     source = sources.open_source("tfds:some")
     assert source.shape == (6, 8, 8, channels)
     ((block, lost),) = source.in_order(6)
@@ -114,18 +114,18 @@ def test_images_of_tensorflow_datasets_have_the_channels_that_it_states(
         ({"text": None, "label": None}, "must have images, got label, text"),
         (
             {"image": image_feature(4)},
-            r"must have images of 8 bits, grey or RGB, got uint8 of shape \(None, None, 4\)",
+            r"must have images of 8 bits, gray or RGB, got uint8 of shape \(None, None, 4\)",
         ),
         (
             {"image": image_feature(1, np.float32)},
-            r"must have images of 8 bits, grey or RGB, got float32 of shape \(None, None, 1\)",
+            r"must have images of 8 bits, gray or RGB, got float32 of shape \(None, None, 1\)",
         ),
     ],
 )
 def test_a_set_of_tensorflow_datasets_without_such_images_is_refused(
     features, message, monkeypatch
 ):
-    monkeypatch.setattr(sources.downloads, "sources", lambda *_, **__: [Prepared([{}], **features)])
+    monkeypatch.setattr(sources.tfds, "sources", lambda *_, **__: [Prepared([{}], **features)])
     with pytest.raises(ValueError, match=f"data: tfds:some {message}"):
         sources.open_source("tfds:some")
 
@@ -147,7 +147,7 @@ def test_damaged_images_in_a_row_do_not_all_become_the_same(tmp_path):
     source._read = lambda index: reads.append(index) or read(index)
     block = next(source.blocks(400, seed=0))
     counts = np.unique([image.tobytes() for image in block], return_counts=True)[1]
-    # 200 are sound, and twice as many places: at most a few more than two of each.
+    # 200 images are readable for 400 places: at most a few more than two places each.
     assert len(counts) == 200
     assert counts.max() <= 8
     assert len(reads) <= 600 + 200  # Each damaged one is read once, ahead too.
@@ -156,7 +156,7 @@ def test_damaged_images_in_a_row_do_not_all_become_the_same(tmp_path):
     np.testing.assert_array_equal(source[150], other[150])
 
 
-def test_one_sound_image_is_found(tmp_path):
+def test_the_only_readable_image_is_found(tmp_path):
     images = np.full((300, 2, 2), np.nan, np.float32)
     images[7] = 0.5
     np.save(tmp_path / "x.npy", images)

@@ -1,4 +1,4 @@
-"""Batches spread over two devices, and over two processes, give one device's centroids to rounding."""
+"""Batches spread over two devices or two processes give one device's centroids to rounding."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxclust.engine import devices, driver
+from jaxclust.engine.devices import Over
 from jaxclust.methods import ccnn
 from jaxclust.types import Network, Variables
 
@@ -39,12 +40,19 @@ NETWORK = Network(
 )
 
 
-def centroids(over: str, images: np.ndarray) -> np.ndarray:
-    """Of two seeds."""
-    keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
-    runs = driver.train(ccnn, CONFIG, NETWORK, keys, jnp.asarray(images), over=over).runs
-    assert (np.asarray(runs.failed) < 0).all()
-    return np.asarray(runs.state.centroids)
+def trained(over: Over, images: np.ndarray, seeds: tuple[int, ...], config=CONFIG) -> driver.Lanes:
+    """The lanes of seeds at the end of their training."""
+    program = driver.Program(ccnn.ALGORITHM, config, NETWORK, over)
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    pixels = jnp.asarray(images)
+    return driver.train(program, driver.begin(program, keys, None, pixels), pixels).lanes
+
+
+def centroids(over: Over, images: np.ndarray) -> np.ndarray:
+    """The centroids of two seeds."""
+    lanes = trained(over, images, (0, 1))
+    assert (np.asarray(lanes.failed) < 0).all()
+    return np.asarray(lanes.state.centroids)
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +67,17 @@ def test_two_devices_give_the_centroids_of_one(alone, few_digits):
 
 
 def test_each_device_computes_its_part_of_a_batch(few_digits):
-    """In the compiled program a device has 18 of the cycle's 36 images, and the gradients are summed over devices."""
-    images, keys = jnp.asarray(few_digits[0][:108]), jnp.stack([jax.random.key(0)])
-    runs = driver.start(ccnn, CONFIG, NETWORK, "map", (keys, None), images)
+    """In the compiled program a device has 18 of the cycle's 36 images.
+
+    The gradients are summed over devices.
+    """
+    images = jnp.asarray(few_digits[0][:108])
+    program = driver.Program(ccnn.ALGORITHM, CONFIG, NETWORK, "data")
+    keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
+    lanes = driver.begin(program, keys, None, images).lanes
     everywhere = jax.sharding.NamedSharding(devices.mesh(36), jax.sharding.PartitionSpec())
-    arguments = [devices.placed(tree, everywhere) for tree in (runs, images, jnp.int32(1))]
-    text = (
-        driver.chunk.__wrapped__.lower(ccnn, CONFIG, NETWORK, "data", *arguments)
-        .compile()
-        .as_text()
-    )
+    arguments = [devices.placed(tree, everywhere) for tree in (lanes, images, jnp.int32(1))]
+    text = driver.chunk.__wrapped__.lower(program, *arguments).compile().as_text()
     assert "num_partitions=2" in text
     assert "all-reduce" in text
     assert "f32[18,64]" in text
@@ -77,18 +86,14 @@ def test_each_device_computes_its_part_of_a_batch(few_digits):
 
 def test_devices_that_do_not_divide_a_batch_are_left_out_or_refused(few_digits, monkeypatch):
     config = ccnn.Config(clusters=4, batch=15, reliable=15, sample=60, fc9="glorot", epochs=1)
-    keys = jnp.stack([jax.random.key(0)])
-    ends = [
-        driver.train(ccnn, config, NETWORK, keys, jnp.asarray(few_digits[0]), over=over)
-        for over in ("map", "data")
-    ]
-    np.testing.assert_allclose(*(done.runs.state.centroids for done in ends), rtol=1e-4, atol=1e-5)
+    ends = [trained(over, few_digits[0], (0,), config) for over in ("map", "data")]
+    np.testing.assert_allclose(*(lanes.state.centroids for lanes in ends), rtol=1e-4, atol=1e-5)
     assert [devices.mesh(batch).size for batch in (15, 36)] == [1, 2]
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(
         ValueError, match="over: data must have devices that divide a step's images, 15, got 2"
     ):
-        driver.train(ccnn, config, NETWORK, keys, jnp.asarray(few_digits[0]), over="data")
+        trained("data", few_digits[0], (0,), config)
 
 
 def test_two_processes_give_the_centroids_of_one(alone, few_digits, tmp_path):
@@ -98,14 +103,7 @@ def test_two_processes_give_the_centroids_of_one(alone, few_digits, tmp_path):
         port = free.getsockname()[1]
     processes = [
         subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.test_distributed",
-                str(port),
-                str(number),
-                str(tmp_path / "images.npy"),
-            ],
+            [sys.executable, __file__, str(port), str(number), str(tmp_path / "images.npy")],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -121,9 +119,9 @@ def test_two_processes_give_the_centroids_of_one(alone, few_digits, tmp_path):
     assert [process.returncode for process in processes] == [0, 0], [
         errors[-2000:] for _, errors in ends
     ]
-    found = [np.array(json.loads(out.splitlines()[-1]), np.float32) for out, _ in ends]
-    np.testing.assert_array_equal(*found)
-    np.testing.assert_allclose(found[0], alone, rtol=1e-3, atol=1e-4)
+    results = [np.array(json.loads(out.splitlines()[-1]), np.float32) for out, _ in ends]
+    np.testing.assert_array_equal(*results)
+    np.testing.assert_allclose(results[0], alone, rtol=1e-3, atol=1e-4)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""Runs killed at random moments and resumed end as if nothing had happened: ``python -m tests.test_killed 20``.
+"""Runs killed at random moments and resumed end as if nothing had happened.
 
-The test kills three times, the script as often as asked. Every other kill waits for a checkpoint half written.
+The test kills three runs; ``python tests/engine/test_killed.py 20`` kills 20. Every other kill
+waits for a checkpoint that is half written.
 """
 
 import os
@@ -16,27 +17,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxclust.runs.files import read_rows
+from jaxclust.runs.files import read_json_lines
 
 # A checkpoint after each window, so that most moments are near one.
 COMMAND = """
 import sys
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
-from jaxclust import cli, fit, train
-fit.CHECKPOINT_SECONDS, train.CHUNK_SECONDS = 0.0, 0.0
-sys.exit(cli.main(sys.argv[1:]))
+from jaxclust.cli.main import main
+from jaxclust.engine import driver, phase
+phase.CHECKPOINT_SECONDS, driver.CHUNK_SECONDS = 0.0, 0.0
+sys.exit(main(sys.argv[1:]))
 """
 FLAGS = (
-    "--clusters 10 --seeds 2 --pretraining.epochs 20 --pretraining.batch 64 --batch 64 --update-interval 5 "
-    "--max-steps 100 --tolerance 0 --restarts 2 --over shard --no-figures --no-baseline --resume"
+    "--clusters 10 --seeds 2 --pretraining.epochs 20 --pretraining.batch 64 --batch 64 "
+    "--update-interval 5 --max-steps 100 --tolerance 0 --restarts 2 --over shard "
+    "--no-figures --no-baseline --resume"
 )
 
 
 def begin(data: Path, out: Path, cache: Path) -> subprocess.Popen:
     """Starts the run, or goes on with it."""
     arguments = f"fit idec --data {data} --out {out} {FLAGS}".split()
-    # Compiled programs are kept between the starts, so that they spend their time on what is tested.
+    # Compiled programs are kept, so that the starts spend their time on what is tested.
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -50,10 +53,8 @@ def begin(data: Path, out: Path, cache: Path) -> subprocess.Popen:
 def ending(out: Path) -> tuple:
     """What must be equal: labels, history, and the rows but for what was measured."""
     measured = {"seconds", "compile_seconds", "peak_memory_mb"}
-    rows = [
-        {name: row[name] for name in row.keys() - measured}
-        for row in read_rows(out / "results.jsonl")
-    ]
+    lines = read_json_lines(out / "results.jsonl")
+    rows = [{name: line[name] for name in line.keys() - measured} for line in lines]
     return (
         np.load(out / "labels.npy", allow_pickle=False).tolist(),
         (out / "history.csv").read_text(),
@@ -70,17 +71,22 @@ def kills(folder: Path, images: np.ndarray, times: int, seed: int = 0):
     """Kills ``times`` runs, each once, and resumes them.
 
     Yields:
-      For each the moment in seconds, whether a checkpoint was half written then, and whether it ended alike.
+      For each run the moment of the kill in seconds, whether a checkpoint was half written then,
+      and whether the run ended as one that was not killed.
     """
-    data, cache = folder / "data.npz", folder / "cache"
+    data = folder / "data.npz"
+    cache = folder / "cache"
     np.savez(data, images=images)
     finish(begin(data, folder / "warm", cache))
     clock = time.monotonic()
     finish(begin(data, folder / "whole", cache))
-    whole, seconds = ending(folder / "whole"), time.monotonic() - clock
+    seconds = time.monotonic() - clock
+    whole = ending(folder / "whole")
     draw = random.Random(seed)
     for number in range(times):
-        out, killed, half = folder / f"killed-{number}", None, False
+        out = folder / f"killed-{number}"
+        killed = None
+        half = False
         # A run that had ended before its moment, or a checkpoint just in place, is another try.
         while killed is None or half < number % 2:
             shutil.rmtree(out, ignore_errors=True)
@@ -92,7 +98,12 @@ def kills(folder: Path, images: np.ndarray, times: int, seed: int = 0):
 
 
 def kill(process: subprocess.Popen, moment: float, out: Path | None) -> tuple[float | None, bool]:
-    """Kills a run after so many seconds, and not before a checkpoint of ``out`` is half written if one is given.
+    """Kills a run after so many seconds.
+
+    Args:
+      process: the run.
+      moment: in seconds.
+      out: the run's folder, to wait until a checkpoint there is half written; or None.
 
     Returns:
       When it was killed, None if it had ended, and whether a checkpoint was half written.
@@ -109,7 +120,7 @@ def kill(process: subprocess.Popen, moment: float, out: Path | None) -> tuple[fl
 
 
 def half_written(out: Path) -> bool:
-    """Whether a checkpoint stands aside, not yet renamed into place."""
+    """Whether a checkpoint is being written, and is not yet renamed into its place."""
     return any(out.glob("checkpoint/*/*orbax-checkpoint-tmp*"))
 
 
@@ -120,7 +131,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path, few_digits):
 
 
 def main() -> None:
-    """Prints a line a kill; exit status 1 unless all endings are equal."""
+    """Prints a line for each kill; the exit status is 1 unless all runs end alike."""
     from sklearn.datasets import load_digits
 
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 20
@@ -130,10 +141,8 @@ def main() -> None:
         for number, (moment, half, equal) in enumerate(kills(Path(folder), images, times), 1):
             alike += equal
             where = ", a checkpoint half written" if half else ""
-            print(
-                f"{number:2}: killed after {moment:.2f} s{where}; {'equal' if equal else 'NOT EQUAL'}",
-                flush=True,
-            )
+            end = "equal" if equal else "NOT EQUAL"
+            print(f"{number:2}: killed after {moment:.2f} s{where}; {end}", flush=True)
     print(f"{alike} of {times} endings equal")
     sys.exit(alike < times)
 

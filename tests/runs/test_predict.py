@@ -1,4 +1,4 @@
-"""New images into the clusters of a finished run: the labels of training again, and what is refused."""
+"""New images into the clusters of a finished run: the labels of training again, and refusals."""
 
 import csv
 import json
@@ -9,26 +9,25 @@ import numpy as np
 import pytest
 
 from jaxclust.cli.main import main
-from jaxclust.engine import fit
-from jaxclust.runs.files import read_rows, write_rows
-from jaxclust.runs.predict import configuration, predict
-from jaxclust.runs.settings import read_settings
+from jaxclust.runs.files import json_lines, read_json_lines
+from jaxclust.runs.run import open_run
 
 SMALL = (
-    "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 20 --tolerance 0 "
-    "--restarts 2 --over shard --no-figures --no-baseline"
+    "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 20 "
+    "--tolerance 0 --restarts 2 --over shard --no-figures --no-baseline"
 )
 
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
-    """A finished run of seeds 0 and 3."""
+    """The folder of a finished run of seeds 0 and 3."""
     out = tmp_path_factory.mktemp("runs") / "idec"
     assert main(f"fit idec --data {data} --out {out} --seeds 0,3 {SMALL}".split()) == 0
     return out
 
 
 def refused(capsys, arguments):
+    """The one line with which the command refuses."""
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -38,24 +37,26 @@ def refused(capsys, arguments):
 
 def test_the_labels_of_training_again(run, few_digits):
     labels = np.load(run / "labels.npy", allow_pickle=False)
+    opened = open_run(run)
     for lane, seed in enumerate((0, 3)):
-        used, predicted = predict(run, few_digits[0], seed)
-        assert used == seed
+        assert opened.seed_of(seed) == seed
+        predicted = opened.predict(few_digits[0], seed)
         np.testing.assert_array_equal(predicted.cluster, labels[lane])
     assert (labels[0] != labels[1]).any()
 
 
 def test_probability_and_distance_are_those_of_the_nearest_centroid(run, few_digits):
-    images = few_digits[0]
-    seed, predicted = predict(run, images[:50])
-    assert seed == 0
-    method, config, pretraining = configuration(read_settings(run), run)
-    runs = fit.restored(method, config, pretraining, images.shape, (0, 3), run / "checkpoint")
-    state = jax.tree.map(lambda leaf: leaf[0], runs.state)
-    features = method.algorithm.embed(
-        config, fit.build(method, config, images.shape[1:]), state, images[:50]
-    )
-    features, centroids = np.asarray(features, np.float64), np.asarray(state.centroids, np.float64)
+    images = few_digits[0][:50]
+    opened = open_run(run)
+    assert opened.seed_of() == 0
+    predicted = opened.predict(images)
+    method = opened.method
+    state = jax.tree.map(lambda leaf: leaf[0], opened.states([0]))
+    network = method.build(images.shape[1:])
+    features = np.asarray(method.algorithm.embed(method.config, network, state, images))
+    np.testing.assert_allclose(opened.embed(images), features, rtol=1e-4, atol=1e-5)
+    features = features.astype(np.float64)
+    centroids = np.asarray(state.centroids, np.float64)
     for i, feature in enumerate(features):
         distances = [np.sqrt(np.sum((feature - centroid) ** 2)) for centroid in centroids]
         similarities = [1 / (1 + distance**2) for distance in distances]
@@ -81,7 +82,8 @@ def test_the_command_writes_a_line_an_image(run, data, tmp_path, capsys):
 
 
 def test_one_image(run, few_digits, tmp_path):
-    path, out = tmp_path / "one.npy", tmp_path / "one.csv"
+    path = tmp_path / "one.npy"
+    out = tmp_path / "one.csv"
     np.save(path, few_digits[0][7:8])
     assert main(f"predict {run} --data {path} --out {out}".split()) == 0
     (line,) = csv.DictReader(out.read_text().splitlines())
@@ -97,9 +99,8 @@ def test_images_of_another_shape(run, tmp_path, capsys):
 
 def test_runs_that_cannot_predict(run, data, tmp_path, capsys):
     def line(directory, more=""):
-        return refused(
-            capsys, f"predict {directory} --data {data} --out {tmp_path / 'x.csv'} {more}".split()
-        )
+        arguments = f"predict {directory} --data {data} --out {tmp_path / 'x.csv'} {more}"
+        return refused(capsys, arguments.split())
 
     assert "must hold a run, has no config.json" in line(tmp_path / "nowhere")
     assert "seed: must be one of 0, 3" in line(run, "--seed 1")
@@ -109,13 +110,16 @@ def test_runs_that_cannot_predict(run, data, tmp_path, capsys):
     assert "checkpoint: must be in" in line(copy)
     shutil.copytree(run / "checkpoint" / "pretrain", copy / "checkpoint" / "cluster")
     assert "checkpoint: " in line(copy)
-    rows = read_rows(copy / "results.jsonl")
-    write_rows(copy / "results.jsonl", [row | {"failed": 3} for row in rows])
+    results = copy / "results.jsonl"
+    rows = read_json_lines(results)
+    results.write_text(json_lines(row | {"failed": 3} for row in rows))
     assert "seed: all seeds of" in line(copy)
-    (copy / "results.jsonl").unlink()
+    results.write_text(json_lines(rows[:1]))
+    assert "must hold a row for each seed, (0, 3), got [0]" in line(copy)
+    results.unlink()
     assert "must be finished, has no results.jsonl" in line(copy)
     settings = json.loads((copy / "config.json").read_text())
-    (copy / "results.jsonl").write_text("")
+    results.write_text("")
     (copy / "config.json").write_text(json.dumps(settings | {"method": "of-tomorrow"}))
     assert "must hold settings of this version's methods" in line(copy)
     assert not (tmp_path / "x.csv").exists()

@@ -5,58 +5,67 @@ import dataclasses
 import shlex
 import typing
 
-import numpy as np
 import pytest
 
 from jaxclust.cli import options
-from jaxclust.data import datasets
-from jaxclust.methods.registry import FROM_FILE, METHODS, configured
+from jaxclust.data.datasets import Fingerprint
+from jaxclust.methods import registry
 from jaxclust.runs import repeat
 from jaxclust.runs.settings import make_settings
-from run_folders import SETTINGS
+
+DIGITS = Fingerprint("digits", (2, 1, 1, 1), "uint8", "0" * 64)
 
 
-def others(config):
-    """The settings with each boolean turned over alone, then with every other field changed that can be."""
+def other_value(kind, value):
+    """Another value of a setting, of the same kind."""
+    if isinstance(value, str):
+        return next(choice for choice in typing.get_args(kind) if choice != value)
+    if "tuple" in str(kind):
+        return (3, 5)
+    if value is None:
+        return 0.5
+    return value + 1 if isinstance(value, int) else value / 2 + 1e-5
+
+
+def variants(config, fixed=()):
+    """A config with each boolean turned over alone, then with every other field changed.
+
+    Fields that cannot be changed stay.
+    """
     last = config
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if field.name in fixed:
+            continue
         if isinstance(value, bool):
-            # What goes with no other setting alone is turned over with the others changed.
-            for one in (config, last):
+            # A boolean that goes with no other setting alone is turned over with the others.
+            for start in (config, last):
                 with contextlib.suppress(ValueError):
-                    yield dataclasses.replace(one, **{field.name: not value})
+                    yield dataclasses.replace(start, **{field.name: not value})
                     break
             continue
-        if isinstance(value, str):
-            value = next(one for one in typing.get_args(field.type) if one != value)
-        elif "tuple" in str(field.type):
-            value = (3, 5)
-        else:
-            value = (
-                0.5 if value is None else value + 1 if isinstance(value, int) else value / 2 + 1e-5
-            )
         with contextlib.suppress(ValueError):
-            last = dataclasses.replace(last, **{field.name: value})
+            last = dataclasses.replace(last, **{field.name: other_value(field.type, value)})
     yield last
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_command_that_repeats_a_run_is_read_as_its_settings(method):
-    # Without a file of weights these begin with random ones alone.
-    preset = "random" if method in FROM_FILE else "paper"
-    config, pretraining = configured(method, preset)
-    pairs = [(one, pretraining) for one in others(config)]
-    pairs += [(config, one) for one in others(pretraining)] if pretraining is not None else []
-    for one, other in pairs:
-        dataset = datasets.Dataset("digits", np.zeros((2, 1, 1, 1), np.uint8), None)
-        words = shlex.split(
-            repeat.repeat(make_settings(method, preset, dataset, (0, 3), "map", one, other))
-        )
-        assert words[:3] == ["jaxclust", "fit", method]
-        common, *found = options.parse(method, words[3:])
-        assert found == [one, other]
-        assert (common.data, options.seeds(common.seeds), common.over) == ("digits", (0, 3), "map")
+@pytest.mark.parametrize("name", registry.names())
+def test_the_command_that_repeats_a_run_is_read_as_its_settings(name):
+    # Without a file of weights some methods have only the preset that needs none.
+    preset = "random" if registry.get(name).needs_weights else "paper"
+    method = registry.method(name, preset)
+    fixed = method.algorithm.fixed
+    runs = [method.replace(config=config) for config in variants(method.config, fixed)]
+    if method.pretraining is not None:
+        others = variants(method.pretraining)
+        runs += [method.replace(pretraining=pretraining) for pretraining in others]
+    for run in runs:
+        words = shlex.split(repeat.repeat(make_settings(run, preset, DIGITS, (0, 3), "map")))
+        assert words[:3] == ["jaxclust", "fit", name]
+        request = options.read(name, words[3:])
+        assert (request.method.config, request.method.pretraining) == (run.config, run.pretraining)
+        assert (request.options.data, request.plan.seeds) == ("digits", (0, 3))
+        assert request.plan.over == "map"
 
 
 @pytest.mark.parametrize(
@@ -76,4 +85,6 @@ def test_the_command_that_repeats_a_run_is_read_as_its_settings(method):
     ],
 )
 def test_the_command_that_repeats_a_run_has_its_inputs(more, expected):
-    assert expected in repeat.repeat(SETTINGS | {"seeds": [0]} | more)
+    data = DIGITS._replace(name="usps")
+    settings = make_settings(registry.method("dcec"), "paper", data, (0,), "map", **more)
+    assert expected in repeat.repeat(settings)

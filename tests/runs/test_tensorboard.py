@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from jaxclust.cli.main import main
-from jaxclust.engine import driver, fit
 from jaxclust.runs import tensorboard
 
 
@@ -32,29 +31,36 @@ def masked(content):
 
 
 def scalars(content):
-    """(step, tag, value) of each event after the first, by hand; both checksums of each record must hold."""
-    found = []
+    """(step, tag, value) of each event after the first, read by hand.
+
+    Both checksums of each record must be right.
+    """
+    events = []
     while content:
         (length,) = struct.unpack("<Q", content[:8])
         assert content[8:12] == masked(content[:8])
         assert content[12 + length : 16 + length] == masked(content[12 : 12 + length])
-        body, content = content[12 : 12 + length], content[16 + length :]
+        body = content[12 : 12 + length]
+        content = content[16 + length :]
         assert body[0] == 0x09
-        place, step, shift = 10, 0, 0
+        place = 10
+        step = 0
+        shift = 0
         if body[9] == 0x1A:
             assert body[11:] == b"brain.Event:2"
             continue
         while True:
             step |= (body[place] & 0x7F) << shift
-            shift, place = shift + 7, place + 1
+            shift += 7
+            place += 1
             if body[place - 1] < 0x80:
                 break
         assert body[place] == 0x2A
         value = body[place + 2 + 2 :]
         assert value[0] == 0x0A
         tag = value[2 : 2 + value[1]].decode()
-        found.append((step, tag, struct.unpack("<f", value[-4:])[0]))
-    return found
+        events.append((step, tag, struct.unpack("<f", value[-4:])[0]))
+    return events
 
 
 def test_a_run_is_read_back(tmp_path):
@@ -63,14 +69,9 @@ def test_a_run_is_read_back(tmp_path):
         "window": np.array([0, 0, 1], np.int32),
         "loss": np.array([0.5, 9.0, 0.25], np.float32),
     }
-    runs = driver.Lanes(None, None, None, None, None)
-    phases = {
-        "pretrain": fit.Phase(runs, {}, 0.0, 0.0, True),
-        "cluster": fit.Phase(runs, history, 0.0, 0.0, True),
-    }
-    done = fit.Fit(phases, True, None, [None, None])
-    for _ in range(2):  # The second replaces the first.
-        tensorboard.write(tmp_path, done, [4, 7], {"cluster": 140})
+    for _ in range(2):  # The second call replaces the files of the first.
+        histories = {"pretrain": {}, "cluster": history}
+        tensorboard.write(tmp_path, histories, [4, 7], {"cluster": 140})
     (first,), (second,) = (list((tmp_path / f"seed-{seed}").iterdir()) for seed in (4, 7))
     assert scalars(first.read_bytes()) == [(140, "cluster/loss", 0.5), (280, "cluster/loss", 0.25)]
     assert scalars(second.read_bytes()) == [(140, "cluster/loss", 9.0)]
@@ -80,7 +81,8 @@ def test_a_run_is_read_back(tmp_path):
 def test_the_command_writes_the_history(tmp_path, few_digits, how):
     np.save(tmp_path / "few.npy", few_digits[0][:60])
     out = tmp_path / "out"
-    flags = "--clusters 3 --batch 12 --reliable 12 --sample 30 --epochs 2 --pretraining.epochs 0 --seeds 0,4 --over map"
+    flags = "--clusters 3 --batch 12 --reliable 12 --sample 30 --epochs 2 --pretraining.epochs 0 "
+    flags += "--filters 3 4 --adaptation 5 --seeds 0,4 --over map"
     command = f"fit ccnn-ii --data {tmp_path / 'few.npy'} --out {out} {flags} --tensorboard {how}"
     assert main(command.split()) == 0
     with (out / "history.csv").open(newline="") as file:
@@ -88,9 +90,9 @@ def test_the_command_writes_the_history(tmp_path, few_digits, how):
     assert len(lines) == 4
     for seed in ("0", "4"):
         (path,) = (out / "tensorboard" / f"seed-{seed}").iterdir()
-        found = {(step, tag): value for step, tag, value in scalars(path.read_bytes())}
+        values = {(step, tag): value for step, tag, value in scalars(path.read_bytes())}
         for line in lines:
             if line["seed"] == seed:
-                assert found[int(line["steps"]), "cluster/moved"] == pytest.approx(
+                assert values[int(line["steps"]), "cluster/moved"] == pytest.approx(
                     float(line["moved"])
                 )
