@@ -1,19 +1,19 @@
-"""Which number of clusters the agreement between seeds picks: ``python -m experiments.clusters --help``.
+"""Which number of clusters the agreement between seeds picks.
 
-``jaxclust fit METHOD --clusters auto`` looks at no label; here the sets have some, and each row says what was picked
-and how many classes there are. Rows go into ``results/clusters.jsonl`` as cells end; one that was stopped goes on.
+``jaxclust fit METHOD --clusters auto`` looks at no label. Here the sets have some, and each row
+says what was picked and how many classes there are.
 """
 
-import argparse
 import sys
 import time
-from pathlib import Path
 
-from experiments import common
+from experiments import rows, runner, tables
+from experiments.experiment import Experiment, Part, Request
 from jaxclust.data import datasets
-from jaxclust.runs import collect
+from jaxclust.runs.sweeps import UNFINISHED, read_choice
+from jaxclust.types import Json
 
-RESULTS = Path(__file__).parent / "results" / "clusters.jsonl"
+RESULTS = rows.RESULTS / "clusters.jsonl"
 CELLS = (
     ("kmeans", "digits"),
     ("kmeans", "usps"),
@@ -21,98 +21,63 @@ CELLS = (
     ("kmeans", "mnist-test"),
     ("cae-kmeans", "digits"),
 )
-RANGE, SEEDS = "2,30", "5"
+RANGE = "2,30"
+SEEDS = 5
+HEADS = ["data", "method", "classes", "picked", "agreement there", "at the classes"]
 
 
-def table(rows: list[dict]) -> str:
-    """A line a cell: the number picked beside the classes, and how well the seeds agree at both."""
-    lines = [
-        [
-            "data",
-            "method",
-            "classes",
-            "picked",
-            "agreement there",
-            "at the classes",
-            "smallest",
-            "largest",
-        ]
-    ]
-    for row in rows:
-        found = {int(k): value for k, value in row["stability"].items() if value is not None}
-        ends = f"{min(found.values()):.3f}", f"{max(found.values()):.3f}"
-        at = [
-            f"{found[k]:.3f}" if k in found else "left out" for k in (row["chosen"], row["classes"])
-        ]
-        lines.append(
-            [row["data"], row["method"], str(row["classes"]), str(row["chosen"]), *at, *ends]
-        )
-    return common.aligned(lines)
+def text() -> str:
+    """A line a cell: the number picked beside the classes, and the agreement at both."""
+    lines = [[*HEADS, "smallest", "largest"]]
+    for line in rows.read_lines(RESULTS):
+        known = {int(k): value for k, value in line["stability"].items() if value is not None}
+        places = (line["chosen"], line["classes"])
+        at = [f"{known[k]:.3f}" if k in known else "left out" for k in places]
+        ends = [f"{min(known.values()):.3f}", f"{max(known.values()):.3f}"]
+        counts = [str(line["classes"]), str(line["chosen"])]
+        lines.append([line["data"], line["method"], *counts, *at, *ends])
+    return tables.aligned(lines)
 
 
-def main() -> None:
-    """Runs what is missing, then prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--folder", type=Path, default=Path("runs/clusters"), help="of runs (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later"
-    )
-    parser.add_argument("--table", action="store_true", help="only print the table")
-    options = parser.parse_args()
-    from jaxclust.cli import choose_clusters  # Here: what only reads results needs no tyro.
-
-    deadline = time.monotonic() + options.max_seconds
-    done = {(row["method"], row["data"]) for row in common.rows(RESULTS)}
-    for method, data in [] if options.table else CELLS:
-        out, left = options.folder / data / method, deadline - time.monotonic()
-        if (method, data) in done:
-            continue
-        if left <= 0:
-            print("out of time; the same command goes on", file=sys.stderr)
-            break
-        arguments = [
-            "--data",
-            data,
-            "--clusters",
-            "auto",
-            "--cluster-range",
-            RANGE,
-            "--seeds",
-            SEEDS,
-            "--no-figures",
-        ]
-        arguments += ["--out", str(out), *(["--resume"] if out.exists() else [])]
-        choose_clusters.command(
-            method, [*arguments, *(["--max-seconds", str(left)] if left < float("inf") else [])]
-        )
-        found = collect.read_clusters(out)
-        if found is None or any(
-            row["reason"] in choose_clusters.UNFINISHED for row in found["rows"]
-        ):
-            print("out of time; the same command goes on", file=sys.stderr)
-            break
-        crashed = [f"{row['clusters']} ({row['reason']})" for row in found["rows"] if row["reason"]]
-        if crashed:
-            print(
-                f"{method} on {data} has no row: it crashed at {', '.join(crashed)}",
-                file=sys.stderr,
-            )
-            continue
-        # One that is left out, as where a seed left clusters empty, has no stability to speak of.
-        stability = {
-            row["clusters"]: None if row["left_out"] else row["stability"] for row in found["rows"]
-        }
-        key = {
-            "data": data,
-            "method": method,
-            "seeds": int(SEEDS),
-            "classes": datasets.load(data).classes,
-        }
-        common.add(RESULTS, [key | {"chosen": found["chosen"], "stability": stability}])
-    print(table(common.rows(RESULTS)))
+def run(request: Request) -> bool:
+    """Runs the cells that have no row; False where time ran out."""
+    done = {(line["method"], line["data"]) for line in rows.read_lines(RESULTS)}
+    cells = [cell for cell in CELLS if cell not in done]
+    return all(run_cell(method, data, request) for method, data in cells)
 
 
-if __name__ == "__main__":
-    common.command(main)
+def run_cell(method: str, data: str, request: Request) -> bool:
+    """Runs a cell and adds its row, unless a run crashed; False where time ran out."""
+    out = request.folder / data / method
+    left = request.deadline - time.monotonic()
+    if left <= 0:
+        return False
+    words = ["fit", method, "--data", data, "--clusters", "auto", "--cluster-range", RANGE]
+    words += ["--seeds", str(SEEDS), "--no-figures", "--out", str(out)]
+    if left < float("inf"):
+        words += ["--max-seconds", str(left)]
+    runner.jaxclust([*words, "--resume"] if out.exists() else words)
+    choice = read_choice(out)
+    if choice is None or any(number.reason in UNFINISHED for number in choice.rows):
+        return False
+    crashed = [f"{number.clusters} ({number.reason})" for number in choice.rows if number.reason]
+    if crashed:
+        reason = f"it crashed at {', '.join(crashed)}"
+        print(f"{method} on {data} has no row: {reason}", file=sys.stderr)
+        return True
+    # A number that is left out, as where a seed left clusters empty, has no stability that counts.
+    stability: dict[str, Json] = {
+        str(number.clusters): None if number.left_out else number.stability
+        for number in choice.rows
+    }
+    line: dict[str, Json] = {"data": data, "method": method, "seeds": SEEDS}
+    line |= {"classes": datasets.load(data).classes, "chosen": choice.chosen}
+    rows.append(RESULTS, [line | {"stability": stability}])
+    return True
+
+
+EXPERIMENT = Experiment(
+    RESULTS,
+    text,
+    {"": Part("the cells that have no row", run)},
+)

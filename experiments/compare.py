@@ -1,250 +1,266 @@
-"""Every method on several sets with ten seeds: ``python -m experiments.compare --help``.
+"""Every method on several sets with ten seeds: what beats k-means on pixels?
 
-Cells, a method on a data set for all its seeds, run as ``jaxclust fit --methods`` runs them, and add their rows to
-``results/compare.jsonl``. Rows that are there count, as do those that the papers' experiments have of the same
-settings: only the seeds that are missing run. ``--table`` prints the comparison, ``--page FILE`` writes the report of
-it with a look into the runs of ``--methods`` on the sets of ``--data`` that are in ``--folder``.
-
-The question is what beats k-means on pixels: each method is tested against it, and each data set is a family of its
-own. All pairs on all sets would be a family of over 1,000, in which ten seeds could show nothing.
+Rows that are there count, and so do those that the papers' experiments have of the same settings:
+only the seeds that are missing run. Each method is tested against k-means, and each data set is a
+family of its own. All pairs on all sets would be a family of over 1,000 comparisons, in which ten
+seeds could show nothing.
 """
 
-import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from experiments import ccnn, common, dbc, dcec, jule
-from jaxclust.cli import sweep
-from jaxclust.cli.report import check_out
+from experiments import rows, runner
+from experiments.experiment import Experiment, Part, Request
+from experiments.papers.ccnn import cells as ccnn
+from experiments.papers.dbc import cells as dbc
+from experiments.papers.dcec import cells as dcec
+from experiments.papers.jule import cells as jule
 from jaxclust.comparison import tables
 from jaxclust.comparison.compare import comparison
 from jaxclust.comparison.options import Options
+from jaxclust.comparison.types import Comparison
 from jaxclust.data import datasets
-from jaxclust.engine import fit
-from jaxclust.methods.registry import FROM_FILE, METHODS, configured
+from jaxclust.data.datasets import Dataset
+from jaxclust.errors import UsageError
+from jaxclust.methods import registry
 from jaxclust.report.write import write_report
 from jaxclust.runs import collect
-from jaxclust.runs.files import read_rows
-from jaxclust.runs.rows import outcome, row_name
+from jaxclust.runs.cells import Cell
+from jaxclust.runs.folder import RESULTS as FINISHED
+from jaxclust.runs.folder import is_finished
+from jaxclust.runs.rows import Row, row_name
 from jaxclust.runs.settings import digest, make_settings
 
-RESULTS = Path(__file__).parent / "results" / "compare.jsonl"
-FINISHED = "results.jsonl"
-"""In the folder of a run that has ended."""
-
-# Seeds of each data set.
+RESULTS = rows.RESULTS / "compare.jsonl"
 SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
+"""Number of seeds on each data set."""
 BASELINE = "kmeans"
-BUILT = tuple(name for name in METHODS if name not in FROM_FILE)
+BUILT = tuple(name for name, method in registry.METHODS.items() if not method.needs_weights)
 """Methods that need no file of weights."""
-NAMES = tuple(row_name(name, one) for name in BUILT for one in fit.labeling_names(METHODS[name]))
-"""Of their rows."""
-PLANNED = len(NAMES) - 1
-"""Comparisons with BASELINE on a data set, which are corrected for also where a method does not fit its images."""
-# The papers' experiments, and what says of their rows that a method has its own paper's settings there.
-OTHERS: tuple[tuple[ModuleType, Callable[[dict[str, Any]], bool]], ...] = (
-    (dcec, lambda row: True),
-    (dbc, lambda row: True),
-    (jule, lambda row: row["preset"] == "paper"),
-    (ccnn, lambda row: row["variant"] in ccnn.TABLE_2 and row["start"] == "reconstruction"),
+NAMES = tuple(
+    row_name(name, labeling)
+    for name in BUILT
+    for labeling in registry.get(name).algorithm.labelings
 )
+"""What their rows are called."""
+PLANNED = len(NAMES) - 1
+"""Comparisons with BASELINE on a data set. They are corrected for also where a method does not fit
+the images."""
+OTHERS: tuple[tuple[Path, Callable[[Row], bool]], ...] = (
+    (dcec.RESULTS, lambda row: True),
+    (dbc.RESULTS, lambda row: True),
+    (jule.RESULTS, lambda row: (row.input, row.variant) == (jule.PIXELS, "paper")),
+    (
+        ccnn.RESULTS,
+        lambda row: row.variant in ccnn.TABLE_2 and row.extra["start"] == "reconstruction",
+    ),
+)
+"""The papers' experiments, and which of their rows have the settings of the method's own paper."""
 
 
-def present(more: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-    """A row for each data set, method and seed of the comparison that has one; RESULTS' before the others'.
+def present(more: Iterable[Row] = ()) -> list[Row]:
+    """A row for each data set, method and seed that has one; the comparison's own come first.
 
     Args:
       more: rows that come last, as of a run that repeats what is there.
 
     Raises:
-      ValueError: a seed has two rows of the same settings with other scores.
+      UsageError: a seed has two rows of the same settings with other scores.
     """
-    found = common.rows(RESULTS)
-    for experiment, sound in OTHERS:
-        found += [row for row in common.rows(experiment.RESULTS) if sound(row)]
-    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
+    found = rows.read(RESULTS)
+    for path, counts in OTHERS:
+        found += [row for row in rows.read(path) if counts(row)]
+    kept: dict[tuple[str, str, int], Row] = {}
     for row in (*found, *more):
-        key = row["data"], row["method"], row["seed"]
-        if row["seed"] >= SEEDS.get(row["data"], 0):
+        if row.seed >= SEEDS.get(row.data, 0):
             continue
-        first = rows.setdefault(key, row)
-        if first["config_hash"] == row["config_hash"] and outcome(first) != outcome(row):
-            where = f"{key[0]}, {key[1]}, seed {key[2]}"
-            raise ValueError(
-                f"rows: {where} must have one score in {RESULTS.parent}, got two of the same settings"
-            )
-    return list(rows.values())
+        first = kept.setdefault((row.data, row.method, row.seed), row)
+        if first.config_hash == row.config_hash and first.outcome() != row.outcome():
+            where = f"{row.data}, {row.method}, seed {row.seed}"
+            rule = f"rows: {where} must have one score in {RESULTS.parent}"
+            raise UsageError(f"{rule}, got two of the same settings")
+    return list(kept.values())
 
 
-def missing(dataset: datasets.Dataset, methods: list[str]) -> dict[str, tuple[int, ...]]:
-    """The seeds that each method lacks on a data set; ValueError if those that are there have other settings."""
-    fingerprint, rows = datasets.fingerprint(dataset), present()
-    found = {}
+def missing(dataset: Dataset, methods: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The seeds that methods lack on a data set; no entry for a method that lacks none.
+
+    Raises:
+      UsageError: the rows that are there have other settings.
+    """
+    there = present()
+    lacking = {}
     for name in methods:
-        # Of a method with several labelings the first.
-        called = row_name(name, fit.labeling_names(METHODS[name])[0])
-        mine = common.cell(rows, dataset.name, called)
-        if {row["config_hash"] for row in mine} - {_digest(dataset, name, fingerprint)}:
-            raise ValueError(
-                f"rows: {dataset.name}, {called} must have the settings of the method, has others"
-            )
-        lacking = set(range(SEEDS[dataset.name])) - {row["seed"] for row in mine}
-        if lacking:
-            found[name] = tuple(sorted(lacking))
-    return found
+        # The first of several labelings stands for all.
+        title = row_name(name, registry.get(name).algorithm.labelings[0])
+        cell = rows.of_cell(there, dataset.name, title)
+        if {row.config_hash for row in cell} - {config_hash(dataset, name)}:
+            rule = f"rows: {dataset.name}, {title} must have the settings of the method"
+            raise UsageError(f"{rule}, has others")
+        seeds = set(range(SEEDS[dataset.name])) - {row.seed for row in cell}
+        if seeds:
+            lacking[name] = tuple(sorted(seeds))
+    return lacking
 
 
-def fitting(dataset: datasets.Dataset, methods: list[str]) -> list[str]:
-    """The methods whose networks take the set's images; the others are named on stderr with the reason."""
+def config_hash(dataset: Dataset, name: str) -> str:
+    """The config hash of a method's rows on a data set under its own paper's settings."""
+    method = registry.method(name, clusters=dataset.classes)
+    return digest(make_settings(method, "paper", datasets.fingerprint(dataset), (), ""))
+
+
+def fitting(dataset: Dataset, methods: Sequence[str]) -> list[str]:
+    """The methods whose networks take the images; the others are named on stderr."""
     found = []
     for name in methods:
-        config, _ = configured(name, clusters=dataset.classes)
         try:
-            fit.build(METHODS[name], config, dataset.images.shape[1:])
+            registry.method(name, clusters=dataset.classes).build(dataset.images.shape[1:])
             found.append(name)
-        except ValueError as error:
+        except UsageError as error:
             print(f"{dataset.name}: without {name}, {error}", file=sys.stderr)
     return found
 
 
-def run(data: str, methods: list[str], folder: Path, deadline: float, page: bool = False) -> None:
+def run_set(data: str, methods: Sequence[str], request: Request, page: bool = False) -> bool:
     """Runs what is missing on a data set, and adds the rows of what is finished.
 
-    Methods that lack the same seeds run together and share their pretraining; where some seeds are there already, in
-    a folder of those that are not. For a ``page`` all seeds of a method run that has no run in the folder: no row has
-    its labels.
+    Methods that lack the same seeds run together and share their pretraining. Where some seeds are
+    there already, they run in a folder of those that are not.
+
+    Args:
+      data: the data set's name.
+      methods: names.
+      request: for the folder and the deadline.
+      page: whether each method needs a run of all seeds in the folder, since no row has labels.
+
+    Returns:
+      False where time ran out.
     """
     dataset = datasets.load(data)
     methods = fitting(dataset, methods)
-    wanted, everything = missing(dataset, methods), tuple(range(SEEDS[data]))
-    asked = wanted | {
-        name: everything
-        for name in methods
-        if page and not (folder / data / name / FINISHED).exists()
-    }
+    lacking = missing(dataset, methods)
+    everything = tuple(range(SEEDS[data]))
+    asked = dict(lacking)
+    if page:
+        for name in methods:
+            if not is_finished(request.folder / data / name):
+                asked[name] = everything
     for seeds in dict.fromkeys(asked.values()):
-        left = deadline - time.monotonic()
+        left = request.deadline - time.monotonic()
         if left <= 0:
-            return
-        out = folder if seeds == everything else folder / f"seeds-{'-'.join(map(str, seeds))}"
+            return False
+        out = request.folder
+        if seeds != everything:
+            out = out / f"seeds-{'-'.join(map(str, seeds))}"
+        names = [name for name in methods if asked.get(name) == seeds]
         # Finished cells are skipped there.
-        listed = [
-            name
-            for name in methods
-            if asked.get(name) == seeds or (out / data / name / FINISHED).exists()
-        ]
-        numbers = f"{','.join(map(str, seeds))},"  # With a comma at the end: seeds, not how many.
-        arguments = [
-            "--methods",
-            ",".join(listed),
-            "--data",
-            data,
-            "--seeds",
-            numbers,
-            "--out",
-            str(out),
-        ]
+        listed = [name for name in methods if name in names or is_finished(out / data / name)]
+        # The comma at the end says that these are seeds, not how many.
+        numbers = f"{','.join(map(str, seeds))},"
+        words = ["fit", "--methods", ",".join(listed), "--data", data, "--seeds", numbers]
+        words += ["--out", str(out), "--no-figures"]
         if left != float("inf"):
-            arguments += ["--max-seconds", f"{left:.3f}"]
-        if out.exists():
-            arguments.append("--resume")
-        sweep.command([*arguments, "--no-figures"])
-        for name in (name for name in listed if asked.get(name) == seeds):
-            path = out / data / name / FINISHED
-            if path.exists():
-                rows = read_rows(path)
-                if {row["config_hash"] for row in rows} - {_digest(dataset, name)}:
-                    raise ValueError(
-                        f"rows: {path} must have the settings of the method, has others; delete that run"
-                    )
-                common.add(RESULTS, [row for row in rows if row["seed"] in wanted.get(name, ())])
-                present(rows)
+            words += ["--max-seconds", f"{left:.3f}"]
+        runner.jaxclust([*words, "--resume"] if out.exists() else words)
+        for name in names:
+            if is_finished(out / data / name):
+                _add(dataset, name, out / data / name, lacking.get(name, ()))
+    return True
 
 
-def _digest(dataset: datasets.Dataset, name: str, fingerprint: str | None = None) -> str:
-    """Of the rows that a method has on a data set under its own paper's settings."""
-    config, pretraining = configured(name, clusters=dataset.classes)
-    return digest(make_settings(name, "paper", dataset, (), "", config, pretraining, fingerprint))
+def _add(dataset: Dataset, name: str, folder: Path, seeds: Sequence[int]) -> None:
+    """Adds the rows of some seeds of a finished run.
+
+    Raises:
+      UsageError: the run has other settings, or other scores than the rows that are there.
+    """
+    made = rows.read(folder / FINISHED)
+    if {row.config_hash for row in made} - {config_hash(dataset, name)}:
+        rule = f"rows: {folder / FINISHED} must have the settings of the method"
+        raise UsageError(f"{rule}, has others; delete that run")
+    rows.add(RESULTS, [row for row in made if row.seed in seeds])
+    present(made)
 
 
-def grouped(rows: list[dict[str, Any]]) -> list[collect.Cell]:
+def grouped(found: Iterable[Row]) -> list[Cell]:
     """A cell for each data set and method."""
-    found: dict[tuple[str, str], collect.Cell] = {}
-    for row in rows:
-        key = (row["data"], row["method"])
-        found.setdefault(key, collect.Cell(*key, {}, (), (), None)).rows[row["seed"]] = row
-    return list(found.values())
+    cells: dict[tuple[str, str], Cell] = {}
+    for row in found:
+        key = (row.data, row.method)
+        cells.setdefault(key, Cell(*key, {})).rows[row.seed] = row
+    return list(cells.values())
 
 
-def comparison(found: Sequence[collect.Cell], notes: Sequence[str] = ()) -> dict[str, Any]:
-    """Each method against BASELINE, each data set a family; ``found`` and ``notes`` as ``cells.read`` gives them."""
-    return comparison(found, Options(baseline=BASELINE, family="data", planned=PLANNED), notes)
+def against_baseline(cells: Sequence[Cell], notes: Sequence[str] = ()) -> Comparison:
+    """Each method against BASELINE, each data set a family; arguments as of ``comparison``."""
+    options = Options(baseline=BASELINE, family="data", planned=PLANNED)
+    return comparison(cells, options, notes)
 
 
-def results() -> dict[str, Any] | None:
-    """The comparison of the rows that are there, in the order of SEEDS and NAMES; None if there are none."""
+def results() -> Comparison | None:
+    """The comparison of all rows, sets and methods in their order here; None without rows."""
     sets = list(SEEDS)
-    rows = sorted(present(), key=lambda row: (sets.index(row["data"]), NAMES.index(row["method"])))
-    return comparison(grouped(rows)) if rows else None
+    found = present()
+    found.sort(key=lambda row: (sets.index(row.data), NAMES.index(row.method)))
+    return against_baseline(grouped(found)) if found else None
 
 
-def main() -> None:
-    """Runs what is missing, then prints the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data", default=",".join(SEEDS), help="data sets, by comma (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--methods", default=",".join(BUILT), help=f"by comma, {BASELINE} always too (default: all)"
-    )
-    parser.add_argument(
-        "--folder", type=Path, default=Path("runs/compare"), help="of runs (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max-seconds", type=float, default=float("inf"), help="stop in time, to go on later"
-    )
-    parser.add_argument(
-        "--format", default="text", choices=tuple(tables.FORMATS), help="of the table"
-    )
-    parser.add_argument("--table", action="store_true", help="only print the table")
-    parser.add_argument(
-        "--page",
-        type=Path,
-        help="write the report, too, with a look into these; runs those it lacks",
-    )
-    options = parser.parse_args()
-    sets = common.listed("data", options.data, SEEDS)
-    methods = list(dict.fromkeys((BASELINE, *common.listed("methods", options.methods, BUILT))))
-    if options.page is not None:
-        check_out(options.page, overwrite=True)
-    deadline = time.monotonic() + options.max_seconds
-    for data in [] if options.table else sets:
-        run(data, methods, options.folder, deadline, options.page is not None)
+def text(form: str = "text") -> str:
+    """The comparison as a table; empty without rows."""
     found = results()
-    if found is None:
-        sys.exit(f"{RESULTS} has no rows yet")
-    print(tables.FORMATS[options.format](found))
-    if options.page is not None:
-        if time.monotonic() > deadline:
-            sys.exit(
-                f"{options.page} is not written, some runs wait for more time; the same command goes on"
-            )
-        places = [options.folder / data / method for data in sets for method in methods]
-        runs = [str(place) for place in places if (place / FINISHED).exists()]
-        looked, notes = collect.read(runs)
-        rows = {(row["data"], row["method"], row["seed"]): outcome(row) for row in present()}
-        for row in (row for cell in looked for row in cell.rows.values()):
-            if rows.get((row["data"], row["method"], row["seed"])) != outcome(row):
-                where = f"{row['data']}, {row['method']}, seed {row['seed']}"
-                raise ValueError(
-                    f"folder: {options.folder} must have the scores of the rows, has others of {where}"
-                )
-        write_report(options.page, found, looked, notes)
+    return "" if found is None else tables.FORMATS[form](found)
 
 
-if __name__ == "__main__":
-    common.command(main)
+def run(request: Request, page: bool = False) -> bool:
+    """Runs what is missing on each data set; False where time ran out."""
+    methods = dict.fromkeys((BASELINE, *request.methods))
+    return all(run_set(data, tuple(methods), request, page) for data in request.data)
+
+
+def write_page(request: Request) -> bool:
+    """Writes the report of the comparison, with a look into the runs that are asked for.
+
+    Runs that are not in the folder are made.
+
+    Raises:
+      UsageError: time ran out, or the runs have other scores than the rows.
+    """
+    from jaxclust.cli.report import check_out  # Here, since what reads results needs no tyro.
+
+    out = request.out
+    if out is None:
+        raise UsageError("out: must name the page, got none")
+    check_out(out, overwrite=True)
+    if not run(request, page=True) or time.monotonic() > request.deadline:
+        raise UsageError(f"out: {out} is not written, some runs wait for more time")
+    methods = dict.fromkeys((BASELINE, *request.methods))
+    folders = [request.folder / data / name for data in request.data for name in methods]
+    looked, notes = collect.read([str(folder) for folder in folders if is_finished(folder)])
+    known = {(row.data, row.method, row.seed): row.outcome() for row in present()}
+    for row in (row for cell in looked for row in cell.rows.values()):
+        if known.get((row.data, row.method, row.seed)) != row.outcome():
+            where = f"{row.data}, {row.method}, seed {row.seed}"
+            rule = f"folder: {request.folder} must have the scores of the rows"
+            raise UsageError(f"{rule}, has others of {where}")
+    write_report(out, results(), looked, notes)
+    return True
+
+
+def print_text(request: Request) -> bool:
+    """Prints the comparison in the format that is asked for."""
+    print(text(request.format))
+    return True
+
+
+_NAMES = {"data": SEEDS, "methods": BUILT}
+EXPERIMENT = Experiment(
+    RESULTS,
+    text,
+    {
+        "": Part(f"what is missing; {BASELINE} always runs too", run, _NAMES),
+        "page": Part("the report with a look into runs", write_page, _NAMES, {}, ("out",)),
+    },
+    table=Part("the comparison", print_text, flags=("format",), prints=False),
+)

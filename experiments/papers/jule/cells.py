@@ -1,0 +1,99 @@
+"""The cells of JULE's tables: data sets with their seeds, JULE's settings, pairs of transfer."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from experiments import runner
+from experiments.experiment import Request
+from experiments.rows import RESULTS as FOLDER
+from jaxclust.data import datasets
+from jaxclust.data.datasets import Dataset
+from jaxclust.engine import fit as engine
+from jaxclust.methods import registry
+from jaxclust.runs.settings import make_settings
+from jaxclust.types import Method
+
+RESULTS = FOLDER / "jule.jsonl"
+# All of MNIST is hours a seed on a CPU.
+SEEDS = {
+    "digits": range(3),
+    "coil20-32": range(3),
+    "usps-11000": range(3),
+    "mnist-test": range(3),
+    "coil20": range(3),
+    "coil100-32": range(1),
+    "mnist": range(1),
+}
+OTHERS = ("kmeans", "ac-link", "ac-zell", "ac-gdl", "ac-pic")
+"""The methods beside JULE in tables 3 and 4."""
+PIXELS = "pixels"
+"""Input of JULE's rows."""
+UNIT_PIXELS = "pixels of unit length"
+"""Input of the other rows of table 3."""
+FEATURES = "features"
+"""Input of the rows of table 4: the features of JULE's network on the same images."""
+FEATURES_OF = "features of "
+"""Begins the input of the rows of tables 5 and 6, whose network was trained on another set."""
+
+
+class Variant(NamedTuple):
+    """Settings of JULE: a preset with changes."""
+
+    preset: str = "paper"
+    changes: Mapping[str, Any] = {}
+
+
+VARIANTS = {
+    "paper": Variant(),
+    # The authors' Torch code at its defaults, with its SGD, and with its affinities of merged
+    # clusters.
+    "code": Variant("code"),
+    "code-sgd": Variant("code", {"dampening": 0.9}),
+    "code-fast": Variant("code", {"dampening": 0.9, "affinity": "fast"}),
+    # The hinge, negatives and rate of their Caffe code, which the paper used.
+    "caffe": Variant("caffe"),
+    # One change at a time; and a margin with the negatives that the code draws.
+    "pixels-first": Variant(changes={"first_merge": "pixels"}),
+    "random-negatives": Variant(changes={"negatives": "random"}),
+    "gamma-1": Variant(changes={"gamma": 1.0}),
+    "margin": Variant(changes={"margin": 0.2}),
+    "margin-random": Variant(changes={"margin": 0.2, "negatives": "random"}),
+    "dampening": Variant(changes={"dampening": 0.9}),
+    "one-rate": Variant(changes={"restart_rate": False}),
+    "epochs-10": Variant(changes={"epochs": 10}),
+    "epochs-40": Variant(changes={"epochs": 40}),
+    "centred": Variant(changes={"center_features": True}),
+    "isolated": Variant(changes={"join_isolated": False}),
+    "exponential": Variant(changes={"sample_affinity": "exponential"}),
+}
+TRANSFERS = (
+    ("coil20-32", "coil100-32"),
+    ("coil100-32", "coil20-32"),
+    ("mnist-test", "usps-11000"),
+    ("usps-11000", "mnist-test"),
+)
+"""Tables 5 and 6: a network trained on the first set clusters the second."""
+LAYERS = ("data", "top", "top-1", "top-2")
+"""What the second set is clustered by: its images, the inner product, the two blocks below it."""
+
+
+def changes(variant: str) -> dict[str, Any]:
+    """The settings of a variant that are not the paper's."""
+    return {**registry.get("jule").presets[VARIANTS[variant].preset], **VARIANTS[variant].changes}
+
+
+def method_of(variant: str, clusters: int | None) -> Method:
+    """JULE under a variant."""
+    return registry.method("jule", clusters=clusters).with_settings(changes(variant))
+
+
+def cell_of(dataset: Dataset, variant: str, request: Request) -> runner.Cell:
+    """JULE under a variant on a data set."""
+    method = method_of(variant, dataset.classes)
+    fingerprint = datasets.fingerprint(dataset)
+    seeds = SEEDS[dataset.name]
+    preset = VARIANTS[variant].preset
+    settings = make_settings(method, preset, fingerprint, seeds, request.over)
+    options = engine.Options(directory=request.folder / dataset.name / variant)
+    key = {"data": dataset.name, "input": PIXELS, "variant": variant}
+    return runner.Cell(RESULTS, key, dataset, method, settings, options)

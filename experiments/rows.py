@@ -1,0 +1,53 @@
+"""Files of results: one JSON object a line, in ``experiments/results``."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxclust.runs.files import json_lines, read_json_lines
+from jaxclust.runs.rows import Row, read_rows
+from jaxclust.types import Json
+
+RESULTS = Path(__file__).parent / "results"
+
+Line = dict[str, Any]
+"""A line of a file as it is: the row of a seed, a curve, or a choice."""
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of seeds in a file; none where there is no such file."""
+    return read_rows(path) if path.exists() else []
+
+
+def read_lines(path: Path) -> list[Line]:
+    """The lines of a file; none where there is no such file."""
+    return read_json_lines(path) if path.exists() else []
+
+
+def append(path: Path, lines: Iterable[Mapping[str, Json]]) -> None:
+    """Adds lines to a file."""
+    with path.open("a") as file:
+        file.write(json_lines(lines))
+
+
+def add(path: Path, rows: Iterable[Row]) -> None:
+    """Adds the rows of seeds to a file."""
+    append(path, [row.to_json() for row in rows])
+
+
+def with_columns(row: Row, columns: Mapping[str, Any]) -> Row:
+    """The row with further columns; ``variant`` and ``input`` are fields of a row."""
+    own = {name: columns[name] for name in ("variant", "input") if name in columns}
+    more = {name: value for name, value in columns.items() if name not in own}
+    return dataclasses.replace(row, extra=dict(row.extra) | more, **own)
+
+
+def of_cell(rows: Iterable[Row], data: str, method: str) -> list[Row]:
+    """The rows of a method on a data set."""
+    return [row for row in rows if (row.data, row.method) == (data, method)]
+
+
+def sound(rows: Sequence[Row]) -> dict[int, Row]:
+    """The rows of the seeds that did not fail, by seed."""
+    return {row.seed: row for row in rows if row.failed is None}
