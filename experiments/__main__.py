@@ -1,15 +1,17 @@
 """The command: ``python -m experiments run|table|figure PAPER``, ``python -m experiments results``.
 
-A cell, such as a method on a data set for all its seeds, adds its rows to a file in
-``experiments/results`` as it ends. A cell whose rows are there is skipped, and one that was stopped
-goes on from its checkpoint.
+run: makes the rows that are missing, then prints the tables. A cell, such as a method on a data set
+for all its seeds, adds its rows to a file in experiments/results as it ends. A cell whose rows are
+there is skipped, and one that was stopped goes on from its checkpoint.
+table: prints the tables from the rows.    figure: draws the figures.
+results: writes docs/results.md and docs/dcec.png from the rows.
 """
 
 import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,18 +21,8 @@ from jaxclust.comparison.tables import FORMATS
 from jaxclust.engine.devices import use_devices
 from jaxclust.errors import UsageError
 
-FLAGS: dict[str, dict[str, Any]] = {
-    "preset": {"choices": ("paper", "quick"), "help": "quick has fewer epochs of pretraining"},
-    "format": {"choices": tuple(FORMATS), "help": "of the table"},
-    "out": {"type": Path, "help": "the file to write"},
-    "runs": {"nargs": "+", "metavar": "RUN", "help": "runs, as jaxclust report takes them"},
-    "images": {"nargs": "+", "metavar": "PATH", "help": "images of runs without a name"},
-}
-ACTIONS = {
-    "run": "run the cells that have no rows, then print the tables",
-    "table": "print the tables from the rows",
-    "figure": "draw the figures",
-}
+COMMON = ("over", "folder", "max_seconds")
+"""Flags of all work that takes time."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,11 +38,13 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         given = vars(parser().parse_args(words))
         if given["action"] == "results":
+            if any(given[name] for name in given if name != "action"):
+                raise UsageError("results: must stand alone, got more")
             from experiments.results import write  # Here, since it needs matplotlib.
 
             write()
         else:
-            work(given)
+            work(given.pop("action"), given.pop("paper"), given)
         sys.stdout.flush()
     except BrokenPipeError:
         return reader_gone()
@@ -60,81 +54,92 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def work(given: dict[str, Any]) -> None:
-    """Does what the flags of a part ask for."""
-    part: Part = given["part"]
-    fields = {name: given[name] for name in Request._fields if given.get(name) is not None}
-    fields["deadline"] = time.monotonic() + given.get("max_seconds", float("inf"))
-    request = Request(**fields)
-    if given["action"] != "table":
+def work(action: str, paper: str, given: dict[str, Any]) -> None:
+    """Does what is asked for; ``given`` has the flags, None where they are not given."""
+    known = parts(action)
+    if paper not in known:
+        raise UsageError(f"PAPER: must be one of {', '.join(known)}, got {paper!r}")
+    experiment, part = known[paper]
+    given["folder"] = given["folder"] or Path("runs") / paper.partition("-")[0]
+    request = request_of(part, given, () if action == "table" else COMMON)
+    if action != "table":
         use_devices(request.over, os.cpu_count() or 1)
     if not part.work(request):
         print("out of time; the same command goes on", file=sys.stderr)
-    if part.prints and given["action"] != "figure":
-        print(given["experiment"].tables())
+    if part.prints and action != "figure":
+        print(experiment.tables())
+
+
+def parts(action: str) -> dict[str, tuple[Experiment, Part]]:
+    """What PAPER can be for an action, with what then works."""
+    found = {}
+    for name in EXPERIMENTS:
+        experiment = read(name)
+        if action == "run":
+            for part, work in experiment.run.items():
+                found[f"{name}-{part}" if part else name] = (experiment, work)
+        elif action == "table":
+            found[name] = (experiment, experiment.table or Part("", lambda request: True))
+        elif experiment.figure is not None:
+            found[name] = (experiment, experiment.figure)
+    return found
+
+
+def request_of(part: Part, given: dict[str, Any], common: Sequence[str]) -> Request:
+    """What a person asks of a part.
+
+    Raises:
+      UsageError: a name is not known, or the part has no such flag.
+    """
+    fields: dict[str, Any] = {}
+    for flag, value in given.items():
+        known = part.names.get(flag)
+        if known is not None:
+            typed = None if value is None else tuple(value.split(","))
+            fields[flag] = typed or part.usual.get(flag, tuple(known))
+            for name in fields[flag]:
+                if name not in known:
+                    rule = f"{flag}: must be of {', '.join(known)}"
+                    raise UsageError(f"{rule}, got {name!r}")
+        elif value is not None and flag not in (*part.flags, *common, "folder"):
+            raise UsageError(f"{flag.replace('_', '-')}: must not be given here, got {value!r}")
+        elif value is not None:
+            fields[flag] = value
+    deadline = time.monotonic() + fields.pop("max_seconds", float("inf"))
+    return Request(**fields, deadline=deadline)
 
 
 def parser() -> Parser:
-    """The parser of all experiments and their parts."""
-    top = Parser("python -m experiments", description=(__doc__ or "").partition("\n\n")[2])
-    actions = top.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("results", help="write docs/results.md and docs/dcec.png from the rows")
-    for action, about in ACTIONS.items():
-        papers = actions.add_parser(action, help=about, description=about)
-        names = papers.add_subparsers(dest="paper", required=True, metavar="PAPER")
-        for paper in EXPERIMENTS:
-            experiment = read(paper)
-            for name, part in _parts(experiment, action).items():
-                title = f"{paper}-{name}" if name else paper
-                flags = names.add_parser(title, help=part.about, description=part.about)
-                flags.set_defaults(part=part, experiment=experiment)
-                _add_flags(flags, part)
-                if action != "table":
-                    _add_common_flags(flags, paper)
+    """The one parser of all experiments."""
+    top = Parser(
+        "python -m experiments",
+        description=__doc__,
+        epilog="\n".join(_parts_in_words()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("action", choices=("run", "table", "figure", "results"))
+    top.add_argument("paper", nargs="?", default="", metavar="PAPER", help="see below")
+    for name in ("data", "methods", "variants", "starts"):
+        top.add_argument(f"--{name}", metavar="A,B", help="some of those that there are")
+    top.add_argument("--over", choices=("vmap", "map", "shard"), help="how seeds run")
+    top.add_argument("--folder", type=Path, help="of checkpoints and runs (default: runs/PAPER)")
+    top.add_argument("--max-seconds", type=float, help="stop in time, to go on later")
+    top.add_argument("--preset", choices=("paper", "quick"), help="quick: fewer epochs")
+    top.add_argument("--format", choices=tuple(FORMATS), help="of a comparison")
+    top.add_argument("--out", type=Path, help="the file to write")
+    top.add_argument("--runs", nargs="+", metavar="RUN", help="as of jaxclust report")
+    top.add_argument("--images", nargs="+", metavar="PATH", help="of runs without a name")
     return top
 
 
-def _parts(experiment: Experiment, action: str) -> Mapping[str, Part]:
-    """What an action can do in an experiment, by name."""
-    if action == "run":
-        return experiment.run
-    if action == "table":
-        return {"": experiment.table or Part(experiment.run[""].about, lambda request: True)}
-    return {} if experiment.figure is None else {"": experiment.figure}
-
-
-def _add_flags(parser: Parser, part: Part) -> None:
-    """Adds a part's own flags."""
-    for flag, known in part.names.items():
-        text = f"by comma, of {', '.join(known)}"
-        usual = part.usual.get(flag, tuple(known))
-        parser.add_argument(f"--{flag}", type=_names(known), default=usual, help=text)
-    for flag in part.flags:
-        parser.add_argument(f"--{flag}", **FLAGS[flag])
-
-
-def _add_common_flags(parser: Parser, paper: str) -> None:
-    """Adds the flags of all work that takes time."""
-    overs = ("vmap", "map", "shard")
-    parser.add_argument("--over", default="shard", choices=overs, help="how seeds run")
-    text = "of checkpoints and runs (default: %(default)s)"
-    parser.add_argument("--folder", type=Path, default=Path("runs") / paper, help=text)
-    text = "stop in time, to go on later"
-    parser.add_argument("--max-seconds", type=float, default=float("inf"), help=text)
-
-
-def _names(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
-    """Reads names by comma, each of which must be known."""
-
-    def read_names(text: str) -> tuple[str, ...]:
-        names = tuple(text.split(","))
-        for name in names:
-            if name not in known:
-                rule = f"must be of {', '.join(known)}, got {name!r}"
-                raise argparse.ArgumentTypeError(rule)
-        return names
-
-    return read_names
+def _parts_in_words() -> list[str]:
+    """A line for each action and PAPER, with its flags beside those of all work."""
+    lines = []
+    for action in ("run", "table", "figure"):
+        for name, (_, part) in parts(action).items():
+            flags = " ".join(f"--{flag}" for flag in (*part.names, *part.flags))
+            lines.append(f"{action:7}{name:17} {part.about}{f' ({flags})' if flags else ''}")
+    return lines
 
 
 if __name__ == "__main__":

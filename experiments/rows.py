@@ -11,6 +11,8 @@ from jaxclust.types import Json
 
 RESULTS = Path(__file__).parent / "results"
 
+Columns = Mapping[str, Any]
+"""Values by name, such as columns of a row or settings of a method."""
 Line = dict[str, Any]
 """A line of a file as it is: the row of a seed, a curve, or a choice."""
 
@@ -36,7 +38,7 @@ def add(path: Path, rows: Iterable[Row]) -> None:
     append(path, [row.to_json() for row in rows])
 
 
-def with_columns(row: Row, columns: Mapping[str, Any]) -> Row:
+def with_columns(row: Row, columns: Columns) -> Row:
     """The row with further columns; ``variant`` and ``input`` are fields of a row."""
     own = {name: columns[name] for name in ("variant", "input") if name in columns}
     more = {name: value for name, value in columns.items() if name not in own}

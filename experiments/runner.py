@@ -1,11 +1,12 @@
 """Cells of experiments: each is run once, goes on from its checkpoint, and leaves a row a seed."""
 
+import dataclasses
 import functools
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from jaxclust.runs.settings import Settings, digest, make_settings
 from jaxclust.types import Json, Method, network_name
 
 
-class Cell(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Cell:
     """A method with its settings on a data set, for all its seeds.
 
     Attributes:
@@ -30,18 +32,42 @@ class Cell(NamedTuple):
       key: the columns by which its rows are known, such as data, method and variant.
       dataset: what is clustered, called as in the rows.
       method: what clusters.
-      settings: what its rows must have been made with.
+      seeds: what runs together.
+      request: says how seeds run, and until when.
       options: where its checkpoints are, and what its network starts from.
+      preset: of the method, for the rows.
+      extra: further settings that decide its numbers.
       columns: further columns of its rows.
+      images: what its settings are recorded of, where it gets something made of these images.
     """
 
     results: Path
     key: Mapping[str, str]
     dataset: Dataset
     method: Method
-    settings: Settings
+    seeds: Sequence[int]
+    request: Request
     options: engine.Options
-    columns: Mapping[str, Json] = {}
+    preset: str = "paper"
+    extra: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    columns: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    images: Dataset | None = None
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """What its rows must have been made with."""
+        fingerprint = datasets.fingerprint(self.images or self.dataset)
+        over = self.request.over
+        extra = dict(self.extra)
+        return make_settings(self.method, self.preset, fingerprint, self.seeds, over, extra=extra)
+
+    def replace(self, **changes: Any) -> "Cell":
+        """The cell with other fields."""
+        return dataclasses.replace(self, **changes)
+
+    def with_options(self, **changes: Any) -> "Cell":
+        """The cell with other options."""
+        return self.replace(options=self.options._replace(**changes))
 
 
 def is_done(cell: Cell) -> bool:
@@ -55,7 +81,7 @@ def is_done(cell: Cell) -> bool:
         return False
     if {line["config_hash"] for line in present} != {digest(cell.settings)}:
         other = "settings"
-    elif {line["seed"] for line in present} != set(cell.settings.seeds):
+    elif {line["seed"] for line in present} != set(cell.seeds):
         other = "seeds"
     else:
         return True
@@ -69,36 +95,28 @@ def lines_of(results: Path, key: Mapping[str, Json]) -> list[rows.Line]:
     return [line for line in lines if all(line.get(name) == key[name] for name in key)]
 
 
-def run_all(cells: Iterable[Cell], deadline: float) -> bool:
+def run_all(cells: Iterable[Cell]) -> bool:
     """Runs the cells that have no rows; False where time ran out."""
-    return all(is_done(cell) or run(cell, deadline) is not None for cell in cells)
+    return all(is_done(cell) or run(cell) is not None for cell in cells)
 
 
-def run(cell: Cell, deadline: float) -> engine.Fit | None:
-    """Runs a cell and adds its rows.
-
-    Args:
-      cell: what runs; its options' hook gets what it would get from ``engine.fit``.
-      deadline: on the clock of ``time.monotonic``.
-
-    Returns:
-      The run; None where time ran out, and the same call goes on.
-    """
-    done = fit(cell, deadline)
+def run(cell: Cell) -> engine.Fit | None:
+    """Runs a cell and adds its rows; None where time ran out, and the same call goes on."""
+    done = fit(cell)
     if not done.finished:
         return None
     rows.add(cell.results, make(cell, done))
     return done
 
 
-def fit(cell: Cell, deadline: float) -> engine.Fit:
+def fit(cell: Cell) -> engine.Fit:
     """Runs a cell as far as time allows, with a line on stderr for each of its chunks."""
     options = cell.options._replace(
-        over=cell.settings.over,
-        max_seconds=max(deadline - time.monotonic(), 1e-3),
+        over=cell.request.over,
+        max_seconds=max(cell.request.deadline - time.monotonic(), 1e-3),
         progress=cell.options.progress or functools.partial(show, " ".join(cell.key.values())),
     )
-    return engine.fit(cell.method, cell.dataset.images, cell.settings.seeds, options)
+    return engine.fit(cell.method, cell.dataset.images, tuple(cell.seeds), options)
 
 
 def make(cell: Cell, done: engine.Fit) -> list[Row]:
@@ -111,7 +129,7 @@ def make(cell: Cell, done: engine.Fit) -> list[Row]:
 
 def run_plain(results: Path, seeds: Mapping[str, Sequence[int]]) -> Work:
     """The work of a paper that runs each method at its paper's settings on each data set."""
-    return lambda request: run_all(plain_cells(results, seeds, request), request.deadline)
+    return lambda request: run_all(plain_cells(results, seeds, request))
 
 
 def plain_cells(
@@ -122,13 +140,11 @@ def plain_cells(
         dataset = datasets.load(data)
         for name in request.methods:
             method = registry.method(name, clusters=dataset.classes)
-            fingerprint = datasets.fingerprint(dataset)
-            settings = make_settings(method, "paper", fingerprint, seeds[data], request.over)
             place = request.folder / data
-            options = engine.Options(
-                directory=place / name, pretrained=place / pretraining_name(method)
-            )
-            yield Cell(results, {"data": data, "method": name}, dataset, method, settings, options)
+            shared = place / pretraining_name(method)
+            options = engine.Options(directory=place / name, pretrained=shared)
+            key = {"data": data, "method": name}
+            yield Cell(results, key, dataset, method, seeds[data], request, options)
 
 
 def labels_of(dataset: Dataset) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 ``load`` reads images, ``fit`` clusters them, ``method`` chooses and changes a method, ``compare``
 says which differences between methods the seeds can carry, ``open_run`` reads a run back.
-``DeepClustering`` is scikit-learn's face of the same.
+``DeepClustering`` is scikit-learn's face of the same. ``jaxclust.types`` has the other types that a
+method of one's own needs, ``jaxclust.errors`` what is raised for bad input, ``jaxclust.methods``
+the algorithms and pretrainings, each as its module's ``ALGORITHM`` and ``Config``.
 """
 
 import importlib

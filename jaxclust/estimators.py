@@ -1,4 +1,4 @@
-"""The methods with scikit-learn's face: ``DeepClustering("dcec", n_clusters=10).fit(images)``."""
+"""The methods as scikit-learn's clusterers: ``DeepClustering("dcec", n_clusters=10)``."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
     """A method of ``jaxclust methods`` as a clusterer and transformer.
 
     Args:
-      method: the method's name.
+      method: the method's name, one of ``jaxclust.methods.names()``.
       n_clusters: number of clusters.
       image_shape: (h, w) or (h, w, c) of the images where X is a table of pixels with a row for
         each image; None where X has the images' own shape.
@@ -75,16 +75,14 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
             if not isinstance(value, int | np.integer) or value < least:
                 rule = f"{name}: must be an integer of at least {least}"
                 raise UsageError(f"{rule}, got {value!r}")
-        images = self._images(X)
-        dataset = datasets.checked("X", images)
+        dataset = datasets.checked("X", self._images(X))
         seeds = range(self.random_state, self.random_state + self.n_init)
-        self.run_ = fit(
-            self._method(), dataset.images, int(self.n_clusters), list(seeds), progress=False
-        )
-        kept = [lane for lane, seed in enumerate(self.run_.seeds) if seed not in self.run_.failed]
+        self.run_ = fit(self._method(), dataset, self.n_clusters, seeds, progress=False)
+        failed = self.run_.failed
+        kept = [lane for lane, seed in enumerate(self.run_.seeds) if seed not in failed]
         if not kept:
-            first = next(iter(self.run_.failed.values()))
-            raise UsageError(f"fit: every seed met a NaN or inf, the first at {first}")
+            phase, step = next(iter(failed.values()))
+            raise UsageError(f"fit: every seed met a NaN or inf, the first at {phase} step {step}")
         self.all_labels_ = self.run_.labels
         self.agreement_ = agreement.agreement(self.all_labels_[kept])
         lane = kept[agreement.medoid(self.agreement_)]
@@ -94,11 +92,33 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Clusters of images, int32 (n,), under the chosen seed's network; X as for ``fit``."""
+        """Clusters of images under the chosen seed's network.
+
+        Args:
+          X: as for ``fit``, of the same size; one image is enough.
+
+        Returns:
+          int32 (n,).
+
+        Raises:
+          UsageError: the images are of another size.
+          NotFittedError: ``fit`` was not called.
+        """
         return np.asarray(self._run().predict(self._images(X), self.seed_).cluster)
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """The embedding, float32 (n, d), under the chosen seed's network; X as for ``fit``."""
+        """The embedding of images under the chosen seed's network.
+
+        Args:
+          X: as for ``predict``.
+
+        Returns:
+          float32 (n, d).
+
+        Raises:
+          UsageError: the images are of another size.
+          NotFittedError: ``fit`` was not called.
+        """
         return self._run().embed(self._images(X), self.seed_)
 
     def _run(self) -> Run:
@@ -118,5 +138,8 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
     def _method(self) -> Method:
         settings = self.settings or {}
         if "clusters" in settings:
-            raise UsageError("settings: must not have clusters, which is n_clusters here")
+            rule = f"settings: must be those of {self.method}, n_clusters apart"
+            raise UsageError(f"{rule}, got 'clusters'")
+        if isinstance(self.method, Method):
+            return self.method.with_settings(settings)
         return registry.method(self.method, self.preset).with_settings(settings)

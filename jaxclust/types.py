@@ -3,7 +3,7 @@
 import dataclasses
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import jax
 
@@ -48,8 +48,8 @@ class Network(NamedTuple):
       init: ``init(key) -> Variables``.
       encode: ``encode(variables, images, train) -> (features, stats)``.
       reconstruct: ``reconstruct(variables, images, train) -> (reconstruction, features, stats)``.
-        The reconstruction is float32 and has the images' shape. It is None in a network without
-        a decoder.
+        The reconstruction is float32 in [0, 1] and has the images' shape. It is None in a network
+        without a decoder.
       activations: ``activations(variables, images) -> {name: array}`` gives the inner maps; it is
         optional.
     """
@@ -102,19 +102,29 @@ class Algorithm(NamedTuple):
     """An algorithm: its functions, and facts about them.
 
     A window is ``steps_per_window`` calls of ``step`` and then one call of ``refresh``. ``init``
-    makes the state for the first step. States and infos are NamedTuples of arrays with fixed shapes
-    and dtypes. No function prints, jits, reads files or sees a true label.
+    makes the state for the first step. A state is a NamedTuple of arrays with fixed shapes and
+    dtypes; it has a field ``variables``, the network's ``Variables``, which a pretraining hands to
+    the next ``init``. An info is a NamedTuple of scalars; a history has their means over each
+    window.
+
+    The functions work for one seed and are traced by jit and vmap, so that no Python ``if`` may
+    depend on an array. ``key`` is typed and new in each call. ``images`` and ``batch`` come as the
+    user gave them, uint8 or float32; ``ops.batches.scaled`` brings both to [0, 1]. No function
+    prints, jits, reads files or sees a true label.
 
     Attributes:
-      Config: frozen, hashable dataclass of all settings.
+      Config: frozen, hashable dataclass of all settings. It has a field ``clusters``, which ``fit``
+        sets, and checks its ranges in ``__post_init__``; ``methods.checks`` has the usual rules.
       schedule: ``schedule(config, n) -> Schedule``.
-      init: ``init(config, network, key, variables, images) -> state``; ``variables`` may be None.
+      init: ``init(config, network, key, variables, images) -> state``; ``variables`` are those of
+        the pretraining, decoder included, or None, where ``network.init(key)`` makes fresh ones.
       step: ``step(config, network, key, state, batch, rows) -> (state, info)``; ``rows`` are the
         indices of the batch's images in the data set. None where there are no windows.
       embed: ``embed(config, network, state, images) -> features``, float32 (n, d).
       predict: ``predict(config, network, state, images) -> Prediction``; None for a pretraining.
       refresh: ``refresh(config, network, key, state, images) -> (state, stop, info)`` is called
-        after each window; None where nothing happens there.
+        after each window; ``stop`` is a bool array (), and ``info`` has other names than the info
+        of ``step``. None where nothing happens there.
       finish: ``finish(config, network, key, state, images) -> {name: labels}`` is called once at
         the end; None where ``predict`` gives the labels.
       name: the module's name.
@@ -153,12 +163,15 @@ class Method:
       about: one line that describes it in a list.
       reference: authors and year of the paper.
       algorithm: the algorithm that clusters.
-      network: factory of the network.
-      config: settings of the algorithm.
-      pretrainer: the algorithm that pretrains the network; None where nothing is pretrained.
-      pretraining: settings of ``pretrainer``, or None.
+      network: factory of the network, ``factory(shape, embedding)``; see ``build``.
+      config: settings of the algorithm. Its number of clusters is a default: ``fit`` asks for one
+        unless ``jaxclust.method`` or ``with_settings`` has set it.
+      pretrainer: the algorithm that pretrains the network, such as
+        ``jaxclust.methods.pretraining.ALGORITHM``; None where nothing is pretrained.
+      pretraining: settings of ``pretrainer``, such as ``jaxclust.methods.pretraining.Config()``, or
+        None.
       presets: for each preset, the settings that differ from the paper's, as "name" or
-        "pretraining.name".
+        "pretraining.name"; may be empty.
       needs_weights: whether every preset except "random" needs a file of pretrained weights.
       clusters_given: whether a user has set the number of clusters.
       preset: the name of the preset that the settings started from.
@@ -219,11 +232,11 @@ class Method:
         for name, value in changes.items():
             bare = name.removeprefix(PRETRAINING)
             target = self.config if bare == name else self.pretraining
-            fields = {} if target is None else {f.name: f for f in dataclasses.fields(target)}
-            if bare not in fields:
+            kinds = {} if target is None else get_type_hints(type(target))
+            if bare not in kinds:
                 raise UsageError(self._unknown(name))
             group = own if bare == name else of_pretraining
-            group[bare] = checked_setting(name, fields[bare].type, value)
+            group[bare] = checked_setting(name, kinds[bare], value)
         for name in self.algorithm.fixed:
             usual = getattr(self.config, name)
             if own.get(name, usual) != usual:

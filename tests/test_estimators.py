@@ -1,4 +1,4 @@
-"""The scikit-learn face: the same numbers as ``fit.fit``, and scikit-learn's habits."""
+"""``DeepClustering``: the same numbers as ``fit``, and scikit-learn's habits."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sklearn.preprocessing import FunctionTransformer
 from jaxclust.engine import fit
 from jaxclust.estimators import DeepClustering
 from jaxclust.evaluation import agreement
-from jaxclust.methods.registry import METHODS, configured
+from jaxclust.methods import registry
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,8 @@ def fitted(few_digits):
 
 
 def test_labels_are_the_runs_of_the_seed_that_agrees_best(fitted, few_digits):
-    config, _ = configured("kmeans", clusters=5)
-    config = type(config)(**{**vars(config), "restarts": 1})
-    run = fit.fit(METHODS["kmeans"], config, None, few_digits[0], (2, 3, 4))
+    method = registry.method("kmeans", clusters=5, restarts=1)
+    run = fit.fit(method, few_digits[0], (2, 3, 4))
     np.testing.assert_array_equal(fitted.all_labels_, run.labels)
     middle = agreement.medoid(agreement.agreement(run.labels))
     assert fitted.seed_ == 2 + middle
@@ -59,12 +58,10 @@ def test_a_clone_is_unfitted_with_the_same_settings(fitted):
         ({"n_clusters": 1}, "clusters: must be at least 2, got 1"),
         ({"n_init": 0}, "n_init: must be an integer of at least 1, got 0"),
         ({"random_state": -1}, "random_state: must be an integer of at least 0, got -1"),
-        (
-            {"settings": {"gama": 1}},
-            "settings: must be those of kmeans, n_clusters apart, got 'gama'",
-        ),
+        ({"settings": {"gama": 1}}, "settings: kmeans has .*, got 'gama'; did you mean gamma?"),
         ({"settings": {"pretraining.epochs": 1}}, "got 'pretraining.epochs'"),
-        ({"settings": {"clusters": 4}}, "got 'clusters'"),
+        ({"settings": {"clusters": 4}}, "n_clusters apart, got 'clusters'"),
+        ({"n_clusters": 2.7}, "clusters: must be int, got 2.7"),
         (
             {"image_shape": (8, 8)},
             r"X: must be of shape \(n, 64\) for image_shape, got \(5, 8, 8\)",
@@ -79,6 +76,6 @@ def test_bad_arguments(settings, message):
 
 def test_other_images_are_refused(fitted):
     with pytest.raises(
-        ValueError, match=r"must be of shape \(8, 8, 1\) as in fit, got \(9, 8, 1\)"
+        ValueError, match=r"images: must be of shape \(n, 8, 8, 1\), got \(2, 9, 8, 1\)"
     ):
         fitted.predict(np.zeros((2, 9, 8), np.uint8))

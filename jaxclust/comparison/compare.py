@@ -36,8 +36,12 @@ def compare(
         run with several labelings stands there once for each, under "NAME-LABELING".
       labels: true classes of the images that all runs share, integers (n,). None to use the scores
         that the runs have, which may then be of several data sets.
-      **options: the fields of ``jaxclust.comparison.options.Options``, by name: ``metric``,
-        ``baseline``, ``interval``, ``test``, ``difference``, ``alpha``, ``family``, ``planned``.
+      **options: the fields of ``jaxclust.comparison.options.Options``, by name. ``metric`` is
+        "acc", "nmi", "nmi_sqrt", "nmi_max" or "ari". ``baseline`` compares all with one method.
+        ``interval`` is "t" or "bootstrap-t". ``test`` is "auto" (paired by shared seeds, else
+        unpaired), "unpaired" or "wilcoxon". ``difference`` is the one for which the seeds needed
+        are computed. ``alpha`` is the level of a family. ``family`` is "all" or "data": what is
+        corrected together. ``planned`` corrects for at least so many comparisons.
 
     Returns:
       The comparison; it prints as tables, and its numbers are attributes.

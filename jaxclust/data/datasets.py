@@ -228,7 +228,8 @@ def _check_floats(images: np.ndarray) -> None:
     low = float(images.min())
     high = float(images.max())
     if low < 0 or high > 1:
-        raise UsageError(f"images: floats must lie in [0, 1], got {low:g} to {high:g}")
+        hint = "; divide them by the largest possible value" if low >= 0 else ""
+        raise UsageError(f"images: floats must lie in [0, 1], got {low:g} to {high:g}{hint}")
 
 
 def check_clusters(images: np.ndarray, clusters: int, where: str = "") -> None:

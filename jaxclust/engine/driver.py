@@ -21,7 +21,9 @@ from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
 
 History = dict[str, np.ndarray]
 """Columns by name, with one entry for each lane and window: "lane", "window" (from 0), the mean
-over the window's steps of each of the algorithm's infos, and those of its ``refresh``."""
+over the window's steps of each of the algorithm's infos, and those of its ``refresh``. The entries
+are in the order in which they were computed: take those of a lane by ``history["lane"] == lane``.
+A lane's number is its place among the seeds."""
 
 CAPACITY = 64
 """Windows that a chunk can hold. All chunks have this one size, so that chunks of any length share

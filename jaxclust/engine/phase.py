@@ -42,7 +42,7 @@ class Phase(NamedTuple):
 
     Attributes:
       lanes: all lanes.
-      history: columns as in ``driver.History``.
+      history: columns as in ``driver.History``; take a lane's entries by its "lane" column.
       times: seconds of the phase for all seeds together, over all the starts that it took, without
         what the caller's hooks took.
       finished: whether all lanes have ended.
@@ -93,13 +93,13 @@ def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
         hooks.progress(task.name, None)
     watch = Stopwatch()
     schedule = task.program.schedule(len(task.images))
-    found = _restored(task)
-    if found is None:
+    restored = _restored(task)
+    if restored is None:
         begun = driver.begin(task.program, task.keys, task.variables, task.images)
         failed = jnp.where(jnp.array(lost), jnp.int32(0), begun.lanes.failed)
         begun = begun._replace(lanes=begun.lanes._replace(failed=failed))
     else:
-        begun, before = found
+        begun, before = restored
         watch = Stopwatch(before)
         if driver.ended(begun.lanes, schedule).all():
             return Phase(begun.lanes, begun.history, before, True, task.about)

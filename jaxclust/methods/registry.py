@@ -29,7 +29,7 @@ def get(name: str) -> Method:
     Raises:
       UsageError: there is no such method.
     """
-    if name in METHODS:
+    if isinstance(name, str) and name in METHODS:
         return METHODS[name]
     hint = did_you_mean(str(name), METHODS)
     raise UsageError(f"method: must be one of {', '.join(METHODS)}, got {name!r}{hint}")

@@ -46,7 +46,7 @@ def fit(
     seeds: int | Sequence[int] = 5,
     *,
     preset: str | None = None,
-    features: str | None = None,
+    features: str | os.PathLike | None = None,
     weights: str | os.PathLike | None = None,
     out: str | os.PathLike | None = None,
     max_seconds: float | None = None,

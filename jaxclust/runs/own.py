@@ -20,7 +20,8 @@ def own_parts(method: Method) -> dict[str, Json]:
     Returns:
       Nothing for a method of the package, whatever its settings are. Otherwise under "own" the
       names of its algorithm, network and labelings, whether it is deterministic, and the name of
-      each function that the package's algorithm of this name does not have.
+      each function that the package's algorithm of this name does not have, or "none" for one
+      that it has and the method lacks.
     """
     known = METHODS.get(method.name)
     parts = (method.algorithm, method.network, method.pretrainer)
@@ -43,11 +44,13 @@ def _own_functions(algorithm: Algorithm, prefix: str) -> dict[str, Json]:
     """Names of the functions that the package's algorithm of the same name does not have."""
     known = _algorithms().get(algorithm.name)
     usual = {} if known is None else known._asdict()
-    return {
-        prefix + name: _function_name(value)
-        for name, value in algorithm._asdict().items()
-        if callable(value) and value is not usual.get(name)
-    }
+    own: dict[str, Json] = {}
+    for name, value in algorithm._asdict().items():
+        if callable(value) and value is not usual.get(name):
+            own[prefix + name] = _function_name(value)
+        elif value is None and usual.get(name) is not None:
+            own[prefix + name] = "none"
+    return own
 
 
 def _algorithms() -> dict[str, Algorithm]:

@@ -122,6 +122,8 @@ def check_plan(method: Method, data: Dataset | Source, plan: Plan) -> None:
     if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
         raise UsageError(f"max_seconds: must be above 0, got {seconds!r}")
     check_weights_given(method, plan)
+    if method.algorithm.predict is None and method.algorithm.finish is None:
+        raise UsageError(f"method: must have predict or finish, got {method.name} without")
     if not isinstance(data, Source):
         return
     if plan.out is None:

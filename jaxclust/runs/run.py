@@ -50,7 +50,8 @@ class Run:
         the run was stopped before its end.
       labelings: labels by the labeling's name, int32 (seeds, n), -1 throughout for a failed seed;
         the first is the run's own.
-      phases: each training's lanes and history; none where the run was read from a folder.
+      phases: the lanes and the history of each training, "pretrain" and "cluster"; none where the
+        run was read from a folder.
       directory: its folder, or None.
       own_method: the method, where it has functions or a network of its own.
       unreadable: of a stream the places of images that could not be read, with reasons.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import coverage, linkage, peers, rows, seeds, step, stream
+from experiments import benchmark_tables
 from jaxclust.data import datasets
 from jaxclust.engine import fit
 from jaxclust.engine.clocks import Times
@@ -55,6 +56,19 @@ def test_a_peer_with_a_row_is_not_run_again(results, monkeypatch, capsys):
     assert ran == ["dec", "dcn"]
     assert [row["method"] for row in rows.read_rows("peers")] == ["idec", "dec", "dcn"]
     assert [json.loads(line)["method"] for line in capsys.readouterr().out.splitlines()] == ran
+
+
+def test_the_peers_table_has_seconds_and_their_ratio(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark_tables, "PEERS", tmp_path / "peers.jsonl")
+    assert len(benchmark_tables.peers().splitlines()) == 2
+    row = {"method": "dec", "clustpy_s": 100.0, "acc": 0.8, "clustpy_acc": 0.7914}
+    row |= {"together_s": 40.0, "compile_s": 20.0, "solo_s": 60.0, "solo_compile_s": 25.4}
+    benchmark_tables.PEERS.write_text(json.dumps(row) + "\n")
+    lines = [line.strip("| ").split(" | ") for line in benchmark_tables.peers().splitlines()]
+    together = ["40 (0.40)", "60 (0.60)"]
+    in_turn = ["60 (0.60)", "85 (0.85)"]
+    assert lines[2] == ["`dec`", "100", *together, *in_turn, "0.791", "0.800"]
+    assert len(lines[0]) == len(lines[2])
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,8 @@ def test_dense_sift_is_opencvs_at_the_stated_patches(few_digits):
     expected = cv2.SIFT_create().compute(image, [keypoint])[1][0]
     np.testing.assert_allclose(patches[2, 2], expected / np.linalg.norm(expected), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(patches, axis=2)[patches.any(axis=2)], 1, rtol=1e-5)
-    # Upright: a turned image has other descriptors. Color turns to gray, and floats give the same picture.
+    # Upright: a turned image has other descriptors. Color turns to gray, and floats give the same
+    # picture.
     assert np.abs(features.dense_sift(np.rot90(image)[None, ..., None]) - found).max() > 0.1
     color = np.repeat(image[None, ..., None], 3, axis=3)
     np.testing.assert_allclose(features.dense_sift(color), found, atol=1e-6)

@@ -105,7 +105,7 @@ class Trained(NamedTuple):
 
 
 @contextlib.contextmanager
-def small_world(folder):
+def rows_in(folder):
     """Rows are kept in a folder, and a data set called "few" has one seed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "RESULTS", folder / "rows.jsonl")
@@ -124,7 +124,7 @@ def trained(few_digits, tmp_path_factory):
         runs.append(runs_fit.fit(*arguments, **options, progress=False))
         return runs[-1]
 
-    with small_world(folder) as patch:
+    with rows_in(folder) as patch:
         patch.setattr(jc, "fit", fit, raising=False)
         assert not compose.run_missing(small_method(), data, folder, 0.0)
         assert not compose.RESULTS.exists()
@@ -141,7 +141,7 @@ def test_it_trains(trained):
 def test_a_run_is_kept_as_rows_and_is_not_made_again(trained):
     run, data, folder = trained
     method = small_method().with_settings({"clusters": 10})
-    with small_world(folder):
+    with rows_in(folder):
         (row,) = read_rows(compose.RESULTS)
         assert (row.method, row.data, row.seed) == ("dcec-da", "few", 0)
         assert row.config_hash == digest(compose.settings_of(method, fingerprint(data)))

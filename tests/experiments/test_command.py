@@ -23,13 +23,13 @@ from jaxclust.engine import fit as engine
         ("run compare --data mnist", "data: must be of digits, .*, got 'mnist'"),
         ("run dbc-curves --data letters", "data: must be of digits, .* got 'letters'"),
         # Flags that would be ignored.
-        ("run dbc --variants random", "unrecognized arguments: --variants random"),
-        ("run dbc-fresh --data usps-11000", "unrecognized arguments: --data usps-11000"),
-        ("table dbc --data digits", "unrecognized arguments: --data digits"),
-        ("table dbc-curves", "invalid choice: 'dbc-curves'"),
-        ("figure compare", "invalid choice: 'compare'"),
-        ("results all", "unrecognized arguments: all"),
-        ("run", "the following arguments are required: PAPER"),
+        ("run dbc --variants random", "variants: must not be given here, got 'random'"),
+        ("run dbc-fresh --data usps-11000", "data: must not be given here, got 'usps-11000'"),
+        ("table dbc --data digits", "data: must not be given here, got 'digits'"),
+        ("table dbc-curves", "PAPER: must be one of dcec, .*, got 'dbc-curves'"),
+        ("figure compare", "PAPER: must be one of dcec, .*, got 'compare'"),
+        ("results all", "results: must stand alone, got more"),
+        ("run", "PAPER: must be one of dcec, .*, got ''"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_before_anything_runs(words, message, monkeypatch, capsys):

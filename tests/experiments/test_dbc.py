@@ -1,7 +1,6 @@
 """DBC's experiment: its cells, what DBC adds, and its curves by epoch."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -120,24 +119,29 @@ def small(monkeypatch, digits, tmp_path):
         made = curves.cell_of(few, "paper", Request(over="map", folder=tmp_path))
         # All share one pretraining.
         options = made.options._replace(directory=tmp_path / name, pretrained=tmp_path / "first")
-        return made._replace(results=tmp_path / f"{name}.jsonl", options=options)
+        return made.replace(results=tmp_path / f"{name}.jsonl", options=options)
 
     return cell
 
 
+def stopped(cell):
+    """The cell with no time left."""
+    return cell.replace(request=cell.request._replace(deadline=0.0))
+
+
 def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_gives(small):
     whole = small("whole", max_epochs=3)
-    assert curves.run_cell(whole, math.inf)
+    assert curves.run_cell(whole)
     made = rows.read_lines(whole.results)
     assert [len(curve["acc"]) for curve in made] == [4, 4]
     parts = small("parts", max_epochs=3)
     for _ in range(2):
-        assert not curves.run_cell(parts, 0.0)
+        assert not curves.run_cell(stopped(parts))
     assert not parts.results.exists()
     rule = r"must be of the same training, differs in config.max_epochs \(3 -> 4\)"
     with pytest.raises(UsageError, match=rule):
-        curves.run_cell(small("parts", max_epochs=4), 0.0)
-    assert curves.run_cell(small("parts", max_epochs=3), math.inf)
+        curves.run_cell(stopped(small("parts", max_epochs=4)))
+    assert curves.run_cell(small("parts", max_epochs=3))
     assert rows.read_lines(parts.results) == made
     options = engine.Options(over="map", pretrained=whole.options.pretrained)
     done = engine.fit(whole.method, whole.dataset.images, (0, 1), options)
@@ -148,7 +152,7 @@ def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_giv
 def test_a_seed_whose_pretraining_failed_has_no_curve(small, monkeypatch):
     lose_first(monkeypatch)
     cell = small("lost", max_epochs=2)
-    assert curves.run_cell(cell, math.inf)
+    assert curves.run_cell(cell)
     made = rows.read_lines(cell.results)
     assert [(curve["epochs"], curve["failed"]) for curve in made] == [(0, 0), (2, None)]
     assert curves.sound(made) == made[1:]

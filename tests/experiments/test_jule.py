@@ -119,7 +119,7 @@ def short(tmp_path_factory, few):
         patch.setattr(datasets, "load", lambda name: few)
         request = Request(data=("digits",), variants=("short",), over="map", folder=folder)
         cell = cells.cell_of(few, "short", request)
-        assert runner.run_all([cell], float("inf"))
+        assert runner.run_all([cell])
         yield request
 
 

@@ -185,7 +185,7 @@ def test_rows_from_a_file(tmp_path, capsys):
         ("--baseline jule", "baseline: must be one of dcec, got 'jule'"),
         ("--difference 0", "difference: must be above 0, got 0.0"),
         ("--alpha 5", "alpha: must be in [0.0001, 0.5), got 5.0"),
-        ("--color", "unrecognized arguments: --color"),
+        ("--color", "Unrecognized options: --color"),
         ("/nowhere", "runs: must be a run's folder or a .jsonl file of rows, got /nowhere"),
         ("=x", "runs: must be RUN or NAME=RUN, got '=x'"),
     ],

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,6 @@ from jaxclust.methods import registry
 from jaxclust.networks import torch_weights
 from jaxclust.networks.ccnn import ccnn_plain
 from jaxclust.runs import backbone
-from jaxclust.runs.settings import make_settings
 from jaxclust.types import Json, Method, network_name
 
 RESULTS = FOLDER / "ccnn.jsonl"
@@ -126,26 +124,25 @@ def method_of(variant: str, start: str, clusters: int | None) -> Method:
 def cell_of(dataset: datasets.Dataset, variant: str, start: str, request: Request) -> runner.Cell:
     """A variant on a data set from one start, without the weights that it starts from."""
     method = method_of(variant, start, dataset.classes)
-    source = SOURCES.get(dataset.name, SOURCE)
-    weights: list[Json] = [source, settings_json(SUPERVISED), SUPERVISED_SEED]
-    extra: dict[str, Json] = {"weights": weights} if start == "supervised" else {}
-    fingerprint = datasets.fingerprint(dataset)
-    seeds = SEEDS[dataset.name]
-    preset = PRESETS[start]
-    settings = make_settings(method, preset, fingerprint, seeds, request.over, extra=extra)
     place = request.folder / dataset.name / start
     options = engine.Options(
         directory=place / variant.replace(" ", "-"),
         pretrained=place / network_name(method.network),
     )
+    source = SOURCES.get(dataset.name, SOURCE)
+    weights: list[Json] = [source, settings_json(SUPERVISED), SUPERVISED_SEED]
+    extra: dict[str, Json] = {"weights": weights} if start == "supervised" else {}
     key = {"data": dataset.name, "variant": variant, "start": start}
-    return runner.Cell(RESULTS, key, dataset, method, settings, options)
+    seeds = SEEDS[dataset.name]
+    cell = runner.Cell(RESULTS, key, dataset, method, seeds, request, options)
+    return cell.replace(preset=PRESETS[start], extra=extra)
 
 
-def with_weights(cell: runner.Cell, folder: Path) -> runner.Cell:
+def with_weights(cell: runner.Cell) -> runner.Cell:
     """A cell with the weights that it starts from, which are made where they are missing."""
     if cell.key["start"] != "supervised":
         return cell
+    folder = cell.request.folder / "weights"
     shape = cell.dataset.images.shape[1:]
     factory = cell.method.network
     source = SOURCES.get(cell.dataset.name, SOURCE)
@@ -157,4 +154,4 @@ def with_weights(cell: runner.Cell, folder: Path) -> runner.Cell:
         labeled = labeled._replace(images=np.repeat(labeled.images, shape[2], axis=3))
         backbone.write(path, factory, labeled, SUPERVISED, seed=SUPERVISED_SEED)
     weights = torch_weights.read(path, factory, factory(shape, 10))
-    return cell._replace(options=cell.options._replace(weights=weights))
+    return cell.with_options(weights=weights)

@@ -82,7 +82,7 @@ def maps(data: str, start: str, request: Request) -> None:
     """Figure 5: images, and the mean over conv8's channels of the first seed's trunk."""
     dataset = dataset_of(data)
     cell = cell_of(dataset, "ccnn", start, request)
-    made = pretrain(cell, request).phases["pretrain"].lanes.state.variables
+    made = pretrain(cell).phases["pretrain"].lanes.state.variables
     variables = jax.tree.map(lambda leaf: leaf[0], made)
     images = dataset.images[figures.sample(dataset)[:8]]
     activations = cell.method.build(images.shape[1:]).activations

@@ -55,11 +55,11 @@ def run(request: Request) -> bool:
         if runner.is_done(cell):
             continue
         if cell.method.config.trainable == "all":
-            if not _run_processes(cell, request, pretrained):
+            if not _run_processes(cell, pretrained):
                 return False
             continue
         if place not in inputs:
-            inputs = {place: make_inputs(cell, request)}
+            inputs = {place: make_inputs(cell)}
         made = inputs[place]
         if made is None or time.monotonic() > request.deadline:
             return False
@@ -79,7 +79,7 @@ def run_whole(request: Request) -> bool:
             if "clustering_seconds" not in runner.lines_of(RESULTS, cell.key)[0]:
                 where = f"{RESULTS} has {', '.join(cell.key.values())} without their time"
                 raise UsageError(f"rows: {where}; remove them to run it whole")
-        elif not _run_processes(cell, request, pretrained):
+        elif not _run_processes(cell, pretrained):
             return False
     return True
 
@@ -91,11 +91,12 @@ def _cells(request: Request) -> Iterator[runner.Cell]:
             yield cells.cell_of(dataset, variant, start, request)
 
 
-def _run_processes(cell: runner.Cell, request: Request, pretrained: set[str]) -> bool:
+def _run_processes(cell: runner.Cell, pretrained: set[str]) -> bool:
     """Runs a whole cell in a process of its own, its pretraining in another one before.
 
     ``pretrained`` holds the pretrainings that are made. The result is False where time ran out.
     """
+    request = cell.request
     place = str(cell.options.pretrained)
     for part in ("cell",) if place in pretrained else ("pretraining", "cell"):
         left = request.deadline - time.monotonic()
@@ -113,26 +114,23 @@ def _run_processes(cell: runner.Cell, request: Request, pretrained: set[str]) ->
 
 def run_pretraining(request: Request) -> bool:
     """Makes what cells begin with, in this process; False where time ran out."""
-    return all(pretrain(cell, request).finished for cell in _cells(request))
+    return all(pretrain(cell).finished for cell in _cells(request))
 
 
-def pretrain(cell: runner.Cell, request: Request) -> engine.Fit:
+def pretrain(cell: runner.Cell) -> engine.Fit:
     """Makes what a cell begins with as far as time allows, or reads it."""
-    cell = cells.with_weights(cell, request.folder / "weights")
     config = dataclasses.replace(cell.method.config, epochs=0)
-    options = cell.options._replace(directory=None)
-    cell = cell._replace(method=cell.method.replace(config=config), options=options)
-    return runner.fit(cell, request.deadline)
+    cell = cells.with_weights(cell).with_options(directory=None)
+    return runner.fit(cell.replace(method=cell.method.replace(config=config)))
 
 
 def run_cells(request: Request) -> bool:
     """Runs whole cells in this process and adds their rows; False where time ran out."""
-    return all(run_cell(cell, request) for cell in _cells(request))
+    return all(run_cell(cell) for cell in _cells(request))
 
 
-def run_cell(cell: runner.Cell, request: Request) -> bool:
+def run_cell(cell: runner.Cell) -> bool:
     """Runs a whole cell; a point of figure 7's curve is added after each chunk, as it comes."""
-    cell = cells.with_weights(cell, request.folder / "weights")
     labels = runner.labels_of(cell.dataset)
 
     def show(phase: str, event: Event | None) -> None:
@@ -141,12 +139,11 @@ def run_cell(cell: runner.Cell, request: Request) -> bool:
             scores = _scores(cell.method, event, cell.dataset.images, labels)
             _add_curve(cell, {int(np.max(event.lanes.window)): scores})
 
-    cell = cell._replace(options=cell.options._replace(progress=show))
-    done = runner.fit(cell, request.deadline)
+    done = runner.fit(cells.with_weights(cell).with_options(progress=show))
     if not done.finished:
         return False
     clustering = done.phases["cluster"]
-    seconds = clustering.times.seconds / len(cell.settings.seeds)
+    seconds = clustering.times.seconds / len(cell.seeds)
     shared: dict[str, Json] = {"clustering_seconds": round(seconds, 3)}
     shared["clustering_peak_mb"] = peak_memory_mb()
     made = []
@@ -158,13 +155,13 @@ def run_cell(cell: runner.Cell, request: Request) -> bool:
     return True
 
 
-def make_inputs(cell: runner.Cell, request: Request) -> tuple[np.ndarray, Failures] | None:
+def make_inputs(cell: runner.Cell) -> tuple[np.ndarray, Failures] | None:
     """What a cell on features begins with; None where time ran out.
 
     Returns:
       The trunk's features under each seed, float32 (seeds, n, d), and how pretrainings failed.
     """
-    made = pretrain(cell, request)
+    made = pretrain(cell)
     if not made.finished:
         return None
     images = jnp.asarray(cell.dataset.images)
@@ -187,28 +184,28 @@ def run_on_features(cell: runner.Cell, features: np.ndarray, failed: Failures) -
       features: under each seed's network, float32 (seeds, n, d).
       failed: how each seed's pretraining failed; a seed whose pretraining did does not cluster.
     """
-    cell = cell._replace(
-        method=cell.method.replace(network=pixels, pretrainer=None, pretraining=None)
-    )
+    method = cell.method.replace(network=pixels, pretrainer=None, pretraining=None)
     labels = runner.labels_of(cell.dataset)
     curve: dict[int, list[float | None]] = {}
     made = []
-    for lane, seed in enumerate(cell.settings.seeds):
+    for lane, seed in enumerate(cell.seeds):
         images = features[lane][:, None, None]
 
         def score(_: str, event: Event | None, lane: int = lane, images=images) -> None:
             epoch = 0 if event is None else int(event.lanes.window[0])
             if event is not None and epoch > 0:
                 scores = curve.setdefault(epoch, [None for _ in failed])
-                (scores[lane],) = _scores(cell.method, event, images, labels)
+                (scores[lane],) = _scores(method, event, images, labels)
 
-        alone = cell._replace(
-            dataset=cell.dataset._replace(images=images),
-            settings=dataclasses.replace(cell.settings, seeds=(seed,), over="map"),
-            options=engine.Options(on_window=score if cell.key["variant"] in TABLE_2 else None),
-        )
+        request = cell.request._replace(over="map", deadline=math.inf)
+        alone = cell.replace(seeds=(seed,), request=request)
         failure = failed[lane]
-        done = _failed(failure, len(images)) if failure else runner.fit(alone, math.inf)
+        if failure is None:
+            options = engine.Options(on_window=score if cell.key["variant"] in TABLE_2 else None)
+            given = cell.dataset._replace(images=images)
+            done = runner.fit(alone.replace(dataset=given, method=method, options=options))
+        else:
+            done = _failed(failure, len(images))
         (row,) = runner.make(alone, done)
         moved = _moved(row, done.phases["cluster"].history)
         made.append(rows.with_columns(row, moved | {"on": "features"}))

@@ -1,8 +1,9 @@
 """The cells of DBC's tables and of figure 9: methods, data sets with their seeds, variants."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from experiments.rows import RESULTS as FOLDER
+from experiments.rows import Columns
 from jaxclust.methods import registry
 from jaxclust.types import Method
 
@@ -23,7 +24,7 @@ FRESH = {"usps-11000": range(5, 10), "mnist-test": range(5, 10)}
 above in view, on these two sets."""
 GAIN = ("fcae-kmeans", "dbc")
 """What DBC starts from, and DBC."""
-VARIANTS: dict[str, dict[str, Any]] = {
+VARIANTS: Mapping[str, Columns] = {
     "paper": {},
     "alpha 1.5": {"alpha": 1.5},
     "alpha 4": {"alpha": 4.0},

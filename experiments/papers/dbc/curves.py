@@ -19,7 +19,7 @@ from jaxclust.evaluation import metrics
 from jaxclust.methods import registry
 from jaxclust.runs.files import write_file
 from jaxclust.runs.rows import package_versions
-from jaxclust.runs.settings import digest, make_settings
+from jaxclust.runs.settings import digest
 from jaxclust.types import Method
 
 METRICS = ("acc", "nmi_max")
@@ -37,7 +37,7 @@ def run(request: Request) -> bool:
         dataset = datasets.load(data)
         for variant in request.variants:
             cell = cell_of(dataset, variant, request)
-            if not runner.is_done(cell) and not run_cell(cell, request.deadline):
+            if not runner.is_done(cell) and not run_cell(cell):
                 return False
     return True
 
@@ -45,16 +45,13 @@ def run(request: Request) -> bool:
 def cell_of(dataset: Dataset, variant: str, request: Request) -> runner.Cell:
     """DBC under a variant on a data set; its results are curves."""
     method = method_of(variant, dataset.classes)
-    seeds = SEEDS[dataset.name]
-    fingerprint = datasets.fingerprint(dataset)
-    settings = make_settings(method, "paper", fingerprint, seeds, request.over)
     place = request.folder / dataset.name
     options = engine.Options(
         directory=place / f"curve-{variant.replace(' ', '-')}",
         pretrained=place / pretraining_name(method),
     )
     key = {"data": dataset.name, "variant": variant}
-    return runner.Cell(CURVES, key, dataset, method, settings, options)
+    return runner.Cell(CURVES, key, dataset, method, SEEDS[dataset.name], request, options)
 
 
 def pretraining_name(method: Method) -> str:
@@ -64,7 +61,7 @@ def pretraining_name(method: Method) -> str:
     return "fcae" + "".join(f"-{value}" for value, other in pairs if value != other)
 
 
-def run_cell(cell: runner.Cell, deadline: float) -> bool:
+def run_cell(cell: runner.Cell) -> bool:
     """Runs a cell and adds a row a seed; False where time ran out, and the same call goes on.
 
     The points of a curve are kept beside the checkpoints, since a run that goes on does not see
@@ -73,7 +70,7 @@ def run_cell(cell: runner.Cell, deadline: float) -> bool:
     labels = runner.labels_of(cell.dataset)
     place = Path(cell.options.directory or ".")
     points = place / "points.json"
-    curves = [{name: [] for name in (*METRICS, *INFOS)} for _ in cell.settings.seeds]
+    curves = [{name: [] for name in (*METRICS, *INFOS)} for _ in cell.seeds]
     if (place / "cluster").is_dir():
         curves = json.loads(points.read_text())
     place.mkdir(parents=True, exist_ok=True)
@@ -89,7 +86,7 @@ def run_cell(cell: runner.Cell, deadline: float) -> bool:
         if phase == "cluster" and event is not None:
             score(event.lanes, event.history)
 
-    done = runner.fit(cell._replace(options=cell.options._replace(on_window=each)), deadline)
+    done = runner.fit(cell.with_options(on_window=each))
     if not done.finished:
         return False
     phase = done.phases["cluster"]
@@ -97,7 +94,7 @@ def run_cell(cell: runner.Cell, deadline: float) -> bool:
     score(phase.lanes, phase.history)
     shared = {"config_hash": digest(cell.settings), "versions": package_versions()}
     made = []
-    for lane, seed in enumerate(cell.settings.seeds):
+    for lane, seed in enumerate(cell.seeds):
         failed = int(phase.lanes.failed[lane])
         end = {
             "seed": seed,

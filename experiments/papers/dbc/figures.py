@@ -5,7 +5,7 @@ They show the loss, inner activations, filters, scores and t-SNE by epoch, wrong
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ def draw_set(data: str, request: Request) -> None:
     first = jax.tree.map(lambda leaf: leaf[:1], before.state.variables)
     variables = jax.tree.map(lambda leaf: leaf[0], first)
     activations(dataset, method.build(dataset.images.shape[1:]), variables)
-    filters(data, variables.params)
+    filters(data, variables)
     taken = snapshots(dataset, method, first)
     histograms(data, taken)
     embeddings(dataset, taken)
@@ -102,7 +102,7 @@ def pretrained(dataset: Dataset, request: Request) -> Lanes:
     (cell,) = runner.plain_cells(
         CURVES, SEEDS, request._replace(data=(dataset.name,), methods=("fcae-kmeans",))
     )
-    done = runner.fit(cell, request.deadline)
+    done = runner.fit(cell)
     if not done.finished:
         rule = "max-seconds: must leave time for the pretraining"
         raise UsageError(f"{rule}, which the same command goes on with")
@@ -159,8 +159,9 @@ def activations(dataset: Dataset, network: Network, variables: Variables) -> Non
     figures.save(figure, FOLDER / f"figure-4-activations-{dataset.name}.png")
 
 
-def filters(data: str, params: dict[str, Any]) -> None:
+def filters(data: str, variables: Variables) -> None:
     """Figure 5: kernels of the first two and the last two layers."""
+    params = variables.params
     names = [name for name in ("conv1", "conv2", "deconv2", "deconv1") if name in params]
     kernels = [np.asarray(params[name].get("layer", params[name])["kernel"]) for name in names]
     stacks = [kernel.transpose(2, 3, 0, 1).reshape(-1, *kernel.shape[:2]) for kernel in kernels]
@@ -234,12 +235,8 @@ def embeddings(dataset: Dataset, taken: Snapshots) -> None:
         axes.set_title(f"epoch {epoch}: ACC {accuracy:.3f}", loc="left", fontsize=9)
         figures.without_ticks(axes)
     if count <= 20:
-        legend: dict[str, Any] = {
-            "title": "true class",
-            "loc": "outside right center",
-            "fontsize": 8,
-        }
-        figure.legend(*dots.legend_elements(num=None), **legend)  # pyright: ignore
+        handles, names = dots.legend_elements(num=None)  # pyright: ignore[reportArgumentType]
+        figure.legend(handles, names, title="true class", loc="outside right center", fontsize=8)
     title = "t-SNE of the same images' features, colored by true class"
     figure.suptitle(title, fontsize=9)
     figures.save(figure, FOLDER / f"figure-7-tsne-{dataset.name}.png")

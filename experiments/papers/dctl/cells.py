@@ -14,14 +14,14 @@ import numpy as np
 from experiments import runner
 from experiments.experiment import Request
 from experiments.rows import RESULTS as FOLDER
+from experiments.rows import Columns
 from jaxclust.data import datasets, features
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import fit as engine
 from jaxclust.methods import registry
 from jaxclust.networks import cae
 from jaxclust.networks import dctl as dctl_network
-from jaxclust.runs.settings import make_settings
-from jaxclust.types import Json, Method
+from jaxclust.types import Method
 
 RESULTS = FOLDER / "dctl.jsonl"
 ROUNDS = FOLDER / "dctl_rounds.jsonl"
@@ -82,7 +82,7 @@ TABLE_2 = {
 CONTROL = "dctl-untrained"
 """k-means on what DCTL's first filters give, which nothing has trained. A seed's filters are those
 that DCTL with the same seed begins with."""
-OPEN: dict[str, dict[str, Any]] = {
+OPEN: Mapping[str, Columns] = {
     "adam": {"z_update": "adam"},
     "adam-10-steps": {"z_update": "adam", "inner_steps": 10, "learning_rate": 1e-3},
     "mean": {"residual": "mean"},
@@ -175,24 +175,21 @@ def input_of(name: str, method: Method, dataset: Dataset) -> str:
 
 
 def cell_of(data: str, name: str, request: Request) -> runner.Cell:
-    """A method on a data set."""
+    """A method on a data set; its settings are recorded of the images, whatever it gets."""
     images = datasets.load(data)
     dataset = dataset_of(data, name)
     method = method_of(name, request.preset, images.classes)
     spec = SPECS[name]
-    own = [] if spec.features is None else [name.removeprefix("open-")]
-    made = None if spec.pixels else [*features.SETTINGS, *own]
-    extra: dict[str, Json] = {"input": input_of(name, method, dataset), "features": made}
-    # The record is of the images, whatever is made of them.
-    fingerprint = datasets.fingerprint(images)
-    seeds = SEEDS[data]
-    settings = make_settings(method, request.preset, fingerprint, seeds, request.over, extra=extra)
     kind = "pixels" if spec.pixels else "features"
     place = request.folder / data
     options = engine.Options(
         directory=place / name,
         pretrained=place / f"pretraining-{kind}-{runner.pretraining_name(method)}",
     )
+    own = [] if spec.features is None else [name.removeprefix("open-")]
+    made = None if spec.pixels else [*features.SETTINGS, *own]
+    columns = {"input": input_of(name, method, dataset)}
     key = {"data": data, "method": name}
-    columns = {"input": extra["input"]}
-    return runner.Cell(RESULTS, key, dataset, method, settings, options, columns)
+    cell = runner.Cell(RESULTS, key, dataset, method, SEEDS[data], request, options)
+    extra = {**columns, "features": made}
+    return cell.replace(preset=request.preset, extra=extra, columns=columns, images=images)

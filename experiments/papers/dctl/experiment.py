@@ -45,9 +45,9 @@ def run_cell(data: str, name: str, request: Request) -> bool:
             rule = f"rows: {ROUNDS} lacks {data}, {name}"
             raise UsageError(f"{rule}; remove its rows in {RESULTS} to run it again")
         return True
-    done = runner.run(cell, request.deadline)
+    done = runner.run(cell)
     if done is not None and of_dctl:
-        made = rounds(done.phases["cluster"].history, cell.key, cell.settings.seeds)
+        made = rounds(done.phases["cluster"].history, cell.key, cell.seeds)
         # Rounds of rows that were removed are replaced.
         replaced = runner.lines_of(ROUNDS, cell.key)
         others = [line for line in rows.read_lines(ROUNDS) if line not in replaced]

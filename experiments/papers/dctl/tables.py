@@ -33,7 +33,7 @@ def text() -> str:
         "Table 1 (the paper's Extended Yale B has more images, fewer persons: compare a method "
         "with those beside it).",
         "Seconds a seed, pretraining included, compilation not; k-means's of the same restarts.",
-        table(present, DATA, cells.TABLE_1),
+        table(present, DATA, tuple(cells.TABLE_1)),
         "",
         "Table 2",
         table(present, DATA, (*cells.TABLE_2, cells.CONTROL)),

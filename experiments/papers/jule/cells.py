@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 from experiments import runner
 from experiments.experiment import Request
 from experiments.rows import RESULTS as FOLDER
-from jaxclust.data import datasets
+from experiments.rows import Columns
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import fit as engine
 from jaxclust.methods import registry
-from jaxclust.runs.settings import make_settings
 from jaxclust.types import Method
 
 RESULTS = FOLDER / "jule.jsonl"
@@ -77,7 +76,7 @@ LAYERS = ("data", "top", "top-1", "top-2")
 """What the second set is clustered by: its images, the inner product, the two blocks below it."""
 
 
-def changes(variant: str) -> dict[str, Any]:
+def changes(variant: str) -> Columns:
     """The settings of a variant that are not the paper's."""
     return {**registry.get("jule").presets[VARIANTS[variant].preset], **VARIANTS[variant].changes}
 
@@ -90,10 +89,8 @@ def method_of(variant: str, clusters: int | None) -> Method:
 def cell_of(dataset: Dataset, variant: str, request: Request) -> runner.Cell:
     """JULE under a variant on a data set."""
     method = method_of(variant, dataset.classes)
-    fingerprint = datasets.fingerprint(dataset)
-    seeds = SEEDS[dataset.name]
-    preset = VARIANTS[variant].preset
-    settings = make_settings(method, preset, fingerprint, seeds, request.over)
     options = engine.Options(directory=request.folder / dataset.name / variant)
     key = {"data": dataset.name, "input": PIXELS, "variant": variant}
-    return runner.Cell(RESULTS, key, dataset, method, settings, options)
+    seeds = SEEDS[dataset.name]
+    preset = VARIANTS[variant].preset
+    return runner.Cell(RESULTS, key, dataset, method, seeds, request, options, preset)

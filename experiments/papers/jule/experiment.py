@@ -28,7 +28,7 @@ def run(request: Request) -> bool:
         return True
     pairs = ((data, variant) for data in request.data for variant in request.variants)
     cells = (cell_of(datasets.load(data), variant, request) for data, variant in pairs)
-    return runner.run_all(cells, request.deadline)
+    return runner.run_all(cells)
 
 
 def run_features(request: Request) -> bool:
