@@ -24,7 +24,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import sequential_vmap
 
-from jaxclust.ops.merge_state import (
+from jaxclust.ops.graph_linkage_nearest import after_merge, with_known, with_list
+from jaxclust.ops.graph_linkage_state import (
     BLOCK,
     Clusters,
     Edges,
@@ -39,7 +40,6 @@ from jaxclust.ops.merge_state import (
     over_rows,
     packed,
 )
-from jaxclust.ops.nearest_clusters import after_merge, with_known, with_list
 from jaxclust.ops.neighbor_graph import Graph, components
 
 __all__ = ["Affinity", "Criterion", "History", "join_isolated", "merge", "no_merges"]

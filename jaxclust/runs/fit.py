@@ -23,7 +23,7 @@ from jaxclust.runs import pretrained
 from jaxclust.runs.files import write_file, write_labels
 from jaxclust.runs.folder import RESULTS, default_folder, is_finished, open_folder
 from jaxclust.runs.history import history_csv
-from jaxclust.runs.own import own_parts
+from jaxclust.runs.own_parts import own_parts
 from jaxclust.runs.plan import (
     Plan,
     check_images,

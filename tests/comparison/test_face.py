@@ -11,7 +11,7 @@ from jaxclust.comparison import tables
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics, stats
 from jaxclust.runs.files import write_labels
-from jaxclust.runs.own import own_parts
+from jaxclust.runs.own_parts import own_parts
 from run_folders import BAD, GOOD, make, memory_run
 
 CLASSES = np.arange(100) % 10

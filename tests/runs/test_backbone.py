@@ -126,7 +126,7 @@ def test_a_named_sets_labels_are_refused_for_its_parts_and_versions(tmp_path):
     ("arguments", "message"),
     [
         ("weights dcec --data digits --out w", "method: must be one of ccnn, .*, got 'dcec'"),
-        ("weights --data digits", "METHOD.*: must be given, got none"),
+        ("weights --data digits", "method.*: must be given, got none"),
         ("weights ccnn --data {file} --out w", "data: must have labels, got images without"),
         (
             "weights ccnn --data digits --out none/w",

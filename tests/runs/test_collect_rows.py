@@ -76,11 +76,11 @@ def test_no_beats_that_hangs_on_rows_that_a_file_lost(tmp_path, capsys):
     assert [row["missing"] for row in compare(capsys, path)["data"][0]["methods"]] == [[], [6, 7]]
     # Of a constant method one row is all.
     path.write_text(
-        "\n".join([*lines[:15], json_lines(rows("ac-ward", "usps", {0: 0.7})), lines[15][:50]])
+        "\n".join([*lines[:15], json_lines(rows("ac-gdl", "usps", {0: 0.7})), lines[15][:50]])
     )
     data = compare(capsys, path)
     assert [row["missing"] for row in data["data"][0]["methods"]] == [[], [7], []]
-    assert not any("of ac-ward, which" in note for note in data["notes"])
+    assert not any("of ac-gdl, which" in note for note in data["notes"])
     # Seeds that are not there in a file without a fault were not asked for.
     path.write_text("\n".join(lines[:14]))
     assert compare(capsys, path)["data"][0]["methods"][1]["missing"] == []

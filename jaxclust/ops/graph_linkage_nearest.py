@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxclust.ops.merge_state import Clusters, Edges, affinities
+from jaxclust.ops.graph_linkage_state import Clusters, Edges, affinities
 
 
 def with_list(clusters: Clusters, cluster: jax.Array, to_all: jax.Array) -> Clusters:
