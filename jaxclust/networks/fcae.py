@@ -16,7 +16,8 @@ from jaxclust.networks.shapes import check_sizes, padded
 from jaxclust.types import Network, Shape
 
 MOMENTUM = 0.9
-"""Decay of batch norm's running statistics; the paper has none. A short epoch of 40 steps renews them."""
+"""Decay of batch norm's running statistics, for which the paper has no number. A short epoch of 40
+steps renews them."""
 LEAST_MAP = 4
 """A fitted encoder leaves its feature layer at least this many rows and columns, as in table 2."""
 
