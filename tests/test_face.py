@@ -80,6 +80,10 @@ def test_a_deep_method_in_few_epochs(deep, few_digits):
     assert deep.labels.shape == (2, 300)
     assert list(deep.phases) == ["pretrain", "cluster"]
     assert deep.embed(images[:4], seed=1).shape == (4, 10)
+    # The weights of one seed are one step away, and they are what embeds.
+    variables = deep.variables(seed=1)
+    features, _ = deep.method.build((8, 8, 1)).encode(variables, images[:4], False)
+    np.testing.assert_allclose(features, deep.embed(images[:4], seed=1), rtol=1e-4, atol=1e-5)
     # A labeled data set gives the number of clusters, and its scores stand in the rows.
     assert deep.settings.clusters == 10
     assert [row.acc for row in deep.rows] == deep.scores(classes).acc.tolist()

@@ -24,7 +24,7 @@ from jaxclust.runs.history import history_csv
 from jaxclust.runs.rows import Row, labeling_files, read_results, write_rows
 from jaxclust.runs.scores import Scores
 from jaxclust.runs.settings import Settings, method_of, read_settings
-from jaxclust.types import Json, Method, Prediction
+from jaxclust.types import Json, Method, Prediction, Variables
 
 
 class Consensus(NamedTuple):
@@ -196,6 +196,18 @@ class Run:
             names = ", ".join(map(str, kept))
             raise UsageError(f"seed: must be one of {names}{where}, got {seed}")
         return kept[0] if seed is None else seed
+
+    def variables(self, seed: int | None = None) -> Variables:
+        """The arrays of one seed's network, as nested dicts of params and stats.
+
+        Args:
+          seed: whose network; None for the first seed that did not fail.
+
+        Raises:
+          UsageError: there is no such seed, or the run's folder has no checkpoint that can be used.
+        """
+        states = self.states([self.seeds.index(self.seed_of(seed))])
+        return jax.tree.map(lambda leaf: leaf[0], states.variables)
 
     def states(self, lanes: list[int]) -> Any:
         """The algorithm's states of some lanes, with a leading axis, from memory or the folder.
