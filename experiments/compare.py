@@ -1,4 +1,4 @@
-"""Every method on several sets with ten seeds: what beats k-means on pixels?
+"""Every method at its default on several sets: what beats k-means on pixels?
 
 Rows that are there count, and so do those that the papers' experiments have of the same settings:
 only the seeds that are missing run. Each method is tested against k-means, and each data set is a
@@ -24,26 +24,33 @@ from jaxclust.comparison.types import Comparison
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError
+from jaxclust.evaluation import metrics
 from jaxclust.methods import registry
 from jaxclust.report.write import write_report
 from jaxclust.runs import collect
 from jaxclust.runs.cells import Cell
+from jaxclust.runs.files import json_lines, write_file
 from jaxclust.runs.folder import RESULTS as FINISHED
 from jaxclust.runs.folder import is_finished
 from jaxclust.runs.rows import Row, row_name
+from jaxclust.runs.run import open_run
 from jaxclust.runs.settings import digest, make_settings
 
 RESULTS = rows.RESULTS / "compare.jsonl"
-SEEDS = {"digits": 10, "usps": 10, "coil20-32": 10, "mnist-test": 5}
+CONSENSUS = rows.RESULTS / "consensus.jsonl"
+"""What the seeds of a run say together, beside the mean of the seeds."""
+SEEDS = {"digits": 10, "usps": 10, "mnist-test": 5, "coil20-32": 5, "fashion-mnist-test": 5}
 """Number of seeds on each data set."""
 BASELINE = "kmeans"
 BUILT = tuple(name for name, method in registry.METHODS.items() if not method.needs_weights)
 """Methods that need no file of weights."""
-NAMES = tuple(
-    row_name(name, labeling)
+METHOD_OF = {
+    row_name(name, labeling): name
     for name in BUILT
     for labeling in registry.get(name).algorithm.labelings
-)
+}
+"""The method of each name that rows have."""
+NAMES = tuple(METHOD_OF)
 """What their rows are called."""
 PLANNED = len(NAMES) - 1
 """Comparisons with BASELINE on a data set. They are corrected for also where a method does not fit
@@ -51,13 +58,21 @@ the images."""
 OTHERS: tuple[tuple[Path, Callable[[Row], bool]], ...] = (
     (dcec.RESULTS, lambda row: True),
     (dbc.RESULTS, lambda row: True),
-    (jule.RESULTS, lambda row: (row.input, row.variant) == (jule.PIXELS, "paper")),
+    (jule.RESULTS, lambda row: (row.input, row.variant) == (jule.PIXELS, "default")),
     (
         ccnn.RESULTS,
         lambda row: row.variant in ccnn.TABLE_2 and row.extra["start"] == "reconstruction",
     ),
 )
-"""The papers' experiments, and which of their rows have the settings of the method's own paper."""
+"""The papers' experiments, and which of their rows have the settings of their preset alone."""
+
+
+def at_default(row: Row) -> bool:
+    """Whether the settings of a row's preset are those of the method's default."""
+    if row.method not in METHOD_OF:
+        return False
+    presets = registry.get(METHOD_OF[row.method]).presets
+    return not presets.get(row.preset or "", {"unknown": ""})
 
 
 def present(more: Iterable[Row] = ()) -> list[Row]:
@@ -74,7 +89,7 @@ def present(more: Iterable[Row] = ()) -> list[Row]:
         found += [row for row in rows.read(path) if counts(row)]
     kept: dict[tuple[str, str, int], Row] = {}
     for row in (*found, *more):
-        if row.seed >= SEEDS.get(row.data, 0):
+        if row.seed >= SEEDS.get(row.data, 0) or not at_default(row):
             continue
         first = kept.setdefault((row.data, row.method, row.seed), row)
         if first.config_hash == row.config_hash and first.outcome() != row.outcome():
@@ -106,9 +121,9 @@ def missing(dataset: Dataset, methods: Sequence[str]) -> dict[str, tuple[int, ..
 
 
 def config_hash(dataset: Dataset, name: str) -> str:
-    """The config hash of a method's rows on a data set under its own paper's settings."""
+    """The config hash of a method's rows on a data set under its default settings."""
     method = registry.method(name, clusters=dataset.classes)
-    return digest(make_settings(method, "paper", datasets.fingerprint(dataset), (), ""))
+    return digest(make_settings(method, "default", datasets.fingerprint(dataset), (), ""))
 
 
 def fitting(dataset: Dataset, methods: Sequence[str]) -> list[str]:
@@ -182,6 +197,21 @@ def _add(dataset: Dataset, name: str, folder: Path, seeds: Sequence[int]) -> Non
         raise UsageError(f"{rule}, has others; delete that run")
     rows.add(RESULTS, [row for row in made if row.seed in seeds])
     present(made)
+    if {row.seed for row in made} == set(range(SEEDS[dataset.name])):
+        keep_consensus(dataset, name, folder)
+
+
+def keep_consensus(dataset: Dataset, name: str, folder: Path) -> None:
+    """Adds the scores of a run's consensus, in place of those of the same data and method."""
+    run = open_run(folder)
+    if len(run.failed) == len(run.seeds):
+        return
+    scores = metrics.scores(runner.labels_of(dataset), run.consensus().labels)
+    line = {"data": dataset.name, "method": name, "seeds": len(run.seeds)}
+    line |= {"config_hash": config_hash(dataset, name), **scores}
+    kept = {(old["data"], old["method"]): old for old in rows.read_lines(CONSENSUS)}
+    kept[dataset.name, name] = line
+    write_file(CONSENSUS, json_lines(kept.values()))
 
 
 def grouped(found: Iterable[Row]) -> list[Cell]:

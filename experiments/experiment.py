@@ -87,7 +87,7 @@ EXPERIMENTS = {
         name: f"experiments.papers.{name}.experiment"
         for name in ("dcec", "jule", "dbc", "ccnn", "dctl")
     },
-    **{name: f"experiments.{name}" for name in ("compare", "selection", "clusters")},
+    **{name: f"experiments.{name}" for name in ("compare", "selection", "clusters", "defaults")},
 }
 """The modules of all experiments, each with an ``EXPERIMENT``, by the names that people type."""
 

@@ -65,8 +65,8 @@ class Headline(NamedTuple):
 _JULE = {"method": "jule-rc", "input": jule.PIXELS}
 _VARIANTS = {
     "JULE-RC": "paper",
-    "JULE-RC, `--preset caffe`": "caffe",
-    "JULE-RC, `--preset code`": "code",
+    "JULE-RC, `--preset printed`": "printed",
+    "JULE-RC, `--preset torch`": "torch",
 }
 HEADLINES = (
     Headline("DCEC", dcec.RESULTS, dcec.SEEDS, DCEC, "dcec", {"method": "dcec"}),

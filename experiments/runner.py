@@ -139,7 +139,7 @@ def plain_cells(
     for data in request.data:
         dataset = datasets.load(data)
         for name in request.methods:
-            method = registry.method(name, clusters=dataset.classes)
+            method = registry.method(name, "paper", clusters=dataset.classes)
             place = request.folder / data
             shared = place / pretraining_name(method)
             options = engine.Options(directory=place / name, pretrained=shared)

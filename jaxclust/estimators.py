@@ -26,7 +26,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
       random_state: the seed, an integer from 0; with ``n_init`` seeds the first of them.
       n_init: number of seeds, which run together. The seed that agrees best with the others gives
         the labels: neither true labels nor the final loss decide.
-      preset: "paper" or another of the method's presets.
+      preset: "default" or another of the method's presets.
       settings: settings of the method, by name; those of the pretraining as
         "pretraining.epochs" and so on.
 
@@ -47,7 +47,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         image_shape: tuple[int, ...] | None = None,
         random_state: int = 0,
         n_init: int = 1,
-        preset: str = "paper",
+        preset: str = "default",
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.method = method

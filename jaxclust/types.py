@@ -20,6 +20,13 @@ Order = Literal["shuffled", "sequential"]
 Shape = tuple[int, int, int]
 """Height, width and channels of an image."""
 
+NEW: Mapping[str, bool] = {"new": True}
+"""Metadata of a setting that version 0.1 did not have.
+
+At its dataclass's default such a setting changes nothing, and files leave it out there, so that
+runs of both versions have the same settings where they do the same.
+"""
+
 PRETRAINING = "pretraining."
 """Prefix that the settings of a pretraining have among the settings of a method."""
 
@@ -170,8 +177,8 @@ class Method:
         ``jaxclust.methods.pretraining.ALGORITHM``; None where nothing is pretrained.
       pretraining: settings of ``pretrainer``, such as ``jaxclust.methods.pretraining.Config()``, or
         None.
-      presets: for each preset, the settings that differ from the paper's, as "name" or
-        "pretraining.name"; may be empty.
+      presets: for each preset, the settings that differ from the default's, as "name" or
+        "pretraining.name". "default" has none.
       needs_weights: whether every preset except "random" needs a file of pretrained weights.
       clusters_given: whether a user has set the number of clusters.
       preset: the name of the preset that the settings started from.
@@ -186,11 +193,11 @@ class Method:
     pretrainer: Algorithm | None = None
     pretraining: Any = None
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(
-        default_factory=lambda: {"paper": {}, "quick": {}}
+        default_factory=lambda: {"default": {}, "paper": {}, "quick": {}}
     )
     needs_weights: bool = False
     clusters_given: bool = False
-    preset: str = "paper"
+    preset: str = "default"
 
     @property
     def clusters(self) -> int:

@@ -54,8 +54,8 @@ class Options:
       out: Folder for the run's files; it must not exist. Without it: runs/METHOD-DATA,
         where the same command goes on with its run, and other settings get a folder of
         their own.
-      preset: Settings to begin with. paper: the published ones; quick: the same with fewer
-        epochs; jaxclust methods lists more.
+      preset: Settings to begin with. default: what works best; paper: those of the published
+        result; quick: the default with fewer epochs; jaxclust methods lists more.
       size: Size to which a folder's images are scaled and cropped; one number for both.
       features: Features that stand in the images' place: dsift-pca, or an .npy file with a
         row for each image.
@@ -86,7 +86,7 @@ class Options:
     cluster_range: Annotated[str | None, tyro.conf.arg(metavar="LOW,HIGH")] = None
     seeds: str = "5"
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    preset: str = "paper"
+    preset: str = "default"
     size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
     features: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_FILE")] = None
     weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -121,7 +121,7 @@ class Request(NamedTuple):
 class _First:
     """The options that decide the defaults of others."""
 
-    preset: str = "paper"
+    preset: str = "default"
     weights: Path | None = None
     stream: Switch = False
 

@@ -135,9 +135,12 @@ def _lanes(place: Path, leaves: Mapping[str, Any], template: Lanes) -> Lanes:
 
 
 def settings_json(config: Any) -> dict[str, Json]:
-    """A Config's fields as files keep them."""
-    fields = dataclasses.asdict(config)
-    values = {FILE_NAMES.get(name, name): value for name, value in fields.items()}
+    """A Config's fields as files keep them; see ``types.NEW`` for those that are left out."""
+    values = dataclasses.asdict(config)
+    for field in dataclasses.fields(config):
+        if field.metadata.get("new") and values[field.name] == field.default:
+            del values[field.name]
+    values = {FILE_NAMES.get(name, name): value for name, value in values.items()}
     return json.loads(json.dumps(values))
 
 

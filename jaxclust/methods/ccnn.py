@@ -341,6 +341,7 @@ _CCNN = Method(
     pretrainer=pretraining.ALGORITHM,
     pretraining=pretraining.Config(epochs=30),
     presets={
+        "default": {},
         "paper": {},
         "quick": {"pretraining.epochs": 10},
         "random": {"epochs": 30, "pretraining.epochs": 0},
@@ -354,7 +355,7 @@ _ALEXNET = Method(
     algorithm=ALGORITHM,
     network=networks.ccnn_alexnet,
     config=Config(),
-    presets={"paper": {}, "quick": {}, "random": {"epochs": 30}},
+    presets={"default": {}, "paper": {}, "quick": {}, "random": {"epochs": 30}},
     needs_weights=True,
 )
 

@@ -17,6 +17,22 @@ Reconstruct = Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array,
 """``Network.reconstruct`` of a network that has a decoder."""
 
 
+def changes(usual: Any, other: Any, prefix: str = "") -> dict[str, Any]:
+    """The settings of a config that differ from another's, as a preset has them.
+
+    Args:
+      usual: the default config.
+      other: a config of the same type.
+      prefix: ``types.PRETRAINING`` for settings of a pretraining.
+    """
+    names = [field.name for field in dataclasses.fields(usual)]
+    return {
+        prefix + name: getattr(other, name)
+        for name in names
+        if getattr(other, name) != getattr(usual, name)
+    }
+
+
 def at_least(config: Any, least: int, *names: str) -> None:
     """Refuses settings below a least value, and NaN.
 

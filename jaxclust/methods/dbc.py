@@ -266,7 +266,7 @@ _DBC = Method(
     # The paper says "traditional error back-propagation" and gives no rates, epochs or batches:
     # docs/deviations.md lists what was tried.
     pretraining=pretraining.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100),
-    presets={"paper": {}, "quick": {"pretraining.epochs": 10}},
+    presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 10}},
 )
 
 METHODS = (

@@ -13,6 +13,7 @@ one module because they are one loop under different settings:
 """
 
 import dataclasses
+import math
 from typing import Literal, NamedTuple
 
 import jax
@@ -25,7 +26,7 @@ from jaxclust.networks.autoencoders import cae, pixels, sae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import sharpened_target, soft_assignment
 from jaxclust.ops.batches import encoded, scaled
-from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
+from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Config:
     """The squared error is averaged over pixels (authors' code) or summed (eq. 4)."""
     update_interval: int = 140
     """Steps T between two updates of the target distribution (section 4.2)."""
+    update_epochs: float | None = dataclasses.field(default=None, metadata=NEW)
+    """Largest number of passes over the images between two updates (ours). At the sizes of the
+    paper's sets 4 passes are more than its T steps and change nothing; None for no limit."""
     tolerance: float = 1e-3
     """Stop once less than this fraction of the labels changed between two updates of the target
     (delta, section 4.2)."""
@@ -65,6 +69,8 @@ class Config:
         checks.at_least(self, 1, "update_interval", "restarts")
         checks.at_least(self, 0, "max_steps", "gamma", "reconstruction_weight")
         checks.in_range(self, 0, 1, "tolerance")
+        if self.update_epochs is not None:
+            checks.positive(self, "update_epochs")
 
 
 class Info(NamedTuple):
@@ -86,12 +92,17 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def schedule(config: Config, n: int) -> Schedule:
-    """A window is the T steps between two updates of the target.
+    """A window is the steps between two updates of the target.
 
-    Batches run through the images in their order.
+    These are T steps, or fewer where so many would pass over few images again and again. There are
+    as many windows as T steps make of ``max_steps``. Batches run through the images in their order.
     """
+    batch = min(config.batch, n)
     steps = min(config.update_interval, max(config.max_steps, 1))
-    return Schedule(min(config.batch, n), steps, config.max_steps // steps, "sequential")
+    windows = config.max_steps // steps
+    if config.update_epochs is not None:
+        steps = min(steps, math.ceil(config.update_epochs * n / batch))
+    return Schedule(batch, steps, windows, "sequential")
 
 
 def init(
@@ -184,7 +195,7 @@ _IDEC = Method(
     pretraining=pretraining.Config(
         epochs=400, optimizer="sgd", learning_rate=0.01, reconstruction="sum"
     ),
-    presets={"paper": {}, "quick": {"pretraining.epochs": 200}},
+    presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 200}},
 )
 _DCEC = Method(
     name="dcec",
@@ -195,7 +206,7 @@ _DCEC = Method(
     config=Config(),
     pretrainer=pretraining.ALGORITHM,
     pretraining=pretraining.Config(),
-    presets={"paper": {}, "quick": {"pretraining.epochs": 100}},
+    presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 100}},
 )
 
 METHODS = (

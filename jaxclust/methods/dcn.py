@@ -22,7 +22,7 @@ from jaxclust.ops.assignment import nearest, nearest_centroid
 from jaxclust.ops.batches import encoded, scaled
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.kmeans_minibatch import running_means
-from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
+from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +57,9 @@ class Config:
     bias_rate: float = 2 / 5.1**2
     """SGD's step size for biases, divided by that for weights (authors' code: 2 on pixels times
     5.1)."""
+    tolerance: float = dataclasses.field(default=0.0, metadata=NEW)
+    """Stop once less than this fraction of the labels changed in an epoch (ours);
+    0 never stops."""
 
     def __post_init__(self):
         optimizers.check(self)
@@ -66,6 +69,7 @@ class Config:
         checks.at_least(self, 0, "epochs", "counts")
         checks.at_least(self, 1, "restarts")
         checks.nonnegative(self, "clustering_weight", "reconstruction_weight")
+        checks.in_range(self, 0, 1, "tolerance")
 
 
 class State(NamedTuple):
@@ -170,11 +174,11 @@ def refresh(
 ) -> tuple[State, jax.Array, RefreshInfo]:
     """Compares the epoch's labels with those of the epoch before.
 
-    Nothing but the number of epochs ends a run.
+    The run stops when less than ``tolerance`` of them changed.
     """
     del network, key, images
     info = self_training.change(state.before, state.labels, config.clusters)
-    return state._replace(before=state.labels), jnp.asarray(False), info
+    return state._replace(before=state.labels), info.changed < config.tolerance, info
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
@@ -200,6 +204,6 @@ METHODS = (
         config=Config(),
         pretrainer=pretraining_layerwise.ALGORITHM,
         pretraining=pretraining_layerwise.Config(),
-        presets={"paper": {}, "quick": {"pretraining.epochs": 25}},
+        presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 25}},
     ),
 )

@@ -25,7 +25,7 @@ from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import nearest, nearest_centroid
 from jaxclust.ops.batches import encoded, scaled
 from jaxclust.ops.kmeans import kmeans
-from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
+from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,9 @@ class Config:
     """Step size (Adam's default)."""
     momentum: float = 0.9
     """Momentum of SGD."""
+    tolerance: float = dataclasses.field(default=0.0, metadata=NEW)
+    """Stop once less than this fraction of the labels changed in an epoch, at the last alpha (ours);
+    0 never stops."""
 
     def __post_init__(self):
         optimizers.check(self)
@@ -67,6 +70,7 @@ class Config:
         checks.choices(self)
         checks.at_least(self, 1, "alphas", "epochs_per_alpha", "restarts")
         checks.nonnegative(self, "clustering_weight", "alpha")
+        checks.in_range(self, 0, 1, "tolerance")
 
 
 class State(NamedTuple):
@@ -169,12 +173,16 @@ def refresh(
 ) -> tuple[State, jax.Array, RefreshInfo]:
     """Counts the epoch, and compares its labels with those of the epoch before.
 
-    Nothing but the number of epochs ends a run.
+    The run stops when less than ``tolerance`` of the labels changed; while alpha grows, it does
+    not.
     """
     del key
     labels = nearest_centroid(embed(config, network, state, images), state.centroids)
     info = self_training.change(state.labels, labels, config.clusters)
-    return state._replace(labels=labels, epochs=state.epochs + 1), jnp.asarray(False), info
+    epochs = state.epochs + 1
+    first = config.epochs_per_alpha * (config.alphas - 1) if config.annealing else 0
+    stop = (info.changed < config.tolerance) & (epochs > first)
+    return state._replace(labels=labels, epochs=epochs), stop, info
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
@@ -200,7 +208,7 @@ _DKM = Method(
     pretrainer=pretraining.ALGORITHM,
     # The authors' code pretrains by Adam for 50 epochs on the sum over pixels.
     pretraining=pretraining.Config(epochs=50, reconstruction="sum"),
-    presets={"paper": {}, "quick": {"pretraining.epochs": 10}},
+    presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 10}},
 )
 
 METHODS = (

@@ -360,23 +360,20 @@ ALGORITHM = Algorithm(
     labelings=("rc", "sf"),  # ``predict`` goes by the first.
 )
 
-_TORCH = {
-    "negatives": "random",
-    "margin": 0.2,
-    "gamma": 1.0,
-    "local_above": 100,
-    "restart_rate": False,
-}
-# The loss of the Caffe code is half of ours: half the rate and twice the decay give the same steps.
-_CAFFE = {
-    "negatives": "random",
-    "n_random": 10,
-    "margin": 0.1,
-    "hinge": "plain",
-    "restart_rate": False,
-    "learning_rate": 0.005,
-    "weight_decay": 1e-4,
-}
+# The loss, negatives and criterion of the authors' Torch code.
+_TORCH = Config(negatives="random", margin=0.2, gamma=1.0, local_above=100, restart_rate=False)
+# The loss and negatives of the authors' Caffe code, which made the published numbers. Its loss is
+# half of ours: half the rate and twice the decay give the same steps.
+_CAFFE = Config(
+    negatives="random",
+    n_random=10,
+    margin=0.1,
+    hinge="plain",
+    restart_rate=False,
+    learning_rate=0.005,
+    weight_decay=1e-4,
+)
+_DEFAULT = _TORCH
 
 METHODS = (
     Method(
@@ -385,7 +382,13 @@ METHODS = (
         reference="Yang, Parikh, Batra 2016",
         algorithm=ALGORITHM,
         network=networks.jule,
-        config=Config(),
-        presets={"paper": {}, "quick": {"epochs": 5}, "code": _TORCH, "caffe": _CAFFE},
+        config=_DEFAULT,
+        presets={
+            "default": {},
+            "paper": checks.changes(_DEFAULT, _CAFFE),
+            "printed": checks.changes(_DEFAULT, Config()),
+            "torch": checks.changes(_DEFAULT, _TORCH),
+            "quick": {"epochs": 5},
+        },
     ),
 )

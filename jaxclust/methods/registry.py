@@ -12,7 +12,7 @@ METHODS: dict[str, Method] = {
     for module in (dcec, dbc, ccnn, agglomerative, jule, dctl, dcn, dkm)
     for method in module.METHODS
 }
-"""Every method at the settings of its paper, by name; presets and own settings change them."""
+"""Every method at its default settings, by name; presets and own settings change them."""
 
 
 def names() -> tuple[str, ...]:
@@ -21,7 +21,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Method:
-    """A method at the settings of its paper.
+    """A method at its default settings.
 
     Args:
       name: one of ``names()``.
@@ -36,14 +36,18 @@ def get(name: str) -> Method:
 
 
 def method(
-    name: str, preset: str = "paper", pretraining: Mapping[str, Any] | None = None, **settings: Any
+    name: str,
+    preset: str = "default",
+    pretraining: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> Method:
     """A method by name, with a preset and own settings.
 
     Args:
       name: one of ``names()``.
-      preset: "paper" has the published settings; "quick" has fewer epochs and differs in nothing
-        else; some methods have more presets, which ``jaxclust methods`` lists.
+      preset: "default" is what works best on the sets that it was chosen on (docs/methods.md);
+        "paper" has the settings of the published result; "quick" is the default with fewer epochs.
+        Some methods have more presets, which ``jaxclust methods`` lists.
       pretraining: settings of the pretraining, by name.
       **settings: settings of the method, by name; ``clusters`` is the number of clusters.
 

@@ -61,7 +61,8 @@ def fit(
       clusters: number of clusters; None for the method's own, or for the number of classes of a
         labeled data set.
       seeds: how many (3: seeds 0, 1, 2), or which.
-      preset: "paper" or another of the method's presets; None for "paper". Only with a name.
+      preset: "default" or another of the method's presets; None for "default". Only with a
+        name.
       features: what stands in the images' place: "dsift-pca", or the path of an .npy file.
       weights: path of a .safetensors file with the network's first layers. They replace the
         pretraining, unless the method's pretraining has settings of its own.
@@ -98,7 +99,7 @@ def fit(
 def _method(method: str | Method, preset: str | None) -> Method:
     """A method by its name and preset, or the method itself."""
     if isinstance(method, str):
-        return registry.method(method, "paper" if preset is None else preset)
+        return registry.method(method, "default" if preset is None else preset)
     if not isinstance(method, Method):
         rule = "method: must be a name or a method that jaxclust.method made"
         raise UsageError(f"{rule}, got {method!r}")

@@ -1,10 +1,11 @@
 """The command that makes a run again, from what the run has kept."""
 
+import dataclasses
 import shlex
 from typing import Any
 
 from jaxclust.data import datasets
-from jaxclust.engine.checkpoint import settings_from_json, settings_json
+from jaxclust.engine.checkpoint import settings_from_json
 from jaxclust.methods.registry import METHODS, method
 from jaxclust.runs.settings import Settings
 from jaxclust.types import Json
@@ -37,10 +38,13 @@ def repeat(settings: Settings) -> str:
         words.append("--stream")
     seeds = ",".join(map(str, settings.seeds))
     words += ["--seeds", seeds + ("," if len(settings.seeds) == 1 else "")]
-    words += ["--preset", settings.preset, "--over", settings.over]
+    # Version 0.1 had other presets by some of these names: the flags say what differs from today's.
+    known = METHODS[settings.method].presets if settings.method in METHODS else {}
+    preset = settings.preset if settings.preset in known else "default"
+    words += ["--preset", preset, "--over", settings.over]
     words += ["--clusters", str(settings.clusters)]
     if settings.method in METHODS:
-        usual = method(settings.method, settings.preset)
+        usual = method(settings.method, preset)
         words += _changed(settings.config, usual.config, "")
         words += _changed(settings.pretraining or {}, usual.pretraining, "pretraining.")
     return shlex.join([*words, "--out", "DIR"])
@@ -48,9 +52,11 @@ def repeat(settings: Settings) -> str:
 
 def _changed(settings: dict[str, Json], usual: Any, prefix: str) -> list[str]:
     """The flags of the settings that a preset does not have."""
-    known = {} if usual is None else settings_from_json(settings_json(usual))
+    # Settings that a file leaves out have their dataclass's default.
+    config = None if usual is None else type(usual)(**settings_from_json(settings))
     words = []
-    for name, value in settings_from_json(settings).items():
-        if name != "clusters" and known.get(name) != value:
-            words += flag_words(name, value, prefix)
+    for field in () if config is None else dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name != "clusters" and getattr(usual, field.name) != value:
+            words += flag_words(field.name, value, prefix)
     return words

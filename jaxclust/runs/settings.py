@@ -211,7 +211,7 @@ def method_of(settings: Settings, where: Path | str) -> Method:
         pretraining = None
         if settings.pretraining is not None:
             values = settings_from_json(settings.pretraining)
-            pretraining = dataclasses.replace(method.pretraining, **values)
+            pretraining = type(method.pretraining)(**values)
     except (KeyError, TypeError) as error:
         rule = f"run: {where} must hold settings of this version's methods"
         raise UsageError(f"{rule}, misses {error}") from error

@@ -139,6 +139,17 @@ def test_the_papers_schedule():
     assert dcec.schedule(dcec.Config(batch=256), 100).batch == 100
 
 
+def test_few_images_have_shorter_windows_and_large_sets_the_papers():
+    config = dcec.Config(update_epochs=4.0)
+    # 4 passes over 420 images are 6.6 steps of 256 images.
+    assert dcec.schedule(config, 420) == (256, 7, 142, "sequential")
+    assert dcec.schedule(config, 100) == (100, 4, 142, "sequential")
+    for n in (9298, 10_000, 70_000):
+        assert dcec.schedule(config, n) == dcec.schedule(dcec.Config(), n)
+    with pytest.raises(ValueError, match="update_epochs: must be above 0 and finite, got 0"):
+        dcec.Config(update_epochs=0)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [

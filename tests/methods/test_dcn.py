@@ -132,6 +132,15 @@ def test_an_epoch_ends_with_counts_of_its_labels(state, images):
     assert float(info.largest_cluster) == pytest.approx(sizes.max() / 120)
 
 
+@pytest.mark.parametrize(("tolerance", "stops"), [(0.0, False), (0.01, True)])
+def test_a_run_stops_where_the_labels_stay(state, images, tolerance, stops):
+    config = dataclasses.replace(CONFIG, tolerance=tolerance)
+    state = state._replace(before=state.labels)
+    assert bool(dcn.refresh(config, NETWORK, KEY, state, images)[1]) is stops
+    moved = state._replace(before=(state.labels + 1) % 4)
+    assert not dcn.refresh(config, NETWORK, KEY, moved, images)[1]
+
+
 def test_each_epoch_has_a_new_order():
     assert dcn.schedule(CONFIG, 120) == (32, 4, 50, "shuffled")
 

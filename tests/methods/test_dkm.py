@@ -10,6 +10,7 @@ import pytest
 from jaxclust.engine import driver
 from jaxclust.methods import dkm
 from jaxclust.networks import sae
+from jaxclust.ops.assignment import nearest_centroid
 from sae_reference import forward
 
 KEY = jax.random.key(0)
@@ -92,6 +93,23 @@ def test_an_epoch_ends_with_counts_of_its_labels(state, images):
     assert int(after.epochs) == 1
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "annealing", "epochs", "stops"),
+    [(0.0, False, 3, False), (0.01, False, 3, True), (0.01, True, 3, False), (0.01, True, 9, True)],
+)
+def test_a_run_stops_where_the_labels_stay_but_not_while_alpha_grows(
+    state, images, tolerance, annealing, epochs, stops
+):
+    config = dataclasses.replace(
+        CONFIG, tolerance=tolerance, annealing=annealing, alphas=2, epochs_per_alpha=5
+    )
+    labels = nearest_centroid(dkm.embed(config, NETWORK, state, images), state.centroids)
+    state = state._replace(labels=labels, epochs=jnp.int32(epochs))
+    assert bool(dkm.refresh(config, NETWORK, KEY, state, images)[1]) is stops
+    moved = state._replace(labels=(labels + 1) % 4)
+    assert not dkm.refresh(config, NETWORK, KEY, moved, images)[1]
+
+
 def test_a_run_through_the_driver_lowers_the_loss(images):
     config = dataclasses.replace(CONFIG, alphas=3, epochs_per_alpha=2)
     program = driver.Program(dkm.ALGORITHM, config, NETWORK, "map")
@@ -109,6 +127,7 @@ def test_a_run_through_the_driver_lowers_the_loss(images):
     [
         ("alpha", -0.1, "alpha: must be at least 0 and finite, got -0.1"),
         ("alphas", 0, "alphas: must be at least 1, got 0"),
+        ("tolerance", 1.5, "tolerance: must be in"),
         ("start", "zero", "start: must be kmeans or uniform, got 'zero'"),
         ("batch", 0, "batch: must be at least 1, got 0"),
     ],

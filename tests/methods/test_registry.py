@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxclust.engine import fit
-from jaxclust.methods import registry
+from jaxclust.methods import checks, jule, registry
 from jaxclust.methods.registry import METHODS
 from jaxclust.networks import sae
 from jaxclust.types import network_name
@@ -160,24 +160,50 @@ def test_algorithms_have_names_of_their_own():
     assert len({algorithm.name for algorithm in algorithms}) == len(algorithms)
 
 
+LENGTHS = ("epochs", "max_epochs", "epochs_per_alpha", "rounds", "max_steps")
+"""Settings that say how long a method trains."""
+
+
 @pytest.mark.parametrize("name", METHODS)
-def test_the_preset_quick_differs_in_epochs_alone(name):
-    paper = registry.method(name)
+def test_the_preset_quick_is_the_default_with_shorter_training(name):
+    default = registry.method(name)
     quick = registry.method(name, "quick")
-    assert paper.config == METHODS[name].config
-    assert paper.pretraining == METHODS[name].pretraining
-    epochs = {"epochs": paper.config.epochs} if hasattr(paper.config, "epochs") else {}
-    assert dataclasses.replace(quick.config, **epochs) == paper.config
-    if paper.pretraining is not None:
-        longer = dataclasses.replace(quick.pretraining, epochs=paper.pretraining.epochs)
-        assert longer == paper.pretraining
-        assert quick.pretraining.epochs < paper.pretraining.epochs
+    assert (default.config, default.pretraining) == (
+        METHODS[name].config,
+        METHODS[name].pretraining,
+    )
+    pairs = [(quick.config, default.config)]
+    if default.pretraining is not None:
+        pairs.append((quick.pretraining, default.pretraining))
+    for shorter, usual in pairs:
+        for setting, value in checks.changes(usual, shorter).items():
+            assert setting in LENGTHS
+            assert value < getattr(usual, setting)
+    if default.pretraining is not None:
+        assert quick.pretraining.epochs < default.pretraining.epochs
 
 
-def test_every_preset_can_be_made():
-    for name, method in METHODS.items():
-        for preset in method.presets:
-            assert registry.method(name, preset).name == name
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_a_default_and_the_settings_of_its_paper(name):
+    method = METHODS[name]
+    assert {"default", "paper", "quick"} <= method.presets.keys()
+    assert (method.preset, dict(method.presets["default"])) == ("default", {})
+    for preset in method.presets:
+        assert registry.method(name, preset).preset == preset
+
+
+def test_the_presets_of_jule_are_those_of_its_text_and_codes():
+    loss = {
+        preset: (config.gamma, config.margin, config.negatives, config.hinge)
+        for preset in ("printed", "paper", "torch")
+        for config in [registry.method("jule", preset).config]
+    }
+    assert loss == {
+        "printed": (2.0, None, "nearest", "weighted"),
+        "paper": (2.0, 0.1, "random", "plain"),
+        "torch": (1.0, 0.2, "random", "weighted"),
+    }
+    assert registry.method("jule", "printed").config == jule.Config()
 
 
 def test_unknown_names_are_refused():
@@ -185,5 +211,7 @@ def test_unknown_names_are_refused():
         registry.method("foo")
     with pytest.raises(ValueError, match=r"got 'dcecc'; did you mean dcec\?"):
         registry.get("dcecc")
-    with pytest.raises(ValueError, match="preset: must be one of paper, quick, got 'fast'"):
+    with pytest.raises(
+        ValueError, match="preset: must be one of default, paper, quick, got 'fast'"
+    ):
         registry.method("dcec", "fast")

@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+import shlex
 
 import numpy as np
 import pytest
 
 import jaxclust as jc
+from jaxclust.cli import options
 from jaxclust.engine.checkpoint import settings_from_json, settings_json
 from jaxclust.errors import UsageError
-from jaxclust.methods import registry
+from jaxclust.methods import dcec, registry
 from jaxclust.runs.files import json_lines, read_json_lines
 from jaxclust.runs.repeat import repeat
 from jaxclust.runs.rows import read_results
@@ -59,6 +61,29 @@ def test_settings_under_their_old_names(tmp_path):
     assert settings_json(method.config) == DBC == settings.config
     assert digest(settings) == "95b1f3e6e3167abc"  # As version 0.1 computed it.
     assert "--normalization constant" in repeat(settings)
+
+
+def test_new_settings_are_left_out_where_they_change_nothing(tmp_path):
+    old = settings_json(dcec.Config())
+    assert "update_epochs" not in old
+    assert settings_json(dcec.Config(update_epochs=4.0)) == old | {"update_epochs": 4.0}
+    # A run of before has the value that changes nothing, whatever the default is today.
+    write_settings(tmp_path, method="dcec", config=old, pretraining=PRETRAINING, preset="paper")
+    settings = read_settings(tmp_path)
+    assert method_of(settings, tmp_path).config == dcec.Config()
+    words = shlex.split(repeat(settings))
+    assert options.read("dcec", words[3:]).method.config == dcec.Config()
+
+
+def test_a_preset_of_before_is_kept_as_a_name_and_repeated_by_settings(tmp_path):
+    """Version 0.1 called JULE's Caffe settings "caffe" and its printed ones "paper"."""
+    for old, new in (("caffe", "paper"), ("code", "torch"), ("paper", "printed")):
+        config = registry.method("jule", new, clusters=4).config
+        write_settings(tmp_path, method="jule", config=settings_json(config), preset=old)
+        settings = read_settings(tmp_path)
+        assert (settings.preset, method_of(settings, tmp_path).preset) == (old, old)
+        words = shlex.split(repeat(settings))
+        assert options.read("jule", words[3:]).method.config == config
 
 
 @pytest.mark.parametrize("value", [True, False])

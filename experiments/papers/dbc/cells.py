@@ -45,4 +45,4 @@ VARIANTS: Mapping[str, Columns] = {
 
 def method_of(variant: str, clusters: int | None) -> Method:
     """DBC under a variant."""
-    return registry.method("dbc", clusters=clusters).with_settings(VARIANTS[variant])
+    return registry.method("dbc", "paper", clusters=clusters).with_settings(VARIANTS[variant])

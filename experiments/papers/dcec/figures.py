@@ -27,7 +27,7 @@ def draw(request: Request) -> None:
         seeds = tuple(SEEDS[data])
         figure = Figure(figsize=(4.4 * len(METHODS), 4.6), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(METHODS)), METHODS, strict=True):
-            method = registry.method(name, clusters=dataset.classes)
+            method = registry.method(name, "paper", clusters=dataset.classes)
             place = request.folder / data / name
             lanes = engine.restore(method, dataset.images.shape, seeds, place)
             first = jax.tree.map(lambda leaf: leaf[:1], lanes.state)

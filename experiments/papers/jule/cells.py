@@ -9,7 +9,7 @@ from experiments.rows import RESULTS as FOLDER
 from experiments.rows import Columns
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import fit as engine
-from jaxclust.methods import registry
+from jaxclust.methods import checks, registry
 from jaxclust.types import Method
 
 RESULTS = FOLDER / "jule.jsonl"
@@ -38,19 +38,20 @@ FEATURES_OF = "features of "
 class Variant(NamedTuple):
     """Settings of JULE: a preset with changes."""
 
-    preset: str = "paper"
+    preset: str = "printed"
     changes: Mapping[str, Any] = {}
 
 
 VARIANTS = {
-    "paper": Variant(),
-    # The authors' Torch code at its defaults, with its SGD, and with its affinities of merged
+    # The loss, negatives and rate of the authors' Caffe code, which the paper used.
+    "paper": Variant("paper"),
+    # The text to the letter.
+    "printed": Variant(),
+    # The loss and criterion of their Torch code, with its SGD, and with its affinities of merged
     # clusters.
-    "code": Variant("code"),
-    "code-sgd": Variant("code", {"dampening": 0.9}),
-    "code-fast": Variant("code", {"dampening": 0.9, "affinity": "fast"}),
-    # The hinge, negatives and rate of their Caffe code, which the paper used.
-    "caffe": Variant("caffe"),
+    "torch": Variant("torch"),
+    "torch-sgd": Variant("torch", {"dampening": 0.9}),
+    "torch-fast": Variant("torch", {"dampening": 0.9, "affinity": "fast"}),
     # One change at a time; and a margin with the negatives that the code draws.
     "pixels-first": Variant(changes={"first_merge": "pixels"}),
     "random-negatives": Variant(changes={"negatives": "random"}),
@@ -77,13 +78,17 @@ LAYERS = ("data", "top", "top-1", "top-2")
 
 
 def changes(variant: str) -> Columns:
-    """The settings of a variant that are not the paper's."""
-    return {**registry.get("jule").presets[VARIANTS[variant].preset], **VARIANTS[variant].changes}
+    """The settings of a variant that are not the printed ones."""
+    printed = registry.method("jule", "printed").config
+    method = registry.method("jule", VARIANTS[variant].preset)
+    return checks.changes(printed, method.with_settings(VARIANTS[variant].changes).config)
 
 
 def method_of(variant: str, clusters: int | None) -> Method:
     """JULE under a variant."""
-    return registry.method("jule", clusters=clusters).with_settings(changes(variant))
+    chosen = VARIANTS[variant]
+    method = registry.method("jule", chosen.preset, clusters=clusters)
+    return method.with_settings(chosen.changes)
 
 
 def cell_of(dataset: Dataset, variant: str, request: Request) -> runner.Cell:

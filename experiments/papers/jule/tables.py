@@ -28,8 +28,9 @@ def text() -> str:
         variant = third[0].variant or ""
         if variant != "paper":
             changes = cells.changes(variant).items()
-            typed = " ".join(word for name, value in changes for word in flag_words(name, value))
-            parts.append(_titled(f"{title}: {typed}", third, published.TITLES, published.PAPER))
+            typed = [word for name, value in changes for word in flag_words(name, value)]
+            title = f"{title}: {' '.join(['--preset printed', *typed])}"
+            parts.append(_titled(title, third, published.TITLES, published.PAPER))
     return "\n\n".join([*parts, _transfers(present)])
 
 
