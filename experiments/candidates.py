@@ -25,6 +25,13 @@ _PRETRAINED_BY_ADAM = {
     "pretraining.learning_rate": 1e-3,
     "pretraining.reconstruction": "mean",
 }
+_EVERY_4 = {"update_epochs": 4.0}
+_SGD_AFTER_ADAM = {
+    f"SGD, {epochs} epochs of Adam, target every 4": _PRETRAINED_BY_ADAM
+    | _EVERY_4
+    | {"pretraining.epochs": epochs}
+    for epochs in (100, 200)
+}
 _LAYERS_BY_ADAM = {
     "pretraining.optimizer": "adam",
     "pretraining.learning_rate": 1e-3,
@@ -50,19 +57,20 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "sae-kmeans": {
         f"Adam, {epochs} epochs": _PRETRAINED_BY_ADAM | {"pretraining.epochs": epochs}
-        for epochs in (25, 50, 100)
+        for epochs in (25, 50, 100, 200)
     },
     "dec": {
         "Adam, 50 epochs": _PRETRAINED_BY_ADAM | {"pretraining.epochs": 50} | _ADAM,
         "Adam at 1e-4, 50 epochs": _PRETRAINED_BY_ADAM
         | {"pretraining.epochs": 50, "optimizer": "adam", "learning_rate": 1e-4},
         "SGD, 50 epochs of Adam": _PRETRAINED_BY_ADAM | {"pretraining.epochs": 50},
+        **_SGD_AFTER_ADAM,
     },
     "idec": {
-        "Adam, 50 epochs": _PRETRAINED_BY_ADAM | {"pretraining.epochs": 50} | _ADAM,
-        "Adam at 1e-4, 50 epochs": _PRETRAINED_BY_ADAM
-        | {"pretraining.epochs": 50, "optimizer": "adam", "learning_rate": 1e-4},
-        "SGD, 50 epochs of Adam": _PRETRAINED_BY_ADAM | {"pretraining.epochs": 50},
+        **_SGD_AFTER_ADAM,
+        "Adam at 1e-4, 100 epochs, target every 4": _PRETRAINED_BY_ADAM
+        | _EVERY_4
+        | {"pretraining.epochs": 100, "optimizer": "adam", "learning_rate": 1e-4},
     },
     "dcec": {
         f"{epochs} epochs, target every 4": {"pretraining.epochs": epochs, "update_epochs": 4.0}
