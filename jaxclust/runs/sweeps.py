@@ -27,7 +27,7 @@ class SweepCell:
       method: the method's name.
       folder: the run's folder, relative to the sweep's.
       status: "waiting", "stopped", "finished" or "failed".
-      reason: why it failed, or None.
+      reason: why it failed, or None; a cell in which every seed failed has results nevertheless.
       seconds: how long its process took.
       log: the last words of a process that failed, or None.
       arguments: options of ``jaxclust fit METHOD`` for the run, without --out.
