@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxclust.engine.driver import Event
+from jaxclust.runs.forecast import Forecast
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -24,6 +25,7 @@ class Bars:
         """
         self._disable = disable
         self._bar: tqdm | None = None
+        self._forecast = Forecast()
 
     def __enter__(self) -> "Bars":
         return self
@@ -32,12 +34,20 @@ class Bars:
         self.close()
 
     def show(self, phase: str, event: Event | None) -> None:
-        """Begins a phase's bar, or moves it: ``engine.phase.Hooks.progress``."""
+        """Begins a phase's bar, or moves it: ``engine.phase.Hooks.progress``.
+
+        A line of its own says how long the phase takes, where that is over a minute.
+        """
+        name = NAMES.get(phase, phase)
         if event is None:
-            self.stage(NAMES.get(phase, phase), note="compiling")
+            self._forecast = Forecast()
+            self.stage(name, note="compiling")
             return
         if self._bar is None:
             return
+        line = self._forecast.line(name, event)
+        if line is not None and not self._disable:
+            self._bar.write(f"jaxclust: {line}", file=sys.stderr)
         self._bar.total = event.schedule.max_windows
         self._bar.n = int(np.max(event.lanes.window))
         names = [name for name in ("loss", "changed") if name in event.history]
