@@ -175,6 +175,8 @@ class Method:
       needs_weights: whether every preset except "random" needs a file of pretrained weights.
       clusters_given: whether a user has set the number of clusters.
       preset: the name of the preset that the settings started from.
+      caution: one sentence, without a full stop, that a user should read before a run, such as
+        where the method scores below a simpler one; "" for none.
     """
 
     name: str
@@ -191,6 +193,7 @@ class Method:
     needs_weights: bool = False
     clusters_given: bool = False
     preset: str = "paper"
+    caution: str = ""
 
     @property
     def clusters(self) -> int:

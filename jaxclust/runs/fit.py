@@ -214,6 +214,8 @@ def execute(
         labels=None if out is None else out / "labels.npy",
         about=settings.extra,
     )
+    if method.caution:
+        bars.say(f"note: {method.caution}")
     given = data if isinstance(data, Source) else data.images
     done = engine.fit(method, given, plan.seeds, options)
     rows = _rows(method, settings, done, data.labels)

@@ -46,8 +46,8 @@ class Bars:
         if self._bar is None:
             return
         line = self._forecast.line(name, event)
-        if line is not None and not self._disable:
-            self._bar.write(f"jaxclust: {line}", file=sys.stderr)
+        if line is not None:
+            self.say(line)
         self._bar.total = event.schedule.max_windows
         self._bar.n = int(np.max(event.lanes.window))
         names = [name for name in ("loss", "changed") if name in event.history]
@@ -55,6 +55,13 @@ class Bars:
         ended = f"{int(event.done.sum())} of {event.done.size} seeds done"
         self._bar.set_postfix_str(f"{last}; {ended}", refresh=False)
         self._bar.refresh()
+
+    def say(self, text: str) -> None:
+        """Prints a line above the bar."""
+        from tqdm import tqdm
+
+        if not self._disable:
+            tqdm.write(f"jaxclust: {text}", file=sys.stderr)
 
     def stage(self, name: str, total: int | None = None, note: str = "") -> None:
         """Begins another bar."""
