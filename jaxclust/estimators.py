@@ -1,6 +1,6 @@
 """The methods as scikit-learn's clusterers: ``DeepClustering("dcec", n_clusters=10)``."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
@@ -49,7 +49,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         random_state: int = 0,
         n_init: int = 1,
         preset: str = "paper",
-        settings: dict[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.method = method
         self.n_clusters = n_clusters

@@ -15,6 +15,9 @@ Key = jax.Array
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """A value that JSON can hold."""
 
+Arrays = dict[str, Union[jax.Array, "Arrays"]]
+"""Arrays by name, in nested dicts."""
+
 Order = Literal["shuffled", "sequential"]
 """How images come to the steps; see ``Schedule``."""
 Shape = tuple[int, int, int]
@@ -55,9 +58,9 @@ class Network(NamedTuple):
     """
 
     init: Callable[[Key], Variables]
-    encode: Callable[[Variables, jax.Array, bool], tuple[jax.Array, dict]]
+    encode: Callable[[Variables, jax.Array, bool], tuple[jax.Array, Arrays]]
     reconstruct: (
-        Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array, dict]] | None
+        Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array, Arrays]] | None
     ) = None
     activations: Callable[[Variables, jax.Array], dict[str, jax.Array]] | None = None
 
@@ -151,7 +154,7 @@ class Algorithm(NamedTuple):
     deterministic: bool = False
     streams: bool = False
     fixed: tuple[str, ...] = ()
-    network_settings: Callable[[Any], dict[str, Any]] | None = None
+    network_settings: Callable[[Any], Mapping[str, object]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,8 +233,8 @@ class Method:
           UsageError: the method has no such setting, its value has the wrong type or is out of
             range, or the setting is one of ``Algorithm.fixed``.
         """
-        own: dict[str, Any] = {}
-        of_pretraining: dict[str, Any] = {}
+        own: dict[str, object] = {}
+        of_pretraining: dict[str, object] = {}
         for name, value in changes.items():
             bare = name.removeprefix(PRETRAINING)
             target = self.config if bare == name else self.pretraining
