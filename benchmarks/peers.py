@@ -212,7 +212,7 @@ def main() -> None:
             parser.error(f"{package}: must be installed, and is not")
     stand_in()
     jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, SEEDS))
-    present = {row["method"] for row in read_rows("peers")}
+    present = [row["method"] for row in read_rows("peers")]
     for name in PEERS:
         if name not in present:
             row = measure(name)._asdict()

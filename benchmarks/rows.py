@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jaxclust.runs.files import json_lines, read_json_lines
 from jaxclust.types import Json
@@ -10,7 +9,7 @@ from jaxclust.types import Json
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 
 
-def read_rows(name: str) -> list[dict[str, Any]]:
+def read_rows(name: str) -> list[dict[str, Json]]:
     """The rows of ``NAME.jsonl``; none where there is no such file yet."""
     path = RESULTS / f"{name}.jsonl"
     return read_json_lines(path) if path.exists() else []

@@ -40,7 +40,8 @@ def moved(key, images):
         rows = jnp.arange(height) - height / 2 + 0.5
         columns = jnp.arange(width) - width / 2 + 0.5
         y, x = jnp.meshgrid(rows, columns, indexing="ij")
-        sine, cosine = jnp.sin(turn * jnp.pi / 18), jnp.cos(turn * jnp.pi / 18)
+        sine = jnp.sin(turn * jnp.pi / 18)
+        cosine = jnp.cos(turn * jnp.pi / 18)
         places = [cosine * y - sine * x + (0.5 + 0.1 * down) * height - 0.5]
         places += [sine * y + cosine * x + (0.5 + 0.1 * right) * width - 0.5]
         by_channel = jax.vmap(lambda channel: map_coordinates(channel, places, order=1), -1, -1)

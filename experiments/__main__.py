@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from experiments.experiment import EXPERIMENTS, Experiment, Part, Request, read
 from jaxclust.cli.main import reader_gone
@@ -23,6 +23,8 @@ from jaxclust.errors import UsageError
 
 COMMON = ("over", "folder", "max_seconds")
 """Flags of all work that takes time."""
+WORDS = ("action", "paper")
+"""What is given without a flag."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,15 +38,15 @@ class Parser(argparse.ArgumentParser):
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command; the exit status is 2, with one line on stderr, for what cannot be done."""
     try:
-        given = vars(parser().parse_args(words))
-        if given["action"] == "results":
-            if any(given[name] for name in given if name != "action"):
+        given = parser().parse_args(words)
+        if given.action == "results":
+            if any(value for name, value in vars(given).items() if name != "action"):
                 raise UsageError("results: must stand alone, got more")
             from experiments.results import write  # Here, since it needs matplotlib.
 
             write()
         else:
-            work(given.pop("action"), given.pop("paper"), given)
+            work(given)
         sys.stdout.flush()
     except BrokenPipeError:
         return reader_gone()
@@ -54,19 +56,18 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def work(action: str, paper: str, given: dict[str, Any]) -> None:
-    """Does what is asked for; ``given`` has the flags, None where they are not given."""
-    known = parts(action)
-    if paper not in known:
-        raise UsageError(f"PAPER: must be one of {', '.join(known)}, got {paper!r}")
-    experiment, part = known[paper]
-    given["folder"] = given["folder"] or Path("runs") / paper.partition("-")[0]
-    request = request_of(part, given, () if action == "table" else COMMON)
-    if action != "table":
+def work(given: argparse.Namespace) -> None:
+    """Does what is asked for; a flag that is not given is None."""
+    known = parts(given.action)
+    if given.paper not in known:
+        raise UsageError(f"PAPER: must be one of {', '.join(known)}, got {given.paper!r}")
+    experiment, part = known[given.paper]
+    request = request_of(part, given)
+    if given.action != "table":
         use_devices(request.over, os.cpu_count() or 1)
     if not part.work(request):
         print("out of time; the same command goes on", file=sys.stderr)
-    if part.prints and action != "figure":
+    if part.prints and given.action != "figure":
         print(experiment.tables())
 
 
@@ -85,28 +86,32 @@ def parts(action: str) -> dict[str, tuple[Experiment, Part]]:
     return found
 
 
-def request_of(part: Part, given: dict[str, Any], common: Sequence[str]) -> Request:
+def request_of(part: Part, given: argparse.Namespace) -> Request:
     """What a person asks of a part.
 
     Raises:
       UsageError: a name is not known, or the part has no such flag.
     """
-    fields: dict[str, Any] = {}
-    for flag, value in given.items():
+    common = () if given.action == "table" else COMMON
+    request = Request(folder=Path("runs") / given.paper.partition("-")[0])
+    flags = {name: value for name, value in vars(given).items() if name not in WORDS}
+    for flag, value in flags.items():
         known = part.names.get(flag)
         if known is not None:
             typed = None if value is None else tuple(value.split(","))
-            fields[flag] = typed or part.usual.get(flag, tuple(known))
-            for name in fields[flag]:
+            names = typed or part.usual.get(flag, tuple(known))
+            for name in names:
                 if name not in known:
                     rule = f"{flag}: must be of {', '.join(known)}"
                     raise UsageError(f"{rule}, got {name!r}")
+            request = request._replace(**{flag: names})
         elif value is not None and flag not in (*part.flags, *common, "folder"):
             raise UsageError(f"{flag.replace('_', '-')}: must not be given here, got {value!r}")
+        elif flag == "max_seconds" and value is not None:
+            request = request._replace(deadline=time.monotonic() + value)
         elif value is not None:
-            fields[flag] = value
-    deadline = time.monotonic() + fields.pop("max_seconds", float("inf"))
-    return Request(**fields, deadline=deadline)
+            request = request._replace(**{flag: value})
+    return request
 
 
 def parser() -> Parser:

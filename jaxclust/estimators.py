@@ -1,6 +1,6 @@
 """The methods as scikit-learn's clusterers: ``DeepClustering("dcec", n_clusters=10)``."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
@@ -10,6 +10,7 @@ from jaxclust.data import datasets
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import agreement
 from jaxclust.methods import registry
+from jaxclust.runs.failure import total_failure
 from jaxclust.runs.fit import fit
 from jaxclust.runs.run import Run
 from jaxclust.types import Method
@@ -48,7 +49,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         random_state: int = 0,
         n_init: int = 1,
         preset: str = "default",
-        settings: dict[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.method = method
         self.n_clusters = n_clusters
@@ -81,8 +82,7 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         failed = self.run_.failed
         kept = [lane for lane, seed in enumerate(self.run_.seeds) if seed not in failed]
         if not kept:
-            phase, step = next(iter(failed.values()))
-            raise UsageError(f"fit: every seed met a NaN or inf, the first at {phase} step {step}")
+            raise UsageError(f"fit: {total_failure(self.run_)}")
         self.all_labels_ = self.run_.labels
         self.agreement_ = agreement.agreement(self.all_labels_[kept])
         lane = kept[agreement.medoid(self.agreement_)]

@@ -15,6 +15,9 @@ Key = jax.Array
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """A value that JSON can hold."""
 
+Arrays = dict[str, Union[jax.Array, "Arrays"]]
+"""Arrays by name, in nested dicts."""
+
 Order = Literal["shuffled", "sequential"]
 """How images come to the steps; see ``Schedule``."""
 Shape = tuple[int, int, int]
@@ -62,9 +65,9 @@ class Network(NamedTuple):
     """
 
     init: Callable[[Key], Variables]
-    encode: Callable[[Variables, jax.Array, bool], tuple[jax.Array, dict]]
+    encode: Callable[[Variables, jax.Array, bool], tuple[jax.Array, Arrays]]
     reconstruct: (
-        Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array, dict]] | None
+        Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array, Arrays]] | None
     ) = None
     activations: Callable[[Variables, jax.Array], dict[str, jax.Array]] | None = None
 
@@ -158,7 +161,7 @@ class Algorithm(NamedTuple):
     deterministic: bool = False
     streams: bool = False
     fixed: tuple[str, ...] = ()
-    network_settings: Callable[[Any], dict[str, Any]] | None = None
+    network_settings: Callable[[Any], Mapping[str, object]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +185,8 @@ class Method:
       needs_weights: whether every preset except "random" needs a file of pretrained weights.
       clusters_given: whether a user has set the number of clusters.
       preset: the name of the preset that the settings started from.
+      caution: one sentence, without a full stop, that a user should read before a run, such as
+        where the method scores below a simpler one; "" for none.
     """
 
     name: str
@@ -198,6 +203,7 @@ class Method:
     needs_weights: bool = False
     clusters_given: bool = False
     preset: str = "default"
+    caution: str = ""
 
     @property
     def clusters(self) -> int:
@@ -234,8 +240,8 @@ class Method:
           UsageError: the method has no such setting, its value has the wrong type or is out of
             range, or the setting is one of ``Algorithm.fixed``.
         """
-        own: dict[str, Any] = {}
-        of_pretraining: dict[str, Any] = {}
+        own: dict[str, object] = {}
+        of_pretraining: dict[str, object] = {}
         for name, value in changes.items():
             bare = name.removeprefix(PRETRAINING)
             target = self.config if bare == name else self.pretraining

@@ -10,6 +10,7 @@ from jaxclust.engine.fit import steps_per_window
 from jaxclust.errors import UsageError
 from jaxclust.report import terminal
 from jaxclust.runs import tensorboard
+from jaxclust.runs.failure import total_failure
 from jaxclust.runs.fit import execute
 from jaxclust.runs.plan import with_clusters
 from jaxclust.runs.progress import Bars
@@ -50,8 +51,7 @@ def _fit(request: Request) -> int:
         write_events(run, given)
         if given.figures and run.finished and run.phases:
             _draw(run, dataset, given, bars)
-    conclude(run, given)
-    return 0
+    return conclude(run, given)
 
 
 def write_events(run: Run, given: Options) -> None:
@@ -62,21 +62,29 @@ def write_events(run: Run, given: Options) -> None:
         tensorboard.write(run.directory / "tensorboard", histories, run.seeds, steps)
 
 
-def conclude(run: Run, given: Options, note: str = "") -> None:
+def conclude(run: Run, given: Options, note: str = "") -> int:
     """Prints how a run ended: its table, or how to go on with it.
 
     Args:
       run: in a folder.
       given: the command's options.
       note: what else is known of a run that was stopped.
+
+    Returns:
+      The exit status: 0, or 1 if every seed failed.
     """
     if not run.finished:
         stop = f"stopped after {given.max_seconds:g} s with a checkpoint in {run.directory}{note}"
         print(f"{stop}; go on with --resume")
-        return
+        return 0
     if not run.phases:  # The run was read from its folder.
         print(f"{run.directory} is finished already")
     terminal.show(run, given.quiet)
+    failure = total_failure(run, options=True)
+    if failure is None:
+        return 0
+    print(f"jaxclust: {failure}", file=sys.stderr)
+    return 1
 
 
 def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> None:

@@ -17,4 +17,6 @@ def command(words: list[str]) -> int:
     width = max(map(len, METHODS))
     for name, method in METHODS.items():
         print(f"{name:{width}} {method.about} (presets: {', '.join(method.presets)})")
+        if method.caution:
+            print(f"{'':{width}} note: {method.caution}")
     return 0

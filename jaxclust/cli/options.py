@@ -151,7 +151,7 @@ def read(name: str, words: list[str]) -> Request:
     # A stream has no baseline and no figures unless they are asked for, which is refused later.
     usual = kind(data=tyro.MISSING, baseline=not first.stream, figures=not first.stream)
     options: Any = parse(kind, words, prog, f"{method.about}.", usual)
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     for part, config in parts.items():
         prefix = "" if part == "config" else PRETRAINING
         for field in dataclasses.fields(config):

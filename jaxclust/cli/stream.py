@@ -22,7 +22,7 @@ NAMED = 10
 
 
 def command(request: Request) -> int:
-    """Runs a request whose images are a stream; the exit status is 0.
+    """Runs a request whose images are a stream; the exit status is 0, or 1 if every seed failed.
 
     Raises:
       UsageError: it cannot be carried out.
@@ -38,8 +38,7 @@ def command(request: Request) -> int:
     if run.unreadable:
         _warn(run, source)
     skipped = f"; {source.skipped} times an image could not be read so far"
-    conclude(run, given, skipped if source.skipped else "")
-    return 0
+    return conclude(run, given, skipped if source.skipped else "")
 
 
 def _check(request: Request) -> None:

@@ -44,7 +44,7 @@ class Named(NamedTuple):
 
 SETS = {
     "digits": Named(
-        None, 1797, (8, 8, 1), 10, "UCI optical digits, test part", "none stated",
+        None, 1797, (8, 8, 1), 10, "UCI digits, test part", "none stated",
         "4fd0356a1324d27b757332ed19059043d633117bbd6581a2f55cd70d834c6bae",
     ),
     "mnist": Named(
@@ -61,6 +61,11 @@ SETS = {
         "fashion_mnist.npz", 70000, (28, 28, 1), 10, "Zalando", "MIT",
         "c9baae59508ff0d28b496f3f2e9375436d5ff2156918db9a013a2176af830017",
         tfds=("fashion_mnist", ("train", "test")),
+    ),
+    "fashion-mnist-test": Named(
+        "fashion_mnist.npz", 10000, (28, 28, 1), 10, "Zalando, test part", "MIT",
+        "1b6e3ac1d59c9ba3ea21e04ef66f4b1e9c2e78d328f1901b5951685ce562b156",
+        last=10_000, tfds=("fashion_mnist", ("test",)),
     ),
     "usps": Named(
         "usps_9298.npz", 9298, (16, 16, 1), 10, "USPS zip.train, zip.test", "none stated",

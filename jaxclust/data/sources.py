@@ -274,7 +274,7 @@ def _features(data: str, examples: Any) -> tuple[int, bool]:
     return channels, "label" in features
 
 
-def _first_readable(data: str, examples: Sequence[dict[str, Any]], channels: int) -> np.ndarray:
+def _first_readable(data: str, examples: Sequence[tfds.Example], channels: int) -> np.ndarray:
     """The first image of a set that can be read."""
     for example in examples:
         with contextlib.suppress(Unreadable):

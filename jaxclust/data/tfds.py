@@ -12,11 +12,23 @@ import sys
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 CONNECT_SECONDS = 10
+
+
+class Example(TypedDict):
+    """An image of a set.
+
+    Attributes:
+      image: uint8 (h, w, c), or the bytes of its file where they are asked for.
+      label: its class; only in a set that has labels.
+    """
+
+    image: Any
+    label: int
 
 
 class Unavailable(Exception):
@@ -42,9 +54,7 @@ def read(name: str, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     return images, np.array([example["label"] for example in examples], np.int64)
 
 
-def sources(
-    name: str, splits: tuple[str, ...], encoded: bool = False
-) -> list[Sequence[dict[str, Any]]]:
+def sources(name: str, splits: tuple[str, ...], encoded: bool = False) -> list[Sequence[Example]]:
     """Each split's examples by their place, read one at a time; prepares the set where it must.
 
     Args:

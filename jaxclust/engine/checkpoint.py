@@ -112,7 +112,7 @@ def restore(
         rule = f"checkpoint: {place} must be of the same training"
         raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
     lanes = _lanes(place, content.arrays["runs"], template)
-    columns: dict[str, Any] = content.arrays["history"]
+    columns: Mapping[str, np.ndarray | jax.Array] = content.arrays["history"]
     history = {
         RENAMED_INFOS.get(name, name): np.asarray(column) for name, column in columns.items()
     }
@@ -165,7 +165,7 @@ def _check(content: Any) -> None:
         raise ValueError("its arrays are not those that were written, by their SHA-256")
 
 
-def _digest(arrays: dict[str, dict[str, Any]]) -> str:
+def _digest(arrays: Mapping[str, Mapping[str, np.ndarray | jax.Array]]) -> str:
     """SHA-256 of names, types, shapes and bytes."""
     digest = hashlib.sha256()
     for group in sorted(arrays):

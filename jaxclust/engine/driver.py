@@ -86,12 +86,14 @@ class Event(NamedTuple):
       history: all windows so far.
       schedule: steps and windows.
       done: which lanes have ended, bool (lanes,).
+      pace: seconds for each window of the last chunk, without compilation; None if not measured.
     """
 
     lanes: Lanes
     history: History
     schedule: Schedule
     done: np.ndarray
+    pace: float | None = None
 
 
 class Training(NamedTuple):

@@ -25,7 +25,8 @@ class Hooks(NamedTuple):
     """What is called while a run goes on.
 
     Attributes:
-      progress: called with None when a phase begins and with an event after each chunk.
+      progress: called with None when a phase begins and with an event after each chunk, which has
+        a ``pace``.
       on_window: called with an event before the first window and after each window; it makes every
         window a chunk of its own. For curves and figures.
       deadline: on the clock of ``time.perf_counter``: the run stops after the chunk in which it is
@@ -104,9 +105,14 @@ def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
         if driver.ended(begun.lanes, schedule).all():
             return Phase(begun.lanes, begun.history, before, True, task.about)
     saved = time.perf_counter()
+    reached = np.asarray(begun.lanes.window)
 
     def called(event: driver.Event) -> bool:
-        nonlocal saved
+        nonlocal saved, reached, measured
+        before = reached
+        reached = np.asarray(event.lanes.window)
+        seconds = watch.read().seconds - measured
+        event = event._replace(pace=seconds / int(np.max(reached - before)))
         if task.place is not None and time.perf_counter() - saved > CHECKPOINT_SECONDS:
             training = driver.Training(event.lanes, event.history, False)
             checkpoint.save(task.place, task.about, training, watch.read())
@@ -115,6 +121,7 @@ def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
             for hook in (hooks.progress, hooks.on_window):
                 if hook is not None:
                     hook(task.name, event)
+        measured = watch.read().seconds
         return hooks.deadline is not None and time.perf_counter() > hooks.deadline
 
     if hooks.on_window is not None:
@@ -124,6 +131,9 @@ def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
     blocks = None
     if task.blocks is not None:
         blocks = task.blocks(int(np.max(np.asarray(begun.lanes.window))))
+    # The start runs beside this code; its time is none of the first window's.
+    jax.block_until_ready(begun.lanes)
+    measured = watch.read().seconds
     training = driver.train(
         task.program,
         begun,

@@ -5,7 +5,7 @@ It has no decoder.
 
 import math
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxclust.errors import UsageError
 from jaxclust.networks.convolution import conv
 from jaxclust.networks.pooling import max_pool_any
 from jaxclust.ops.batches import scaled
-from jaxclust.types import Network, Shape, Variables
+from jaxclust.types import Arrays, Network, Shape, Variables
 
 Mixing = Literal["mixed", "separate"]
 Layout = Literal["grid", "line"]
@@ -113,9 +113,7 @@ def dctl(shape: Shape, embedding: int | None = None, architecture: Architecture 
             maps[f"layer{i}"] = x
         return maps
 
-    def encode(
-        variables: Variables, images: jax.Array, train: bool
-    ) -> tuple[jax.Array, dict[str, Any]]:
+    def encode(variables: Variables, images: jax.Array, train: bool) -> tuple[jax.Array, Arrays]:
         del train
         last = activations(variables, images)[f"layer{layers}"]
         return last.reshape(images.shape[0], -1), variables.stats

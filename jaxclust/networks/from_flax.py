@@ -9,7 +9,7 @@ from flax import nnx
 
 from jaxclust.errors import UsageError
 from jaxclust.ops.batches import scaled
-from jaxclust.types import Network, NetworkFactory, Shape, Variables, network_name
+from jaxclust.types import Arrays, Network, NetworkFactory, Shape, Variables, network_name
 
 
 @lru_cache
@@ -67,18 +67,16 @@ def as_network(build: Callable[..., nnx.Module]) -> Network:
         model.train() if train else model.eval()
         return model
 
-    def stats_of(model: nnx.Module) -> dict[str, Any]:
+    def stats_of(model: nnx.Module) -> Arrays:
         return nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
 
-    def encode(
-        variables: Variables, images: jax.Array, train: bool
-    ) -> tuple[jax.Array, dict[str, Any]]:
+    def encode(variables: Variables, images: jax.Array, train: bool) -> tuple[jax.Array, Arrays]:
         model = merged(variables, train)
         return model.encode(scaled(images)), stats_of(model)
 
     def reconstruct(
         variables: Variables, images: jax.Array, train: bool
-    ) -> tuple[jax.Array, jax.Array, dict[str, Any]]:
+    ) -> tuple[jax.Array, jax.Array, Arrays]:
         model = merged(variables, train)
         reconstruction, features = model.reconstruct(scaled(images))
         return reconstruction, features, stats_of(model)

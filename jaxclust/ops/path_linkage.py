@@ -111,7 +111,8 @@ def merge_paths(
             _, first, second, age_first, age_second = heapq.heappop(heap)
             ages = (age_first, age_second)
             if first in members and second in members and (age[first], age[second]) == ages:
-                i, j = first, second
+                i = first
+                j = second
                 break
         # Both clusters must still be as they were before the merge.
         join(i, j)

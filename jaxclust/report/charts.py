@@ -17,8 +17,10 @@ LONGEST = 22
 """Letters of a method's name beside its interval; longer names are cut."""
 LINE = 26
 """Height of a method's line in the chart of intervals."""
-TOP, BOTTOM = 10, 190
-"""Upper and lower edge of the curves' area."""
+TOP = 10
+"""Upper edge of the curves' area."""
+BOTTOM = 190
+"""Lower edge of the curves' area."""
 LEFT = 52
 """Left edge of the curves' area."""
 
@@ -49,7 +51,8 @@ def intervals(
         return ""
     names = [_shortened(method.method) for method in methods]
     left = 16 + 9 * max(map(len, names))
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     margin = 0.05 * (high - low) or 0.01
     scale = _Scale(low - margin, high + margin, left, WIDTH - 20)
     bottom = len(methods) * LINE + 6

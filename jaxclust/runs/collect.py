@@ -120,7 +120,7 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
             notes.append(f"{where} has not begun and is left out")
             continue
         if row["status"] == "failed":
-            notes.append(f"{where} crashed when it had its results, which count: {row['reason']}")
+            notes.append(f"{where} failed when it had its results, which count: {row['reason']}")
         folders.append(folder)
     return folders
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxclust.errors import UsageError
+from jaxclust.types import Json
 
 
 def write_file(path: Path, content: str | bytes) -> None:
@@ -24,7 +25,7 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path) -> list[dict[str, Json]]:
     """The JSON objects of a file of ``json_lines``.
 
     Raises:

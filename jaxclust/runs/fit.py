@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from jaxclust.errors import UsageError
 from jaxclust.methods import registry
 from jaxclust.networks import torch_weights
 from jaxclust.runs import pretrained
+from jaxclust.runs.failure import total_failure
 from jaxclust.runs.files import write_file, write_labels
 from jaxclust.runs.folder import RESULTS, default_folder, is_finished, open_folder
 from jaxclust.runs.history import history_csv
@@ -72,7 +74,8 @@ def fit(
       progress: show progress on stderr.
 
     Returns:
-      The run; its ``finished`` is False where ``max_seconds`` stopped it.
+      The run; its ``finished`` is False where ``max_seconds`` stopped it. Where every seed failed,
+      a RuntimeWarning says what to try, and the run's ``failed`` where each failed.
 
     Raises:
       UsageError: an argument breaks its rule. Nothing has been written then.
@@ -93,7 +96,11 @@ def fit(
         data=data.name,
     )
     with Bars(disable=not progress) as bars:
-        return execute(chosen, data, plan, bars)
+        run = execute(chosen, data, plan, bars)
+    failure = total_failure(run)
+    if failure is not None:
+        warnings.warn(failure, RuntimeWarning, stacklevel=2)
+    return run
 
 
 def _method(method: str | Method, preset: str | None) -> Method:
@@ -208,6 +215,8 @@ def execute(
         labels=None if out is None else out / "labels.npy",
         about=settings.extra,
     )
+    if method.caution:
+        bars.say(f"note: {method.caution}")
     given = data if isinstance(data, Source) else data.images
     done = engine.fit(method, given, plan.seeds, options)
     rows = _rows(method, settings, done, data.labels)

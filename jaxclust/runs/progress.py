@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxclust.engine.driver import Event
+from jaxclust.runs.forecast import Forecast
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -24,6 +25,7 @@ class Bars:
         """
         self._disable = disable
         self._bar: tqdm | None = None
+        self._forecast = Forecast()
 
     def __enter__(self) -> "Bars":
         return self
@@ -32,12 +34,20 @@ class Bars:
         self.close()
 
     def show(self, phase: str, event: Event | None) -> None:
-        """Begins a phase's bar, or moves it: ``engine.phase.Hooks.progress``."""
+        """Begins a phase's bar, or moves it: ``engine.phase.Hooks.progress``.
+
+        A line of its own says how long the phase takes, where that is over a minute.
+        """
+        name = NAMES.get(phase, phase)
         if event is None:
-            self.stage(NAMES.get(phase, phase), note="compiling")
+            self._forecast = Forecast()
+            self.stage(name, note="compiling")
             return
         if self._bar is None:
             return
+        line = self._forecast.line(name, event)
+        if line is not None:
+            self.say(line)
         self._bar.total = event.schedule.max_windows
         self._bar.n = int(np.max(event.lanes.window))
         names = [name for name in ("loss", "changed") if name in event.history]
@@ -45,6 +55,13 @@ class Bars:
         ended = f"{int(event.done.sum())} of {event.done.size} seeds done"
         self._bar.set_postfix_str(f"{last}; {ended}", refresh=False)
         self._bar.refresh()
+
+    def say(self, text: str) -> None:
+        """Prints a line above the bar."""
+        from tqdm import tqdm
+
+        if not self._disable:
+            tqdm.write(f"jaxclust: {text}", file=sys.stderr)
 
     def stage(self, name: str, total: int | None = None, note: str = "") -> None:
         """Begins another bar."""

@@ -167,13 +167,6 @@ def make_rows(
     for name, labels in labelings.items():
         for lane, seed in enumerate(seeds):
             phase, failed = done.failed[lane] or (None, None)
-            own: dict[str, Any] = {}
-            if failed is None:
-                sizes = np.bincount(labels[lane], minlength=settings.clusters)
-                own["empty_clusters"] = int((sizes == 0).sum())
-                own["largest_cluster"] = round(float(sizes.max() / sizes.sum()), 4)
-                if true_labels is not None:
-                    own |= metrics.scores(true_labels, labels[lane])
             steps = int(cluster.lanes.window[lane]) * steps_per_window
             row = Row(
                 method=row_name(settings.method, name),
@@ -185,10 +178,23 @@ def make_rows(
                 failed_phase=phase,
                 changed=_last(cluster.history, "changed", lane),
                 **shared,
-                **own,
             )
+            if failed is None:
+                row = _with_outcome(row, labels[lane], true_labels)
             rows.append(row)
     return rows
+
+
+def _with_outcome(row: Row, labels: np.ndarray, true_labels: np.ndarray | None) -> Row:
+    """The row with its clusters' sizes, and with scores where the true labels are known."""
+    sizes = np.bincount(labels, minlength=row.clusters)
+    scores = {} if true_labels is None else metrics.scores(true_labels, labels)
+    return dataclasses.replace(
+        row,
+        empty_clusters=int((sizes == 0).sum()),
+        largest_cluster=round(float(sizes.max() / sizes.sum()), 4),
+        **scores,
+    )
 
 
 def row_name(method: str, labeling: str) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class SweepCell:
       method: the method's name.
       folder: the run's folder, relative to the sweep's.
       status: "waiting", "stopped", "finished" or "failed".
-      reason: why it failed, or None.
+      reason: why it failed, or None; a cell in which every seed failed has results nevertheless.
       seconds: how long its process took.
       log: the last words of a process that failed, or None.
       arguments: options of ``jaxclust fit METHOD`` for the run, without --out.
@@ -74,7 +74,8 @@ def read_sweep(path: Path) -> list[SweepCell]:
         if wrong:
             rule = f"out: {path} line {number} must be a cell"
             raise UsageError(f"{rule}, lacks a sound {', '.join(wrong)}")
-        cells.append(SweepCell(**{name: row[name] for name in names if name in row}))
+        kept: Mapping[str, Any] = {name: row[name] for name in names if name in row}
+        cells.append(SweepCell(**kept))
     return cells
 
 

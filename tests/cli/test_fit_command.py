@@ -198,12 +198,20 @@ def test_a_seed_that_fails_is_a_row(data, tmp_path, capsys):
     out = tmp_path / "failed"
     # A step size at which SGD on the summed error overflows at once.
     flags = "--pretraining.learning-rate 1e9 --no-figures --no-baseline"
-    assert main(command(data, out, flags)) == 0
+    assert main(command(data, out, flags)) == 1
     rows = results(out)
     assert [(row.acc, row.failed_phase) for row in rows] == [(None, "pretrain")] * 2
     assert all(row.failed >= 0 for row in rows)
     assert (np.load(out / "labels.npy", allow_pickle=False) == -1).all()
-    assert "failed with NaN or inf" in capsys.readouterr().out
+    printed, err = capsys.readouterr()
+    assert "failed with NaN or inf, not in the mean: seed 0" in printed
+    step = min(row.failed for row in rows)
+    where = f"every seed failed with NaN or inf, the first in pretraining at step {step}"
+    advice = "try a smaller --pretraining.learning-rate than 1000000000.0"
+    assert err.splitlines()[-1] == f"jaxclust: {where}: {advice}"
+    # The run is finished; the same command says the same.
+    assert main(command(data, out, f"{flags} --resume")) == 1
+    assert capsys.readouterr().err == f"jaxclust: {where}: {advice}\n"
 
 
 def test_a_method_with_two_labelings_has_a_row_for_each(data, tmp_path, capsys):

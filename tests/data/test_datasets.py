@@ -101,7 +101,7 @@ def offline(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "")
 
 
-@pytest.mark.parametrize("name", ["mnist", "mnist-test", "fashion-mnist"])
+@pytest.mark.parametrize("name", ["mnist", "mnist-test", "fashion-mnist", "fashion-mnist-test"])
 def test_without_file_and_connection_the_error_says_what_to_do(name, offline, tmp_path):
     known = datasets.SETS[name]
     rule = f"data: {name} needs the environment variable JAXCLUST_DATA to name a folder with "

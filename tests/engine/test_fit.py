@@ -81,6 +81,23 @@ def test_the_callers_time_is_none_of_the_runs(kept):
     assert sum(phase.times.seconds for phase in done.phases.values()) < passed - sum(waits)
 
 
+def test_an_event_has_the_pace_of_its_chunk_without_the_callers_time(few_digits):
+    seconds = {"pretrain": 0.0, "cluster": 0.0}
+    reached = {"pretrain": 0, "cluster": 0}
+
+    def progress(phase, event):
+        if event is not None:
+            time.sleep(0.2)
+            window = int(np.max(event.lanes.window))
+            seconds[phase] += event.pace * (window - reached[phase])
+            reached[phase] = window
+
+    done = fit.fit(METHOD, few_digits[0], (0, 7), MAP._replace(progress=progress))
+    for name, phase in done.phases.items():
+        assert reached[name] == np.max(phase.lanes.window)
+        assert 0 < seconds[name] <= phase.times.seconds
+
+
 def test_a_finished_directory_is_read_and_not_run_again(kept, few_digits):
     first, folder, _, _ = kept
     events = []

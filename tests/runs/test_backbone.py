@@ -118,6 +118,8 @@ def test_a_named_sets_labels_are_refused_for_its_parts_and_versions(tmp_path):
     weights.check_weights(fashion, data="mnist-test")
     with pytest.raises(ValueError, match=REFUSAL):
         weights.check_weights(fashion, data="tfds:fashion_mnist")
+    with pytest.raises(ValueError, match=REFUSAL):
+        weights.check_weights(fashion, data="fashion-mnist-test")
     unnamed = kept._replace(trained_on=kept.trained_on._replace(named_set=None))
     weights.check_weights(unnamed, data="mnist")
 

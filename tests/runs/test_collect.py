@@ -115,7 +115,7 @@ def test_a_run_that_crashed_after_its_results_counts(tmp_path, capsys):
     found = compare(capsys, tmp_path)
     assert found["data"][0]["methods"][0]["n"] == len(GOOD)
     assert found["notes"] == [
-        "dcec on usps crashed when it had its results, which count: killed by SIGKILL"
+        "dcec on usps failed when it had its results, which count: killed by SIGKILL"
     ]
     # What is no such row is named.
     for change in ({"folder": 5}, {"reason": ...}):

@@ -1,0 +1,32 @@
+"""A method's caution is said where the method is listed and where it runs."""
+
+import jaxclust as jc
+from jaxclust.cli.main import main
+from jaxclust.methods import registry
+
+CAUTION = "on digits this method scores below another"
+
+
+def test_a_method_of_the_package_has_its_caution_in_the_list_and_before_its_run(
+    data, tmp_path, monkeypatch, capsys
+):
+    known = registry.METHODS["kmeans"].replace(caution=CAUTION)
+    monkeypatch.setitem(registry.METHODS, "kmeans", known)
+    assert main(["methods"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if CAUTION in line] == [f"{'':18} note: {CAUTION}"]
+    assert lines[lines.index(f"{'':18} note: {CAUTION}") - 1].startswith("kmeans ")
+    words = f"fit kmeans --data {data} --seeds 1 --restarts 1 --no-figures --out {tmp_path / 'run'}"
+    assert main(words.split()) == 0
+    assert capsys.readouterr().err.count(f"jaxclust: note: {CAUTION}\n") == 1
+    # The run is finished, and nothing begins.
+    assert main([*words.split(), "--resume"]) == 0
+    assert CAUTION not in capsys.readouterr().err
+
+
+def test_fit_says_it_where_it_shows_progress(few_digits, capsys):
+    mine = jc.method("kmeans", restarts=1).replace(name="mine", caution=CAUTION)
+    jc.fit(mine, few_digits[0][:50], clusters=3, seeds=1)
+    assert capsys.readouterr().err.startswith(f"jaxclust: note: {CAUTION}\n")
+    jc.fit(mine, few_digits[0][:50], clusters=3, seeds=1, progress=False)
+    assert capsys.readouterr().err == ""
