@@ -99,6 +99,8 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         for layers in (1, 2)
         for filters in (3, 8, 16)
         for kernel in (3, 5, 7)
+        # More filters than entries cannot be orthogonal, and are refused.
+        if filters <= kernel**2
     },
     "dkm": {
         "printed": {},

@@ -120,10 +120,10 @@ def missing(dataset: Dataset, methods: Sequence[str]) -> dict[str, tuple[int, ..
     return lacking
 
 
-def config_hash(dataset: Dataset, name: str) -> str:
-    """The config hash of a method's rows on a data set under its default settings."""
-    method = registry.method(name, clusters=dataset.classes)
-    return digest(make_settings(method, "default", datasets.fingerprint(dataset), (), ""))
+def config_hash(dataset: Dataset, name: str, preset: str = "default") -> str:
+    """The config hash of a method's rows on a data set under a preset."""
+    method = registry.method(name, preset, clusters=dataset.classes)
+    return digest(make_settings(method, preset, datasets.fingerprint(dataset), (), ""))
 
 
 def fitting(dataset: Dataset, methods: Sequence[str]) -> list[str]:

@@ -26,6 +26,8 @@ from experiments.tables import Layout
 from jaxclust.comparison.types import DataSetComparison
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import stats
+from jaxclust.methods import registry
+from jaxclust.runs.rows import row_name
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "results.md"
@@ -145,6 +147,30 @@ def _cell(data: DataSetComparison, name: str) -> str:
     return ""
 
 
+def consensus() -> str:
+    """ACC of each run's consensus and what it is above the mean of its seeds, as Markdown."""
+    lines = rows.read_lines(compare.CONSENSUS)
+    present = compare.present()
+    table = [["method", *compare.SEEDS]]
+    for title, name in compare.METHOD_OF.items():
+        # The consensus is that of the run's own labeling, the first.
+        if title != row_name(name, registry.get(name).algorithm.labelings[0]):
+            continue
+        cells = []
+        for data in compare.SEEDS:
+            scores = [
+                row.acc for row in rows.of_cell(present, data, title) if row.acc is not None
+            ]
+            line = next((x for x in lines if (x["data"], x["method"]) == (data, name)), None)
+            if line is None or not scores:
+                cells.append("")
+            else:
+                cells.append(f"{line['acc']:.3f} ({line['acc'] - sum(scores) / len(scores):+.3f})")
+        if any(cells):
+            table.append([f"`{title}`", *cells])
+    return tables.markdown(table)
+
+
 def fenced(text: str) -> str:
     """Text as a block of code; says where there are no rows."""
     return f"```text\n{text}\n```" if text else "No rows yet."
@@ -164,6 +190,7 @@ def blocks() -> dict[str, str]:
     return {
         "headlines": headlines(),
         "comparison": comparison(),
+        "consensus": consensus(),
         "stream": benchmark_tables.stream(),
         "peers": benchmark_tables.peers(),
         "compose": fenced(benchmark_tables.compose()),

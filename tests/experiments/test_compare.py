@@ -22,8 +22,9 @@ EVERYTHING = tuple(range(10))
 
 
 def row(data, method, seed, score=0.5, **more):
-    """A row with one score for all metrics."""
-    made = Row(method, data, seed, 100, 10, config_hash=more.pop("config_hash", method))
+    """A row at the default, with one score for all metrics."""
+    more = {"preset": "default", "config_hash": method} | more
+    made = Row(method, data, seed, 100, 10)
     return dataclasses.replace(made, **dict.fromkeys(SCORES, score), **more)
 
 
@@ -88,6 +89,7 @@ def own(monkeypatch, tmp_path):
     """A file of rows of the comparison's own, and no other experiment."""
     monkeypatch.setattr(compare, "OTHERS", ())
     monkeypatch.setattr(compare, "RESULTS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(compare, "CONSENSUS", tmp_path / "consensus.jsonl")
 
 
 def asked(folder):
@@ -109,7 +111,12 @@ def test_a_finished_cell_is_run_once_and_its_rows_of_other_settings_are_refused(
     monkeypatch.setattr(runner, "jaxclust", sweep)
     for _ in range(2):  # A second folder would be an error.
         assert compare.run_set("digits", ["ac-gdl"], asked(tmp_path / "runs"))
-    assert [made.seed for made in rows.read(compare.RESULTS)] == list(range(10))
+    made = rows.read(compare.RESULTS)
+    assert [row.seed for row in made] == list(range(10))
+    # The method draws nothing: ten seeds agree, and their consensus has the score of each.
+    (line,) = rows.read_lines(compare.CONSENSUS)
+    assert (line["data"], line["method"], line["seeds"]) == ("digits", "ac-gdl", 10)
+    assert line["acc"] == made[0].acc
     method = registry.get("ac-gdl")
     other = method.replace(config=dataclasses.replace(method.config, n_neighbors=7))
     monkeypatch.setitem(registry.METHODS, "ac-gdl", other)
@@ -122,17 +129,22 @@ def test_a_finished_cell_is_run_once_and_its_rows_of_other_settings_are_refused(
 def others(monkeypatch, tmp_path, digits):
     """DCEC on digits: seeds 0 to 4 in another experiment's file, 3 to 5 in the comparison's own."""
     path = tmp_path / "other.jsonl"
-    monkeypatch.setattr(compare, "OTHERS", ((path, lambda row: row.preset == "paper"),))
+    monkeypatch.setattr(compare, "OTHERS", ((path, lambda row: row.variant is None),))
     monkeypatch.setattr(compare, "RESULTS", tmp_path / "rows.jsonl")
     # How seeds ran together decides nothing, nor which they are.
-    more = {"config_hash": compare.config_hash(digits, "dcec"), "preset": "paper"}
+    more = {"config_hash": compare.config_hash(digits, "dcec"), "preset": "default"}
 
     def made(origin, seeds, **changes):
         return [
             row("digits", "dcec", seed, extra={"from": origin}, **more | changes) for seed in seeds
         ]
 
-    rows.add(path, made("other", [*range(5), 10]) + made("other", [6], preset="caffe"))
+    rows.add(
+        path,
+        made("other", [*range(5), 10])
+        + made("other", [6], variant="other")
+        + made("other", [7], preset="printed"),
+    )
     rows.add(compare.RESULTS, made("own", (3, 4, 5)))
 
 
@@ -204,6 +216,7 @@ def test_a_page_has_whole_runs_and_adds_the_rows_that_are_missing(
     ran = []
     hashes = {name: compare.config_hash(digits, name) for name in ("dcec", "idec")}
     monkeypatch.setattr(runner, "jaxclust", sweep)
+    monkeypatch.setattr(compare, "keep_consensus", lambda *_: None)  # These runs have no labels.
     request = asked(tmp_path / "runs")
     assert compare.run_set("digits", ["dcec", "idec"], request, page=True)
     assert ran == ["dcec,idec"]

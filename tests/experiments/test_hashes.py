@@ -85,8 +85,11 @@ def test_every_row_of_the_papers_has_todays_hash(dataset, monkeypatch):
 
 def test_every_row_of_the_comparison_has_todays_hash(dataset):
     made = [row for row in rows.read(compare.RESULTS) if row.data == dataset.name]
-    names = {row.method.removesuffix("-rc").removesuffix("-sf") for row in made}
-    known = {name: compare.config_hash(dataset, name) for name in names}
+    known = {
+        (row.method, row.preset): compare.config_hash(
+            dataset, compare.METHOD_OF[row.method], row.preset or ""
+        )
+        for row in made
+    }
     for row in made:
-        name = row.method.removesuffix("-rc").removesuffix("-sf")
-        assert row.config_hash == known[name], (row.data, row.method)
+        assert row.config_hash == known[row.method, row.preset], (row.data, row.method)

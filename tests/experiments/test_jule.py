@@ -26,7 +26,7 @@ def test_every_variant_is_a_setting(variant):
     assert config.clusters == 10
     changes = cells.changes(variant)
     assert all(getattr(config, name) == value for name, value in changes.items())
-    assert bool(changes) == (variant != "paper")
+    assert bool(changes) == (variant != "printed")
 
 
 def test_images_take_the_size_and_the_channels_of_another_set():
@@ -67,24 +67,24 @@ def test_tables_from_rows(digits, monkeypatch):
     made = [
         row(digits, "kmeans", labels, cells.UNIT_PIXELS),
         row(digits, "kmeans", wrong, cells.FEATURES, "paper"),
-        row(digits, "ac-gdl", wrong, cells.FEATURES, "code"),
+        row(digits, "ac-gdl", wrong, cells.FEATURES, "torch"),
         row(digits, "jule-rc", labels, cells.PIXELS, "paper"),
-        row(digits, "jule-rc", labels // 2, cells.PIXELS, "code"),
-        row(usps, "top-2", labels, "features of mnist-test", "code"),
-        row(usps, "top-1", labels, "features of mnist-test", "code"),
+        row(digits, "jule-rc", labels // 2, cells.PIXELS, "torch"),
+        row(usps, "top-2", labels, "features of mnist-test", "torch"),
+        row(usps, "top-1", labels, "features of mnist-test", "torch"),
         row(mnist, "top-2", labels, "features of usps-11000", "paper"),
     ]
     monkeypatch.setattr(rows, "read", lambda path: made)
-    third, fourth, fourth_of_code, code, transfer = (
+    third, fourth, fourth_of_torch, torch, transfer = (
         part.splitlines() for part in tables.text().split("\n\n")
     )
     assert [line.split()[1] for line in third[2:]] == ["kmeans", "jule-rc"]
     assert [line.split()[1] for line in fourth[2:]] == ["kmeans"]
-    assert fourth_of_code[0].endswith("features, code")
-    assert [line.split()[1] for line in fourth_of_code[2:]] == ["ac-gdl"]
-    typed = "--negatives random --margin 0.2 --gamma 1.0 --local-above 100 --no-restart-rate"
-    assert code[0] == f"JULE, code: {typed}"
-    assert code[2].split()[:3] == ["digits", "jule-rc", "1"]
+    assert fourth_of_torch[0].endswith("features, torch")
+    assert [line.split()[1] for line in fourth_of_torch[2:]] == ["ac-gdl"]
+    typed = "--local-above 100 --gamma 1.0 --negatives random --margin 0.2 --no-restart-rate"
+    assert torch[0] == f"JULE, torch: --preset printed {typed}"
+    assert torch[2].split()[:3] == ["digits", "jule-rc", "1"]
     # The interval is for the mean of the paper's three runs.
     sf = [
         row(digits, "jule-sf", np.roll(labels, seed), cells.PIXELS, "paper", seed)
@@ -94,8 +94,8 @@ def test_tables_from_rows(digits, monkeypatch):
     low, high = stats.prediction_interval([one.nmi_sqrt for one in sf], 3)
     assert f"[{low:.3f}, {high:.3f}]" in tables.text()
     assert [" ".join(line.split()) for line in transfer[2:]] == [
-        "transfer mnist-test to usps-11000, code top-1 1 1.0000 0.9070",
-        "transfer mnist-test to usps-11000, code top-2 1 1.0000 0.9080",
+        "transfer mnist-test to usps-11000, torch top-1 1 1.0000 0.9070",
+        "transfer mnist-test to usps-11000, torch top-2 1 1.0000 0.9080",
         "transfer usps-11000 to mnist-test top-2 1 1.0000",
     ]
 
@@ -126,7 +126,9 @@ def short(tmp_path_factory, few):
 def test_the_rows_say_what_they_are_of(short):
     made = rows.read(cells.RESULTS)
     assert {row.method for row in made} == {"jule-rc", "jule-sf"}
-    assert {(row.preset, row.variant, row.input) for row in made} == {("paper", "short", "pixels")}
+    assert {(row.preset, row.variant, row.input) for row in made} == {
+        ("printed", "short", "pixels")
+    }
 
 
 def test_features_are_those_that_rc_was_merged_on(short, few):

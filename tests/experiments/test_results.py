@@ -79,6 +79,7 @@ def test_the_comparison_is_a_line_for_each_method_and_a_column_for_each_set(monk
                 acc = score[method] + (0.01 * (-1) ** seed if method == "idec" else 0.002 * seed)
                 line = {"method": method, "data": data, "seed": seed, "n": 100, "clusters": 10}
                 line |= {"failed": 7 if lost else None, "config_hash": method}
+                line["preset"] = "default"
                 line["failed_phase"] = "cluster" if lost else None
                 line |= dict.fromkeys(SCORES, None if lost else acc)
                 file.write(json.dumps(line) + "\n")
