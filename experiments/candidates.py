@@ -19,28 +19,28 @@ _CAFFE = {
     "learning_rate": 0.005,
     "weight_decay": 1e-4,
 }
-_ADAM = {"optimizer": "adam", "learning_rate": 1e-3}
 _PRETRAINED_BY_ADAM = {
     "pretraining.optimizer": "adam",
     "pretraining.learning_rate": 1e-3,
     "pretraining.reconstruction": "mean",
 }
+_50_EPOCHS = _PRETRAINED_BY_ADAM | {"pretraining.epochs": 50}
+_100_EPOCHS = _PRETRAINED_BY_ADAM | {"pretraining.epochs": 100}
+_AT_1E_3 = {"optimizer": "adam", "learning_rate": 1e-3}
+_AT_1E_4 = {"optimizer": "adam", "learning_rate": 1e-4}
 _EVERY_4 = {"update_epochs": 4.0}
-_SGD_AFTER_ADAM = {
-    f"SGD, {epochs} epochs of Adam, target every 4": _PRETRAINED_BY_ADAM
-    | _EVERY_4
-    | {"pretraining.epochs": epochs}
-    for epochs in (100, 200)
-}
 _LAYERS_BY_ADAM = {
     "pretraining.optimizer": "adam",
     "pretraining.learning_rate": 1e-3,
     "pretraining.together_rate": 1.0,
+    "pretraining.epochs": 10,
 }
 _SLOW = {"learning_rate": 1e-3}
 _BALANCED = {"select": "balanced"}
 _FROM_KMEANS = {"start": "kmeans"}
 _ALL = {"trainable": "all"}
+_LONG = {"pretraining.epochs": 100}
+_COUNTED = {"start_count": 100}
 
 CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "jule": {
@@ -57,24 +57,18 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "sae-kmeans": {
         f"Adam, {epochs} epochs": _PRETRAINED_BY_ADAM | {"pretraining.epochs": epochs}
-        for epochs in (25, 50, 100, 200)
+        for epochs in (25, 50, 100)
     },
     "dec": {
-        "Adam, 50 epochs": _PRETRAINED_BY_ADAM | {"pretraining.epochs": 50} | _ADAM,
-        "Adam at 1e-4, 50 epochs": _PRETRAINED_BY_ADAM
-        | {"pretraining.epochs": 50, "optimizer": "adam", "learning_rate": 1e-4},
-        "SGD, 50 epochs of Adam": _PRETRAINED_BY_ADAM | {"pretraining.epochs": 50},
-        **_SGD_AFTER_ADAM,
+        "Adam, 50 epochs": _50_EPOCHS | _AT_1E_3,
+        "Adam at 1e-4, 50 epochs": _50_EPOCHS | _AT_1E_4,
+        "SGD, 50 epochs of Adam": _50_EPOCHS,
+        "SGD, 100 epochs of Adam, target every 4": _100_EPOCHS | _EVERY_4,
     },
-    "idec": {
-        **_SGD_AFTER_ADAM,
-        "Adam at 1e-4, 100 epochs, target every 4": _PRETRAINED_BY_ADAM
-        | _EVERY_4
-        | {"pretraining.epochs": 100, "optimizer": "adam", "learning_rate": 1e-4},
-    },
+    "idec": {"SGD, 100 epochs of Adam, target every 4": _100_EPOCHS | _EVERY_4},
     "dcec": {
-        f"{epochs} epochs, target every 4": {"pretraining.epochs": epochs, "update_epochs": 4.0}
-        for epochs in (25, 50, 100, 200)
+        f"{epochs} epochs, target every 4": {"pretraining.epochs": epochs} | _EVERY_4
+        for epochs in (50, 100, 200)
     },
     "ccnn": {
         "printed": {},
@@ -88,6 +82,22 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         | _ALL
         | {"learning_rate": 1e-4},
         "all layers, rate .01, balanced, from k-means": _BALANCED | _FROM_KMEANS | _ALL,
+        "100 epochs, rate .001, balanced, from k-means, count 100": _LONG
+        | _SLOW
+        | _BALANCED
+        | _FROM_KMEANS
+        | _COUNTED,
+        "100 epochs, all layers, rate .001, balanced, from k-means, count 100": _LONG
+        | _SLOW
+        | _BALANCED
+        | _FROM_KMEANS
+        | _COUNTED
+        | _ALL,
+        "100 epochs, all layers, rate .01, balanced, from k-means, count 100": _LONG
+        | _BALANCED
+        | _FROM_KMEANS
+        | _COUNTED
+        | _ALL,
     },
     "ccnn-iii": {"printed": {}, "100 epochs of pretraining": {"pretraining.epochs": 100}},
     "dctl": {
@@ -106,31 +116,16 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "printed": {},
         "weight .1": {"clustering_weight": 0.1},
         "weight .01": {"clustering_weight": 0.01},
-        "weight 10": {"clustering_weight": 10.0},
-        "rate 1e-4": {"learning_rate": 1e-4},
-        "rate 1e-4, weight .1": {"learning_rate": 1e-4, "clustering_weight": 0.1},
-        "alpha 1": {"alpha": 1.0},
-        "alpha .1": {"alpha": 0.1},
     },
     "dkm-annealed": {
         "printed": {},
-        "weight .01": {"clustering_weight": 0.01},
         "20 epochs an alpha": {"epochs_per_alpha": 20},
         "from k-means": {"start": "kmeans"},
-        "from k-means, weight 1": {"start": "kmeans", "clustering_weight": 1.0},
     },
     "dcn": {
-        "Adam, 10 epochs a layer": _LAYERS_BY_ADAM | {"pretraining.epochs": 10} | _ADAM,
-        "Adam at 1e-4, 10 epochs a layer": _LAYERS_BY_ADAM
-        | {"pretraining.epochs": 10, "optimizer": "adam", "learning_rate": 1e-4},
+        "Adam at 1e-4, 10 epochs a layer": _LAYERS_BY_ADAM | _AT_1E_4,
         "Adam at 1e-4, 10 epochs a layer, weight .1": _LAYERS_BY_ADAM
-        | {
-            "pretraining.epochs": 10,
-            "optimizer": "adam",
-            "learning_rate": 1e-4,
-            "clustering_weight": 0.1,
-        },
-        "Adam at 1e-4, 25 epochs a layer": _LAYERS_BY_ADAM
-        | {"pretraining.epochs": 25, "optimizer": "adam", "learning_rate": 1e-4},
+        | _AT_1E_4
+        | {"clustering_weight": 0.1},
     },
 }

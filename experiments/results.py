@@ -158,9 +158,7 @@ def consensus() -> str:
             continue
         cells = []
         for data in compare.SEEDS:
-            scores = [
-                row.acc for row in rows.of_cell(present, data, title) if row.acc is not None
-            ]
+            scores = [row.acc for row in rows.of_cell(present, data, title) if row.acc is not None]
             line = next((x for x in lines if (x["data"], x["method"]) == (data, name)), None)
             if line is None or not scores:
                 cells.append("")
