@@ -98,6 +98,18 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         | _FROM_KMEANS
         | _COUNTED
         | _ALL,
+        **{
+            f"{name}, from a sample, count {count}": _LONG
+            | _BALANCED
+            | {"start": "sample", "sample": 2000, "start_count": count}
+            | changes
+            for name, changes in (
+                ("rate .001", _SLOW),
+                ("rate .01", {}),
+                ("rate .01, all images move", {"update_with": "all"}),
+            )
+            for count in (10, 100)
+        },
     },
     "ccnn-iii": {"printed": {}, "100 epochs of pretraining": {"pretraining.epochs": 100}},
     "dctl": {

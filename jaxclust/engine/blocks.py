@@ -39,7 +39,7 @@ def check(method: Method, source: Source) -> None:
     if len(source) < 1:
         raise UsageError(f"stream: must have images, got none in {source.name}")
     if method.config.start == "kmeans":
-        raise UsageError("start: must be seeds to be streamed, k-means needs all images at once")
+        raise UsageError("start: must be seeds or sample to be streamed, kmeans needs all images")
     if method.config.tolerance > 0:
         rule = "tolerance: must be 0 to be streamed, where no window is an epoch"
         raise UsageError(f"{rule}, got {method.config.tolerance}")

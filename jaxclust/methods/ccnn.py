@@ -59,9 +59,9 @@ class Config:
     gradient: Literal["exact", "printed"] = "exact"
     """The gradient of the SSE: exact; or eq. 6 and 10 as printed, with max(y, 0) as a derivative,
     for the head alone."""
-    start: Literal["seeds", "kmeans"] = "seeds"
-    """First centroids: k-means++ seeds from a sample (section III.C), or k-means on all images
-    (Baseline III)."""
+    start: Literal["seeds", "sample", "kmeans"] = "seeds"
+    """First centroids: k-means++ seeds from a sample (section III.C), k-means on that sample
+    (ours), or k-means on all images (Baseline III)."""
     count: Literal["moved", "assigned"] = "moved"
     """What a centroid counts (eq. 12): the images that move it, or all images of the cycle that are
     assigned to it."""
@@ -69,7 +69,7 @@ class Config:
     """What a centroid has counted before its first image, v in table I; at 0 that image replaces
     the seed."""
     sample: int = 1000
-    """Number of images from which the seeds are chosen (ours)."""
+    """Number of images in the sample that the first centroids come from (ours)."""
     fc9: ccnn_head.First = "identity"
     """First weights of FC9 (ours): the identity, for features that are k wide, or random."""
     batch_statistics: bool = False
@@ -207,16 +207,16 @@ def init(
     variables = network.init(network_key) if variables is None else variables
     if config.batch_statistics and not variables.stats:
         raise UsageError("batch_statistics: must be with a network that has batch normalization")
-    if config.start == "seeds" and config.sample < n:
+    if config.start != "kmeans" and config.sample < n:
         order = jax.random.permutation(sample_key, jnp.arange(n, dtype=jnp.int32))
         images = images[order[: config.sample]]
     x = encoded(network, variables, images)
     head, scale = ccnn_head.new_head(head_key, x, config.clusters, config.fc9)
     h = fc9(head["fc9"], scale * x)
-    if config.start == "kmeans":
-        centroids = kmeans(seeds_key, h, config.clusters).centroids
-    else:
+    if config.start == "seeds":
         centroids = kmeans_plus_plus(seeds_key, h, config.clusters)
+    else:
+        centroids = kmeans(seeds_key, h, config.clusters).centroids
     tuning = fine_tuning(config)
     trained = ccnn_fine_tuning.trained(tuning, head, variables.params)
     return State(

@@ -61,8 +61,8 @@ class Config:
     momentum: float = 0.9
     """Momentum of SGD."""
     tolerance: float = dataclasses.field(default=0.0, metadata=NEW)
-    """Stop once less than this fraction of the labels changed in an epoch, at the last alpha (ours);
-    0 never stops."""
+    """Stop once less than this fraction of the labels changed in an epoch, at the last alpha; 0
+    never stops (ours)."""
 
     def __post_init__(self):
         optimizers.check(self)

@@ -216,7 +216,7 @@ def test_pretraining_is_streamed_too_stopped_and_over_devices(file, tmp_path, ca
             "ccnn --data {file} --clusters 201 --sample 300",
             "clusters: must be at most the number of images, 200",
         ),
-        ("ccnn-iii --data {file} --clusters 3", "start: must be seeds to be streamed"),
+        ("ccnn-iii --data {file} --clusters 3", "start: must be seeds or sample to be streamed"),
         ("ccnn --data {file} --clusters 3 --size 9", r"size: must be \(8, 8\) as in"),
         ("ccnn --data {file}x.npy --clusters 3", "must be a file, and is not there"),
         ("ccnn --data {file} --clusters 3 --figures", "figures: must not be asked for with stream"),
