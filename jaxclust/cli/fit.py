@@ -2,6 +2,8 @@
 
 import sys
 
+import numpy as np
+
 from jaxclust.cli import options
 from jaxclust.cli.options import Options, Request
 from jaxclust.data import datasets, features
@@ -50,7 +52,7 @@ def _fit(request: Request) -> int:
         write_events(run, given)
         if given.figures and run.finished and run.phases:
             _draw(run, dataset, given, bars)
-    conclude(run, given)
+    conclude(run, given, dataset.labels)
     return 0
 
 
@@ -62,12 +64,13 @@ def write_events(run: Run, given: Options) -> None:
         tensorboard.write(run.directory / "tensorboard", histories, run.seeds, steps)
 
 
-def conclude(run: Run, given: Options, note: str = "") -> None:
+def conclude(run: Run, given: Options, labels: np.ndarray | None, note: str = "") -> None:
     """Prints how a run ended: its table, or how to go on with it.
 
     Args:
       run: in a folder.
       given: the command's options.
+      labels: true classes, integers (n,), or None.
       note: what else is known of a run that was stopped.
     """
     if not run.finished:
@@ -76,7 +79,7 @@ def conclude(run: Run, given: Options, note: str = "") -> None:
         return
     if not run.phases:  # The run was read from its folder.
         print(f"{run.directory} is finished already")
-    terminal.show(run, given.quiet)
+    terminal.show(run, labels, given.quiet)
 
 
 def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> None:

@@ -38,7 +38,7 @@ def command(request: Request) -> int:
     if run.unreadable:
         _warn(run, source)
     skipped = f"; {source.skipped} times an image could not be read so far"
-    conclude(run, given, skipped if source.skipped else "")
+    conclude(run, given, source.labels, skipped if source.skipped else "")
     return 0
 
 

@@ -19,11 +19,11 @@ COLUMNS = 40
 
 
 class Shown(NamedTuple):
-    """The clusters of the shown seed and their images.
+    """The clusters that the page shows, and their images.
 
     Attributes:
-      seed: the seed.
-      labels: its clusters, int (n,).
+      seed: the seed whose embedding is shown.
+      labels: clusters of the consensus, int (n,).
       rows: places of the images in the set, int (n,).
       pictures: the images and true labels.
     """
