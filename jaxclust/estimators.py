@@ -84,12 +84,12 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
             phase, step = next(iter(failed.values()))
             raise UsageError(f"fit: every seed met a NaN or inf, the first at {phase} step {step}")
         votes = self.run_.consensus()
-        self.labels_ = votes.labels
-        self.share_ = votes.share
+        self.labels_ = votes.labels.copy()
+        self.share_ = votes.share.copy()
         self.all_labels_ = np.full_like(self.run_.labels, -1)
         self.all_labels_[[seeds.index(seed) for seed in votes.seeds]] = votes.seed_labels
         self.seed_ = votes.medoid
-        self.agreement_ = votes.agreement
+        self.agreement_ = votes.agreement.copy()
         self.n_features_in_ = int(np.prod(dataset.images.shape[1:]))
         return self
 

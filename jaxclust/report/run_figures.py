@@ -40,8 +40,8 @@ def draw(folder: Path, run: Run, dataset: Dataset, pictures: np.ndarray, bars: B
     features = run.embed(dataset.images[sample], seed)
     classes = None if dataset.labels is None else dataset.labels[sample]
     bars.stage("t-SNE", note=f"{len(sample):,} points")
-    title = f"{dataset.name}, seed {seed}: {len(sample):,} images"
-    if run.has_consensus:
+    title = f"{dataset.name}: {len(sample):,} images in the embedding of seed {seed}"
+    if len(votes.seeds) > 1:
         title += f"\nclusters: consensus of {len(votes.seeds)} seeds"
     figures.embedding(folder / "embedding.png", features, labels[sample], classes, title)
     clusters = run.settings.clusters

@@ -48,7 +48,8 @@ def _images(
     number: int, look: Look, consensus: Consensus, pictures: Pictures, sprites: dict[str, str]
 ) -> str:
     """The map of the embedding and the sheets of images, by the clusters of the consensus."""
-    shown = Shown(consensus.medoid, consensus.labels, look.rows, pictures)
+    voters = len(consensus.seeds)
+    shown = Shown(consensus.medoid, consensus.labels, look.rows, pictures, voters)
     sheets = image_section.cluster_sheets(shown, look.settings[0].clusters)
     if look.embedding is None:
         return sheets

@@ -22,6 +22,8 @@ CLUSTERS_CSV = "clusters.csv"
 class Consensus(NamedTuple):
     """What most seeds say of each image.
 
+    A run keeps its consensus, so that its arrays cannot be written to.
+
     Attributes:
       labels: the cluster with most votes, int32 (n,), numbered as in the seed ``medoid``; -1 for an
         image that could not be read. Where clusters have equally many votes, the one of ``medoid``
@@ -117,6 +119,8 @@ def make_consensus(labels: np.ndarray, seeds: Sequence[int], clusters: int) -> C
     if readable.size < n:
         votes, numbered = (_spread(values, readable, n, -1) for values in (votes, numbered))
         share = _spread(share, readable, n, 0)
+    for array in (votes, share, numbered, numbering, matrix):
+        array.setflags(write=False)
     return Consensus(votes, share, tuple(seeds), numbered, numbering, seeds[place], matrix)
 
 

@@ -39,6 +39,9 @@ def test_three_seeds_vote_in_the_numbers_of_the_one_that_agrees_best(run):
     np.testing.assert_array_equal(votes.seed_labels[2], [2, 2, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2])
     # The labels of the run itself keep each seed's own numbers.
     np.testing.assert_array_equal(run.labels, [BASE, RENAMED, MOVED])
+    with pytest.raises(ValueError, match="read-only"):
+        votes.labels[0] = 1
+    assert run.consensus() is votes
 
 
 def test_a_failed_seed_does_not_vote(run):
