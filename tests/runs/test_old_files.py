@@ -128,7 +128,7 @@ def test_an_old_run_is_opened_and_predicts(old_run, few_digits):
     opened = jc.open_run(folder)
     np.testing.assert_array_equal(opened.labels, run.labels)
     assert [row.device for row in opened.rows] == [None, None]
-    assert opened.settings == dataclasses.replace(run.settings, origin={})
+    assert opened.settings == dataclasses.replace(run.settings, origin={}, preset="paper")
     own = run.consensus().seed_labels
     for seed in (0, 1):
         predicted = opened.predict(few_digits[0], seed)
