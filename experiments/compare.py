@@ -32,8 +32,8 @@ from jaxclust.runs.cells import Cell
 from jaxclust.runs.files import json_lines, write_file
 from jaxclust.runs.folder import RESULTS as FINISHED
 from jaxclust.runs.folder import is_finished
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import Row, row_name
-from jaxclust.runs.run import open_run
 from jaxclust.runs.settings import digest, make_settings
 
 RESULTS = rows.RESULTS / "compare.jsonl"

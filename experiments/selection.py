@@ -31,7 +31,7 @@ def measure(look: Look) -> Line | None:
         return None
     silhouettes = [np.nan] * len(acc) if look.embedding is None else look.embedding.silhouettes
     values_of = {
-        "agreement": agreement.stability(look.agreement.matrix),
+        "agreement": agreement.stability(look.agreement.consensus.agreement),
         "silhouette": np.array(silhouettes),
         "lower loss": -np.array(look.agreement.losses),
     }

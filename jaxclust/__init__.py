@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from jaxclust.estimators import DeepClustering
     from jaxclust.methods.registry import method
     from jaxclust.runs.fit import fit
-    from jaxclust.runs.run import Run, open_run
+    from jaxclust.runs.reading import open_run
+    from jaxclust.runs.run import Run
     from jaxclust.types import Algorithm, Method, Network
 
 _HOMES = {
@@ -27,7 +28,7 @@ _HOMES = {
     "fit": "jaxclust.runs.fit",
     "method": "jaxclust.methods.registry",
     "compare": "jaxclust.comparison.compare",
-    "open_run": "jaxclust.runs.run",
+    "open_run": "jaxclust.runs.reading",
     "DeepClustering": "jaxclust.estimators",
     "Method": "jaxclust.types",
     "Network": "jaxclust.types",

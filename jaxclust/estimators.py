@@ -8,7 +8,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from jaxclust.data import datasets
 from jaxclust.errors import UsageError
-from jaxclust.evaluation import agreement
 from jaxclust.methods import registry
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.fit import fit
@@ -25,16 +24,18 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
       image_shape: (h, w) or (h, w, c) of the images where X is a table of pixels with a row for
         each image; None where X has the images' own shape.
       random_state: the seed, an integer from 0; with ``n_init`` seeds the first of them.
-      n_init: number of seeds, which run together. The seed that agrees best with the others gives
-        the labels: neither true labels nor the final loss decide.
+      n_init: number of seeds, which run together and vote on the cluster of each image.
       preset: "default" or another of the method's presets.
       settings: settings of the method, by name; those of the pretraining as
         "pretraining.epochs" and so on.
 
     Attributes:
-      labels_: clusters, int32 (n,).
-      all_labels_: the clusters of every seed, int32 (n_init, n), -1 for one that failed.
-      seed_: the seed that gave ``labels_``.
+      labels_: the cluster of each image with most votes of the seeds, int32 (n,).
+      share_: that cluster's share of the votes, float64 (n,).
+      all_labels_: the clusters of every seed in the numbering of ``labels_``, int32 (n_init, n), -1
+        for one that failed. ``run_.labels`` has each seed's own numbering.
+      seed_: the seed that agrees best with the others. It gives the numbering of ``labels_`` and
+        the embedding of ``transform``.
       agreement_: adjusted Rand index of each two seeds that did not fail, float64.
       run_: the whole run.
       n_features_in_: pixels of an image.
@@ -80,19 +81,20 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
         seeds = range(self.random_state, self.random_state + self.n_init)
         self.run_ = fit(self._method(), dataset, self.n_clusters, seeds, progress=False)
         failed = self.run_.failed
-        kept = [lane for lane, seed in enumerate(self.run_.seeds) if seed not in failed]
-        if not kept:
+        if len(failed) == len(seeds):
             raise UsageError(f"fit: {total_failure(self.run_)}")
-        self.all_labels_ = self.run_.labels
-        self.agreement_ = agreement.agreement(self.all_labels_[kept])
-        lane = kept[agreement.medoid(self.agreement_)]
-        self.seed_ = self.run_.seeds[lane]
-        self.labels_ = self.all_labels_[lane]
+        votes = self.run_.consensus()
+        self.labels_ = votes.labels.copy()
+        self.share_ = votes.share.copy()
+        self.all_labels_ = np.full_like(self.run_.labels, -1)
+        self.all_labels_[[seeds.index(seed) for seed in votes.seeds]] = votes.seed_labels
+        self.seed_ = votes.medoid
+        self.agreement_ = votes.agreement.copy()
         self.n_features_in_ = int(np.prod(dataset.images.shape[1:]))
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Clusters of images under the chosen seed's network.
+        """The cluster of each image with most votes of the seeds, numbered as in ``labels_``.
 
         Args:
           X: as for ``fit``, of the same size; one image is enough.
@@ -104,10 +106,10 @@ class DeepClustering(TransformerMixin, ClusterMixin, BaseEstimator):
           UsageError: the images are of another size.
           NotFittedError: ``fit`` was not called.
         """
-        return np.asarray(self._run().predict(self._images(X), self.seed_).cluster)
+        return np.asarray(self._run().predict(self._images(X)).cluster)
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """The embedding of images under the chosen seed's network.
+        """The embedding of images under the network of ``seed_``.
 
         Args:
           X: as for ``predict``.

@@ -18,13 +18,18 @@ def fitted(few_digits):
     return estimator.fit(few_digits[0])
 
 
-def test_labels_are_the_runs_of_the_seed_that_agrees_best(fitted, few_digits):
+def test_labels_are_the_votes_of_the_seeds(fitted, few_digits):
     method = registry.method("kmeans", clusters=5, restarts=1)
     run = fit.fit(method, few_digits[0], (2, 3, 4))
-    np.testing.assert_array_equal(fitted.all_labels_, run.labels)
+    np.testing.assert_array_equal(fitted.run_.labels, run.labels)
     middle = agreement.medoid(agreement.agreement(run.labels))
     assert fitted.seed_ == 2 + middle
-    np.testing.assert_array_equal(fitted.labels_, run.labels[middle])
+    # The seed that agrees best gives the numbers, and each image the cluster of most seeds.
+    np.testing.assert_array_equal(fitted.all_labels_[middle], run.labels[middle])
+    assert fitted.all_labels_.shape == (3, 300)
+    share = (fitted.all_labels_ == fitted.labels_).mean(axis=0)
+    np.testing.assert_allclose(fitted.share_, share)
+    assert (share[fitted.labels_ != run.labels[middle]] == 2 / 3).all()
     assert fitted.n_features_in_ == 64
 
 

@@ -56,9 +56,16 @@ def test_a_run_has_labels_scores_votes_and_predicts(run, few_digits):
     consensus = run.consensus()
     assert consensus.labels.shape == consensus.share.shape == (300,)
     assert (consensus.share >= 1 / 3).all()
+    # The run's own images get the votes on them again, and each seed's clusters have its numbers.
+    predicted = run.predict(images)
+    np.testing.assert_array_equal(predicted.cluster, consensus.labels)
+    np.testing.assert_allclose(predicted.probability, consensus.share)
     for seed in run.seeds:
         predicted = run.predict(images, seed)
-        np.testing.assert_array_equal(predicted.cluster, run.labels[seed])
+        np.testing.assert_array_equal(predicted.cluster, consensus.seed_labels[seed])
+        np.testing.assert_array_equal(
+            consensus.numbering[seed][run.labels[seed]], predicted.cluster
+        )
     assert run.embed(images[:5]).shape == (5, 64)
     # Without true labels in the images the run has no scores of its own.
     assert all(row.acc is None for row in run.rows)
@@ -72,7 +79,7 @@ def test_what_is_printed_is_a_few_lines(run, digits, few_digits):
     table = str(run.scores(few_digits[1])).splitlines()
     assert table[0].split() == ["kmeans"]
     assert table[1].split() == ["ACC", "NMI", "ARI"]
-    assert [line.split()[0] for line in table[5:]] == ["mean", "sd", "95", "95"]
+    assert [line.split()[0] for line in table[5:]] == ["mean", "sd", "95", "95", "consensus"]
 
 
 def test_a_deep_method_in_few_epochs(deep, few_digits):
@@ -101,7 +108,7 @@ def test_images_need_no_axis_of_channels(run, few_digits):
     flat = few_digits[0][..., 0]
     again = jc.fit("kmeans", flat, clusters=10, seeds=3, progress=False)
     np.testing.assert_array_equal(again.labels, run.labels)
-    np.testing.assert_array_equal(again.predict(flat).cluster, again.labels[0])
+    np.testing.assert_array_equal(again.predict(flat).cluster, again.consensus().labels)
 
 
 def test_paths_are_text_or_paths(data, tmp_path):
@@ -156,7 +163,8 @@ def test_the_commands_take_a_run_that_python_wrote(deep, few_digits, data, tmp_p
     out = tmp_path / "clusters.csv"
     assert main(f"predict {tmp_path / 'deep'} --data {data} --out {out}".split()) == 0
     lines = out.read_text().splitlines()
-    assert [int(line.split(",")[1]) for line in lines[1:]] == deep.labels[0].tolist()
+    assert [int(line.split(",")[1]) for line in lines[1:]] == deep.consensus().labels.tolist()
+    assert lines == (tmp_path / "deep" / "clusters.csv").read_text().splitlines()
     capsys.readouterr()
     assert main(f"compare {tmp_path / 'deep'} {tmp_path / 'plain'} --format json".split()) == 0
     (compared,) = json.loads(capsys.readouterr().out)["data"]
@@ -336,7 +344,8 @@ def test_parts_of_ones_own(method, own, few_digits, tmp_path):
     kept = json.loads((tmp_path / "run" / "config.json").read_text())
     assert kept["own"] == {"algorithm": "dcec", "labelings": [""]} | own
     opened = jc.open_run(tmp_path / "run", method=method)
-    np.testing.assert_array_equal(opened.predict(few_digits[0], 1).cluster, run.labels[1])
+    own = run.consensus().seed_labels[1]
+    np.testing.assert_array_equal(opened.predict(few_digits[0], 1).cluster, own)
     np.testing.assert_array_equal(opened.embed(few_digits[0]), run.embed(few_digits[0]))
     # Without the method the run is read, and only what needs its functions is refused.
     unknown = jc.open_run(tmp_path / "run")
@@ -349,7 +358,7 @@ def test_parts_of_ones_own(method, own, few_digits, tmp_path):
         jc.open_run(tmp_path / "run", method=other)
     # In its folder the run is the same, and nobody goes on with it by another step.
     again = jc.fit(method, few_digits[0], seeds=2, out=tmp_path / "run", progress=False)
-    np.testing.assert_array_equal(again.predict(few_digits[0], 1).cluster, run.labels[1])
+    np.testing.assert_array_equal(again.predict(few_digits[0], 1).cluster, own)
     plain = IDEC.replace(name=method.name, network=method.network, refresh=None)
     with pytest.raises(UsageError, match="must hold the same run, differs in own"):
         jc.fit(plain, few_digits[0], seeds=2, out=tmp_path / "run", progress=False)

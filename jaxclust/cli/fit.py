@@ -2,6 +2,8 @@
 
 import sys
 
+import numpy as np
+
 from jaxclust.cli import options
 from jaxclust.cli.options import Options, Request
 from jaxclust.data import datasets, features
@@ -51,7 +53,7 @@ def _fit(request: Request) -> int:
         write_events(run, given)
         if given.figures and run.finished and run.phases:
             _draw(run, dataset, given, bars)
-    return conclude(run, given)
+    return conclude(run, given, dataset.labels)
 
 
 def write_events(run: Run, given: Options) -> None:
@@ -62,12 +64,13 @@ def write_events(run: Run, given: Options) -> None:
         tensorboard.write(run.directory / "tensorboard", histories, run.seeds, steps)
 
 
-def conclude(run: Run, given: Options, note: str = "") -> int:
+def conclude(run: Run, given: Options, labels: np.ndarray | None, note: str = "") -> int:
     """Prints how a run ended: its table, or how to go on with it.
 
     Args:
       run: in a folder.
       given: the command's options.
+      labels: true classes, integers (n,), or None.
       note: what else is known of a run that was stopped.
 
     Returns:
@@ -79,7 +82,7 @@ def conclude(run: Run, given: Options, note: str = "") -> int:
         return 0
     if not run.phases:  # The run was read from its folder.
         print(f"{run.directory} is finished already")
-    terminal.show(run, given.quiet)
+    terminal.show(run, labels, given.quiet)
     failure = total_failure(run, options=True)
     if failure is None:
         return 0

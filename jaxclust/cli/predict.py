@@ -1,19 +1,22 @@
 """``jaxclust predict RUN``: sorts new images into the clusters of a finished run."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from jaxclust.cli.options import Switch
 from jaxclust.cli.parse import parse
 from jaxclust.data import datasets
 from jaxclust.errors import UsageError
+from jaxclust.runs.consensus import cluster_columns, write_clusters
 from jaxclust.runs.files import write_file
 from jaxclust.runs.predict import prediction_csv
-from jaxclust.runs.run import open_run
-from jaxclust.runs.settings import method_of, read_settings
+from jaxclust.runs.reading import open_run
+from jaxclust.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +26,13 @@ class Options:
     Attributes:
       run: A finished run's folder.
       data: Images of the run's height, width and channels: a named set, a folder or a file.
-      out: The .csv file to write, with the columns image, cluster, probability (soft assignment
-        to the cluster) and distance (Euclidean, to the cluster's centroid in the embedding).
-      seed: Seed whose clusters are used; without it, the run's first seed that did not fail.
+      out: The .csv file to write, with the columns image, cluster (the one with most votes of the
+        run's seeds, numbered as in clusters.csv), share (its share of the votes) and the cluster of
+        each seed. With --seed, and for a run of one seed: image, cluster, probability (soft
+        assignment to the cluster) and distance (Euclidean, to the cluster's centroid in the
+        embedding).
+      seed: Seed whose clusters are used in place of the votes; their numbers stay those of
+        clusters.csv.
       overwrite: Replace the file where it exists.
     """
 
@@ -48,16 +55,28 @@ def command(words: list[str]) -> int:
         raise UsageError(f"{rule}, got {given.out}")
     if not given.out.parent.is_dir():
         raise UsageError(f"out: must be in a folder that exists, got {given.out}")
-    settings = read_settings(given.run)
-    if settings.features is not None:
-        rule = "run: must be on images to take new ones"
-        raise UsageError(f"{rule}, {given.run} is on {settings.features}")
-    method_of(settings, given.run)  # An unknown method is refused before any image is read.
-    height, width, channels = settings.data.shape[1:]
-    dataset = datasets.load(given.data, (height, width), channels, least=1)
     run = open_run(given.run)
+    run.check_new_images()
     seed = run.seed_of(given.seed)
+    height, width, channels = run.settings.data.shape[1:]
+    dataset = datasets.load(given.data, (height, width), channels, least=1)
     names = dataset.files or range(len(dataset.images))
-    write_file(given.out, prediction_csv(names, run.predict(dataset.images, seed)))
-    print(f"{len(dataset.images):,} images into the clusters of seed {seed}: {given.out}")
+    if given.seed is None and len(run.seeds) > 1:
+        voters = _write_votes(given.out, run, names, dataset.images)
+    else:
+        write_file(given.out, prediction_csv(names, run.predict(dataset.images, seed)))
+        voters = f"seed {seed}"
+    print(f"{len(dataset.images):,} images into the clusters of {voters}: {given.out}")
     return 0
+
+
+def _write_votes(out: Path, run: Run, names: Sequence[str | int], images: np.ndarray) -> str:
+    """Writes the votes of a run's seeds on images, and says who voted."""
+    votes = run.consensus()
+    each = run.predict_seeds(images)
+    voted = votes.vote(each)
+    by_seed = dict(zip(votes.seeds, np.asarray(each.cluster), strict=True))
+    columns = cluster_columns(np.asarray(voted.cluster), np.asarray(voted.probability), by_seed)
+    write_clusters(out, names.__getitem__, columns)
+    count = len(votes.seeds)
+    return f"the consensus of {count} seed{'s' if count > 1 else ''}"

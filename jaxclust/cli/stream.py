@@ -38,7 +38,7 @@ def command(request: Request) -> int:
     if run.unreadable:
         _warn(run, source)
     skipped = f"; {source.skipped} times an image could not be read so far"
-    return conclude(run, given, skipped if source.skipped else "")
+    return conclude(run, given, source.labels, skipped if source.skipped else "")
 
 
 def _check(request: Request) -> None:

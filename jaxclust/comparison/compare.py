@@ -18,8 +18,9 @@ from jaxclust.comparison.types import Comparison, DataSetComparison, MethodSumma
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import stats
 from jaxclust.runs.cells import Cell, check_same_images
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import row_name
-from jaxclust.runs.run import Run, open_run
+from jaxclust.runs.run import Run
 from jaxclust.runs.settings import deciding, is_deterministic
 
 UNSCORED = "without true labels there are no scores to compare: {}"

@@ -15,6 +15,8 @@ from jaxclust.evaluation import metrics
 
 LEAST_SEEDS = 5
 """With fewer seeds a rank correlation says too little to be printed."""
+BLOCK = 65_536
+"""Images whose votes are counted at once."""
 
 
 def agreement(labels: np.ndarray) -> np.ndarray:
@@ -56,21 +58,25 @@ def medoid(matrix: np.ndarray) -> int:
     return int(np.argmax(matrix.sum(axis=1)))
 
 
-def aligned(labels: np.ndarray, to: np.ndarray, clusters: int) -> np.ndarray:
-    """The same clustering, with its clusters numbered like those of ``to``.
+def numbering(labels: np.ndarray, to: np.ndarray, clusters: int) -> np.ndarray:
+    """The number that each cluster of a clustering gets, so that it is numbered like another one.
 
-    The Hungarian algorithm finds the numbering with the largest overlap.
+    The Hungarian algorithm finds the numbering with the largest overlap. Where both clusterings are
+    the same one, each cluster keeps its number, also a cluster without an image.
 
     Args:
       labels: clusters in 0..clusters-1, int (n,).
-      to: clusters in 0..clusters-1 of another clustering, int (n,).
+      to: clusters in 0..clusters-1 of the other clustering, int (n,).
       clusters: number of clusters.
 
     Returns:
-      int64 (n,).
+      int32 (clusters,): ``numbering(labels, to, clusters)[labels]`` is the renumbered clustering.
     """
-    overlap = np.bincount(labels * clusters + to, minlength=clusters**2).reshape(clusters, clusters)
-    return linear_sum_assignment(overlap, maximize=True)[1][labels]
+    if np.array_equal(labels, to):
+        return np.arange(clusters, dtype=np.int32)
+    pairs = labels.astype(np.int64) * clusters + to
+    overlap = np.bincount(pairs, minlength=clusters**2).reshape(clusters, clusters)
+    return linear_sum_assignment(overlap, maximize=True)[1].astype(np.int32)
 
 
 def readable(labels: np.ndarray) -> np.ndarray:
@@ -87,28 +93,33 @@ def readable(labels: np.ndarray) -> np.ndarray:
     return np.flatnonzero((labels >= 0).all(axis=0))
 
 
-def consensus(labels: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
+def most_votes(labels: np.ndarray, first: int, clusters: int) -> tuple[np.ndarray, np.ndarray]:
     """The cluster of each image for which most seeds vote.
 
-    Each seed's clusters are numbered like those of the medoid first. Among clusters with equally
-    many votes the medoid's own wins, then the lowest.
+    Among clusters with equally many votes the one of the seed at place ``first`` wins, then the
+    lowest.
 
     Args:
-      labels: clusters in 0..clusters-1, int (seeds, n).
+      labels: clusters in 0..clusters-1, int (seeds, n), which all seeds number alike.
+      first: place of the seed that decides between equally many votes.
       clusters: number of clusters.
 
     Returns:
-      The cluster of each image, int32 (n,), and its share of the votes, float64 (n,) in [0, 1].
+      The cluster of each image, int32 (n,), and its share of the votes, float64 (n,) in (0, 1].
     """
-    middle = labels[medoid(agreement(labels))].astype(np.int64)
-    votes = np.zeros((len(middle), clusters))
-    rows = np.arange(len(middle))
-    for seed_labels in labels:
-        votes[rows, aligned(seed_labels.astype(np.int64), middle, clusters)] += 1
-    winner = votes.copy()
-    winner[rows, middle] += 0.5
-    chosen = winner.argmax(axis=1)
-    return chosen.astype(np.int32), votes[rows, chosen] / len(labels)
+    seeds, n = labels.shape
+    chosen = np.empty(n, np.int32)
+    share = np.empty(n)
+    # In blocks of images, and without a table of images by clusters, which might be large.
+    for start in range(0, n, BLOCK):
+        block = labels[:, start : start + BLOCK].astype(np.int64)
+        votes = np.stack([(block == own).sum(axis=0) for own in block])
+        # The order of the candidates: votes, then the first seed's own cluster, then the lowest.
+        order = (2 * votes + (block == block[first])) * clusters + (clusters - 1 - block)
+        best = order.argmax(axis=0)[None]
+        chosen[start : start + BLOCK] = np.take_along_axis(block, best, axis=0)[0]
+        share[start : start + BLOCK] = np.take_along_axis(votes, best, axis=0)[0] / seeds
+    return chosen, share
 
 
 def certainty(features: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from jaxclust.engine.driver import History
 from jaxclust.report.image_grid import grid
@@ -12,6 +13,8 @@ from jaxclust.report.projection import in_two_dimensions
 
 POINTS = 1000
 """At most this many images are embedded in two dimensions."""
+NAMED = 20
+"""At most this many clusters have a legend: more colors cannot be told apart."""
 
 
 def curves(path: Path, histories: Mapping[str, History], seeds: Sequence[int]) -> None:
@@ -57,7 +60,7 @@ def curves(path: Path, histories: Mapping[str, History], seeds: Sequence[int]) -
 def embedding(
     path: Path, features: np.ndarray, clusters: np.ndarray, labels: np.ndarray | None, title: str
 ) -> None:
-    """t-SNE of the features, colored by cluster and, where known, by true class.
+    """t-SNE of the features, colored by cluster and, where known, by true class, with a legend.
 
     Args:
       path: of the .png file.
@@ -71,9 +74,26 @@ def embedding(
     figure = Figure(figsize=(4.6 * len(panels), 4.6), layout="constrained")
     row = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (name, colors) in zip(row, panels, strict=True):
-        cmap = "tab20" if colors.max() >= 10 else "tab10"
-        axes.scatter(*places.T, c=colors, cmap=cmap, s=8, linewidths=0)
+        count = int(colors.max()) + 1
+        cmap = "tab20" if count > 10 else "tab10"
+        last = max(count, 20 if count > 10 else 10) - 1
+        dots = axes.scatter(*places.T, c=colors, cmap=cmap, vmin=0, vmax=last, s=8, linewidths=0)
         axes.set_title(f"by {name}", loc="left")
+        if count <= NAMED:
+            numbers = range(count)
+            handles = [
+                Line2D([], [], marker="o", linestyle="", markersize=5, color=dots.to_rgba(number))
+                for number in numbers
+            ]
+            axes.legend(
+                handles,
+                [str(number) for number in numbers],
+                loc="center left",
+                bbox_to_anchor=(1, 0.5),
+                handletextpad=0.1,
+                frameon=False,
+                fontsize="small",
+            )
         axes.set_xticks([])
         axes.set_yticks([])
     figure.suptitle(title)

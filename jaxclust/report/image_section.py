@@ -19,19 +19,21 @@ COLUMNS = 40
 
 
 class Shown(NamedTuple):
-    """The clusters of the shown seed and their images.
+    """The clusters that the page shows, and their images.
 
     Attributes:
-      seed: the seed.
-      labels: its clusters, int (n,).
+      seed: the seed whose embedding is shown.
+      labels: clusters of the consensus, int (n,).
       rows: places of the images in the set, int (n,).
       pictures: the images and true labels.
+      voters: number of seeds whose consensus the clusters are.
     """
 
     seed: int
     labels: np.ndarray
     rows: np.ndarray
     pictures: Pictures
+    voters: int = 1
 
 
 def embedding_map(number: int, shown: Shown, embedding: Embedding, sprites: dict[str, str]) -> str:
@@ -59,10 +61,13 @@ def embedding_map(number: int, shown: Shown, embedding: Embedding, sprites: dict
     }
     title = f"Embedding of {len(labels):,} images in two dimensions, colored by cluster"
     chart = charts.scatter(embedding.places, labels, title)
+    clusters = ""
+    if shown.voters > 1:
+        clusters = f" The clusters are those of the consensus of {shown.voters} seeds."
     about = (
-        f"t-SNE of the features of {len(labels):,} images, seed {shown.seed}. Point at an "
-        "image to see it; on the keyboard, arrow keys go to the nearest image in that direction. "
-        "Distances between groups that are far apart mean little."
+        f"t-SNE of the features of {len(labels):,} images, seed {shown.seed}.{clusters} Point at "
+        "an image to see it; on the keyboard, arrow keys go to the nearest image in that "
+        "direction. Distances between groups that are far apart mean little."
     )
     return (
         f"<h3>Embedding</h3>{'' if classes is None else _switch(number)}"
@@ -130,6 +135,7 @@ def certain_sheets(shown: Shown, ranked: np.ndarray) -> str:
         sheets += elements.sheet(shown.pictures.read(rows), alt, f"{kind} certain", 12)
     return (
         f'<h3>Most and least certain images</h3><div class="sheets wide">{sheets}</div>'
-        f'<p class="small">{len(ranked):,} images are ranked by how much nearer their embedding is '
-        "to the mean of their own cluster than to the next mean.</p>"
+        f'<p class="small">{len(ranked):,} images are ranked by how much nearer they are to the '
+        f"mean of their own cluster than to the next mean, in the embedding of seed {shown.seed}."
+        "</p>"
     )

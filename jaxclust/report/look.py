@@ -8,14 +8,15 @@ import numpy as np
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import fit as engine
 from jaxclust.errors import UsageError
-from jaxclust.evaluation import agreement, metrics
+from jaxclust.evaluation import agreement
 from jaxclust.report import run_images
 from jaxclust.report.projection import in_two_dimensions, silhouette
 from jaxclust.report.run_images import Pictures
 from jaxclust.runs.cells import Cell
+from jaxclust.runs.consensus import Consensus, make_consensus
 from jaxclust.runs.files import read_labels
 from jaxclust.runs.history import read_history
-from jaxclust.runs.run import Consensus, Run
+from jaxclust.runs.run import Run
 from jaxclust.runs.settings import Settings, read_settings
 from jaxclust.runs.sweeps import read_choice
 
@@ -32,22 +33,19 @@ class Agreement(NamedTuple):
     """What the seeds say without true labels.
 
     Attributes:
-      matrix: adjusted Rand index of each pair of seeds, float64 (seeds, seeds).
-      medoid: place of the seed that agrees best with the others; its images are shown.
+      consensus: the votes of the seeds on each image that could be read, and the agreement of each
+        pair of seeds. The page shows its clusters, and the embedding of its ``medoid``.
       losses: the last loss of each seed.
-      consensus: the cluster of each image with most votes, and its share of them.
       scores: of the consensus against the true labels; None without true labels.
     """
 
-    matrix: np.ndarray
-    medoid: int
-    losses: list[float]
     consensus: Consensus
+    losses: list[float]
     scores: dict[str, float] | None
 
 
 class Embedding(NamedTuple):
-    """Images in the embedding of the shown seed.
+    """Images in the embedding of the seed that agrees best with the others.
 
     Attributes:
       sample: places of the images that are embedded in two dimensions, int (m,).
@@ -69,7 +67,8 @@ class Look(NamedTuple):
       cell: its rows and folders.
       settings: of each folder.
       seeds: those that did not fail.
-      labels: their clusters, int32 (seeds, n), of the n images that could be read.
+      labels: their clusters in each seed's own numbering, int32 (seeds, n), of the n images that
+        could be read.
       rows: places of those images in the set, int (n,).
       history: the windows of each phase.
       notes: what is missing, and why.
@@ -143,7 +142,7 @@ def look(
     if pictures is None:
         return seen
     try:
-        embedding = _embedding(seen, seeds[agreeing.medoid], pictures, lanes)
+        embedding = _embedding(seen, agreeing.consensus, pictures, lanes)
         return seen._replace(embedding=embedding)
     except UsageError as error:
         seen.notes.append(f"no embedding: {error}")
@@ -152,13 +151,12 @@ def look(
 
 def _agreement(look: Look, pictures: Pictures | None) -> Agreement:
     """Agreement between seeds, their last losses and their consensus."""
-    matrix = agreement.agreement(look.labels)
-    consensus = Consensus(*agreement.consensus(look.labels, look.settings[0].clusters))
+    consensus = make_consensus(look.labels, look.seeds, look.settings[0].clusters)
     scores = None
     if pictures is not None and pictures.labels is not None:
-        scores = metrics.scores(pictures.labels, consensus.labels)
+        scores = consensus.scores(pictures.labels)
     losses = agreement.final_losses(look.seeds, look.history.get("cluster", {}))
-    return Agreement(matrix, agreement.medoid(matrix), losses, consensus, scores)
+    return Agreement(consensus, losses, scores)
 
 
 def _stabilities(cell: Cell) -> dict[int, float] | None:
@@ -213,8 +211,10 @@ def _history(cell: Cell) -> Histories:
     return joined
 
 
-def _embedding(look: Look, shown: int, pictures: Pictures, lanes: dict[int, _Lane]) -> Embedding:
-    """The picture and certainties of the shown seed, and each seed's silhouette on a sample.
+def _embedding(
+    look: Look, consensus: Consensus, pictures: Pictures, lanes: dict[int, _Lane]
+) -> Embedding:
+    """The embedding of the consensus's medoid, and each seed's silhouette on a sample.
 
     Raises:
       UsageError: a run has no checkpoint that can be used, or its features cannot be read.
@@ -230,9 +230,10 @@ def _embedding(look: Look, shown: int, pictures: Pictures, lanes: dict[int, _Lan
             places = [lanes[seed].lane for seed in seeds]
             embedded = embed(look, number, inputs.read(sample), places)
             features |= zip(seeds, embedded, strict=True)
+    shown = consensus.medoid
     (shown_features,) = embed(look, lanes[shown].folder, inputs.read(ranked), [lanes[shown].lane])
     labels = dict(zip(look.seeds, look.labels, strict=True))
-    certain = agreement.certainty(shown_features, labels[shown][ranked])
+    certain = agreement.certainty(shown_features, consensus.labels[ranked])
     return Embedding(
         sample=sample,
         places=in_two_dimensions(features[shown]),

@@ -14,7 +14,10 @@ SHEET = 100
 
 
 def draw(folder: Path, run: Run, dataset: Dataset, pictures: np.ndarray, bars: Bars) -> None:
-    """Draws the curves of all seeds; the embedding and the sheets are of the first that is whole.
+    """Draws the curves of all seeds, an embedding, and a sheet of images for each cluster.
+
+    The clusters are those of the consensus, whose numbers name the sheets. The embedding is that of
+    the seed that agrees best with the others.
 
     Args:
       folder: made if missing.
@@ -29,14 +32,17 @@ def draw(folder: Path, run: Run, dataset: Dataset, pictures: np.ndarray, bars: B
     figures.curves(folder / "curves.png", histories, run.seeds)
     if len(run.failed) == len(run.seeds):
         return
-    seed = run.seed_of()
-    labels = run.labels[run.seeds.index(seed)]
+    votes = run.consensus()
+    seed = votes.medoid
+    labels = votes.labels
     n = len(dataset.images)
     sample = np.random.default_rng(0).permutation(n)[: figures.POINTS]
     features = run.embed(dataset.images[sample], seed)
     classes = None if dataset.labels is None else dataset.labels[sample]
     bars.stage("t-SNE", note=f"{len(sample):,} points")
-    title = f"{dataset.name}, seed {seed}: {len(sample):,} images"
+    title = f"{dataset.name}: {len(sample):,} images in the embedding of seed {seed}"
+    if len(votes.seeds) > 1:
+        title += f"\nclusters: consensus of {len(votes.seeds)} seeds"
     figures.embedding(folder / "embedding.png", features, labels[sample], classes, title)
     clusters = run.settings.clusters
     bars.stage("contact sheets", clusters)

@@ -12,9 +12,12 @@ from jaxclust.report.elements import text
 from jaxclust.report.image_section import Shown
 from jaxclust.report.look import Agreement, Look
 from jaxclust.report.run_images import Pictures
+from jaxclust.runs.consensus import CLUSTERS_CSV, Consensus
 from jaxclust.runs.repeat import repeat
 
 PHASES = {"pretrain": "Pretraining", "cluster": "Clustering"}
+OWN_LABELS = "labels.npy"
+"""The file of a run's own labeling, of which ``clusters.csv`` is the consensus."""
 CURVES = {"loss": "loss", "changed": "fraction of labels changed"}
 """Columns of a history that are drawn, and their titles."""
 
@@ -36,16 +39,17 @@ def section(number: int, look: Look, sprites: dict[str, str]) -> str:
         parts.append(_curves(look))
         parts.append(_matrices(look, look.agreement))
         if look.pictures is not None:
-            parts.append(_images(number, look, look.agreement.medoid, look.pictures, sprites))
+            parts.append(_images(number, look, look.agreement.consensus, look.pictures, sprites))
     parts += [_settings(look), "</section>"]
     return "".join(parts)
 
 
 def _images(
-    number: int, look: Look, medoid: int, pictures: Pictures, sprites: dict[str, str]
+    number: int, look: Look, consensus: Consensus, pictures: Pictures, sprites: dict[str, str]
 ) -> str:
-    """The map of the embedding and the sheets of images, of the seed at place ``medoid``."""
-    shown = Shown(look.seeds[medoid], look.labels[medoid], look.rows, pictures)
+    """The map of the embedding and the sheets of images, by the clusters of the consensus."""
+    voters = len(consensus.seeds)
+    shown = Shown(consensus.medoid, consensus.labels, look.rows, pictures, voters)
     sheets = image_section.cluster_sheets(shown, look.settings[0].clusters)
     if look.embedding is None:
         return sheets
@@ -62,27 +66,47 @@ def _lead(look: Look, seeds: Agreement) -> str:
     if look.cell.failed:
         words += f", {len(look.cell.failed)} of them failed"
     words += "."
-    shown = look.seeds[seeds.medoid]
+    votes = seeds.consensus
     if len(look.seeds) == 1:
-        return f"<p>{words} Pictures show seed {shown}.</p>"
-    clusters, share = seeds.consensus
-    whole = 100 * float(np.mean(share > 1 - 1e-9))
+        return f"<p>{words} The clusters below are those of seed {votes.medoid}.</p>"
+    whole = 100 * float(np.mean(votes.share > 1 - 1e-9))
     words += (
         f" All seeds agree on {whole:.1f} % of the images, when their clusters are matched to "
-        f"those of seed {shown}. Their consensus, the cluster with most votes for each image, "
-        f"has {len(np.unique(clusters))} clusters"
+        f"those of seed {votes.medoid}, which agrees best with the others. The consensus, the "
+        f"cluster with most votes for each image, has {len(np.unique(votes.labels))} clusters"
     )
     if seeds.scores:
         acc, nmi, ari = (f"{seeds.scores[name]:.4f}" for name in ("acc", "nmi", "ari"))
         words += f" and ACC {acc}, NMI {nmi}, ARI {ari}"
-    return f"<p>{words}. Pictures show seed {shown}, which agrees best with the others.</p>"
+    return f"<p>{words}.</p><p>{_numbers(look, votes)}</p>"
+
+
+def _numbers(look: Look, votes: Consensus) -> str:
+    """Sentences on what the numbers of clusters on the page are."""
+    words = (
+        "The clusters below are those of the consensus, and have the numbers that seed "
+        f"{votes.medoid} gave them."
+    )
+    if len(look.cell.folders) > 1:
+        return (
+            f"{words} The seeds of {len(look.cell.folders)} folders vote together here: the "
+            f"{CLUSTERS_CSV} of a folder may have other numbers."
+        )
+    if look.cell.labels != OWN_LABELS:
+        return (
+            f"{words} They are the clusters of {text(look.cell.labels)}; {CLUSTERS_CSV} has those "
+            f"of {OWN_LABELS}, with other numbers."
+        )
+    if all((folder / CLUSTERS_CSV).exists() for folder in look.cell.folders):
+        words += f" {CLUSTERS_CSV} in the run's folder lists them for every image."
+    return words
 
 
 def _seeds(look: Look, seeds: Agreement) -> str:
     """A line for each seed: scores, then what can be known without labels."""
     header = ["seed", "ACC", "NMI", "ARI", "agreement", "silhouette"]
     header += ["final loss", "largest cluster", "seconds"]
-    agree = agreement.stability(seeds.matrix)
+    agree = agreement.stability(seeds.consensus.agreement)
     silhouettes = None if look.embedding is None else look.embedding.silhouettes
     rows = []
     for seed, row in sorted(look.cell.rows.items()):
@@ -102,6 +126,8 @@ def _seeds(look: Look, seeds: Agreement) -> str:
             elements.number(row.seconds, ".2f"),
         ]
         rows.append(cells)
+    if len(look.seeds) > 1:
+        rows.append(_consensus_cells(seeds))
     title = "Seeds; the columns from agreement on need no labels"
     return (
         elements.table(tables.Table(title, header, rows))
@@ -113,13 +139,26 @@ def _seeds(look: Look, seeds: Agreement) -> str:
     )
 
 
+def _consensus_cells(seeds: Agreement) -> list[str]:
+    """The line of the consensus in the table of seeds."""
+    scores = seeds.scores or {}
+    sizes = np.bincount(seeds.consensus.labels)
+    return [
+        "consensus",
+        *(tables.number(scores.get(name)) for name in ("acc", "nmi", "ari")),
+        *["-"] * 3,
+        elements.number(float(sizes.max() / sizes.sum()), ".1%"),
+        "-",
+    ]
+
+
 def _correlations(look: Look, seeds: Agreement) -> str:
     """Where labels are known: whether measures without labels tell good seeds from bad ones."""
     scores = [look.cell.rows[seed].acc for seed in look.seeds]
     acc = [score for score in scores if score is not None]
     if len(acc) < len(scores) or len(acc) < agreement.LEAST_SEEDS:
         return ""
-    measures = {"agreement": agreement.stability(seeds.matrix)}
+    measures = {"agreement": agreement.stability(seeds.consensus.agreement)}
     if look.embedding is not None:
         measures["silhouette"] = np.array(look.embedding.silhouettes)
     measures["lower final loss"] = -np.array(seeds.losses)
@@ -188,27 +227,28 @@ def _matrices(look: Look, seeds: Agreement) -> str:
     parts = []
     if len(look.seeds) > 1:
         names = [f"seed {seed}" for seed in look.seeds]
-        cells = [[f"{value:.2f}" for value in line] for line in seeds.matrix]
-        shade = np.clip(seeds.matrix, 0, 1)
+        matrix = seeds.consensus.agreement
+        cells = [[f"{value:.2f}" for value in line] for line in matrix]
+        shade = np.clip(matrix, 0, 1)
         title = "Agreement between seeds (ARI)"
         parts.append(elements.matrix(title, names, names, cells, shade))
     if look.pictures is not None and look.pictures.labels is not None:
-        parts.append(_confusion(look, look.pictures.labels, seeds.medoid))
+        parts.append(_confusion(look.pictures.labels, seeds.consensus))
     if not parts:
         return ""
     return f'<h3>Agreement and confusion</h3><div class="figures">{"".join(parts)}</div>'
 
 
-def _confusion(look: Look, classes: np.ndarray, shown: int) -> str:
-    """Classes by clusters of the shown seed; ``classes`` are the true ones, (n,)."""
-    counts = metrics.confusion(classes, look.labels[shown])
+def _confusion(classes: np.ndarray, votes: Consensus) -> str:
+    """Classes by clusters of the consensus; ``classes`` are the true ones, (n,)."""
+    counts = metrics.confusion(classes, votes.labels)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows = [f"class {k}" for k in range(counts.shape[0])]
-    clusters = metrics.confusion_clusters(classes, look.labels[shown])
+    clusters = metrics.confusion_clusters(classes, votes.labels)
     columns = [str(k) if k >= 0 else "" for k in clusters]
     cells = [[str(value) if value else "" for value in line] for line in counts]
-    seed = look.seeds[shown]
-    title = f"Classes by clusters, seed {seed}; clusters in the order of their classes"
+    who = "the consensus" if len(votes.seeds) > 1 else f"seed {votes.medoid}"
+    title = f"Classes by clusters of {who}; clusters in the order of their classes"
     return elements.matrix(title, rows, columns, cells, share)
 
 

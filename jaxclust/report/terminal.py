@@ -2,8 +2,11 @@
 
 import sys
 
+import numpy as np
+
 from jaxclust.errors import UsageError
-from jaxclust.runs.rows import read_rows
+from jaxclust.runs.consensus import CLUSTERS_CSV
+from jaxclust.runs.rows import read_rows, row_name
 from jaxclust.runs.run import Run
 from jaxclust.runs.scores import score_table
 
@@ -11,11 +14,13 @@ COLLAPSED = 0.9
 """A seed whose largest cluster holds more than this share of the images has collapsed."""
 
 
-def summary(run: Run) -> str:
+def summary(run: Run, labels: np.ndarray | None = None) -> str:
     """A finished run in words: the data, its table beside the baseline's, and its folder.
 
     Args:
       run: finished, and in a folder.
+      labels: true classes, integers (n,), for the scores of the consensus; None where they are not
+        known.
 
     Raises:
       UsageError: the run is not finished, or the baseline's rows are damaged.
@@ -28,26 +33,44 @@ def summary(run: Run) -> str:
     if baseline.exists():
         rows += read_rows(baseline)
     names = dict.fromkeys(row.method for row in rows)
+    votes = {}
+    if labels is not None and run.has_consensus:
+        votes = {
+            row_name(run.settings.method, labeling): run.consensus(labeling).scores(labels)
+            for labeling in run.labelings
+        }
+    table = score_table(
+        [[row for row in rows if row.method == name] for name in names],
+        consensus=[votes.get(name) for name in names],
+    )
     size = f"{first.n:,} images, {first.clusters} clusters, preset {first.preset}"
+    notes = []
+    if (run.directory / CLUSTERS_CSV).exists():
+        notes.append(
+            "consensus: the cluster of each image for which most seeds vote; "
+            f"{CLUSTERS_CSV} has it for every image"
+        )
     return "\n".join(
         [
             f"{run.settings.method} on {first.data}: {size}",
-            score_table([[row for row in rows if row.method == name] for name in names]),
+            table,
             "seconds: the run's wall-clock time without compilation, divided by its seeds; "
             "compile s: the whole run's",
+            *notes,
             f"files: {run.directory}",
         ]
     )
 
 
-def show(run: Run, quiet: bool = False) -> None:
+def show(run: Run, labels: np.ndarray | None = None, quiet: bool = False) -> None:
     """Prints a finished run's ``summary``, and a warning on stderr for each seed that collapsed.
 
     Args:
       run: finished, and in a folder.
+      labels: as of ``summary``.
       quiet: print only where the files are, and the warnings.
     """
-    print(f"files: {run.directory}" if quiet else summary(run))
+    print(f"files: {run.directory}" if quiet else summary(run, labels))
     for row in run.rows:
         if row.largest_cluster is not None and row.largest_cluster > COLLAPSED:
             share = f"one cluster holds {100 * row.largest_cluster:.0f} % of the images"

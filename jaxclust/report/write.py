@@ -45,8 +45,8 @@ def consensus_csv(looks: Sequence[Look]) -> str:
     writer.writerow(["data", "method", "image", "cluster", "votes"])
     for one in looks:
         if one.agreement is not None:
-            clusters, share = one.agreement.consensus
-            columns = (one.rows.tolist(), clusters.tolist(), share.tolist())
-            for row, cluster, votes in zip(*columns, strict=True):
-                writer.writerow([one.cell.data, one.cell.method, row, cluster, f"{votes:.4g}"])
+            votes = one.agreement.consensus
+            columns = (one.rows.tolist(), votes.labels.tolist(), votes.share.tolist())
+            for row, cluster, share in zip(*columns, strict=True):
+                writer.writerow([one.cell.data, one.cell.method, row, cluster, f"{share:.4g}"])
     return table.getvalue()

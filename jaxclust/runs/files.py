@@ -1,9 +1,10 @@
 """Files of rows and labels, written whole or not at all."""
 
+import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,22 @@ def write_file(path: Path, content: str | bytes) -> None:
     """Writes a file whole or not at all."""
     beside = path.with_name(f".{path.name}.part")
     beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(beside, path)
+
+
+def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[str | int]]) -> None:
+    """Writes a table line by line, and the file whole or not at all.
+
+    Args:
+      path: the .csv file.
+      header: the columns' names.
+      lines: a value for each column. A file's name that is no UTF-8 is written as its own bytes.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(lines)
     os.replace(beside, path)
 
 

@@ -35,8 +35,9 @@ from jaxclust.runs.plan import (
     with_clusters,
 )
 from jaxclust.runs.progress import Bars
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import Row, labeling_files, make_rows, write_rows
-from jaxclust.runs.run import Run, open_run
+from jaxclust.runs.run import Run
 from jaxclust.runs.settings import Settings, fingerprint_json, make_settings, read_settings
 from jaxclust.types import Method
 
@@ -220,7 +221,16 @@ def execute(
     given = data if isinstance(data, Source) else data.images
     done = engine.fit(method, given, plan.seeds, options)
     rows = _rows(method, settings, done, data.labels)
-    run = Run(settings, rows, done.labelings, done.phases, out, own_method, done.unreadable)
+    run = Run(
+        settings=settings,
+        rows=rows,
+        labelings=done.labelings,
+        phases=done.phases,
+        directory=out,
+        own_method=own_method,
+        unreadable=done.unreadable,
+        files=data.files if isinstance(data, Dataset) else None,
+    )
     if out is not None:
         steps = engine.steps_per_window(method, settings.images_at_once)
         histories = {name: phase.history for name, phase in done.phases.items()}
@@ -270,7 +280,8 @@ def _rows(
 
 
 def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) -> None:
-    """Writes labels and rows; the rows last, since they make a run finished."""
+    """Writes labels, consensus and rows; the rows last, since they make a run finished."""
+    run.write_clusters(out, data.called if isinstance(data, Source) else None)
     if isinstance(data, Source):
         if run.unreadable:
             write_file(out / "unreadable.csv", _unreadable_csv(run, data))

@@ -12,7 +12,7 @@ from jaxclust.runs.files import write_file
 from jaxclust.runs.rows import labeling_files
 from jaxclust.runs.settings import Settings, read_settings
 
-FILES = ("results.jsonl", "baseline.jsonl", "history.csv", "unreadable.csv")
+FILES = ("results.jsonl", "clusters.csv", "baseline.jsonl", "history.csv", "unreadable.csv")
 FOLDERS = {
     "figures": ("curves.png", "embedding.png", "cluster-[0-9]*.png"),
     "tensorboard": ("seed-*/events.out.tfevents.*.jaxclust", "seed-*"),

@@ -3,9 +3,9 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -13,31 +13,24 @@ import numpy as np
 from jaxclust.data import datasets
 from jaxclust.engine import checkpoint
 from jaxclust.engine import fit as engine
-from jaxclust.engine.checkpoint import differences, settings_json
 from jaxclust.engine.driver import Lanes, Training
 from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
-from jaxclust.evaluation import agreement, metrics
-from jaxclust.runs.files import read_labels, write_file, write_labels
-from jaxclust.runs.folder import RESULTS, is_finished, open_folder
+from jaxclust.evaluation import metrics
+from jaxclust.runs.consensus import (
+    CLUSTERS_CSV,
+    Consensus,
+    cluster_columns,
+    make_consensus,
+    write_clusters,
+)
+from jaxclust.runs.files import write_file, write_labels
+from jaxclust.runs.folder import RESULTS, open_folder
 from jaxclust.runs.history import history_csv
-from jaxclust.runs.rows import Row, labeling_files, read_results, write_rows
+from jaxclust.runs.rows import Row, labeling_files, write_rows
 from jaxclust.runs.scores import Scores
-from jaxclust.runs.settings import Settings, method_of, read_settings
-from jaxclust.types import Json, Method, Prediction, Variables
-
-
-class Consensus(NamedTuple):
-    """What most seeds say of each image.
-
-    Attributes:
-      labels: the cluster with most votes, int32 (n,), numbered as in the seed that agrees best
-        with the others; -1 for an image that could not be read.
-      share: that cluster's share of the seeds' votes, float64 (n,), in [0, 1].
-    """
-
-    labels: np.ndarray
-    share: np.ndarray
+from jaxclust.runs.settings import Settings, method_of
+from jaxclust.types import Method, Prediction, Variables
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +48,8 @@ class Run:
       directory: its folder, or None.
       own_method: the method, where it has functions or a network of its own.
       unreadable: of a stream the places of images that could not be read, with reasons.
+      files: the images' names in the folder that they were read from, where the run is in memory
+        and there was one; otherwise None.
     """
 
     settings: Settings
@@ -64,6 +59,8 @@ class Run:
     directory: Path | None = None
     own_method: Method | None = None
     unreadable: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    files: tuple[str, ...] | None = None
+    _consensus: dict[str, Consensus] = dataclasses.field(default_factory=dict, init=False)
 
     @property
     def finished(self) -> bool:
@@ -130,48 +127,87 @@ class Run:
                 readable = clusters >= 0
                 scores = metrics.scores(labels[readable], clusters[readable])
             rows.append(dataclasses.replace(row, **scores))
-        return Scores(tuple(rows))
+        votes = self.consensus().scores(labels) if self.has_consensus else None
+        return Scores(tuple(rows), votes)
 
-    def consensus(self) -> Consensus:
+    @property
+    def has_consensus(self) -> bool:
+        """Whether the run has two seeds or more, of which at least one did not fail."""
+        return len(self.seeds) > 1 and len(self.failed) < len(self.seeds)
+
+    def consensus(self, labeling: str | None = None) -> Consensus:
         """What most of the seeds that did not fail say of each image.
 
+        A single seed has its own clusters and numbers, with all votes.
+
+        Args:
+          labeling: one of ``labelings``; None for the run's own.
+
         Raises:
-          UsageError: every seed failed.
+          UsageError: every seed failed, there is no such labeling, or the run was stopped before
+            its end.
         """
-        labels = self.labels
-        kept = labels[[seed not in self.failed for seed in self.seeds]]
-        if not len(kept):
-            raise UsageError("consensus: at least one seed must not have failed, all did")
-        readable = agreement.readable(kept)
-        votes, share = agreement.consensus(kept[:, readable], self.settings.clusters)
-        chosen = np.full(labels.shape[1], -1, np.int32)
-        shares = np.zeros(labels.shape[1])
-        chosen[readable] = votes
-        shares[readable] = share
-        return Consensus(chosen, shares)
+        labels = self.labels if labeling is None else self.labelings.get(labeling)
+        if labels is None:
+            names = ", ".join(map(repr, self.labelings))
+            raise UsageError(f"labeling: must be one of {names}, got {labeling!r}")
+        name = next(iter(self.labelings)) if labeling is None else labeling
+        if name not in self._consensus:
+            lanes = self._kept_lanes()
+            if not lanes:
+                raise UsageError("consensus: at least one seed must not have failed, all did")
+            seeds = [self.seeds[lane] for lane in lanes]
+            self._consensus[name] = make_consensus(labels[lanes], seeds, self.settings.clusters)
+        return self._consensus[name]
 
     def predict(self, images: np.ndarray, seed: int | None = None) -> Prediction:
-        """Clusters of images under one seed's network.
+        """Clusters of images, in the numbering of ``consensus``.
 
-        The run's own images get their labels again, except with methods that label all images
-        together at the end (JULE, DCTL and linkage on pixels).
+        The run's own images get the clusters of ``consensus`` again, except with methods that label
+        all images together at the end (JULE, DCTL and linkage on pixels).
 
         Args:
           images: uint8 or float in [0, 1], (m, h, w) or (m, h, w, c), of the run's size.
-          seed: whose clusters; None for the first seed that did not fail.
+          seed: whose clusters; None for the votes of all seeds that did not fail.
+
+        Returns:
+          With ``seed``, and from a run of one seed: the cluster under this seed's network, the
+          method's probability of it, and the distance to its centroid. Otherwise the cluster with
+          most votes; its ``probability`` is its share of the votes, and its ``distance`` the mean
+          over the seeds that voted for it of the distance in each seed's embedding.
 
         Raises:
           UsageError: the images are of another shape, the run has no such seed or it failed, the
             run was given features, or its folder has no checkpoint that can be used.
         """
-        return Prediction(*self._apply(images, seed, "predict"))
+        if seed is None and len(self.seeds) > 1:
+            return self.consensus().vote(self.predict_seeds(images))
+        seed = self.seed_of(seed)
+        numbered = self._numbered(images, [seed])
+        return Prediction(*(values[0] for values in numbered))
+
+    def predict_seeds(self, images: np.ndarray) -> Prediction:
+        """Clusters of images under the network of each seed that did not fail.
+
+        Args:
+          images: as for ``predict``.
+
+        Returns:
+          The prediction of each of ``consensus().seeds``, with a leading axis of seeds, in the
+          numbering of ``consensus``.
+
+        Raises:
+          UsageError: as from ``predict``.
+        """
+        self.seed_of()
+        return self._numbered(images, [self.seeds[lane] for lane in self._kept_lanes()])
 
     def embed(self, images: np.ndarray, seed: int | None = None) -> np.ndarray:
         """Features of images under one seed's network.
 
         Args:
           images: as for ``predict``.
-          seed: as for ``predict``.
+          seed: whose network; None for the first seed that did not fail.
 
         Returns:
           The embedding, float32 (m, d).
@@ -179,7 +215,7 @@ class Run:
         Raises:
           UsageError: as from ``predict``.
         """
-        return self._apply(images, seed, "embed")
+        return self._apply(images, [self.seed_of(seed)], "embed")[0]
 
     def seed_of(self, seed: int | None = None) -> int:
         """A seed that did not fail: the one asked for, or the first.
@@ -187,8 +223,7 @@ class Run:
         Raises:
           UsageError: there is none.
         """
-        failed = self.failed
-        kept = [known for known in self.seeds if known not in failed]
+        kept = [self.seeds[lane] for lane in self._kept_lanes()]
         where = "" if self.directory is None else f" of {self.directory}"
         if not kept:
             raise UsageError(f"seed: all seeds{where} failed")
@@ -228,23 +263,42 @@ class Run:
         place = self.directory / "checkpoint"
         return engine.restore(self.method, self.settings.data.shape, self.seeds, place)
 
-    def _apply(
-        self, images: np.ndarray, seed: int | None, function: Literal["embed", "predict"]
-    ) -> Any:
+    def check_new_images(self) -> None:
+        """Refuses a run that cannot take new images, before any image is read.
+
+        Raises:
+          UsageError: the run is not finished, is on features, or is of an unknown method.
+        """
         where = "" if self.directory is None else f"{self.directory} "
         if not self.finished:
             raise UsageError(f"run: {where}must be finished, has no {RESULTS}")
         if self.settings.features is not None:
             rule = f"run: {where}must be on images to take new ones"
             raise UsageError(f"{rule}, is on {self.settings.features}")
+        _ = self.method
+
+    def _kept_lanes(self) -> list[int]:
+        """The places of the seeds that did not fail."""
+        failed = self.failed
+        return [lane for lane, seed in enumerate(self.seeds) if seed not in failed]
+
+    def _numbered(self, images: np.ndarray, seeds: list[int]) -> Prediction:
+        """Predictions of some seeds with a leading axis, in the numbering of the consensus."""
+        each = self._apply(images, seeds, "predict")
+        return self.consensus().numbered(each, seeds)
+
+    def _apply(
+        self, images: np.ndarray, seeds: list[int], function: Literal["embed", "predict"]
+    ) -> Any:
+        """What a function of the method gives under some seeds, with a leading axis."""
+        self.check_new_images()
         images = datasets.checked("images", np.asarray(images), least=1).images
         shape = self.settings.data.shape[1:]
         if images.shape[1:] != tuple(shape):
             expected = ", ".join(map(str, shape))
             raise UsageError(f"images: must be of shape (n, {expected}), got {images.shape}")
-        lane = self.seeds.index(self.seed_of(seed))
-        results = engine.apply(self.method, self.states([lane]), images, function)
-        return jax.tree.map(lambda leaf: leaf[0], results)
+        states = self.states([self.seeds.index(seed) for seed in seeds])
+        return engine.apply(self.method, states, images, function)
 
     def save(self, directory: str | os.PathLike, overwrite: bool = False) -> None:
         """Writes the run's folder, as the command writes it.
@@ -269,7 +323,28 @@ class Run:
             _copy_missing(self.directory, target)
         for name, file in labeling_files(self.settings).items():
             write_labels(target / file, self.labelings[name])
+        if not (target / CLUSTERS_CSV).exists():
+            self.write_clusters(target)
         write_rows(target / RESULTS, self.rows)
+
+    def write_clusters(
+        self, folder: Path, called: Callable[[int], str | int] | None = None
+    ) -> None:
+        """Writes the consensus of two seeds or more to a folder's ``clusters.csv``.
+
+        Args:
+          folder: where to write.
+          called: gives the name of the image at a place; None for ``files``, or for the place where
+            there are none.
+        """
+        if not self.has_consensus:
+            return
+        if called is None:
+            called = int if self.files is None else self.files.__getitem__
+        votes = self.consensus()
+        each = dict(zip(votes.seeds, votes.seed_labels, strict=True))
+        columns = cluster_columns(votes.labels, votes.share, each)
+        write_clusters(folder / CLUSTERS_CSV, called, columns)
 
     def _save_phases(self, target: Path) -> None:
         """Writes checkpoints and history of a run that is in memory."""
@@ -304,52 +379,6 @@ def _copy_missing(source: Path, target: Path) -> None:
     kept = source / "checkpoint"
     if kept.is_dir() and not (target / "checkpoint").exists():
         shutil.copytree(kept, target / "checkpoint")
-    for name in ("history.csv", "baseline.jsonl", "unreadable.csv"):
+    for name in ("history.csv", "baseline.jsonl", "unreadable.csv", CLUSTERS_CSV):
         if (source / name).exists() and not (target / name).exists():
             shutil.copy2(source / name, target / name)
-
-
-def open_run(directory: str | os.PathLike, method: Method | None = None) -> Run:
-    """A finished run from its folder, whether the command or Python wrote it.
-
-    Args:
-      directory: the run's folder.
-      method: the method that the run was made with, where it has functions or a network of its
-        own; None for the package's.
-
-    Raises:
-      UsageError: the folder holds no finished run, a file in it is damaged, or the method has
-        other settings than the run's.
-    """
-    folder = Path(directory)
-    settings = read_settings(folder)
-    if not is_finished(folder):
-        rule = f"run: {folder} must be finished, has no {RESULTS}"
-        raise UsageError(f"{rule}; fit with --resume goes on")
-    if method is not None:
-        _check_method(method, settings, folder)
-    rows = tuple(read_results(folder))
-    files = labeling_files(settings)
-    labelings = {name: read_labels(folder / file) for name, file in files.items()}
-    seeds = [row.seed for row in rows]
-    if seeds != list(settings.seeds) * len(files):
-        rule = f"rows: {folder / RESULTS} must hold a row for each seed"
-        raise UsageError(f"{rule}, {settings.seeds}, got {seeds}")
-    shape = (len(settings.seeds), settings.data.shape[0])
-    for name, file in files.items():
-        if labelings[name].shape != shape:
-            rule = f"run: {folder / file} must hold labels of shape {shape}"
-            raise UsageError(f"{rule}, got {labelings[name].shape}")
-    return Run(settings, rows, labelings, {}, folder, method)
-
-
-def _check_method(method: Method, settings: Settings, folder: Path) -> None:
-    """Refuses a method whose settings are not those of a run."""
-    given: dict[str, Json] = {"config": settings_json(method.config), "pretraining": None}
-    if method.pretraining is not None:
-        given["pretraining"] = settings_json(method.pretraining)
-    kept: dict[str, Json] = {"config": settings.config, "pretraining": settings.pretraining}
-    differing = differences(kept, given)
-    if differing:
-        rule = f"method: must be the one of {folder}"
-        raise UsageError(f"{rule}, differs in {'; '.join(differing)}")

@@ -1,7 +1,7 @@
 """Scores of a run's seeds, and the table that people read."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,13 +25,16 @@ class Summary(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Scores:
-    """The scores of each seed; prints as a table with mean, sd and 95 % interval.
+    """The scores of each seed; prints as a table with mean, sd, 95 % interval and consensus.
 
     Attributes:
       rows: one for each seed.
+      consensus: the scores of ``Run.consensus()`` by name, such as "acc"; None for a run of one
+        seed, and where every seed failed.
     """
 
     rows: tuple[Row, ...]
+    consensus: Mapping[str, float] | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -71,27 +74,33 @@ class Scores:
         return Summary(*stats.summary(present.tolist())[1:])
 
     def __repr__(self) -> str:
-        return score_table([self.rows], SCORE_COLUMNS)
+        return score_table([self.rows], SCORE_COLUMNS, [self.consensus])
 
 
 def score_table(
     blocks: Sequence[Sequence[Row]],
     columns: Sequence[tuple[str, str, int]] = (*SCORE_COLUMNS, *TIME_COLUMNS),
+    consensus: Sequence[Mapping[str, float] | None] = (),
 ) -> str:
     """The runs of several methods side by side: a line a seed, then mean, sd and 95 % interval.
 
     Args:
       blocks: the rows of each method, with the same seeds.
       columns: field of a row, title and digits.
+      consensus: the scores of each method's consensus, which are the last line, None where they
+        are not known; no such line where they are known of no method.
     """
+    votes = [scores or {} for scores in consensus] or [{} for _ in blocks]
     grid: list[list[str]] = [[""], [""]]
     grid += [[f"seed {row.seed}"] for row in blocks[0]]
-    grid += [["mean"], ["sd"], ["95 % low"], ["95 % high"]]
+    grid += [["mean"], ["sd"], ["95 % low"], ["95 % high"], ["consensus"]]
     notes = []
-    for rows in blocks:
+    for rows, scores in zip(blocks, votes, strict=True):
         grid[0] += [f"{rows[0].method}".ljust(10), *[" " * 10] * (len(columns) - 1)]
         for name, title, digits in columns:
-            for line, cell in zip(grid[1:], [title, *_cells(rows, name, digits)], strict=True):
+            cells = _cells(rows, name, digits)
+            cells.append(f"{scores[name]:.{digits}f}" if name in scores else "-")
+            for line, cell in zip(grid[1:], [title, *cells], strict=True):
                 line.append(cell)
         failed = [
             f"seed {row.seed} ({row.failed_phase} step {row.failed})"
@@ -101,6 +110,8 @@ def score_table(
         if failed:
             note = f"{rows[0].method}: failed with NaN or inf, not in the mean"
             notes.append(f"{note}: {', '.join(failed)}")
+    if not any(votes):
+        grid.pop()
     body = [line[0].ljust(10) + "".join(cell.rjust(10) for cell in line[1:]) for line in grid]
     return "\n".join(line.rstrip() for line in [*body, *notes])
 

@@ -14,6 +14,7 @@ from commands import command, error, results, same
 from jaxclust.cli.main import main
 from jaxclust.engine import driver, phase
 from jaxclust.runs.folder import FILES, FOLDERS
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import SCORES
 
 
@@ -37,6 +38,17 @@ def test_the_folder_holds_what_it_should(finished):
     assert [(row.n, row.clusters, row.steps, row.failed) for row in rows] == expected
     figures = {path.name for path in (finished / "figures").iterdir()}
     assert figures == {"curves.png", "embedding.png", *(f"cluster-{k}.png" for k in range(10))}
+
+
+def test_the_consensus_of_the_seeds_is_a_table(finished):
+    votes = open_run(finished).consensus()
+    head, *lines = (finished / "clusters.csv").read_text().splitlines()
+    assert head == "image,cluster,share,seed_0,seed_3"
+    columns = np.array([line.split(",") for line in lines], float).T
+    np.testing.assert_array_equal(columns[0], np.arange(300))
+    np.testing.assert_array_equal(columns[1], votes.labels)
+    np.testing.assert_array_equal(columns[2], votes.share)
+    np.testing.assert_array_equal(columns[3:], votes.seed_labels)
 
 
 def test_scores_are_those_of_the_labels(finished, few_digits):
@@ -73,6 +85,9 @@ def test_the_table_stands_beside_k_means(finished, data, capsys):
         assert word in out
     row = results(finished)[0]
     assert re.search(rf"seed 0 +{row.acc:.4f} +{row.nmi:.4f}", out)
+    scores = open_run(finished).consensus().scores(np.load(data)["labels"])
+    acc, nmi, ari = (f"{scores[name]:.4f}" for name in ("acc", "nmi", "ari"))
+    assert re.search(rf"^consensus +{acc} +{nmi} +{ari} ", out, re.MULTILINE)
 
 
 def test_pretraining_is_shared_by_the_methods_of_one_network(finished, data, tmp_path):
@@ -203,6 +218,7 @@ def test_a_seed_that_fails_is_a_row(data, tmp_path, capsys):
     assert [(row.acc, row.failed_phase) for row in rows] == [(None, "pretrain")] * 2
     assert all(row.failed >= 0 for row in rows)
     assert (np.load(out / "labels.npy", allow_pickle=False) == -1).all()
+    assert not (out / "clusters.csv").exists()
     printed, err = capsys.readouterr()
     assert "failed with NaN or inf, not in the mean: seed 0" in printed
     step = min(row.failed for row in rows)

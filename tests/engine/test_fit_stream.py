@@ -15,8 +15,8 @@ from jaxclust.cli.main import main
 from jaxclust.data import sources
 from jaxclust.engine import blocks
 from jaxclust.evaluation import metrics
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import read_rows
-from jaxclust.runs.run import open_run
 
 FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 30 --epochs 3 --pretraining.epochs 0 "
 FLAGS += "--seeds 2 --over map --filters 3 4 --adaptation 5"  # Quick to compile.
@@ -93,7 +93,17 @@ def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, caps
     # In Python the same run, whose scores and votes leave the unreadable image out.
     run = open_run(out)
     assert run.scores(classes).nmi.tolist() == [row.nmi for row in rows]
-    assert np.flatnonzero(run.consensus().labels < 0).tolist() == [names.index(damaged)]
+    votes = run.consensus()
+    assert np.flatnonzero(votes.labels < 0).tolist() == [names.index(damaged)]
+    acc = f"{metrics.scores(classes[known], votes.labels[known])['acc']:.4f}"
+    assert re.search(rf"^consensus +{acc} ", captured.out, re.MULTILINE)
+    with (out / "clusters.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["image"] for line in lines] == names
+    assert [line["cluster"] for line in lines] == [
+        str(cluster) if cluster >= 0 else "" for cluster in votes.labels
+    ]
+    assert list(lines[names.index(damaged)].values()) == [damaged, "", "", "", ""]
 
 
 COMMAND = """
@@ -182,7 +192,7 @@ def test_stopped_in_time_it_goes_on(file, tmp_path, capsys, monkeypatch):
     assert main(["predict", str(once), "--data", str(file), "--out", str(tmp_path / "p.csv")]) == 0
     lines = (tmp_path / "p.csv").read_text().splitlines()[1:]
     predicted = [int(line.split(",")[1]) for line in lines]
-    np.testing.assert_array_equal(predicted, np.load(once / "labels.npy", allow_pickle=False)[0])
+    np.testing.assert_array_equal(predicted, open_run(once).consensus().labels)
 
 
 def test_pretraining_is_streamed_too_stopped_and_over_devices(file, tmp_path, capsys, monkeypatch):

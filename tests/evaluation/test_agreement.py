@@ -29,21 +29,37 @@ def test_the_medoid_is_the_seed_between():
     assert agreement.medoid(agreement.agreement(np.stack([a, b, c]))) == 1
 
 
-def test_renumbering_changes_no_consensus(labels):
+def test_other_names_of_the_same_clusters_are_taken_back(labels):
     names = np.array([2, 0, 3, 1])
     np.testing.assert_array_equal(
-        agreement.aligned(names[labels[0]], labels[0].astype(int), 4), labels[0]
+        agreement.numbering(names[labels[0]], labels[0], 4), np.argsort(names)
     )
-    voted, share = agreement.consensus(np.stack([labels[0], names[labels[0]], labels[0]]), 4)
-    np.testing.assert_array_equal(voted, labels[0])
-    assert (share == 1).all()
+    # Of two clusterings that are the same, empty clusters keep their numbers, too.
+    few = np.array([5, 5, 1], np.int32)
+    np.testing.assert_array_equal(agreement.numbering(few, few, 8), np.arange(8))
 
 
 def test_the_vote_by_hand():
-    seeds = np.array([[0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1]], np.int32)
-    voted, share = agreement.consensus(seeds, 2)
-    np.testing.assert_array_equal(voted, [0, 0, 0, 1, 1, 1])
-    np.testing.assert_allclose(share, [1, 1, 2 / 3, 1, 1, 1])
+    seeds = np.array([[0, 2, 0, 3], [0, 1, 1, 3], [1, 1, 2, 2]], np.int32)
+    # Of equally many votes those of the named seed win.
+    for first, last in ((0, 0), (1, 1), (2, 2)):
+        voted, share = agreement.most_votes(seeds, first, 4)
+        np.testing.assert_array_equal(voted, [0, 1, last, 3])
+        np.testing.assert_allclose(share, [2 / 3, 2 / 3, 1 / 3, 2 / 3])
+    # Where the named seed is outvoted by two clusters alike, the lower one wins.
+    five = np.array([[3], [2], [2], [1], [1]], np.int32)
+    assert agreement.most_votes(five, 0, 4)[0].tolist() == [1]
+
+
+def test_votes_are_counted_in_blocks(monkeypatch):
+    seeds = np.random.default_rng(0).integers(0, 5, (4, 100)).astype(np.int32)
+    whole = agreement.most_votes(seeds, 2, 5)
+    votes = np.array([np.bincount(seeds[:, image], minlength=5) for image in range(100)], float)
+    votes[np.arange(100), seeds[2]] += 0.5
+    np.testing.assert_array_equal(whole[0], votes.argmax(axis=1))
+    monkeypatch.setattr(agreement, "BLOCK", 7)
+    for values, other in zip(agreement.most_votes(seeds, 2, 5), whole, strict=True):
+        np.testing.assert_array_equal(values, other)
 
 
 def test_images_without_a_cluster_are_left_out():

@@ -9,8 +9,8 @@ from experiments import clusters, compare, results, rows, selection
 from jaxclust.evaluation import agreement
 from jaxclust.report.look import Agreement, Look
 from jaxclust.runs.cells import Cell
+from jaxclust.runs.consensus import Consensus
 from jaxclust.runs.rows import Row
-from jaxclust.runs.run import Consensus
 
 
 def rows_of(scores):
@@ -23,9 +23,10 @@ def test_selection_says_what_each_measure_would_have_picked(monkeypatch):
     monkeypatch.setattr(agreement, "LEAST_SEEDS", 3)
     cell = Cell("digits", "dcec", rows_of((0.5, 0.9, 0.7)))
     matrix = np.array([[1.0, 0.2, 0.1], [0.2, 1.0, 0.8], [0.1, 0.8, 1.0]])
-    consensus = Consensus(np.zeros(4, np.int32), np.ones(4))
-    seen = Agreement(matrix, 1, [1.0, 2.0, 3.0], consensus, {"acc": 0.8})
     labels = np.zeros((3, 4), np.int32)
+    numbering = np.tile(np.arange(10), (3, 1))
+    consensus = Consensus(labels[0], np.ones(4), (0, 1, 2), labels, numbering, 1, matrix)
+    seen = Agreement(consensus, [1.0, 2.0, 3.0], {"acc": 0.8})
     look = Look(cell, [], [0, 1, 2], labels, np.arange(4), {}, [], agreement=seen)
     row = selection.measure(look)
     assert (row["mean"], row["best"], row["consensus"]) == (0.7, 0.9, 0.8)

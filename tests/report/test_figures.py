@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
-from jaxclust.report import figures
+from jaxclust.data.datasets import Dataset
+from jaxclust.report import figures, run_figures
+from jaxclust.runs.progress import Bars
+from jaxclust.runs.reading import open_run
 
 
 def test_grid_places_images_row_by_row_and_enlarges_small_ones():
@@ -51,6 +54,49 @@ def test_losses_that_a_logarithm_cannot_show_are_on_a_linear_axis(
     }
     figures.curves(tmp_path / "curves.png", {"cluster": columns}, [0])
     assert drawn[0].axes[0].get_yscale() == scale
+
+
+def test_the_figures_of_a_run_have_the_clusters_of_its_table(
+    run, few_digits, tmp_path, monkeypatch
+):
+    """Each sheet's number is that of its images in clusters.csv."""
+    sheets = {}
+    shown = []
+    monkeypatch.setattr(
+        figures, "contact_sheet", lambda path, images: sheets.update({path.stem: images})
+    )
+    monkeypatch.setattr(figures, "embedding", lambda *arguments: shown.append(arguments))
+    opened = open_run(run)
+    dataset = Dataset("few", *few_digits)
+    run_figures.draw(tmp_path / "figures", opened, dataset, dataset.images, Bars(disable=True))
+    lines = (run / "clusters.csv").read_text().splitlines()[1:]
+    clusters = np.array([int(line.split(",")[1]) for line in lines])
+    images = {
+        image.tobytes(): number for image, number in zip(few_digits[0], clusters, strict=True)
+    }
+    assert len(images) == len(sheets) * 30 == 300  # No two images are the same.
+    for cluster in range(10):
+        found = {images[image.tobytes()] for image in sheets[f"cluster-{cluster}"]}
+        assert found == ({cluster} if (clusters == cluster).any() else set())
+    ((_, features, colors, _, title),) = shown
+    order = np.random.default_rng(0).permutation(300)
+    np.testing.assert_array_equal(colors, clusters[order])
+    np.testing.assert_array_equal(features, opened.embed(few_digits[0][order], 0))
+    assert title == "few: 300 images in the embedding of seed 0\nclusters: consensus of 2 seeds"
+
+
+def test_a_legend_names_the_clusters_in_their_colors(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, path, **_: drawn.append(figure))
+    features = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+    figures.embedding(tmp_path / "e.png", features, np.array([3, 0, 3, 1, 0, 1]), None, "six")
+    (axes,) = drawn[0].axes
+    legend = axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["0", "1", "2", "3"]
+    (dots,) = axes.collections
+    dots.update_scalarmappable()
+    colors = [tuple(handle.get_color()) for handle in legend.legend_handles]
+    assert [colors.index(tuple(color)) for color in dots.get_facecolors()] == [3, 0, 3, 1, 0, 1]
 
 
 def test_embedding_of_few_points(tmp_path):

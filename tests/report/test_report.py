@@ -7,11 +7,12 @@ import numpy as np
 
 from jaxclust.cli.main import main
 from jaxclust.runs import repeat
-from jaxclust.runs.files import write_labels
+from jaxclust.runs.files import json_lines, write_labels
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import read_rows
 from jaxclust.runs.settings import read_settings
 from pages import Page
-from run_folders import make
+from run_folders import make, rows
 
 
 def test_every_part_is_there(page):
@@ -35,14 +36,19 @@ def test_every_part_is_there(page):
     assert len([one for one in page.all("img") if "cluster" in one["alt"]]) >= 10
 
 
-def test_numbers_are_the_runs(page, run):
+def test_numbers_are_the_runs(page, run, few_digits):
     for row in read_rows(run / "results.jsonl"):
         assert f"{row.acc:.4f}" in page.text
     points = json.loads(
         next(one["data-points"] for one in page.all("figure") if "data-points" in one)
     )
-    labels = np.load(run / "labels.npy", allow_pickle=False)
-    assert points["clusters"] in [labels[lane][points["rows"]].tolist() for lane in (0, 1)]
+    lines = (run / "clusters.csv").read_text().splitlines()[1:]
+    clusters = [int(line.split(",")[1]) for line in lines]
+    assert points["clusters"] == [clusters[row] for row in points["rows"]]
+    scores = open_run(run).consensus().scores(few_digits[1])
+    acc, nmi, ari = (f"{scores[name]:.4f}" for name in ("acc", "nmi", "ari"))
+    assert f"and ACC {acc}, NMI {nmi}, ARI {ari}." in page.text
+    assert "clusters.csv in the run's folder lists them for every image." in page.text
     assert (
         len([one for one in page.all("circle") if re.fullmatch(r"c\d+", one.get("class", ""))])
         == 300
@@ -102,6 +108,25 @@ def test_a_method_without_randomness_is_one_value(tmp_path):
     assert (
         sum(one.get("scope") == "row" for one in page.all("th")) == 2
     )  # Of the comparison and of the seeds.
+
+
+def test_the_page_says_where_numbers_of_clusters_are_not_those_of_the_table(tmp_path):
+    clusters = np.arange(100) % 10
+    one = make(tmp_path / "a", "dcec", {0: 0.5, 1: 0.6})
+    more = make(tmp_path / "b", "dcec", {2: 0.7})
+    write_labels(one / "labels.npy", np.stack([clusters, 9 - clusters]))
+    write_labels(more / "labels.npy", clusters[None])
+    jule = make(tmp_path / "c", "jule", [0.5, 0.6])
+    lines = [line for part in ("rc", "sf") for line in rows(f"jule-{part}", "usps", {0: 0.5, 1: 1})]
+    (jule / "results.jsonl").write_text(json_lines(lines))
+    for name in ("labels.npy", "labels-sf.npy"):
+        write_labels(jule / name, np.stack([clusters, clusters]))
+    words = ["report", *map(str, (one, more, jule)), "--out", str(tmp_path / "page.html")]
+    assert main(words) == 0
+    text = Page((tmp_path / "page.html").read_text()).text
+    assert "numbers that seed 0 gave them. The seeds of 2 folders vote together here: the" in text
+    said = "They are the clusters of labels-sf.npy; clusters.csv has those of labels.npy"
+    assert text.count(said) == 1
 
 
 def test_runs_that_are_not_whole_are_reported_as_far_as_they_go(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from jaxclust.errors import UsageError
 from jaxclust.report import terminal
 from jaxclust.runs.files import write_labels
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import Row, read_rows, write_rows
-from jaxclust.runs.run import open_run
 from jaxclust.runs.scores import score_table
 from run_folders import make
 
@@ -88,8 +88,25 @@ def test_a_run_is_shown_beside_its_baseline_with_its_folder_and_a_warning(run, c
     assert lines[0] == "dcec on usps: 100 images, 10 clusters, preset paper"
     assert lines[1].split() == ["dcec", "kmeans"]
     assert lines[-1] == f"files: {run.directory}"
+    assert "consensus" not in out  # Neither true classes nor the file of the consensus are there.
     share = "one cluster holds 95 % of the images"
     assert err == f"jaxclust: warning: seed 1 collapsed, {share}\n"
+
+
+def test_the_consensus_is_the_last_line_of_the_table(run, capsys):
+    classes = np.arange(100) % 4
+    clusters = np.stack([classes, 9 - classes])
+    clusters[1, :10] = 0  # Where the seeds differ, the first one decides.
+    write_labels(run.directory / "labels.npy", clusters)
+    run = open_run(run.directory)
+    run.write_clusters(run.directory)
+    terminal.show(run, classes)
+    lines = {line[:10].strip(): line.split() for line in capsys.readouterr().out.splitlines()}
+    # All classes are found; k-means has no labels, and the consensus no clock of its own.
+    assert lines["consensus"][1:] == ["1.0000"] * 3 + ["-"] * 7
+    assert " ".join(lines["consensus:"]).endswith("clusters.csv has it for every image")
+    terminal.show(run)
+    assert "\nconsensus " not in capsys.readouterr().out
 
 
 def test_quietly_only_the_folder_and_the_warning_are_shown(run, capsys):

@@ -13,7 +13,7 @@ from jaxclust.engine import driver, weights
 from jaxclust.methods import pretraining_supervised
 from jaxclust.networks import ccnn, torch_weights
 from jaxclust.runs import backbone
-from jaxclust.runs.run import open_run
+from jaxclust.runs.reading import open_run
 
 FLAGS = "--clusters 4 --batch 12 --reliable 4 --sample 50 --epochs 1 --pretraining.epochs 0 "
 FLAGS += "--seeds 2 --over map"

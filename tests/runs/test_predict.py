@@ -10,7 +10,7 @@ import pytest
 
 from jaxclust.cli.main import main
 from jaxclust.runs.files import json_lines, read_json_lines
-from jaxclust.runs.run import open_run
+from jaxclust.runs.reading import open_run
 
 SMALL = (
     "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 20 "
@@ -35,21 +35,43 @@ def refused(capsys, arguments):
     return line
 
 
-def test_the_labels_of_training_again(run, few_digits):
+@pytest.fixture(scope="module")
+def votes(run):
+    """The consensus of that run."""
+    return open_run(run).consensus()
+
+
+def test_the_labels_of_training_again(run, votes, few_digits):
     labels = np.load(run / "labels.npy", allow_pickle=False)
     opened = open_run(run)
     for lane, seed in enumerate((0, 3)):
         assert opened.seed_of(seed) == seed
         predicted = opened.predict(few_digits[0], seed)
-        np.testing.assert_array_equal(predicted.cluster, labels[lane])
-    assert (labels[0] != labels[1]).any()
+        np.testing.assert_array_equal(predicted.cluster, votes.seed_labels[lane])
+        np.testing.assert_array_equal(votes.numbering[lane][labels[lane]], predicted.cluster)
+    assert (votes.seed_labels[0] != votes.seed_labels[1]).any()
+    predicted = opened.predict(few_digits[0])
+    np.testing.assert_array_equal(predicted.cluster, votes.labels)
+    np.testing.assert_array_equal(predicted.probability, votes.share)
+
+
+def test_the_distance_of_a_vote_is_the_mean_of_those_who_voted_so(run, few_digits):
+    opened = open_run(run)
+    voted = opened.predict(few_digits[0])
+    each = [opened.predict(few_digits[0], seed) for seed in (0, 3)]
+    agree = each[0].cluster == each[1].cluster
+    assert 0 < agree.sum() < 300
+    mean = (each[0].distance + each[1].distance) / 2
+    # Both seeds agree best with the other: the first one decides where they differ.
+    expected = np.where(agree, mean, each[0].distance)
+    np.testing.assert_allclose(voted.distance, expected, rtol=1e-6)
 
 
 def test_probability_and_distance_are_those_of_the_nearest_centroid(run, few_digits):
     images = few_digits[0][:50]
     opened = open_run(run)
     assert opened.seed_of() == 0
-    predicted = opened.predict(images)
+    predicted = opened.predict(images, 0)
     method = opened.method
     state = jax.tree.map(lambda leaf: leaf[0], opened.states([0]))
     network = method.build(images.shape[1:])
@@ -67,12 +89,23 @@ def test_probability_and_distance_are_those_of_the_nearest_centroid(run, few_dig
         )
 
 
-def test_the_command_writes_a_line_an_image(run, data, tmp_path, capsys):
+def test_the_command_writes_the_votes_on_each_image(run, data, tmp_path, capsys):
+    """On the images of the run itself they are those of its clusters.csv."""
+    out = tmp_path / "votes.csv"
+    assert main(f"predict {run} --data {data} --out {out}".split()) == 0
+    head, *lines = out.read_text().splitlines()
+    assert head == "image,cluster,share,seed_0,seed_3"
+    assert len(lines) == 300
+    assert out.read_text() == (run / "clusters.csv").read_text()
+    assert "300 images into the clusters of the consensus of 2 seeds" in capsys.readouterr().out
+
+
+def test_the_command_writes_a_line_an_image(run, votes, data, tmp_path, capsys):
     out = tmp_path / "labels.csv"
     assert main(f"predict {run} --data {data} --out {out} --seed 3".split()) == 0
     lines = list(csv.DictReader(out.read_text().splitlines()))
     assert list(lines[0]) == ["image", "cluster", "probability", "distance"]
-    assert [int(line["cluster"]) for line in lines] == np.load(run / "labels.npy")[1].tolist()
+    assert [int(line["cluster"]) for line in lines] == votes.seed_labels[1].tolist()
     assert "300 images into the clusters of seed 3" in capsys.readouterr().out
     out.write_text("mine")
     line = refused(capsys, f"predict {run} --data {data} --out {out}".split())
@@ -81,13 +114,13 @@ def test_the_command_writes_a_line_an_image(run, data, tmp_path, capsys):
     assert main(f"predict {run} --data {data} --out {out} --overwrite".split()) == 0
 
 
-def test_one_image(run, few_digits, tmp_path):
+def test_one_image(run, votes, few_digits, tmp_path):
     path = tmp_path / "one.npy"
     out = tmp_path / "one.csv"
     np.save(path, few_digits[0][7:8])
     assert main(f"predict {run} --data {path} --out {out}".split()) == 0
     (line,) = csv.DictReader(out.read_text().splitlines())
-    assert (line["image"], int(line["cluster"])) == ("0", np.load(run / "labels.npy")[0, 7])
+    assert (line["image"], int(line["cluster"])) == ("0", votes.labels[7])
 
 
 def test_images_of_another_shape(run, tmp_path, capsys):
@@ -119,7 +152,7 @@ def test_runs_that_cannot_predict(run, data, tmp_path, capsys):
     results.unlink()
     assert "must be finished, has no results.jsonl" in line(copy)
     settings = json.loads((copy / "config.json").read_text())
-    results.write_text("")
+    results.write_text(json_lines(rows))
     (copy / "config.json").write_text(json.dumps(settings | {"method": "of-tomorrow"}))
     assert "must hold settings of this version's methods" in line(copy)
     assert not (tmp_path / "x.csv").exists()
