@@ -35,6 +35,7 @@ _LAYERS_BY_ADAM = {
     "pretraining.together_rate": 1.0,
     "pretraining.epochs": 10,
 }
+_32_STEPS = {"pretraining.least_steps": 32}
 _SLOW = {"learning_rate": 1e-3}
 _BALANCED = {"select": "balanced"}
 _FROM_KMEANS = {"start": "kmeans"}
@@ -46,14 +47,14 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "jule": {
         "printed": {},
         "caffe": _CAFFE,
-        "caffe, 10 epochs": _CAFFE | {"epochs": 10},
-        "caffe, dampened": _CAFFE | {"dampening": 0.9},
-        "caffe, gamma 1": _CAFFE | {"gamma": 1.0},
-        "torch": _TORCH,
         "torch, 10 epochs": _TORCH | {"epochs": 10},
+        "caffe, 10 epochs": _CAFFE | {"epochs": 10},
+        "torch": _TORCH,
         "torch, dampened": _TORCH | {"dampening": 0.9},
         "torch, dampened, 10 epochs": _TORCH | {"dampening": 0.9, "epochs": 10},
         "torch, gamma 2": _TORCH | {"gamma": 2.0},
+        "caffe, gamma 1": _CAFFE | {"gamma": 1.0},
+        "caffe, dampened": _CAFFE | {"dampening": 0.9},
     },
     "sae-kmeans": {
         f"Adam, {epochs} epochs": _PRETRAINED_BY_ADAM | {"pretraining.epochs": epochs}
@@ -64,11 +65,18 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "Adam at 1e-4, 50 epochs": _50_EPOCHS | _AT_1E_4,
         "SGD, 50 epochs of Adam": _50_EPOCHS,
         "SGD, 100 epochs of Adam, target every 4": _100_EPOCHS | _EVERY_4,
+        "SGD, 100 epochs of Adam of 32 steps, target every 4": _100_EPOCHS | _EVERY_4 | _32_STEPS,
     },
     "idec": {"SGD, 100 epochs of Adam, target every 4": _100_EPOCHS | _EVERY_4},
     "dcec": {
         f"{epochs} epochs, target every 4": {"pretraining.epochs": epochs} | _EVERY_4
         for epochs in (50, 100, 200)
+    }
+    | {
+        "100 epochs of 32 steps, target every 4": _32_STEPS
+        | _EVERY_4
+        | {"pretraining.epochs": 100},
+        "200 epochs of 32 steps, target every 4": _32_STEPS | _EVERY_4,
     },
     "ccnn": {
         "printed": {},
@@ -99,19 +107,20 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         | _COUNTED
         | _ALL,
         **{
-            f"{name}, from a sample, count {count}": _LONG
+            f"100 epochs of 32 steps, {name}, from a sample, count {count}": _LONG
+            | _32_STEPS
             | _BALANCED
             | {"start": "sample", "sample": 2000, "start_count": count}
             | changes
-            for name, changes in (
-                ("rate .001", _SLOW),
-                ("rate .01", {}),
-                ("rate .01, all images move", {"update_with": "all"}),
-            )
+            for name, changes in (("rate .001", _SLOW), ("rate .01", {}))
             for count in (10, 100)
         },
     },
-    "ccnn-iii": {"printed": {}, "100 epochs of pretraining": {"pretraining.epochs": 100}},
+    "ccnn-iii": {
+        "printed": {},
+        "100 epochs of pretraining": _LONG,
+        "100 epochs of 32 steps": _LONG | _32_STEPS,
+    },
     "dctl": {
         f"{layers} layers, {filters} filters of {kernel}": {
             "layers": layers,
@@ -127,12 +136,13 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "dkm": {
         "printed": {},
         "weight .1": {"clustering_weight": 0.1},
-        "weight .01": {"clustering_weight": 0.01},
+        "pretraining of 32 steps": _32_STEPS,
+        "pretraining of 32 steps, weight .01": _32_STEPS | {"clustering_weight": 0.01},
     },
     "dkm-annealed": {
         "printed": {},
-        "20 epochs an alpha": {"epochs_per_alpha": 20},
-        "from k-means": {"start": "kmeans"},
+        "32 steps": {"least_steps": 32},
+        "32 steps, from k-means": {"least_steps": 32, "start": "kmeans"},
     },
     "dcn": {
         "Adam at 1e-4, 10 epochs a layer": _LAYERS_BY_ADAM | _AT_1E_4,

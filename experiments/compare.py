@@ -35,6 +35,7 @@ from jaxclust.runs.folder import is_finished
 from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import Row, row_name
 from jaxclust.runs.settings import digest, make_settings
+from jaxclust.types import PRETRAINING, Schedule
 
 RESULTS = rows.RESULTS / "compare.jsonl"
 CONSENSUS = rows.RESULTS / "consensus.jsonl"
@@ -67,12 +68,34 @@ OTHERS: tuple[tuple[Path, Callable[[Row], bool]], ...] = (
 """The papers' experiments, and which of their rows have the settings of their preset alone."""
 
 
-def at_default(row: Row) -> bool:
-    """Whether the settings of a row's preset are those of the method's default."""
-    if row.method not in METHOD_OF:
+OF_THE_SCHEDULE = {"update_epochs", "least_steps"}
+"""Settings that decide the schedule and nothing else."""
+
+
+def is_default(name: str, preset: str, n: int) -> bool:
+    """Whether a preset gives the same numbers as the default on n images.
+
+    It does where it has the same settings, or others of the schedule that give the same one.
+    """
+    presets = registry.get(name).presets
+    if preset not in presets:
         return False
-    presets = registry.get(METHOD_OF[row.method]).presets
-    return not presets.get(row.preset or "", {"unknown": ""})
+    differing = {setting.removeprefix(PRETRAINING) for setting in presets[preset]}
+    return differing <= OF_THE_SCHEDULE and _schedules(name, preset, n) == _schedules(
+        name, "default", n
+    )
+
+
+def _schedules(name: str, preset: str, n: int) -> list[Schedule]:
+    """The schedules of a method's phases."""
+    phases = registry.method(name, preset).phases()
+    return [algorithm.schedule(config, n) for _, algorithm, config in phases]
+
+
+def at_default(row: Row) -> bool:
+    """Whether a row has the numbers of its method's default."""
+    name = METHOD_OF.get(row.method)
+    return name is not None and is_default(name, row.preset or "", row.n)
 
 
 def present(more: Iterable[Row] = ()) -> list[Row]:
@@ -111,7 +134,10 @@ def missing(dataset: Dataset, methods: Sequence[str]) -> dict[str, tuple[int, ..
         # The first of several labelings stands for all.
         title = row_name(name, registry.get(name).algorithm.labelings[0])
         cell = rows.of_cell(there, dataset.name, title)
-        if {row.config_hash for row in cell} - {config_hash(dataset, name)}:
+        n = len(dataset.images)
+        presets = [x for x in registry.get(name).presets if is_default(name, x, n)]
+        known = {config_hash(dataset, name, preset) for preset in presets}
+        if {row.config_hash for row in cell} - known:
             rule = f"rows: {dataset.name}, {title} must have the settings of the method"
             raise UsageError(f"{rule}, has others")
         seeds = set(range(SEEDS[dataset.name])) - {row.seed for row in cell}

@@ -5,7 +5,7 @@ Large-Scale Image Data, IEEE Transactions on Multimedia 2018. One step is one cy
 N_m / k_m mini-batches are assigned to their nearest centroids, the k_m most reliable images of
 each mini-batch fine-tune the network, and the centroids move.
 
-The paper's baselines I to III are other settings of the same functions, see ``METHODS``.
+The paper's baselines I to III and its larger networks are in ``ccnn_variants.py``.
 """
 
 import dataclasses
@@ -26,7 +26,16 @@ from jaxclust.ops.batches import encoded
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.kmeans_minibatch import running_means
 from jaxclust.ops.kmeans_seeding import kmeans_plus_plus
-from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
+from jaxclust.types import (
+    PRETRAINING,
+    Algorithm,
+    Key,
+    Method,
+    Network,
+    Prediction,
+    Schedule,
+    Variables,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -329,69 +338,29 @@ ALGORITHM = Algorithm(
     network_settings=network_settings,
 )
 
-_CCNN = Method(
-    name="ccnn",
-    about="Clustering CNN, drift-compensated (Hsu and Lin 2018)",
-    reference="Hsu, Lin 2018",
-    algorithm=ALGORITHM,
-    network=networks.ccnn,
-    config=Config(),
-    # Pretraining on reconstruction replaces the paper's weights from ImageNet; the preset "random"
-    # leaves it out.
-    pretrainer=pretraining.ALGORITHM,
-    pretraining=pretraining.Config(epochs=30),
-    presets={
-        "default": {},
-        "paper": {},
-        "quick": {"pretraining.epochs": 10},
-        "random": {"epochs": 30, "pretraining.epochs": 0},
-    },
-)
-# The paper's number of epochs is for pretrained weights, which come from a file here.
-_ALEXNET = Method(
-    name="ccnn-alexnet",
-    about="CCNN on AlexNet, for images of 63 pixels or more",
-    reference="Hsu, Lin 2018",
-    algorithm=ALGORITHM,
-    network=networks.ccnn_alexnet,
-    config=Config(),
-    presets={"default": {}, "paper": {}, "quick": {}, "random": {"epochs": 30}},
-    needs_weights=True,
-)
+DEFAULT = Config(learning_rate=1e-3, select="balanced", start="sample", sample=2000, start_count=10)
+PRETRAINING_DEFAULT = pretraining.Config(epochs=100, least_steps=32)
+"""Pretraining on reconstruction replaces the paper's weights from ImageNet."""
+_PAPER = {
+    **checks.changes(DEFAULT, Config()),
+    **checks.changes(PRETRAINING_DEFAULT, pretraining.Config(epochs=30), PRETRAINING),
+}
 
 METHODS = (
-    _CCNN,
-    _CCNN.replace(
-        name="ccnn-i",
-        about="CCNN without drift compensation, its Baseline I",
-        config=Config(compensation="none"),
-    ),
-    _CCNN.replace(
-        name="ccnn-ii",
-        about="mini-batch k-means on CCNN's first features, its Baseline II",
-        config=Config(trainable="nothing", reliable=50),
-    ),
-    _CCNN.replace(
-        name="ccnn-iii",
-        about="k-means on CCNN's first features, its Baseline III",
-        config=Config(trainable="nothing", start="kmeans", epochs=0),
-        presets=dict(_CCNN.presets) | {"random": {"pretraining.epochs": 0}},
-    ),
-    _CCNN.replace(
-        name="ccnn-norm",
-        about="CCNN with batch normalization",
-        network=networks.ccnn_norm,
-    ),
-    _ALEXNET,
-    _ALEXNET.replace(
-        name="ccnn-alexnet-plain",
-        about="CCNN on AlexNet without adaptation layers",
-        network=networks.ccnn_alexnet_plain,
-        config=Config(fc9="glorot"),
-    ),
-    _ALEXNET.replace(
-        name="ccnn-resnet18",
-        about="CCNN on ResNet-18, for images of 32 pixels or more",
-        network=networks.ccnn_resnet18,
+    Method(
+        name="ccnn",
+        about="Clustering CNN, drift-compensated (Hsu and Lin 2018)",
+        reference="Hsu, Lin 2018",
+        algorithm=ALGORITHM,
+        network=networks.ccnn,
+        config=DEFAULT,
+        pretrainer=pretraining.ALGORITHM,
+        pretraining=PRETRAINING_DEFAULT,
+        presets={
+            "default": {},
+            "paper": _PAPER,
+            "quick": {"pretraining.epochs": 20},
+            "random": _PAPER | {"epochs": 30, "pretraining.epochs": 0},
+        },
     ),
 )

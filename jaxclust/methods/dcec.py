@@ -184,7 +184,7 @@ KMEANS = ALGORITHM._replace(name="kmeans", fixed=("max_steps",))
 
 _TABLE_1 = "Guo et al. 2017, table 1"
 
-_SAE = pretraining.Config(epochs=100)
+_SAE = pretraining.Config(epochs=100, least_steps=32)
 """The default of the stacked autoencoder: Adam on the mean over pixels.
 
 Its step does not grow with the number of pixels and their brightness. The step of the paper's SGD
@@ -204,9 +204,13 @@ _SAE_PRESETS = {
     "paper": checks.changes(_SAE, _SAE_OF_THE_PAPER, PRETRAINING),
     "quick": {"pretraining.epochs": 50},
 }
-_CAE_PRESETS = {"default": {}, "paper": {}, "quick": {"pretraining.epochs": 50}}
-_CLUSTERING = {"default": {}, "paper": {"update_epochs": None}, "quick": {"max_steps": 2800}}
-"""Presets of the phase that clusters; 2,800 steps are 20 updates of the target."""
+_CAE_PRESETS = {
+    "default": {},
+    "paper": {"pretraining.least_steps": None},
+    "quick": {"pretraining.epochs": 50},
+}
+_CLUSTERING = {"default": {}, "paper": {"update_epochs": None}, "quick": {"max_steps": 1400}}
+"""Presets of the phase that clusters; 1,400 steps are 10 updates of the target."""
 
 _KMEANS = Method(
     name="kmeans",
@@ -235,7 +239,7 @@ _DCEC = Method(
     network=cae,
     config=Config(update_epochs=4.0),
     pretrainer=pretraining.ALGORITHM,
-    pretraining=pretraining.Config(),
+    pretraining=pretraining.Config(least_steps=32),
     presets={name: _CAE_PRESETS[name] | _CLUSTERING[name] for name in _CLUSTERING},
 )
 

@@ -23,7 +23,7 @@ from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import sae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import nearest, nearest_centroid
-from jaxclust.ops.batches import encoded, scaled
+from jaxclust.ops.batches import batch_size, encoded, scaled
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
@@ -60,6 +60,9 @@ class Config:
     """Step size (Adam's default)."""
     momentum: float = 0.9
     """Momentum of SGD."""
+    least_steps: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
+    (ours). None for the batch as it is."""
     tolerance: float = dataclasses.field(default=0.0, metadata=NEW)
     """Stop once less than this fraction of the labels changed in an epoch, at the last alpha; 0
     never stops (ours)."""
@@ -71,6 +74,8 @@ class Config:
         checks.at_least(self, 1, "alphas", "epochs_per_alpha", "restarts")
         checks.nonnegative(self, "clustering_weight", "alpha")
         checks.in_range(self, 0, 1, "tolerance")
+        if self.least_steps is not None:
+            checks.at_least(self, 1, "least_steps")
 
 
 class State(NamedTuple):
@@ -122,7 +127,7 @@ def temperatures(config: Config) -> tuple[float, ...]:
 
 def schedule(config: Config, n: int) -> Schedule:
     """A window is an epoch."""
-    batch = min(config.batch, n)
+    batch = batch_size(n, config.batch, config.least_steps)
     return Schedule(batch, -(-n // batch), config.alphas * config.epochs_per_alpha, "shuffled")
 
 

@@ -12,8 +12,8 @@ import optax
 
 from jaxclust.methods import checks
 from jaxclust.ops import losses, optimizers
-from jaxclust.ops.batches import encoded, scaled
-from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
+from jaxclust.ops.batches import batch_size, encoded, scaled
+from jaxclust.types import NEW, Algorithm, Key, Network, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +32,15 @@ class Config:
     """Momentum of SGD (section 4.2)."""
     reconstruction: Literal["mean", "sum"] = "mean"
     """The squared error is averaged over pixels (authors' code) or summed (eq. 4)."""
+    least_steps: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
+    (ours). None for the batch as it is."""
 
     def __post_init__(self):
         optimizers.check(self)
         checks.at_least(self, 0, "epochs")
+        if self.least_steps is not None:
+            checks.at_least(self, 1, "least_steps")
         checks.choices(self)
 
 
@@ -67,7 +72,7 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 
 def schedule(config: Config, n: int) -> Schedule:
     """A window is an epoch."""
-    batch = min(config.batch, n)
+    batch = batch_size(n, config.batch, config.least_steps)
     return Schedule(batch, -(-n // batch), config.epochs, "shuffled")
 
 

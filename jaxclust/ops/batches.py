@@ -18,6 +18,27 @@ BLOCK_PIXELS = 2**20
 """Pixels (rows times columns) of all images in a block; it makes blocks of large images smaller."""
 
 
+LEAST_BATCH = 32
+"""Batches that are made smaller for the sake of more steps keep this many images."""
+
+
+def batch_size(n: int, batch: int, least_steps: int | None = None) -> int:
+    """Images in a step.
+
+    Args:
+      n: number of images.
+      batch: the batch that is asked for.
+      least_steps: steps that a pass over the images should have at least. A batch that gives fewer
+        is made smaller, down to ``LEAST_BATCH``. None for the batch as it is.
+
+    Returns:
+      At most n.
+    """
+    if least_steps is not None:
+        batch = min(batch, max(n // least_steps, LEAST_BATCH))
+    return min(batch, n)
+
+
 def in_blocks(
     function: Callable[[jax.Array], jax.Array], images: jax.Array, block: int | None = None
 ) -> jax.Array:

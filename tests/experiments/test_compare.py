@@ -241,3 +241,14 @@ def test_rows_of_the_papers_experiments_have_the_methods_own_settings(data):
     if known.file is not None and known.path is None:
         pytest.skip(f"no {known.file} here")
     compare.missing(datasets.load(data), registry.names())
+
+
+def test_a_preset_that_gives_the_same_schedule_counts_as_the_default():
+    # At the sizes of the paper's sets, the default's rules for small sets change nothing.
+    assert compare.is_default("dcec", "paper", 9298)
+    assert compare.is_default("dcec", "paper", 10_000)
+    assert not compare.is_default("dcec", "paper", 1797)
+    assert not compare.is_default("dec", "paper", 9298)
+    assert not compare.is_default("dcec", "quick", 9298)
+    assert not compare.is_default("dcec", "caffe", 9298)
+    assert compare.is_default("kmeans", "paper", 1797)

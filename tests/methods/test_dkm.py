@@ -62,6 +62,7 @@ def test_the_temperatures_are_the_papers():
         assert alpha == pytest.approx(expected)
         expected *= 2 ** (1 / np.log(i + 1) ** 2)
     assert dkm.schedule(dkm.Config(), 1000) == (256, 4, 100, "shuffled")
+    assert dkm.schedule(dkm.Config(least_steps=25), 1000) == (40, 25, 100, "shuffled")
 
 
 def test_without_pretraining_the_first_centroids_are_uniform(state, images):

@@ -33,6 +33,14 @@ def test_the_papers_schedule():
     assert pretraining.schedule(pretraining.Config(), 9298) == (256, 37, 200, "shuffled")
 
 
+def test_few_images_have_as_many_steps_as_are_asked_for():
+    config = pretraining.Config(least_steps=32)
+    assert pretraining.schedule(config, 1797) == (56, 33, 200, "shuffled")
+    assert pretraining.schedule(config, 9298) == pretraining.schedule(pretraining.Config(), 9298)
+    with pytest.raises(ValueError, match="least_steps: must be at least 1, got 0"):
+        pretraining.Config(least_steps=0)
+
+
 def test_a_network_without_a_decoder_is_refused(images):
     with pytest.raises(ValueError, match="network: pretraining needs a decoder"):
         pretraining.init(pretraining.Config(), pixels((8, 8, 1)), KEY, None, images)

@@ -8,7 +8,7 @@ import pytest
 from absl.testing import parameterized
 
 from jaxclust.networks import pixels
-from jaxclust.ops.batches import encoded, in_blocks, scaled
+from jaxclust.ops.batches import batch_size, encoded, in_blocks, scaled
 from jaxclust.types import Variables
 
 
@@ -29,6 +29,21 @@ class JittedAndEager(chex.TestCase):
             scale(jnp.array([0, 51, 255], jnp.uint8)), [0, 0.2, 1], rtol=1e-6
         )
         assert scale(jnp.array([0.25])).tolist() == [0.25]
+
+
+@pytest.mark.parametrize(
+    ("n", "least_steps", "size"),
+    [
+        (9298, None, 256),
+        (100, None, 100),
+        (9298, 32, 256),  # 37 steps are enough.
+        (1797, 32, 56),
+        (420, 32, 32),
+        (20, 32, 20),
+    ],
+)
+def test_few_images_come_in_smaller_batches(n, least_steps, size):
+    assert batch_size(n, 256, least_steps) == size
 
 
 def test_no_call_sees_more_than_a_block():
