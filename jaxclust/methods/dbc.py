@@ -266,7 +266,7 @@ _DBC = Method(
     # The paper says "traditional error back-propagation" and gives no rates, epochs or batches:
     # docs/deviations.md lists what was tried.
     pretraining=pretraining.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100),
-    presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 10}},
+    presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 10, "max_epochs": 20}},
 )
 
 METHODS = (
@@ -276,6 +276,7 @@ METHODS = (
         reference="Li, Qiao, Zhang, Xi 2017, tables 3 to 6",
         algorithm=dcec.KMEANS,
         config=dcec.Config(max_steps=0),
+        presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 10}},
     ),
     _DBC,
 )

@@ -373,6 +373,8 @@ ALGORITHM = Algorithm(
     network_settings=network_settings,
 )
 
+_DEFAULT = Config(layers=1, filters=8, kernel=3)
+
 METHODS = (
     Method(
         name="dctl",
@@ -380,6 +382,11 @@ METHODS = (
         reference="Goel, Majumdar, Chouzenoux, Chierchia 2022",
         algorithm=ALGORITHM,
         network=networks.dctl,
-        config=Config(),
+        config=_DEFAULT,
+        presets={
+            "default": {},
+            "paper": checks.changes(_DEFAULT, Config()),
+            "quick": {"rounds": 20},
+        },
     ),
 )

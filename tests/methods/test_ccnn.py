@@ -339,7 +339,7 @@ def test_weights_from_a_file_replace_the_pretraining(typed, epochs):
     method = options.read("ccnn", words).method
     assert (method.config.epochs, method.pretraining.epochs) == (10, epochs)
     without = options.read("ccnn", ["--data", "digits", "--out", "x"]).method
-    assert without.pretraining.epochs == 30
+    assert without.pretraining.epochs == 100
 
 
 @pytest.mark.parametrize(
