@@ -42,9 +42,18 @@ if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():
     os.environ["JAXCLUST_DATA"] = str(SHARED)
 
 
+WHOLE_RUNS = ("cli", "engine", "examples", "experiments", "report")
+"""Folders whose modules make whole runs and take the longest."""
+
+
 def pytest_collection_modifyitems(items):
     """Puts the longest modules first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("optimized") is None)
+
+    def quick(item):
+        optimized = item.get_closest_marker("optimized") is not None
+        return not optimized, item.path.parent.name not in WHOLE_RUNS
+
+    items.sort(key=quick)
 
 
 @pytest.fixture(scope="session")
