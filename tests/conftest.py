@@ -4,11 +4,25 @@ import os
 import tempfile
 from pathlib import Path
 
+# One worker runs on each core: further threads of scikit-learn and of OpenBLAS would only wait.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 import jax
 import numpy as np
 import pytest
+from jax._src import compiler
 
 jax.config.update("jax_num_cpu_devices", 2)
+
+# Most tests run a program once, so that compiling it takes longer than running it. XLA's usual
+# code generator for fused operations, in many parallel pieces, takes four times as long as this.
+USUAL_FLAGS = os.environ.get("XLA_FLAGS", "")
+QUICK_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+
+if QUICK_FLAGS in USUAL_FLAGS:  # A worker inherits them.
+    USUAL_FLAGS = USUAL_FLAGS.replace(QUICK_FLAGS, "").strip()
+os.environ["XLA_FLAGS"] = f"{USUAL_FLAGS} {QUICK_FLAGS}"
 
 # Programs that a module compiled serve the other modules, the processes that its tests start, and
 # the other workers, which inherit the environment of the process that starts them. The folder is
@@ -18,18 +32,28 @@ if PROGRAMS not in os.environ:
     FOLDER = tempfile.TemporaryDirectory(prefix="jaxclust-tests-")
     os.environ[PROGRAMS] = FOLDER.name
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ[PROGRAMS]
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.devices()  # Reads XLA_FLAGS before a module changes them.
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():
     os.environ["JAXCLUST_DATA"] = str(SHARED)
 
 
+WHOLE_RUNS = ("cli", "engine", "examples", "experiments", "report")
+"""Folders whose modules make whole runs and take the longest."""
+
+
 def pytest_collection_modifyitems(items):
     """Puts the longest modules first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("optimized") is None)
+
+    def quick(item):
+        optimized = item.get_closest_marker("optimized") is not None
+        return not optimized, item.path.parent.name not in WHOLE_RUNS
+
+    items.sort(key=quick)
 
 
 @pytest.fixture(scope="session")
@@ -54,19 +78,36 @@ def data(tmp_path_factory, few_digits):
     return path
 
 
+def usual_options(compile_options):
+    """JAX's ``get_compile_options`` with XLA's usual code generator in place of QUICK_FLAGS."""
+    usual = {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+
+    def options(*arguments, env_options_overrides=None, **named):
+        overrides = usual | (env_options_overrides or {})
+        return compile_options(*arguments, env_options_overrides=overrides, **named)
+
+    return options
+
+
 @pytest.fixture(autouse=True, scope="module")
 def programs(request):
-    """Compiles a module's programs without LLVM's optimization, and frees them afterwards.
+    """Compiles a module's programs in the quickest way, and frees them afterwards.
 
-    Optimizing programs that run for moments takes a third of the time of most modules. Modules
-    with the marker "optimized" test what it may change: numbers that are equal to the last bit
-    however a run is cut, the speed of convolutions, and scores on real images. Processes that a
-    test starts compile in the same way. Programs kept for all modules would pass the kernel's
-    limit on memory maps.
+    Without LLVM's optimization and with QUICK_FLAGS most modules take half of the time. Modules
+    with the marker "optimized" test what this may change, and are compiled as users' programs are:
+    numbers that are equal to the last bit however a run is cut, the speed of convolutions, and
+    scores on real images. Processes that a test starts compile as its module does. Programs kept
+    for all modules would pass the kernel's limit on memory maps.
     """
     plain = request.node.get_closest_marker("optimized") is None
     jax.config.update("jax_disable_most_optimizations", plain)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", str(plain))
+        if not plain:
+            # A process reads the flags once, when it first compiles, and JAX has no public door to
+            # what they set: here they are for the processes that tests start.
+            patch.setenv("XLA_FLAGS", USUAL_FLAGS)
+            usual = usual_options(compiler.get_compile_options)
+            patch.setattr(compiler, "get_compile_options", usual)
         yield
     jax.clear_caches()

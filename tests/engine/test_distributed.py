@@ -16,8 +16,6 @@ from jaxclust.engine.devices import Over
 from jaxclust.methods import ccnn
 from jaxclust.types import Network, Variables
 
-pytestmark = pytest.mark.optimized
-
 CONFIG = ccnn.Config(
     clusters=4,
     batch=12,

@@ -3,6 +3,7 @@
 A cell whose rows have another hash would be refused, and all of its seeds would have to run anew.
 """
 
+import functools
 import itertools
 
 import numpy as np
@@ -22,6 +23,14 @@ from jaxclust.runs.settings import digest
 
 AT_HAND = ("digits", "coil20-32", "usps", "usps-11000", "mnist-test", "yaleb")
 REQUEST = Request()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _files_are_read_once():
+    """Keeps the lines of each file, which every cell asks for anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "read_lines", functools.cache(rows.read_lines))
+        yield
 
 
 @pytest.fixture(scope="module", params=AT_HAND)
