@@ -149,5 +149,10 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "Adam at 1e-4, 10 epochs a layer, weight .1": _LAYERS_BY_ADAM
         | _AT_1E_4
         | {"clustering_weight": 0.1},
+        "Adam at 1e-4, 10 epochs of 32 steps a layer": _LAYERS_BY_ADAM | _AT_1E_4 | _32_STEPS,
+        "Adam at 1e-4, 10 epochs of 32 steps a layer, all of 32 steps": _LAYERS_BY_ADAM
+        | _AT_1E_4
+        | _32_STEPS
+        | {"least_steps": 32},
     },
 }

@@ -8,7 +8,7 @@ seeds could show nothing.
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from experiments import rows, runner
@@ -255,10 +255,15 @@ def against_baseline(cells: Sequence[Cell], notes: Sequence[str] = ()) -> Compar
     return comparison(cells, options, notes)
 
 
-def results() -> Comparison | None:
-    """The comparison of all rows, sets and methods in their order here; None without rows."""
+def results(
+    data: Collection[str] = tuple(SEEDS), methods: Collection[str] = BUILT
+) -> Comparison | None:
+    """The comparison of the rows of some methods on some sets; None without rows.
+
+    Sets and methods are in their order here.
+    """
     sets = list(SEEDS)
-    found = present()
+    found = [row for row in present() if row.data in data and METHOD_OF[row.method] in methods]
     found.sort(key=lambda row: (sets.index(row.data), NAMES.index(row.method)))
     return against_baseline(grouped(found)) if found else None
 
@@ -300,7 +305,7 @@ def write_page(request: Request) -> bool:
             where = f"{row.data}, {row.method}, seed {row.seed}"
             rule = f"folder: {request.folder} must have the scores of the rows"
             raise UsageError(f"{rule}, has others of {where}")
-    write_report(out, results(), looked, notes)
+    write_report(out, results(request.data, methods), looked, notes)
     return True
 
 

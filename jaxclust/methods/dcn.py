@@ -19,7 +19,7 @@ from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import tied_sae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import nearest, nearest_centroid
-from jaxclust.ops.batches import encoded, scaled
+from jaxclust.ops.batches import batch_size, encoded, scaled
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.kmeans_minibatch import running_means
 from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
@@ -57,6 +57,9 @@ class Config:
     bias_rate: float = 2 / 5.1**2
     """SGD's step size for biases, divided by that for weights (authors' code: 2 on pixels times
     5.1)."""
+    least_steps: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
+    (ours). None for the batch as it is."""
     tolerance: float = dataclasses.field(default=0.0, metadata=NEW)
     """Stop once less than this fraction of the labels changed in an epoch (ours);
     0 never stops."""
@@ -70,6 +73,8 @@ class Config:
         checks.at_least(self, 1, "restarts")
         checks.nonnegative(self, "clustering_weight", "reconstruction_weight")
         checks.in_range(self, 0, 1, "tolerance")
+        if self.least_steps is not None:
+            checks.at_least(self, 1, "least_steps")
 
 
 class State(NamedTuple):
@@ -117,7 +122,7 @@ def schedule(config: Config, n: int) -> Schedule:
 
     Each epoch has a new order: images that are sorted by class would come one class at a time.
     """
-    batch = min(config.batch, n)
+    batch = batch_size(n, config.batch, config.least_steps)
     return Schedule(batch, -(-n // batch), config.epochs, "shuffled")
 
 

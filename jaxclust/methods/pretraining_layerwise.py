@@ -13,8 +13,8 @@ import optax
 from jaxclust.errors import UsageError
 from jaxclust.methods import checks, pretraining
 from jaxclust.ops import losses, optimizers
-from jaxclust.ops.batches import encoded, scaled
-from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
+from jaxclust.ops.batches import batch_size, encoded, scaled
+from jaxclust.types import NEW, Algorithm, Key, Network, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +54,9 @@ class Config:
     decay_steps: int = 20_000
     """Steps on each layer alone after which the step size falls to a tenth, again and again
     (authors' code)."""
+    least_steps: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
+    (ours). None for the batch as it is."""
 
     def __post_init__(self):
         optimizers.check(self)
@@ -62,6 +65,8 @@ class Config:
         checks.choices(self)
         checks.at_least(self, 1, "layers", "decay_steps")
         checks.positive(self, "together_rate")
+        if self.least_steps is not None:
+            checks.at_least(self, 1, "least_steps")
 
 
 class State(NamedTuple):
@@ -95,7 +100,7 @@ def _optimizer(config: Config, nesterov: bool = False) -> optax.GradientTransfor
 
 def schedule(config: Config, n: int) -> Schedule:
     """A window is an epoch."""
-    batch = min(config.batch, n)
+    batch = batch_size(n, config.batch, config.least_steps)
     return Schedule(batch, -(-n // batch), config.epochs * (config.layers + 1), "shuffled")
 
 
