@@ -46,7 +46,7 @@ PEERS = ("dec", "idec", "dcn")
 # ClustPy sums its error over pixels too.
 ALIKE = {"optimizer": "adam", "learning_rate": 1e-3, "reconstruction": "sum"}
 # One method for all runs, so that they share its compiled program.
-DCN = registry.get("dcn").replace(
+DCN = registry.method("dcn", "paper").replace(
     network=sae, pretrainer=pretraining.ALGORITHM, pretraining=pretraining.Config()
 )
 
@@ -89,7 +89,7 @@ class Row(NamedTuple):
 
 def peer_method(name: str, n: int) -> Method:
     """The method with its settings for ``n`` images, as near to ClustPy's as they go."""
-    method = DCN if name == "dcn" else registry.get(name)
+    method = DCN if name == "dcn" else registry.method(name, "paper")
     if name == "dcn":
         # ClustPy's loss has half of its weight of 0.1.
         own = {"epochs": EPOCHS, "restarts": 20, "clustering_weight": 0.05}

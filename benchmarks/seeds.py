@@ -53,7 +53,7 @@ def measure(seeds: tuple[int, ...], over: Over) -> Times:
     """Times of a run of these seeds, over its pretraining and its clustering."""
     images = datasets.load("digits").images
     method = registry.method(
-        "dcec", clusters=10, max_steps=140, tolerance=0.0, pretraining={"epochs": 5}
+        "dcec", "paper", clusters=10, max_steps=140, tolerance=0.0, pretraining={"epochs": 5}
     )
     phases = fit.fit(method, images, seeds, fit.Options(over=over)).phases.values()
     return Times(

@@ -100,7 +100,7 @@ class Row(NamedTuple):
 
 def program(case: Case) -> Program:
     """The algorithm whose step is measured, with its settings and network."""
-    method = registry.get(case.method)
+    method = registry.method(case.method, "paper")
     network = method.build(case.shape)
     if case.method == "dbc":
         assert method.pretrainer is not None

@@ -60,7 +60,7 @@ def pretrain_step(config, network, key, state, batch, rows):
     return pretraining.step(config, network, key, state, moved(key, batch), rows)
 
 
-METHOD = jc.method("dcec").replace(
+METHOD = jc.method("dcec", preset="paper").replace(
     name="dcec-da",
     about="DCEC on moved images, after DEC-DA",
     step=step,
@@ -151,7 +151,7 @@ def main() -> None:
     options = parser.parse_args()
     deadline = time.monotonic() + options.max_seconds
     data = jc.load(options.data)
-    for method in (jc.method("dcec"), METHOD):
+    for method in (jc.method("dcec", preset="paper"), METHOD):
         if not run_missing(method, data, options.folder, deadline - time.monotonic()):
             print("out of time; the same command goes on", file=sys.stderr)
             return

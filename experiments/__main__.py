@@ -129,7 +129,6 @@ def parser() -> Parser:
     top.add_argument("--over", choices=("vmap", "map", "shard"), help="how seeds run")
     top.add_argument("--folder", type=Path, help="of checkpoints and runs (default: runs/PAPER)")
     top.add_argument("--max-seconds", type=float, help="stop in time, to go on later")
-    top.add_argument("--preset", choices=("paper", "quick"), help="quick: fewer epochs")
     top.add_argument("--format", choices=tuple(FORMATS), help="of a comparison")
     top.add_argument("--out", type=Path, help="the file to write")
     top.add_argument("--runs", nargs="+", metavar="RUN", help="as of jaxclust report")

@@ -16,7 +16,6 @@ class Request(NamedTuple):
       methods: names of methods.
       variants: names of variants.
       starts: what the networks start from.
-      preset: of the methods.
       over: how seeds run, see ``jaxclust.engine.driver.Program``.
       folder: of checkpoints or runs.
       deadline: on the clock of ``time.monotonic``; work that is not done by then stops.
@@ -30,7 +29,6 @@ class Request(NamedTuple):
     methods: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
-    preset: str = "paper"
     over: Over = "shard"
     folder: Path = Path("runs")
     deadline: float = float("inf")
@@ -52,7 +50,7 @@ class Part(NamedTuple):
       work: does it.
       names: what the flags take that name data, methods, variants or starts.
       usual: the names of a flag that is not given; all where it is not here.
-      flags: its flags among "preset", "format", "out", "runs" and "images".
+      flags: its flags among "format", "out", "runs" and "images".
       prints: whether the experiment's tables are printed after the work.
     """
 

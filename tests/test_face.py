@@ -201,7 +201,7 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (20, 8, 8), dtype=np.uint8)
         ({"seeds": [-1]}, r"seeds: must be a count from 1 .*, got \[-1\]"),
         ({"method": "kmean"}, "method: must be one of .*, got 'kmean'; did you mean kmeans?"),
         ({"method": 3}, "method: must be a name or a method that jaxclust.method made, got 3"),
-        ({"preset": "fast"}, "preset: must be one of paper, quick, got 'fast'"),
+        ({"preset": "fast"}, "preset: must be one of default, paper, quick, got 'fast'"),
         ({"features": "hog"}, "features: must be dsift-pca or the path of an .npy file, got 'hog'"),
         ({"weights": "none"}, "weights: none must be a .safetensors file, and is not there"),
         ({"method": "ccnn-resnet18"}, "weights: must be given for ccnn-resnet18"),

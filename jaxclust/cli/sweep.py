@@ -21,6 +21,7 @@ from jaxclust.cli import options
 from jaxclust.cli.options import RUNS, Request, Switch
 from jaxclust.cli.parse import parse_known
 from jaxclust.data import datasets, sources
+from jaxclust.engine.checkpoint import settings_json
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods.registry import METHODS
 from jaxclust.runs.folder import check_out, delete_runs, is_finished
@@ -187,7 +188,7 @@ def _shares(request: Request) -> str | None:
     network = (network_name(method.network), clusters)
     # Other seeds, weights or inputs have another pretraining.
     inputs = (given.seeds, given.over, str(given.weights), str(given.features), given.size)
-    return str((network, inputs, dataclasses.astuple(method.pretraining)))
+    return str((network, inputs, tuple(settings_json(method.pretraining).values())))
 
 
 def data_name(data: str) -> str:

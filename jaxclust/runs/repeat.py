@@ -52,11 +52,15 @@ def repeat(settings: Settings) -> str:
 
 def _changed(settings: dict[str, Json], usual: Any, prefix: str) -> list[str]:
     """The flags of the settings that a preset does not have."""
-    # Settings that a file leaves out have their dataclass's default.
-    config = None if usual is None else type(usual)(**settings_from_json(settings))
+    kept = settings_from_json(settings)
+    known: dict[str, Json] = {}
+    for field in () if usual is None else dataclasses.fields(usual):
+        value = getattr(usual, field.name)
+        known[field.name] = list(value) if isinstance(value, tuple) else value
+        if field.metadata.get("new"):  # A file leaves it out at its dataclass's default.
+            kept.setdefault(field.name, field.default)
     words = []
-    for field in () if config is None else dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name != "clusters" and getattr(usual, field.name) != value:
-            words += flag_words(field.name, value, prefix)
+    for name, value in kept.items():
+        if name != "clusters" and known.get(name) != value:
+            words += flag_words(name, value, prefix)
     return words

@@ -42,7 +42,7 @@ def test_seeds(text, seeds):
         ("--gamma", "gamma: must have a value, got none"),
         ("--gamma -1", "gamma: must be at least 0, got -1.0"),
         ("--reconstruction man", "must be one of mean, sum, got 'man'; did you mean mean?"),
-        ("--preset best", "preset: must be one of paper, quick, got 'best'"),
+        ("--preset best", "preset: must be one of default, paper, quick, got 'best'"),
         ("--max-seconds 0", "max-seconds: must be above 0, got 0.0"),
         ("--resume --overwrite", "resume: must not be given together with overwrite"),
         ("--data nope", "data: must be one of digits"),

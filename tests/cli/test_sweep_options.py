@@ -109,7 +109,7 @@ def test_cells_of_an_old_version_are_skipped(began):
     folder = Path("runs/old/digits/sae-kmeans")
     folder.mkdir(parents=True)
     (folder / "results.jsonl").write_text("")
-    options = "--seeds 2 --pretraining.epochs 2"
+    options = "--seeds 2 --preset paper --pretraining.epochs 2"
     row = {
         "data": "digits",
         "method": "sae-kmeans",

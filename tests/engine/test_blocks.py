@@ -82,7 +82,7 @@ def test_a_block_holds_the_images_that_the_first_centroids_are_chosen_from():
         def __len__(self):
             return 5000
 
-    ccnn = registry.get("ccnn")
+    ccnn = registry.method("ccnn", "paper")
     for settings, size in (
         ({"clusters": 365}, 1000),
         ({"clusters": 365, "sample": 1001}, 1250),

@@ -20,7 +20,7 @@ from jaxclust.runs.rows import Row
 
 def test_every_cell_has_settings_and_a_network_for_its_input():
     for name in (*cells.METHODS, *cells.OPENED):
-        method = cells.method_of(name, "quick", 38)
+        method = cells.method_of(name, 38)
         assert method.clusters == 38
         assert (method.pretraining is None) == (method.pretrainer is None)
         method.build((48, 42, 1) if name.endswith("-pixels") else (15, 20, 1))
@@ -30,7 +30,7 @@ def test_the_control_has_dctls_first_filters_and_nothing_moves_them():
     images = np.zeros((20, 9, 9, 1), np.uint8)
     filters = []
     for name in (cells.CONTROL, "dctl"):
-        method = cells.method_of(name, "paper", 10)
+        method = cells.method_of(name, 10)
         assert (method.config.restarts, method.pretraining) == (20, None)
         network = method.build(images.shape[1:])
         init = functools.partial(method.algorithm.init, method.config, network, variables=None)
@@ -42,8 +42,8 @@ def test_the_control_has_dctls_first_filters_and_nothing_moves_them():
 
 
 def test_dcns_step_is_scaled_in_both_phases():
-    usual = registry.method("dcn", clusters=38)
-    scaled = cells.method_of("dcn", "paper", 38)
+    usual = registry.method("dcn", "paper", clusters=38)
+    scaled = cells.method_of("dcn", 38)
     pairs = ((usual.config, scaled.config), (usual.pretraining, scaled.pretraining))
     for one, other in pairs:
         rates = {"learning_rate": other.learning_rate, "bias_rate": other.bias_rate}

@@ -57,8 +57,7 @@ def marks(name):
         ("<!-- headlines -->\n", "headlines"),
         (marks("headlines") * 2, "headlines"),
         (marks("headlines"), "comparison"),
-        (marks("headlines") + marks("comparison"), "stream"),
-        (marks("headlines") + marks("comparison") + marks("stream"), "peers"),
+        (marks("headlines") + marks("comparison") + marks("consensus"), "stream"),
     ],
 )
 def test_a_page_without_its_marks_is_refused(text, name, blocks):

@@ -149,7 +149,7 @@ def test_networks_take_settings_from_the_config():
     # Networks are cached: equal settings give the identical network.
     dctl = registry.method("dctl", kernel=3)
     assert dctl.build(SHAPE) is registry.method("dctl", kernel=3).build(SHAPE)
-    assert dctl.build(SHAPE) is not registry.method("dctl", kernel=2).build(SHAPE)
+    assert dctl.build(SHAPE) is not registry.method("dctl", kernel=4).build(SHAPE)
     ccnn = registry.method("ccnn", filters=(3, 4), adaptation=(5,))
     assert ccnn.build(SHAPE) is not registry.method("ccnn").build(SHAPE)
 

@@ -56,7 +56,7 @@ def cell_of(dataset: Dataset, variant: str, request: Request) -> runner.Cell:
 
 def pretraining_name(method: Method) -> str:
     """Name of a pretraining's folder: the tables' own, or beside it, called by what differs."""
-    usual = dataclasses.astuple(registry.get("dbc").pretraining)
+    usual = dataclasses.astuple(registry.method("dbc", "paper").pretraining)
     pairs = zip(dataclasses.astuple(method.pretraining), usual, strict=True)
     return "fcae" + "".join(f"-{value}" for value, other in pairs if value != other)
 

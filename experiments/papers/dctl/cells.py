@@ -138,10 +138,10 @@ def changed_from(name: str) -> str:
     return "dctl-1-layer" if changes.get("layers") == 1 else "dctl"
 
 
-def method_of(name: str, preset: str, clusters: int | None) -> Method:
+def method_of(name: str, clusters: int | None) -> Method:
     """A cell's method with its settings, called as in the rows."""
     spec = SPECS[name]
-    method = registry.method(spec.method, preset, clusters=clusters).with_settings(spec.changes)
+    method = registry.method(spec.method, "paper", clusters=clusters).with_settings(spec.changes)
     return method.replace(name=name, network=dctl_network if name == CONTROL else method.network)
 
 
@@ -178,7 +178,7 @@ def cell_of(data: str, name: str, request: Request) -> runner.Cell:
     """A method on a data set; its settings are recorded of the images, whatever it gets."""
     images = datasets.load(data)
     dataset = dataset_of(data, name)
-    method = method_of(name, request.preset, images.classes)
+    method = method_of(name, images.classes)
     spec = SPECS[name]
     kind = "pixels" if spec.pixels else "features"
     place = request.folder / data
@@ -192,4 +192,4 @@ def cell_of(data: str, name: str, request: Request) -> runner.Cell:
     key = {"data": data, "method": name}
     cell = runner.Cell(RESULTS, key, dataset, method, SEEDS[data], request, options)
     extra = {**columns, "features": made}
-    return cell.replace(preset=request.preset, extra=extra, columns=columns, images=images)
+    return cell.replace(extra=extra, columns=columns, images=images)

@@ -75,13 +75,11 @@ EXPERIMENT = Experiment(
             run,
             {"data": cells.SEEDS, "methods": cells.METHODS},
             {"methods": cells.USUAL},
-            ("preset",),
         ),
         "open": Part(
             "what the paper leaves open, on Extended Yale B",
             run_open,
             {"variants": cells.OPENED},
-            flags=("preset",),
         ),
     },
     Part("figure 2, from the rows", drawn_by("experiments.papers.dctl.figures")),
