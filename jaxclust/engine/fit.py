@@ -19,7 +19,7 @@ from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
 from jaxclust.engine.weights import check_weights, pixels_digest, with_weights
 from jaxclust.errors import UsageError
 from jaxclust.networks.torch_weights import Weights
-from jaxclust.types import Algorithm, Json, Key, Method, Variables, network_name
+from jaxclust.types import Algorithm, Json, Key, Method, Network, Variables, network_name
 
 Failure = tuple[str, int]
 """The phase and step at which a seed met a NaN or inf."""
@@ -257,11 +257,22 @@ def check(method: Method, images: jax.ShapeDtypeStruct, over: Over) -> None:
     Raises:
       UsageError: an argument breaks its rule.
     """
-    network = method.build(images.shape[1:])
+    phases = tuple(method.phases())
+    for _, algorithm, config in phases:
+        check_over(over, algorithm.schedule(config, images.shape[0]))
+    _trace(phases, method.build(images.shape[1:]), images)
+
+
+@functools.lru_cache(maxsize=64)
+def _trace(
+    phases: tuple[tuple[str, Algorithm, Any], ...],
+    network: Network,
+    images: jax.ShapeDtypeStruct,
+) -> None:
+    """Traces the first step of each phase, once in a process: a trace takes up to seconds."""
     variables = None
-    for _, algorithm, config in method.phases():
+    for _, algorithm, config in phases:
         schedule = algorithm.schedule(config, images.shape[0])
-        check_over(over, schedule)
         key = jax.eval_shape(lambda: jax.random.key(0))
         init = functools.partial(algorithm.init, config, network)
         state = jax.eval_shape(init, key, variables, images)
