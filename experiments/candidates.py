@@ -142,7 +142,6 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "dkm-annealed": {
         "printed": {},
         "32 steps": {"least_steps": 32},
-        "32 steps, from k-means": {"least_steps": 32, "start": "kmeans"},
     },
     "dcn": {
         "Adam at 1e-4, 10 epochs a layer": _LAYERS_BY_ADAM | _AT_1E_4,

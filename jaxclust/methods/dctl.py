@@ -388,5 +388,6 @@ METHODS = (
             "paper": checks.changes(_DEFAULT, Config()),
             "quick": {"rounds": 20},
         },
+        caution="on digits dctl scores below k-means on pixels",
     ),
 )
