@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from jaxclust.methods import pretraining
+from jaxclust.engine import fit
+from jaxclust.methods import pretraining, registry
 from jaxclust.networks import pixels, sae
 
 NETWORK = sae((8, 8, 1), 5, (16,))
@@ -49,3 +51,15 @@ def test_a_network_without_a_decoder_is_refused(images):
 def test_settings_that_cannot_work_are_refused():
     with pytest.raises(ValueError, match="epochs: must be at least 0, got -1"):
         pretraining.Config(epochs=-1)
+
+
+@pytest.mark.parametrize(
+    ("preset", "epochs", "fails"), [("default", 20, False), ("paper", 40, True)]
+)
+def test_the_default_step_does_not_grow_with_size_and_brightness(few_digits, preset, epochs, fails):
+    """On large and bright images the paper's SGD ends in NaN; both have 40 steps here."""
+    images = 255 - np.repeat(np.repeat(few_digits[0][:64], 4, axis=1), 4, axis=2)
+    settings = {"pretraining.epochs": epochs, "clusters": 4}
+    method = registry.method("sae-kmeans", preset).with_settings(settings)
+    done = fit.fit(method, images, (0,), fit.Options(over="map"))
+    assert [failure is not None for failure in done.failed] == [fails]
