@@ -67,6 +67,7 @@ class Headline(NamedTuple):
 _JULE = {"method": "jule-rc", "input": jule.PIXELS}
 _VARIANTS = {
     "JULE-RC": "paper",
+    "JULE-RC, `--preset default`": "default",
     "JULE-RC, `--preset printed`": "printed",
     "JULE-RC, `--preset torch`": "torch",
 }

@@ -1,6 +1,7 @@
 """CCNN's baselines I to III, which are other settings of CCNN, and CCNN on other networks."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from jaxclust import networks
 from jaxclust.methods import ccnn, checks, pretraining
@@ -14,13 +15,13 @@ _PRETRAINING_OF_THE_PAPER = checks.changes(
 _ONE_DEFAULT = dataclasses.replace(ccnn.DEFAULT, compensation="none")
 
 
-def _baseline(random: dict[str, int]) -> dict[str, dict[str, object]]:
+def _baseline(random: Mapping[str, int]) -> Mapping[str, Mapping[str, object]]:
     """Presets of a baseline whose own settings are the paper's; ``random`` from random weights."""
     return {
         "default": {},
         "paper": _PRETRAINING_OF_THE_PAPER,
         "quick": {"pretraining.epochs": 20},
-        "random": _PRETRAINING_OF_THE_PAPER | random,
+        "random": {**_PRETRAINING_OF_THE_PAPER, **random},
     }
 
 

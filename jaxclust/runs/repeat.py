@@ -52,13 +52,13 @@ def repeat(settings: Settings) -> str:
 
 def _changed(settings: dict[str, Json], usual: Any, prefix: str) -> list[str]:
     """The flags of the settings that a preset does not have."""
-    kept = settings_from_json(settings)
-    known: dict[str, Json] = {}
+    kept: dict[str, Any] = dict(settings_from_json(settings))
+    known: dict[str, Any] = {}
     for field in () if usual is None else dataclasses.fields(usual):
         value = getattr(usual, field.name)
         known[field.name] = list(value) if isinstance(value, tuple) else value
-        if field.metadata.get("new"):  # A file leaves it out at its dataclass's default.
-            kept.setdefault(field.name, field.default)
+        if field.metadata.get("new") and field.name not in kept:
+            kept[field.name] = field.default  # A file leaves a new setting out at this value.
     words = []
     for name, value in kept.items():
         if name != "clusters" and known.get(name) != value:

@@ -50,7 +50,7 @@ def _scaled() -> dict[str, float]:
     DCN's own are for MNIST's images in [0, 1], whose mean squared length is 88.03. Those of biases
     do not depend on it.
     """
-    dcn = registry.get("dcn")
+    dcn = registry.method("dcn", "paper")
     ratio = 88.03 / features.DIMENSIONS
     scaled = {}
     for prefix, config in (("", dcn.config), ("pretraining.", dcn.pretraining)):

@@ -45,6 +45,7 @@ class Variant(NamedTuple):
 VARIANTS = {
     # The loss, negatives and rate of the authors' Caffe code, which the paper used.
     "paper": Variant("paper"),
+    "default": Variant("default"),
     # The text to the letter.
     "printed": Variant(),
     # The loss and criterion of their Torch code, with its SGD, and with its affinities of merged
