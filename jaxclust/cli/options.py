@@ -54,8 +54,8 @@ class Options:
       out: Folder for the run's files; it must not exist. Without it: runs/METHOD-DATA,
         where the same command goes on with its run, and other settings get a folder of
         their own.
-      preset: Settings to begin with. default: what works best; paper: those of the published
-        result; quick: the default with fewer epochs; jaxclust methods lists more.
+      preset: Settings to begin with. default: what scored best on digits; paper: those of the
+        published result; quick: the default with fewer epochs; jaxclust methods lists more.
       size: Size to which a folder's images are scaled and cropped; one number for both.
       features: Features that stand in the images' place: dsift-pca, or an .npy file with a
         row for each image.

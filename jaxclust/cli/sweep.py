@@ -25,6 +25,7 @@ from jaxclust.engine.checkpoint import settings_json
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods.registry import METHODS
 from jaxclust.runs.folder import check_out, delete_runs, is_finished
+from jaxclust.runs.settings import read_settings
 from jaxclust.runs.sweeps import SWEEP, UNFINISHED, SweepCell, read_sweep, write_sweep
 from jaxclust.types import network_name
 
@@ -259,7 +260,19 @@ def _as_before(cell: SweepCell, earlier: dict[str, SweepCell], out: Path) -> Swe
     if known.arguments != cell.arguments:
         rule = f"resume: {folder} must be finished with the same options"
         raise UsageError(f"{rule}, see {out / SWEEP}")
+    if (folder / "config.json").exists():
+        _check_preset(folder, cell.arguments)
     return known if is_finished(folder) else cell
+
+
+def _check_preset(folder: Path, arguments: Sequence[str]) -> None:
+    """Refuses a finished cell of another preset: version 0.1 began with "paper"."""
+    flag = "--preset"
+    asked = arguments[arguments.index(flag) + 1] if flag in arguments else "default"
+    kept = read_settings(folder).preset
+    if kept != asked:
+        rule = f"resume: {folder} must be of the preset {asked}"
+        raise UsageError(f"{rule}, was made with {kept!r}")
 
 
 def _pretrained(cell: SweepCell, cells: Sequence[SweepCell], out: Path) -> Path | None:

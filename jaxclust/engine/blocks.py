@@ -19,6 +19,7 @@ import numpy as np
 from jaxclust.data.sources import Source
 from jaxclust.engine import driver
 from jaxclust.errors import UsageError
+from jaxclust.ops.batches import batch_size
 from jaxclust.types import Method
 
 BLOCK_BYTES = 16 * 2**20
@@ -73,11 +74,16 @@ def in_blocks(config: Any, n: int, size: int) -> Any:
     the epochs over all images.
 
     Args:
-      config: the settings; ``epochs`` is the field that changes.
+      config: the settings; ``epochs`` changes, and ``batch`` where few images have smaller ones,
+        which goes by all images, not by those of a block.
       n: number of images.
       size: images in a block.
     """
-    return dataclasses.replace(config, epochs=-(-config.epochs * n // size))
+    changes = {"epochs": -(-config.epochs * n // size)}
+    least_steps = getattr(config, "least_steps", None)
+    if least_steps is not None:
+        changes |= {"batch": batch_size(n, config.batch, least_steps), "least_steps": None}
+    return dataclasses.replace(config, **changes)
 
 
 def read(source: Source, size: int, order: int, first: int) -> Iterator[jax.Array]:

@@ -359,7 +359,7 @@ METHODS = (
         presets={
             "default": {},
             "paper": _PAPER,
-            "quick": {"pretraining.epochs": 20},
+            "quick": {"epochs": 5, "pretraining.epochs": 20},
             "random": _PAPER | {"epochs": 30, "pretraining.epochs": 0},
         },
     ),

@@ -15,12 +15,19 @@ _PRETRAINING_OF_THE_PAPER = checks.changes(
 _ONE_DEFAULT = dataclasses.replace(ccnn.DEFAULT, compensation="none")
 
 
-def _baseline(random: Mapping[str, int]) -> Mapping[str, Mapping[str, object]]:
-    """Presets of a baseline whose own settings are the paper's; ``random`` from random weights."""
+def _baseline(
+    random: Mapping[str, int], quick: Mapping[str, int]
+) -> Mapping[str, Mapping[str, object]]:
+    """Presets of a baseline whose own settings are the paper's.
+
+    Args:
+      random: what the preset of random weights changes.
+      quick: what the quick one does, beside its pretraining.
+    """
     return {
         "default": {},
         "paper": _PRETRAINING_OF_THE_PAPER,
-        "quick": {"pretraining.epochs": 20},
+        "quick": {"pretraining.epochs": 20, **quick},
         "random": {**_PRETRAINING_OF_THE_PAPER, **random},
     }
 
@@ -33,7 +40,7 @@ _ALEXNET = Method(
     algorithm=ccnn.ALGORITHM,
     network=networks.ccnn_alexnet,
     config=Config(),
-    presets={"default": {}, "paper": {}, "quick": {}, "random": {"epochs": 30}},
+    presets={"default": {}, "paper": {}, "quick": {"epochs": 5}, "random": {"epochs": 30}},
     needs_weights=True,
 )
 
@@ -47,13 +54,13 @@ METHODS = (
         name="ccnn-ii",
         about="mini-batch k-means on CCNN's first features, its Baseline II",
         config=Config(trainable="nothing", reliable=50),
-        presets=_baseline({"epochs": 30, "pretraining.epochs": 0}),
+        presets=_baseline({"epochs": 30, "pretraining.epochs": 0}, {"epochs": 5}),
     ),
     _CCNN.replace(
         name="ccnn-iii",
         about="k-means on CCNN's first features, its Baseline III",
         config=Config(trainable="nothing", start="kmeans", epochs=0),
-        presets=_baseline({"pretraining.epochs": 0}),
+        presets=_baseline({"pretraining.epochs": 0}, {}),
     ),
     _CCNN.replace(
         name="ccnn-norm",

@@ -45,7 +45,7 @@ def method(
 
     Args:
       name: one of ``names()``.
-      preset: "default" is what works best on the sets that it was chosen on (docs/methods.md);
+      preset: "default" is what scored best on the sets that it was chosen on (docs/methods.md);
         "paper" has the settings of the published result; "quick" is the default with fewer epochs.
         Some methods have more presets, which ``jaxclust methods`` lists.
       pretraining: settings of the pretraining, by name.

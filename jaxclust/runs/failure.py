@@ -38,6 +38,8 @@ def _advice(run: Run, phase: str, options: bool) -> str:
     if phase == "pretrain":
         settings = run.settings.pretraining or {}
         name = PRETRAINING + RATE
+    if settings.get("max_steps") == 0:  # k-means on features, which takes no step.
+        return "try other weights or other features"
     if RATE not in settings:
         return f"try other settings; {NAMES.get(phase, phase)} has no learning rate"
     if options:

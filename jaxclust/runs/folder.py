@@ -1,5 +1,6 @@
 """A run's folder: made, found again, cleared of an earlier run, and nothing else touched."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from jaxclust.errors import UsageError
 from jaxclust.runs.files import write_file
 from jaxclust.runs.rows import labeling_files
 from jaxclust.runs.settings import Settings, read_settings
+from jaxclust.types import Json
 
 FILES = ("results.jsonl", "clusters.csv", "baseline.jsonl", "history.csv", "unreadable.csv")
 FOLDERS = {
@@ -51,8 +53,9 @@ def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bo
 
     Args:
       directory: the run's folder.
-      settings: of the run. Their ``origin`` decides no number and may differ from that of an
-        earlier start, so that a run goes on from copies of its inputs elsewhere.
+      settings: of the run. Their ``origin`` and the name of their preset decide no number and may
+        differ from those of an earlier start, so that a run goes on from copies of its inputs
+        elsewhere, and where another version called the preset otherwise.
       resume: go on in a folder of the same settings.
       overwrite: delete an earlier run's files there, and nothing else.
 
@@ -64,10 +67,12 @@ def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bo
     path = directory / "config.json"
     filled = directory.exists() and any(directory.iterdir())
     if resume and path.exists():
-        differing = differences(read_settings(directory).to_json(), settings.to_json())
+        kept = read_settings(directory)
+        differing = differences(_without_preset(kept), _without_preset(settings))
         if differing:
             rule = f"resume: {directory} must hold the same run"
             raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
+        settings = dataclasses.replace(settings, preset=kept.preset)
     elif resume and filled and not (directory / MARK).exists():
         raise UsageError(f"resume: {directory} must hold a run, has no config.json")
     if overwrite and filled:
@@ -99,9 +104,14 @@ def default_folder(settings: Settings, parent: Path = Path("runs")) -> Path:
                 kept = read_settings(directory)
             except UsageError:
                 kept = None
-            if kept is not None and kept.to_json() == settings.to_json():
+            if kept is not None and _without_preset(kept) == _without_preset(settings):
                 return directory
         number += 1
+
+
+def _without_preset(settings: Settings) -> dict[str, Json]:
+    """Settings without the name of their preset, which decides nothing."""
+    return {name: value for name, value in settings.to_json().items() if name != "preset"}
 
 
 def delete_runs(directories: Sequence[Path]) -> None:

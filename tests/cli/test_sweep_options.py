@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import run_folders
 from commands import error, fake_run, run
 from jaxclust.cli import sweep
 from jaxclust.runs.files import json_lines
@@ -102,6 +103,19 @@ def test_a_quiet_sweep_shows_no_table(began, capsys):
     assert printed.err == ""
     assert "--quiet" in began[0]
     assert "--quiet" not in read_sweep(Path("runs/sweep") / SWEEP)[0].arguments
+
+
+def test_cells_of_another_preset_are_refused(began):
+    """Version 0.1 began with the preset "paper"; its cells do not stand beside today's default."""
+    folder = Path("runs/old/digits/kmeans")
+    folder.parent.mkdir(parents=True)
+    run_folders.make(folder, "kmeans", [0.5], data="digits")
+    row = {"data": "digits", "method": "kmeans", "folder": "digits/kmeans", "status": "finished"}
+    row |= {"reason": None, "seconds": 1.0, "log": None, "shares": None}
+    row |= {"arguments": ["--data", "digits", "--no-baseline"]}
+    Path("runs/old/cells.jsonl").write_text(json_lines([row]))
+    assert run("fit --methods kmeans --data digits --out runs/old --resume") == 2
+    assert began == []
 
 
 def test_cells_of_an_old_version_are_skipped(began):

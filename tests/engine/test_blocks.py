@@ -7,7 +7,7 @@ import pytest
 
 from jaxclust.data import sources
 from jaxclust.engine import blocks, driver, fit
-from jaxclust.methods import registry
+from jaxclust.methods import pretraining, registry
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,11 @@ def test_phases_and_seeds_have_orders_of_their_own():
     orders = [blocks.order_of(seed, phase) for seed in range(50) for phase in range(2)]
     apart = np.diff(np.sort(orders))
     assert apart.min() > 100  # Grain counts up from an order with each epoch.
+
+
+def test_the_batch_of_a_large_set_does_not_shrink_with_its_blocks():
+    config = pretraining.Config(epochs=2, least_steps=32)
+    large = blocks.in_blocks(config, 1_000_000, 2000)
+    assert (large.batch, large.least_steps, large.epochs) == (256, None, 1000)
+    few = blocks.in_blocks(config, 1797, 1797)
+    assert (few.batch, few.least_steps, few.epochs) == (56, None, 2)

@@ -153,3 +153,15 @@ def test_old_numbers_of_clusters_are_read(tmp_path):
     assert read_choice(tmp_path) == choice
     write_choice(tmp_path, choice)
     assert read_choice(tmp_path) == choice
+
+
+def test_a_run_goes_on_under_todays_name_of_its_preset(few_digits, tmp_path):
+    """Version 0.1 called the default of k-means "paper"; its name stays in the folder."""
+    folder = tmp_path / "run"
+    run = jc.fit("kmeans", few_digits[0], clusters=4, seeds=2, out=folder, progress=False)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"preset": "paper"}))
+    (folder / "results.jsonl").unlink()
+    again = jc.fit("kmeans", few_digits[0], clusters=4, seeds=2, out=folder, progress=False)
+    np.testing.assert_array_equal(again.labels, run.labels)
+    assert json.loads((folder / "config.json").read_text())["preset"] == "paper"
