@@ -3,22 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-_TORCH = {
-    "negatives": "random",
-    "margin": 0.2,
-    "gamma": 1.0,
-    "local_above": 100,
-    "restart_rate": False,
-}
-_CAFFE = {
-    "negatives": "random",
-    "n_random": 10,
-    "margin": 0.1,
-    "hinge": "plain",
-    "restart_rate": False,
-    "learning_rate": 0.005,
-    "weight_decay": 1e-4,
-}
+from experiments.papers.jule import cells as jule
+
+_TORCH = jule.changes("torch")
+_CAFFE = jule.changes("paper")
 _PRETRAINED_BY_ADAM = {
     "pretraining.optimizer": "adam",
     "pretraining.learning_rate": 1e-3,
@@ -47,14 +35,14 @@ CANDIDATES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "jule": {
         "printed": {},
         "caffe": _CAFFE,
-        "torch, 10 epochs": _TORCH | {"epochs": 10},
-        "caffe, 10 epochs": _CAFFE | {"epochs": 10},
+        "torch, 10 epochs": {**_TORCH, "epochs": 10},
+        "caffe, 10 epochs": {**_CAFFE, "epochs": 10},
         "torch": _TORCH,
-        "torch, dampened": _TORCH | {"dampening": 0.9},
-        "torch, dampened, 10 epochs": _TORCH | {"dampening": 0.9, "epochs": 10},
-        "torch, gamma 2": _TORCH | {"gamma": 2.0},
-        "caffe, gamma 1": _CAFFE | {"gamma": 1.0},
-        "caffe, dampened": _CAFFE | {"dampening": 0.9},
+        "torch, dampened": {**_TORCH, "dampening": 0.9},
+        "torch, dampened, 10 epochs": {**_TORCH, "dampening": 0.9, "epochs": 10},
+        "torch, gamma 2": {**_TORCH, "gamma": 2.0},
+        "caffe, gamma 1": {**_CAFFE, "gamma": 1.0},
+        "caffe, dampened": {**_CAFFE, "dampening": 0.9},
     },
     "sae-kmeans": {
         f"Adam, {epochs} epochs": _PRETRAINED_BY_ADAM | {"pretraining.epochs": epochs}

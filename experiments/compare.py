@@ -29,7 +29,6 @@ from jaxclust.methods import registry
 from jaxclust.report.write import write_report
 from jaxclust.runs import collect
 from jaxclust.runs.cells import Cell
-from jaxclust.runs.files import json_lines, write_file
 from jaxclust.runs.folder import RESULTS as FINISHED
 from jaxclust.runs.folder import is_finished
 from jaxclust.runs.reading import open_run
@@ -235,9 +234,7 @@ def keep_consensus(dataset: Dataset, name: str, folder: Path) -> None:
     scores = metrics.scores(runner.labels_of(dataset), run.consensus().labels)
     line = {"data": dataset.name, "method": name, "seeds": len(run.seeds)}
     line |= {"config_hash": config_hash(dataset, name), **scores}
-    kept = {(old["data"], old["method"]): old for old in rows.read_lines(CONSENSUS)}
-    kept[dataset.name, name] = line
-    write_file(CONSENSUS, json_lines(kept.values()))
+    rows.put(CONSENSUS, [line])
 
 
 def grouped(found: Iterable[Row]) -> list[Cell]:

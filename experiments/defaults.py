@@ -22,7 +22,7 @@ from jaxclust.data import datasets
 from jaxclust.engine import fit as engine
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.methods import registry
-from jaxclust.runs.rows import Row
+from jaxclust.runs.rows import Row, row_name
 from jaxclust.runs.settings import digest
 from jaxclust.types import Method
 
@@ -65,7 +65,9 @@ def cells(request: Request) -> Iterator[runner.Cell]:
                     directory=place / name / variant.replace(" ", "_"),
                     pretrained=place / _pretraining_name(method),
                 )
-                key = {"data": data, "method": name, "variant": variant}
+                # The first of several labelings stands for all.
+                title = row_name(name, method.algorithm.labelings[0])
+                key = {"data": data, "method": title, "variant": variant}
                 seeds = SEEDS[data]
                 yield runner.Cell(RESULTS, key, dataset, method, seeds, request, options)
 
@@ -81,45 +83,38 @@ def _pretraining_name(method: Method) -> str:
 
 def run(request: Request) -> bool:
     """Runs the candidates that have no rows; False where time ran out."""
-    done = {(row.data, row.method, row.variant) for row in rows.read(RESULTS)}
-    for cell in cells(request):
-        key = (cell.key["data"], cell.key["method"], cell.key["variant"])
-        labeled = (key[0], f"{key[1]}-rc", key[2])
-        if key not in done and labeled not in done and runner.run(cell) is None:
-            return False
-    return True
+    return runner.run_all(cells(request))
 
 
 def check(request: Request) -> bool:
     """Runs each default on each set for at most ten minutes; False where time ran out."""
+    done = {
+        (line["data"], compare.METHOD_OF.get(line["method"], line["method"])) for line in _checked()
+    }
     for data in request.data:
         dataset = datasets.load(data)
         for name in compare.fitting(dataset, request.methods):
-            if _is_checked(data, name):
+            if (data, name) in done:
                 continue
             if time.monotonic() > request.deadline:
                 return False
             method = registry.method(name, clusters=dataset.classes)
-            options = engine.Options(max_seconds=CHECK_SECONDS)
             key = {"data": data, "method": name}
             limited = request._replace(deadline=time.monotonic() + CHECK_SECONDS)
             cell = runner.Cell(
-                CHECKS, key, dataset, method, CHECK_SEEDS, limited, options, "default"
+                CHECKS, key, dataset, method, CHECK_SEEDS, limited, engine.Options(), "default"
             )
-            done = runner.fit(cell)
-            if done.finished:
-                rows.add(CHECKS, runner.make(cell, done))
+            fit = runner.fit(cell)
+            if fit.finished:
+                rows.add(CHECKS, runner.make(cell, fit))
             else:
-                rows.append(CHECKS, [_stopped(cell, done)])
+                rows.append(CHECKS, [_stopped(cell, fit)])
     return True
 
 
-def _is_checked(data: str, name: str) -> bool:
-    """Whether a default has rows on a set: of the check itself, or of the comparison."""
-    lines = runner.lines_of(CHECKS, {"data": data, "method": name})
-    labeled = [title for title, method in compare.METHOD_OF.items() if method == name]
-    found = [*rows.read_lines(CHECKS), *(row.to_json() for row in compare.present())]
-    return bool(lines) or any(line["data"] == data and line["method"] in labeled for line in found)
+def _checked() -> list[Line]:
+    """The lines of the check itself, and the rows of the comparison, which count too."""
+    return [*rows.read_lines(CHECKS), *(row.to_json() for row in compare.present())]
 
 
 def _stopped(cell: runner.Cell, done: engine.Fit) -> Line:
@@ -134,23 +129,19 @@ def _stopped(cell: runner.Cell, done: engine.Fit) -> Line:
 def check_text() -> str:
     """A line for each method, a column for each set: how its seeds ended at the default."""
     lines = [["method", *CHECKED]]
-    found = [*rows.read_lines(CHECKS), *(row.to_json() for row in compare.present())]
-    for title in compare.NAMES:
+    found = _checked()
+    for title, name in compare.METHOD_OF.items():
         cells = [
             [
                 line
                 for line in found
-                if (line["data"], line["method"]) in ((data, title), (data, _bare(title)))
+                if (line["data"], line["method"]) in ((data, title), (data, name))
             ]
             for data in CHECKED
         ]
         lines.append([title, *map(_verdict, cells)])
     about = "share of the images in the largest cluster, the largest of the seeds"
     return f"Defaults on eight sets: {about}\n{tables.aligned(lines)}"
-
-
-def _bare(title: str) -> str:
-    return compare.METHOD_OF[title]
 
 
 def _verdict(lines: Sequence[Line]) -> str:

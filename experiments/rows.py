@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxclust.runs.files import json_lines, read_json_lines
+from jaxclust.runs.files import json_lines, read_json_lines, write_file
 from jaxclust.runs.rows import Row, read_rows
 from jaxclust.types import Json
 
@@ -31,6 +31,12 @@ def append(path: Path, lines: Iterable[Mapping[str, Json]]) -> None:
     """Adds lines to a file."""
     with path.open("a") as file:
         file.write(json_lines(lines))
+
+
+def put(path: Path, lines: Iterable[Line]) -> None:
+    """Puts lines into a file, in place of those of the same data and method."""
+    kept = {(line["data"], line["method"]): line for line in (*read_lines(path), *lines)}
+    write_file(path, json_lines(kept.values()))
 
 
 def add(path: Path, rows: Iterable[Row]) -> None:

@@ -16,7 +16,6 @@ from jaxclust.data import datasets
 from jaxclust.evaluation import agreement
 from jaxclust.report.look import Look, look
 from jaxclust.runs import collect
-from jaxclust.runs.files import json_lines, write_file
 
 RESULTS = rows.RESULTS / "selection.jsonl"
 MEASURES = ("agreement", "silhouette", "lower loss")
@@ -96,14 +95,8 @@ def text() -> str:
 
 def run(request: Request) -> bool:
     """Measures runs, and keeps their rows."""
-    keep(measured(request._replace(runs=request.runs or (str(request.folder),))))
+    rows.put(RESULTS, measured(request._replace(runs=request.runs or (str(request.folder),))))
     return True
-
-
-def keep(lines: Sequence[Line]) -> None:
-    """Puts rows among the results, in place of those of the same data and method."""
-    kept = {(row["data"], row["method"]): row for row in (*rows.read_lines(RESULTS), *lines)}
-    write_file(RESULTS, json_lines(kept.values()))
 
 
 def print_table(request: Request) -> bool:

@@ -60,8 +60,10 @@ def test_kept_rows_take_the_place_of_those_of_the_same_run(tmp_path, monkeypatch
         for data in ("a", "b")
         for method in ("x", "y")
     ]
-    selection.keep(first)
-    selection.keep([first[2] | {"mean": 0.6}, {"data": "c", "method": "x", "mean": 0.7}])
+    rows.put(selection.RESULTS, first)
+    rows.put(
+        selection.RESULTS, [first[2] | {"mean": 0.6}, {"data": "c", "method": "x", "mean": 0.7}]
+    )
     found = rows.read_lines(selection.RESULTS)
     assert [(row["data"], row["method"], row["mean"]) for row in found] == [
         ("a", "x", 0.5),
