@@ -183,10 +183,9 @@ def dsift_pca(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.nd
 def cached(images: np.ndarray) -> np.ndarray:
     """``dsift_pca`` of the images, from the cache if it was computed before.
 
-    The cache is a folder of .npy files named after the images' content, the settings and the
-    versions of the packages that compute: $JAXCLUST_CACHE, or jaxclust in $XDG_CACHE_HOME or
-    ~/.cache. What cannot be read there is computed again; where nothing can be written, nothing is
-    kept.
+    The files in ``cache_folder`` are named after the images' content, the settings and the versions
+    of the packages that compute. What cannot be read there is computed again; where nothing can be
+    written, nothing is kept.
 
     Args:
       images: as for ``dsift_pca``.
@@ -194,7 +193,7 @@ def cached(images: np.ndarray) -> np.ndarray:
     Raises:
       UsageError: as from ``dsift_pca``.
     """
-    path = _cache_folder() / f"{DSIFT_PCA}-{_cache_key(images)}.npy"
+    path = cache_folder() / f"{DSIFT_PCA}-{_cache_key(images)}.npy"
     with contextlib.suppress(*UNREADABLE), path.open("rb") as file:
         features = np.load(file, allow_pickle=False)
         if (
@@ -219,7 +218,11 @@ def cached(images: np.ndarray) -> np.ndarray:
     return features
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where what took long to compute is kept.
+
+    It is $JAXCLUST_CACHE, or jaxclust in $XDG_CACHE_HOME or ~/.cache.
+    """
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxclust"
     return Path(os.environ.get("JAXCLUST_CACHE") or usual)
 

@@ -1,0 +1,81 @@
+"""Networks that give features of pictures, by the name that --features takes."""
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxclust.data.features import cache_folder
+from jaxclust.errors import UsageError
+
+NAMES = ("efficientnet-lite0", "squeezenet")
+"""The names of ``networks.pretrained.FEATURES``, without loading JAX."""
+ONNX = "onnx:"
+VERSION = "1"
+"""Of the code that computes features; another one leaves what is in the cache unused."""
+
+
+class Embedder(NamedTuple):
+    """A network that is ready to give features.
+
+    Attributes:
+      name: as --features takes it.
+      shape: (h, w, 3) of the pictures that it takes.
+      dimension: number of features.
+      batch: pictures at a time.
+      identity: a digest of all that decides the features of a picture of this shape.
+      embed: features, float32 (n, dimension), of pictures, uint8 (n, h, w, 3).
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    dimension: int
+    batch: int
+    identity: str
+    embed: Callable[[np.ndarray], np.ndarray]
+
+
+def is_embedder(name: str) -> bool:
+    """Whether a value of --features names a network that takes any picture."""
+    return name in NAMES or name.startswith(ONNX)
+
+
+def open_embedder(name: str) -> Embedder:
+    """A network by its name.
+
+    Args:
+      name: one of NAMES, or onnx:FILE, see ``onnx_features``.
+
+    Raises:
+      UsageError: there is no such network, or its weights are not installed.
+    """
+    if name in NAMES:
+        return _pretrained(name)
+    raise UsageError(f"features: must be one of {', '.join(NAMES)}, got {name!r}")
+
+
+def _pretrained(name: str) -> Embedder:
+    import jax
+
+    from jaxclust.networks import pretrained_weights
+    from jaxclust.networks.pretrained import FEATURES
+
+    network = FEATURES[name]
+    variables = jax.device_put(pretrained_weights.load(name, cache_folder() / "weights"))
+    weights = pretrained_weights.PACKAGES[name].arrays_digest
+    identity = identity_of(VERSION, name, network.side, weights)
+    shape = (network.side, network.side, 3)
+    return Embedder(
+        name,
+        shape,
+        network.dimension,
+        network.batch,
+        identity,
+        lambda images: network.embed(variables, images),
+    )
+
+
+def identity_of(*parts: object) -> str:
+    """A digest of what decides features."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
