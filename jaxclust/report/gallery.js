@@ -25,6 +25,7 @@ const make = (tag, kind, words) => {
   if (tag === "button") element.type = "button";
   return element;
 };
+const capital = word => word[0].toUpperCase() + word.slice(1);
 const counted = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 const say = words => { find("said").textContent = words; };
 const percent = value => `${Math.min(value >= 1 ? 100 : 99, Math.round(100 * value))} %`;
@@ -36,7 +37,8 @@ const rank = new Int32Array(n);
 order.forEach((i, at) => { rank[i] = at; });
 
 const groupOf = i => level ? level.group[i] : state.group[i];
-const called = id => id < 0 ? "Fits no group" : !level && state.names[id] || `Group ${id}`;
+const called = id => id < 0 ? "Fits no group" :
+  level ? `${capital(level.name)} group ${id}` : state.names[id] || `Group ${id}`;
 
 /** Pictures of each group, {id, list}, in the order of the page; those that fit none come last. */
 function regroup() {
@@ -62,7 +64,7 @@ const listOf = id => lists.find(one => one.id === id)?.list ?? [];
 // A sheet of thumbnails is fetched as the first element that shows it comes into view.
 const rules = document.head.appendChild(document.createElement("style")).sheet, used = new Set();
 function thumb(i) {
-  const span = make("span", "thumb"), sheet = Math.floor(places[i] / data.columns ** 2);
+  const span = make("span", "photo"), sheet = Math.floor(places[i] / data.columns ** 2);
   if (!sizes[2 * i]) {
     span.classList.add("lost");
     span.textContent = data.names[i].split("/").pop();
@@ -168,20 +170,21 @@ function section(one) {
   const element = make("section", "group"), head = make("div", "head"), title = make("h2");
   element.id = one.id < 0 ? "none" : `group-${one.id}`;
   element.one = one;
+  const about = make("div", "meta");
   title.append(...nameOf(one));
-  head.append(title, make("span", "size", counted(one.list.length, "picture")));
+  about.append(make("span", "size", counted(one.list.length, "picture")));
   if (one.id >= 0 && one.list.length) {
     const mean = one.list.reduce((sum, i) => sum + sure[i] / 1e4, 0) / one.list.length;
     const meter = make("span", "sure", howSure(mean));
     meter.style.setProperty("--share", mean);
-    head.append(meter);
+    about.append(meter);
   }
-  if (level && one.id >= 0) head.append(make("span", "from", whence(one)));
+  if (level && one.id >= 0) about.append(make("span", "from", whence(one)));
   const tools = make("div", "tools");
   if (correcting) tools.append(...toolsOf(one));
   const all = make("button", "all");
   tools.append(all);
-  head.append(tools);
+  head.append(title, about, tools);
   element.append(head, make("div", "body"));
   show(element);
   return element;
@@ -268,10 +271,12 @@ function search() {
 
 /** As many columns as fit, all of one width. */
 function measure() {
-  const width = find("main").clientWidth - 32 - 2, narrow = width < 600, gap = narrow ? 5 : 8;
-  const count = Math.max(3, Math.floor((width - (narrow ? 0 : 32) + gap) / ((narrow ? 82 : 112) + gap)));
-  const inner = width - (narrow ? 20 : 32), side = (inner - gap * (count - 1)) / count;
-  document.documentElement.style.setProperty("--tile", `${Math.floor(side * 10) / 10}px`);
+  // As gallery.css has it: the padding of the page and of a group, and a group's border.
+  const narrow = matchMedia("(max-width:640px)").matches, gap = narrow ? 5 : 8;
+  const inner = find("main").clientWidth - (narrow ? 20 : 66);
+  const count = Math.max(3, Math.floor((inner + gap) / ((narrow ? 80 : 108) + gap)));
+  const side = Math.floor(10 * (inner - gap * (count - 1)) / count) / 10;
+  document.documentElement.style.setProperty("--tile", `${side}px`);
   document.documentElement.style.setProperty("--gap", `${gap}px`);
   document.documentElement.style.setProperty("--columns", count);
   if (count === columns) return;
@@ -309,6 +314,7 @@ function goTo(box, at) {
 }
 main.addEventListener("keydown", event => {
   const picture = event.target.closest(".pic"), element = event.target.closest("#groups .group");
+  if (event.key === "Escape" && picture && chosen.size) { chosen.clear(); marks(); return; }
   if (event.key === "Escape" && element && opened.has(element.one.id)) toggle(element);
   if (!picture || event.ctrlKey || event.metaKey || event.altKey) return;
   const box = picture.closest(".rows"), last = box.list.length - 1;

@@ -1,5 +1,5 @@
 // Corrections: names, merged groups, moved pictures; undone one by one, saved as a CSV file.
-const history = [];
+const past = [];
 let saved = new Set(), anchor = null, answer = null;
 
 function nameOf(one) {
@@ -42,15 +42,15 @@ function toolsOf(one) {
 }
 
 function act(words, change, again = true) {
-  history.push({group: state.group.slice(), names: [...state.names], into: [...state.into]});
-  if (history.length > 200) history.shift();
+  past.push({group: state.group.slice(), names: [...state.names], into: [...state.into]});
+  if (past.length > 200) past.shift();
   change();
   if (again) render();
   tally();
   say(words);
 }
 function undo() {
-  const before = history.pop();
+  const before = past.pop();
   if (!before) return;
   Object.assign(state, before);
   for (const i of chosen) if (!listed(state.group[i])) chosen.delete(i);
@@ -155,7 +155,7 @@ function tally() {
     "Select pictures to move them";
   for (const id of ["move", "away", "clear"]) find(id).disabled = !chosen.size;
   find("tray").classList.toggle("some", chosen.size > 0);
-  find("undo").disabled = !history.length;
+  find("undo").disabled = !past.length;
   find("unsaved").textContent = unsaved ? counted(unsaved, "unsaved change") :
     now.size ? "All saved" : "No changes";
   find("save").disabled = !now.size && !saved.size;
@@ -179,7 +179,7 @@ function correct(on) {
   chosen.clear();
   anchor = null;
   find("correct").setAttribute("aria-pressed", on);
-  find("correct").textContent = on ? "Done" : "Correct";
+  find("correct").replaceChildren(on ? "Done" : "Correct", make("span", "wide", on ? "" : " groups"));
   find("hint").hidden = find("tray").hidden = !on;
   for (const button of find("levels").children) button.disabled = on;
   render();

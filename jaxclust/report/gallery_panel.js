@@ -12,7 +12,14 @@ function openPanel(i) {
     const address = data.links.start + data.links.ends[i], image = new Image();
     // The thumbnail stays where the original cannot be shown or takes its time.
     image.alt = name;
-    image.onload = () => { if (current === i) large.replaceChildren(image); };
+    image.onload = () => {
+      if (current !== i) return;
+      const {naturalWidth: width, naturalHeight: height} = image;
+      large.style.setProperty("--ratio", width / height);
+      // A small picture is enlarged, but not beyond all measure.
+      large.style.setProperty("--most", `${Math.max(width, 480 * Math.min(1, width / height))}px`);
+      large.replaceChildren(image);
+    };
     image.src = address;
     find("open").href = address;
   }
@@ -23,6 +30,7 @@ function openPanel(i) {
   find("where").textContent = `${called(id)}, picture ${place}${certain}`;
   find("before").disabled = at === 0;
   find("after").disabled = at === list.length - 1;
+  if (document.activeElement.disabled) large.focus();
   find("copy").textContent = "Copy name";
   find("send").hidden = !correcting;
   const near = [...neighbors.subarray(i * data.similar, (i + 1) * data.similar)];
@@ -35,10 +43,11 @@ function openPanel(i) {
     button.append(thumb(j));
     return button;
   }));
+  find("others").hidden = !find("similar").querySelector(".other");
   find("alike").hidden = !find("similar").childElementCount;
   if (!panel.open) {
     panel.showModal();
-    find("large").focus();
+    large.focus();
   }
 }
 
@@ -95,9 +104,9 @@ function switches() {
   const sizeOf = group => new Set(group.filter(id => id >= 0)).size;
   const all = [...levels, {name: "usual", group: null}];
   all.sort((a, b) => sizeOf(a.group ?? original) - sizeOf(b.group ?? original));
-  find("levels").hidden = !levels.length;
+  find("sizes").hidden = !levels.length;
   find("levels").replaceChildren(...all.map(one => {
-    const button = make("button", "", one.name[0].toUpperCase() + one.name.slice(1));
+    const button = make("button", "", capital(one.name));
     button.setAttribute("aria-pressed", (level ?? {name: "usual"}).name === one.name);
     button.addEventListener("click", () => {
       level = one.group ? one : null;
