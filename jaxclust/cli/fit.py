@@ -6,12 +6,12 @@ import numpy as np
 
 from jaxclust.cli import options
 from jaxclust.cli.options import Options, Request
-from jaxclust.data import datasets, features
+from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine.fit import steps_per_window
 from jaxclust.errors import UsageError
 from jaxclust.report import terminal
-from jaxclust.runs import tensorboard
+from jaxclust.runs import feature_inputs, tensorboard
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.fit import execute
 from jaxclust.runs.plan import with_clusters
@@ -102,7 +102,7 @@ def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> None:
         return
     pictures = dataset.images
     if given.features is not None:
-        dataset = features.replaced(dataset, given.features)
+        dataset, _ = feature_inputs.replaced(dataset, given.features)
     try:
         run_figures.draw(folder, run, dataset, pictures, bars)
     except OSError as error:

@@ -57,8 +57,9 @@ class Options:
       preset: Settings to begin with. default: what scored best on digits; paper: those of the
         published result; quick: the default with fewer epochs; jaxclust methods lists more.
       size: Size to which a folder's images are scaled and cropped; one number for both.
-      features: Features that stand in the images' place: dsift-pca, or an .npy file with a
-        row for each image.
+      features: Features that stand in the images' place. efficientnet-lite0 and squeezenet:
+        those of networks trained on ImageNet with its labels; onnx:FILE: those of your own
+        network; dsift-pca; or an .npy or .parquet file with a row for each image.
       weights: A .safetensors file with the network's first layers: torchvision's, or one
         that jaxclust weights wrote. They replace the pretraining; with --pretraining.epochs N
         the network is pretrained from them.

@@ -11,6 +11,7 @@ import tyro
 from jaxclust.cli.options import Switch
 from jaxclust.cli.parse import parse
 from jaxclust.data import datasets
+from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError
 from jaxclust.runs.consensus import cluster_columns, write_clusters
 from jaxclust.runs.files import write_file
@@ -25,7 +26,8 @@ class Options:
 
     Attributes:
       run: A finished run's folder.
-      data: Images of the run's height, width and channels: a named set, a folder or a file.
+      data: A named set, a folder or a file of images: of the run's height, width and channels, or
+        of any size for a run on a network's features.
       out: The .csv file to write, with the columns image, cluster (the one with most votes of the
         run's seeds, numbered as in clusters.csv), share (its share of the votes) and the cluster of
         each seed. With --seed, and for a run of one seed: image, cluster, probability (soft
@@ -58,19 +60,26 @@ def command(words: list[str]) -> int:
     run = open_run(given.run)
     run.check_new_images()
     seed = run.seed_of(given.seed)
-    height, width, channels = run.settings.data.shape[1:]
-    dataset = datasets.load(given.data, (height, width), channels, least=1)
+    if run.settings.features is None:
+        height, width, channels = run.settings.data.shape[1:]
+        dataset = datasets.load(given.data, (height, width), channels, least=1)
+        images = dataset.images
+    else:
+        dataset = datasets.load(given.data, least=1)
+        images = dataset
     names = dataset.files or range(len(dataset.images))
     if given.seed is None and len(run.seeds) > 1:
-        voters = _write_votes(given.out, run, names, dataset.images)
+        voters = _write_votes(given.out, run, names, images)
     else:
-        write_file(given.out, prediction_csv(names, run.predict(dataset.images, seed)))
+        write_file(given.out, prediction_csv(names, run.predict(images, seed)))
         voters = f"seed {seed}"
     print(f"{len(dataset.images):,} images into the clusters of {voters}: {given.out}")
     return 0
 
 
-def _write_votes(out: Path, run: Run, names: Sequence[str | int], images: np.ndarray) -> str:
+def _write_votes(
+    out: Path, run: Run, names: Sequence[str | int], images: np.ndarray | Dataset
+) -> str:
     """Writes the votes of a run's seeds on images, and says who voted."""
     votes = run.consensus()
     each = run.predict_seeds(images)

@@ -44,6 +44,7 @@ class Dataset(NamedTuple):
       labels: true classes for scoring, int32 (n,) in 0..classes-1, or None.
       files: the images' names relative to the folder they were read from, or None.
       folder_digest: ``image_folder.listing_digest`` of that folder, or None.
+      root: that folder, or None.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Dataset(NamedTuple):
     labels: np.ndarray | None
     files: tuple[str, ...] | None = None
     folder_digest: str | None = None
+    root: Path | None = None
 
     def __repr__(self) -> str:
         n, *shape = self.images.shape
@@ -100,7 +102,7 @@ def load(
         images, labels, files = image_folder.read(path, size, channels)
         dataset = checked(path.resolve().name, images, labels, least)
         digest = image_folder.listing_digest(path, files)
-        return dataset._replace(files=files, folder_digest=digest)
+        return dataset._replace(files=files, folder_digest=digest, root=path)
     if name in SETS:
         dataset = _named(name)
     elif path.suffix in array_files.ENDINGS:

@@ -1,11 +1,11 @@
 """Features in the images' place, for every method.
 
-They are dense SIFT with PCA, or a user's own from an .npy file. A vector of d features becomes an
-image of one channel and h x w pixels, row by row, where h is the largest divisor of d that is at
-most its root (300: 15 x 20). All networks take it that do not need larger images. Features are
-divided by one number, the root of their mean square, so that step sizes that suit images suit them
-(as Xie et al. 2016 scale theirs); distances keep their proportions. They are float32 and of either
-sign.
+They are dense SIFT with PCA, a user's own from an .npy or .parquet file, or those of a network,
+which ``runs.features`` computes. A vector of d features becomes an image of one channel and h x w
+pixels, row by row, where h is the largest divisor of d that is at most its root (300: 15 x 20). All
+networks take it that do not need larger images. Features are divided by one number, the root of
+their mean square, so that step sizes that suit images suit them (as Xie et al. 2016 scale theirs);
+distances keep their proportions. They are float32 and of either sign.
 """
 
 import contextlib
@@ -15,15 +15,20 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxclust.data import feature_files
 from jaxclust.data.array_files import UNREADABLE
 from jaxclust.data.datasets import Dataset
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, did_you_mean
 
 DSIFT_PCA = "dsift-pca"
+NETWORKS = ("efficientnet-lite0", "squeezenet")
+"""Names of networks whose features ``runs.features`` computes."""
+KNOWN = (*NETWORKS, DSIFT_PCA)
+"""The names that --features takes."""
 DIMENSIONS = 300
 """Number of principal components that are kept (DCTL, section 4)."""
 PATCH = 16
@@ -33,18 +38,32 @@ STEP = 8
 LEAST_SIDE = 40
 """Smaller images are enlarged by a whole factor until their shorter side has this many pixels (our
 choice)."""
+ROWS_AT_ONCE = 4096
+"""Features that are scaled in float64 at once."""
 LEAST_SPREAD = 1e-5
 """Least root mean square distance of features from their means, for a mean square of 1."""
 SETTINGS = ("2", DIMENSIONS, PATCH, STEP, LEAST_SIDE)
 """What the features depend on beside the images; the first entry is the version of this code."""
 
 
+class Scale(NamedTuple):
+    """What features are divided by, one after the other.
+
+    Attributes:
+      largest: the largest absolute value.
+      root: the root of the mean square of what is left.
+    """
+
+    largest: float
+    root: float
+
+
 def replaced(dataset: Dataset, which: str) -> Dataset:
-    """The set with features in the images' place.
+    """The set with features in the images' place that need no network.
 
     Args:
       dataset: the images.
-      which: "dsift-pca", or the path of an .npy file with a row of features for each image.
+      which: "dsift-pca", or the path of an .npy or .parquet file with features of each image.
 
     Returns:
       A set whose ``images`` are float32, (n, h, w, 1), and whose name says which features they are;
@@ -52,22 +71,50 @@ def replaced(dataset: Dataset, which: str) -> Dataset:
 
     Raises:
       UsageError: ``which`` is neither, the file cannot be read, or there are not as many features
-        as images, or ``as_images`` refuses them.
+        as images, or ``scale_of`` refuses them.
+    """
+    features = vectors(dataset, which)
+    return with_vectors(dataset, which, features, scale_of(features))
+
+
+def vectors(dataset: Dataset, which: str) -> np.ndarray:
+    """Features of a set's images that need no network, numbers (n, d), unscaled.
+
+    Args:
+      dataset: the images.
+      which: as for ``replaced``.
+
+    Raises:
+      UsageError: ``which`` is neither, or the file cannot be read.
     """
     if which == DSIFT_PCA:
-        name = which
-        images = as_images(cached(dataset.images))
-    elif which.endswith(".npy"):
-        name = Path(which).stem
-        images = as_images(_read(Path(which)))
-    else:
-        rule = f"features: must be {DSIFT_PCA} or the path of an .npy file"
-        raise UsageError(f"{rule}, got {which!r}")
+        return cached(dataset.images)
+    if which.endswith(".npy"):
+        return feature_files.read_npy(Path(which))
+    if which.endswith(".parquet"):
+        return feature_files.read_parquet(Path(which), dataset.files)
+    names = f"{', '.join(KNOWN)}, onnx:FILE or the path of an .npy or .parquet file"
+    raise UsageError(f"features: must be {names}, got {which!r}{did_you_mean(which, KNOWN)}")
+
+
+def with_vectors(dataset: Dataset, which: str, features: np.ndarray, scale: Scale) -> Dataset:
+    """The set with features in the images' place.
+
+    Args:
+      dataset: the images.
+      which: as --features has it.
+      features: numbers, (n, d), a row for each image.
+      scale: what they are divided by.
+
+    Raises:
+      UsageError: there are not as many features as images.
+    """
     n = len(dataset.images)
-    if len(images) != n:
+    if len(features) != n:
         rule = f"features: must have a row for each of the {n} images"
-        raise UsageError(f"{rule}, got {len(images)} in {which}")
-    return dataset._replace(name=f"{dataset.name}+{name}", images=images)
+        raise UsageError(f"{rule}, got {len(features)} in {which}")
+    name = which if which in KNOWN else Path(which).stem
+    return dataset._replace(name=f"{dataset.name}+{name}", images=scaled(features, scale))
 
 
 def as_images(features: np.ndarray) -> np.ndarray:
@@ -78,6 +125,18 @@ def as_images(features: np.ndarray) -> np.ndarray:
 
     Returns:
       float32, (n, h, w, 1), h * w = d.
+
+    Raises:
+      UsageError: as from ``scale_of``.
+    """
+    return scaled(features, scale_of(features))
+
+
+def scale_of(features: np.ndarray) -> Scale:
+    """What features are divided by so that their mean square is 1.
+
+    Args:
+      features: numbers, (n, d).
 
     Raises:
       UsageError: the features are no such array, are empty, hold a NaN or inf, or are the same for
@@ -97,17 +156,36 @@ def as_images(features: np.ndarray) -> np.ndarray:
     if (features == features[0]).all():
         rule = "features: must differ between images"
         raise UsageError(f"{rule}, got the same {features.shape[1]} for all")
-    features /= np.abs(features).max()  # So that no square overflows or vanishes.
-    features /= np.sqrt(np.mean(features**2))
+    largest = np.abs(features).max()
+    features /= largest  # So that no square overflows or vanishes.
+    root = np.sqrt(np.mean(features**2))
+    features /= root
     spread = np.sqrt(np.mean((features - features.mean(axis=0)) ** 2))
     if spread < LEAST_SPREAD:
         rule = f"features: must differ between images by {LEAST_SPREAD:g} of their size or more"
         reason = "for float32 to tell them apart"
         raise UsageError(f"{rule}, {reason}, got {spread:.2g}; subtract their mean")
-    features = features.astype(np.float32)
+    return Scale(float(largest), float(root))
+
+
+def scaled(features: np.ndarray, scale: Scale) -> np.ndarray:
+    """Vectors, numbers (n, d), as images of h x w pixels, float32 (n, h, w, 1), divided by a scale.
+
+    The quotients are rounded to float32 once.
+    """
     d = features.shape[1]
-    height = next(h for h in range(math.isqrt(d), 0, -1) if d % h == 0)
-    return features.reshape(-1, height, d // height, 1)
+    quotients = np.empty((len(features), *grid(d), 1), np.float32)
+    for start in range(0, len(features), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        values = features[rows].astype(np.float64) / scale.largest / scale.root
+        quotients[rows] = values.reshape(-1, *grid(d), 1)
+    return quotients
+
+
+def grid(dimension: int) -> tuple[int, int]:
+    """(height, width) of the image that a vector becomes."""
+    height = next(h for h in range(math.isqrt(dimension), 0, -1) if dimension % h == 0)
+    return height, dimension // height
 
 
 def dense_sift(images: np.ndarray, patch: int = PATCH, step: int = STEP) -> np.ndarray:
@@ -244,16 +322,3 @@ def _opencv() -> Any:
         rule = f"features: {DSIFT_PCA} needs OpenCV"
         raise UsageError(f"{rule}: pip install 'jaxclust[features]'") from None
     return cv2
-
-
-def _read(path: Path) -> np.ndarray:
-    """The array of an .npy file, which is not unpickled."""
-    rule = f"features: {path} must be a readable .npy file of plain numbers"
-    try:
-        with path.open("rb") as file:
-            features = np.load(file, allow_pickle=False)
-    except UNREADABLE as error:
-        raise UsageError(f"{rule} ({error})") from error
-    if not isinstance(features, np.ndarray):
-        raise UsageError(f"{rule}, got an archive")
-    return features

@@ -252,11 +252,30 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
     return ((width, height) if lying else (height, width)), mode
 
 
-def _pixels(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    """The image of a file's content, turned upright, scaled and cropped as ``read`` does.
+
+    Args:
+      content: the file's bytes.
+      shape: (h, w, c) of the result, c is 1 for gray or 3 for RGB.
+
+    Returns:
+      uint8 (h, w, c).
+
+    Raises:
+      Unreadable: the content is no image.
+    """
+    try:
+        return _pixels(content, *shape)
+    except _unreadable() as error:
+        raise Unreadable(_reason(content, error)) from error
+
+
+def _pixels(source: Path | bytes, height: int, width: int, channels: int) -> np.ndarray:
     """One file's image, uint8 (height, width, channels)."""
     from PIL import Image, ImageOps
 
-    with _opened(path) as image:
+    with _opened(source) as image:
         upright = _eight_bit(ImageOps.exif_transpose(image), image.format)
     upright = upright.convert("L" if channels == 1 else "RGB")
     fitted = ImageOps.fit(upright, (width, height), method=Image.Resampling.BILINEAR)

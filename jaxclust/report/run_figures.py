@@ -37,7 +37,7 @@ def draw(folder: Path, run: Run, dataset: Dataset, pictures: np.ndarray, bars: B
     labels = votes.labels
     n = len(dataset.images)
     sample = np.random.default_rng(0).permutation(n)[: figures.POINTS]
-    features = run.embed(dataset.images[sample], seed)
+    (features,) = run.apply_to_inputs(dataset.images[sample], [seed], "embed")
     classes = None if dataset.labels is None else dataset.labels[sample]
     bars.stage("t-SNE", note=f"{len(sample):,} points")
     title = f"{dataset.name}: {len(sample):,} images in the embedding of seed {seed}"

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.data import datasets, features, sources
+from jaxclust.data import datasets, sources
 from jaxclust.data.datasets import Dataset, Fingerprint
 from jaxclust.data.image_folder import Unreadable
 from jaxclust.engine.weights import pixels_digest
 from jaxclust.errors import UsageError
+from jaxclust.runs import feature_inputs
 from jaxclust.runs.settings import Settings
 
 
@@ -46,11 +47,15 @@ class Pictures(NamedTuple):
       name: the set's name.
       images: uint8 or float32 in [0, 1], (n, h, w, c); or a stream's.
       labels: true classes, int32 (n,), or None.
+      files: the images' names in the folder that they were read from, or None.
+      root: that folder, or None.
     """
 
     name: str
     images: np.ndarray | Streamed
     labels: np.ndarray | None
+    files: tuple[str, ...] | None = None
+    root: Path | None = None
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of some rows, int (m,): (m, h, w, c)."""
@@ -110,7 +115,7 @@ def open_set(path: str, size: tuple[int, int], streamed: bool) -> CheckedSet:
 
 
 def _of_dataset(dataset: Dataset) -> CheckedSet:
-    pictures = Pictures(dataset.name, dataset.images, dataset.labels)
+    pictures = Pictures(dataset.name, dataset.images, dataset.labels, dataset.files, dataset.root)
     return CheckedSet(pictures, _checksums(dataset))
 
 
@@ -192,8 +197,12 @@ def inputs(settings: Settings, pictures: Pictures) -> Pictures:
     if isinstance(pictures.images, Streamed):
         raise UsageError("features: must be of images in memory, got a stream")
     which = str(settings.origin.get("features", settings.features))
-    dataset = Dataset(pictures.name, pictures.images, pictures.labels)
-    replaced = features.replaced(dataset, which)
-    if settings.data.sha256 not in _checksums(replaced):
+    dataset = Dataset(
+        pictures.name, pictures.images, pictures.labels, pictures.files, root=pictures.root
+    )
+    replaced, _ = feature_inputs.replaced(dataset, which)
+    # Another machine rounds a network's features otherwise; the images were compared already.
+    computed = feature_inputs.takes_new_images(settings)
+    if not computed and settings.data.sha256 not in _checksums(replaced):
         raise UsageError(f"features: {which} must be those of the run, has another checksum")
     return Pictures(replaced.name, replaced.images, replaced.labels)

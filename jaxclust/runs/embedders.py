@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.data.features import cache_folder
+from jaxclust.data.features import NETWORKS, cache_folder
 from jaxclust.errors import UsageError
 
-NAMES = ("efficientnet-lite0", "squeezenet")
-"""The names of ``networks.pretrained.FEATURES``, without loading JAX."""
 ONNX = "onnx:"
 VERSION = "1"
 """Of the code that computes features; another one leaves what is in the cache unused."""
@@ -38,21 +36,21 @@ class Embedder(NamedTuple):
 
 def is_embedder(name: str) -> bool:
     """Whether a value of --features names a network that takes any picture."""
-    return name in NAMES or name.startswith(ONNX)
+    return name in NETWORKS or name.startswith(ONNX)
 
 
 def open_embedder(name: str) -> Embedder:
     """A network by its name.
 
     Args:
-      name: one of NAMES, or onnx:FILE, see ``onnx_features``.
+      name: one of ``data.features.NETWORKS``, or onnx:FILE, see ``onnx_features``.
 
     Raises:
       UsageError: there is no such network, or its weights are not installed.
     """
-    if name in NAMES:
+    if name in NETWORKS:
         return _pretrained(name)
-    raise UsageError(f"features: must be one of {', '.join(NAMES)}, got {name!r}")
+    raise UsageError(f"features: must be one of {', '.join(NETWORKS)}, got {name!r}")
 
 
 def _pretrained(name: str) -> Embedder:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from jaxclust.data import datasets
-from jaxclust.data import features as features_of
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.sources import Source
 from jaxclust.engine import fit as engine
@@ -20,7 +19,7 @@ from jaxclust.engine.devices import OVERS, Over, use_devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
 from jaxclust.networks import torch_weights
-from jaxclust.runs import pretrained
+from jaxclust.runs import feature_inputs, pretrained
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.files import write_file, write_labels
 from jaxclust.runs.folder import RESULTS, default_folder, is_finished, open_folder
@@ -66,7 +65,8 @@ def fit(
       seeds: how many (3: seeds 0, 1, 2), or which.
       preset: "default" or another of the method's presets; None for "default". Only with a
         name.
-      features: what stands in the images' place: "dsift-pca", or the path of an .npy file.
+      features: what stands in the images' place: "efficientnet-lite0", "squeezenet", "dsift-pca",
+        "onnx:" with the path of a network, or the path of an .npy or .parquet file.
       weights: path of a .safetensors file with the network's first layers. They replace the
         pretraining, unless the method's pretraining has settings of its own.
       out: a folder for the run, with checkpoints: a second call with the same settings goes on
@@ -171,10 +171,13 @@ def execute(
     check_plan(method, data, plan)
     images = data
     origin = dict(plan.origin)
+    # Before a network's features start JAX, which then keeps the number of its devices.
+    over = _over(plan)
     if plan.features is not None and isinstance(data, Dataset):
         origin["images"] = fingerprint_json(datasets.fingerprint(data))
-        data = features_of.replaced(data, plan.features)
-    over = _over(plan)
+        origin["features"] = plan.features
+        data, scale = feature_inputs.replaced(data, plan.features, bars.count)
+        origin["features_scale"] = list(scale)
     network = method.build(_shape(data)[1:])
     weights = None
     if plan.weights is not None:
@@ -186,7 +189,7 @@ def execute(
         data.fingerprint() if isinstance(data, Source) else datasets.fingerprint(data),
         plan.seeds,
         over,
-        features=None if plan.features is None else Path(plan.features).name,
+        features=None if plan.features is None else feature_inputs.short_name(plan.features),
         weights=None if weights is None else weights.digest,
         extra=own_parts(method),
         origin=origin,

@@ -33,7 +33,7 @@ class Plan:
       find_out: choose the folder by ``folder.default_folder``; ``out`` is then its parent.
       resume: go on with a run of the same settings in the folder.
       overwrite: delete an earlier run's files in the folder.
-      features: what stands in the images' place: "dsift-pca", or the path of an .npy file.
+      features: what stands in the images' place, see ``feature_inputs.replaced``.
       weights: a .safetensors file with the network's first layers.
       pretrained: folder of a finished run whose pretraining is used.
       max_seconds: stop after this long.

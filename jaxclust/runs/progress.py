@@ -78,6 +78,13 @@ class Bars:
             disable=self._disable,
         )
 
+    def count(self, name: str, done: int, total: int) -> None:
+        """Moves the bar of a name to a number; begins it where another one or none is shown."""
+        if self._bar is None or self._bar.desc.removesuffix(": ") != name:
+            self.stage(name, total)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+
     def step(self) -> None:
         """Moves the bar by one."""
         if self._bar is not None:

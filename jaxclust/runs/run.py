@@ -10,13 +10,14 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxclust.data import datasets
+from jaxclust.data.datasets import Dataset
 from jaxclust.engine import checkpoint
 from jaxclust.engine import fit as engine
 from jaxclust.engine.driver import Lanes, Training
 from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
+from jaxclust.runs import feature_inputs
 from jaxclust.runs.consensus import (
     CLUSTERS_CSV,
     Consensus,
@@ -160,14 +161,15 @@ class Run:
             self._consensus[name] = make_consensus(labels[lanes], seeds, self.settings.clusters)
         return self._consensus[name]
 
-    def predict(self, images: np.ndarray, seed: int | None = None) -> Prediction:
+    def predict(self, images: np.ndarray | Dataset, seed: int | None = None) -> Prediction:
         """Clusters of images, in the numbering of ``consensus``.
 
         The run's own images get the clusters of ``consensus`` again, except with methods that label
         all images together at the end (JULE, DCTL and linkage on pixels).
 
         Args:
-          images: uint8 or float in [0, 1], (m, h, w) or (m, h, w, c), of the run's size.
+          images: uint8 or float in [0, 1], (m, h, w) or (m, h, w, c), of the run's size; for a run
+            on a network's features of any size. Or a data set of them.
           seed: whose clusters; None for the votes of all seeds that did not fail.
 
         Returns:
@@ -178,7 +180,8 @@ class Run:
 
         Raises:
           UsageError: the images are of another shape, the run has no such seed or it failed, the
-            run was given features, or its folder has no checkpoint that can be used.
+            run was given features that no network computes, or its folder has no checkpoint that
+            can be used.
         """
         if seed is None and len(self.seeds) > 1:
             return self.consensus().vote(self.predict_seeds(images))
@@ -186,7 +189,7 @@ class Run:
         numbered = self._numbered(images, [seed])
         return Prediction(*(values[0] for values in numbered))
 
-    def predict_seeds(self, images: np.ndarray) -> Prediction:
+    def predict_seeds(self, images: np.ndarray | Dataset) -> Prediction:
         """Clusters of images under the network of each seed that did not fail.
 
         Args:
@@ -202,7 +205,7 @@ class Run:
         self.seed_of()
         return self._numbered(images, [self.seeds[lane] for lane in self._kept_lanes()])
 
-    def embed(self, images: np.ndarray, seed: int | None = None) -> np.ndarray:
+    def embed(self, images: np.ndarray | Dataset, seed: int | None = None) -> np.ndarray:
         """Features of images under one seed's network.
 
         Args:
@@ -267,13 +270,14 @@ class Run:
         """Refuses a run that cannot take new images, before any image is read.
 
         Raises:
-          UsageError: the run is not finished, is on features, or is of an unknown method.
+          UsageError: the run is not finished, is on features that no network computes, or is of
+            an unknown method.
         """
         where = "" if self.directory is None else f"{self.directory} "
         if not self.finished:
             raise UsageError(f"run: {where}must be finished, has no {RESULTS}")
-        if self.settings.features is not None:
-            rule = f"run: {where}must be on images to take new ones"
+        if not feature_inputs.takes_new_images(self.settings):
+            rule = f"run: {where}must be on images or on a network's features to take new ones"
             raise UsageError(f"{rule}, is on {self.settings.features}")
         _ = self.method
 
@@ -282,23 +286,31 @@ class Run:
         failed = self.failed
         return [lane for lane, seed in enumerate(self.seeds) if seed not in failed]
 
-    def _numbered(self, images: np.ndarray, seeds: list[int]) -> Prediction:
+    def _numbered(self, images: np.ndarray | Dataset, seeds: list[int]) -> Prediction:
         """Predictions of some seeds with a leading axis, in the numbering of the consensus."""
         each = self._apply(images, seeds, "predict")
         return self.consensus().numbered(each, seeds)
 
     def _apply(
-        self, images: np.ndarray, seeds: list[int], function: Literal["embed", "predict"]
+        self, images: np.ndarray | Dataset, seeds: list[int], function: Literal["embed", "predict"]
     ) -> Any:
         """What a function of the method gives under some seeds, with a leading axis."""
         self.check_new_images()
-        images = datasets.checked("images", np.asarray(images), least=1).images
-        shape = self.settings.data.shape[1:]
-        if images.shape[1:] != tuple(shape):
-            expected = ", ".join(map(str, shape))
-            raise UsageError(f"images: must be of shape (n, {expected}), got {images.shape}")
+        inputs = feature_inputs.of_new_images(self.settings, images)
+        return self.apply_to_inputs(inputs, seeds, function)
+
+    def apply_to_inputs(
+        self, inputs: np.ndarray, seeds: list[int], function: Literal["embed", "predict"]
+    ) -> Any:
+        """What a function of the method gives under some seeds, with a leading axis.
+
+        Args:
+          inputs: what the network takes, images or features, (m, h, w, c) of the run's shape.
+          seeds: of the run.
+          function: its name.
+        """
         states = self.states([self.seeds.index(seed) for seed in seeds])
-        return engine.apply(self.method, states, images, function)
+        return engine.apply(self.method, states, inputs, function)
 
     def save(self, directory: str | os.PathLike, overwrite: bool = False) -> None:
         """Writes the run's folder, as the command writes it.

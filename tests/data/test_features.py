@@ -104,7 +104,7 @@ def test_files_that_do_not_fit_are_refused(dataset, tmp_path):
     )
     np.save(tmp_path / "scalar.npy", np.float32(3))
     refused(r"features: must be numbers of shape \(n, d\)", tmp_path / "scalar.npy")
-    refused("features: must be dsift-pca or the path of an .npy file, got 'hog'", "hog")
+    refused(r"features: must be efficientnet-lite0, .*, got 'hog'", "hog")
 
 
 def test_the_cache_is_by_content_and_never_unpickled(dataset, tmp_path, monkeypatch):
@@ -252,11 +252,11 @@ def test_the_command_clusters_features_and_shows_images(few_digits, tmp_path, ca
     for arguments, message in (
         (
             f"predict {run} --data {tmp_path / 'few.npz'} --out {tmp_path / 'x.csv'}",
-            "must be on images to take new ones",
+            "must be on images or on a network's features to take new ones, is on mine.npy",
         ),
         (
             f"fit kmeans {common} --features hog --out {tmp_path / 'x'}",
-            "features: must be dsift-pca or the path of an",
+            "features: must be efficientnet-lite0, squeezenet, dsift-pca, onnx:FILE or the path",
         ),
         (
             f"fit ccnn {common} --stream --features hog --out {tmp_path / 'x'}",
