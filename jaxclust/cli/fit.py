@@ -46,7 +46,8 @@ def command(words: list[str]) -> int:
 
 def _fit(request: Request) -> int:
     given, method, plan = request
-    dataset = datasets.load(given.data, options.size(given.size))
+    dataset = datasets.read(given.data, options.reading(given))
+    options.tell(dataset.summary, dataset.unreadable, given.quiet)
     clusters = given.clusters if isinstance(given.clusters, int) else None
     with Bars(disable=given.quiet) as bars:
         run = execute(with_clusters(method, dataset, clusters), dataset, plan, bars)

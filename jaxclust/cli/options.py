@@ -1,13 +1,17 @@
 """The options of ``jaxclust fit METHOD``: those of every method, and each setting of the method."""
 
 import dataclasses
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
 from jaxclust.cli.parse import FLAT, parse, parse_known
-from jaxclust.data import datasets, sources
+from jaxclust.data import datasets, listing, picture_sets, sources
+from jaxclust.data.picture_sets import Reading
+from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods import registry
 from jaxclust.runs.plan import MOST_SEEDS, Plan, check_weights_given, seeds_of
@@ -43,8 +47,9 @@ class Options:
     """What can be said of a run of any method.
 
     Attributes:
-      data: A named set (jaxclust datasets lists them), a folder of image files, an .npz
-        file with an array "images" (and "labels", if known), or an .npy file of images.
+      data: A named set (jaxclust datasets lists them); a folder, a .zip or .tar(.gz) archive
+        or a .csv or .parquet table (columns file and label) of pictures; an .npz file with an
+        array "images" (and "labels", if known), or an .npy file of images.
       clusters: Number of clusters; auto tries each number of --cluster-range and takes the
         one on which the seeds agree best. Without it: the number of classes of labeled
         images.
@@ -56,7 +61,13 @@ class Options:
         their own.
       preset: Settings to begin with. default: what scored best on digits; paper: those of the
         published result; quick: the default with fewer epochs; jaxclust methods lists more.
-      size: Size to which a folder's images are scaled and cropped; one number for both.
+      size: Size to which pictures are brought; one number for both.
+      resize: How pictures get to their size. crop: scaled until they cover it, their middle cut
+        out; pad: scaled until they fit, their border's mean color around; stretch.
+      labels: A table with the columns file and label, whose labels are the classes; a folder's
+        name is a class without it.
+      no_labels: Do not take folders for classes.
+      strict: Refuse pictures that cannot be read, which are left out otherwise.
       features: Features that stand in the images' place. efficientnet-lite0 and squeezenet:
         those of networks trained on ImageNet with its labels; onnx:FILE: those of your own
         network; dsift-pca; or an .npy or .parquet file with a row for each image.
@@ -89,6 +100,10 @@ class Options:
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     preset: str = "default"
     size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
+    resize: Resize = "crop"
+    labels: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
+    no_labels: Switch = False
+    strict: Switch = False
     features: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_FILE")] = None
     weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     pretrained: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
@@ -194,10 +209,8 @@ def _plan(options: Options) -> Plan:
     check_seconds(options.max_seconds)
     out = RUNS if options.out is None else options.out
     _check_out(options, out)
-    origin: dict[str, Json] = {}
-    for name in ("data", "size", "features", "weights"):
-        if getattr(options, name) is not None:
-            origin[name] = str(getattr(options, name))
+    if options.no_labels and options.labels is not None:
+        raise UsageError(f"labels: must not be given with --no-labels, got {options.labels}")
     return Plan(
         seeds=seeds(options.seeds),
         over=None if options.over == "auto" else options.over,
@@ -211,8 +224,22 @@ def _plan(options: Options) -> Plan:
         max_seconds=options.max_seconds,
         baseline=options.baseline,
         data=options.data,
-        origin=origin,
+        origin=_origin(options),
     )
+
+
+def _origin(options: Options) -> dict[str, Json]:
+    """What a run keeps of where its inputs were and how its pictures were read."""
+    origin: dict[str, Json] = {}
+    for name in ("data", "size", "labels", "features", "weights"):
+        if getattr(options, name) is not None:
+            origin[name] = str(getattr(options, name))
+    if options.resize != "crop":
+        origin["resize"] = options.resize
+    for name in ("no_labels", "strict"):
+        if getattr(options, name):
+            origin[name] = True
+    return origin
 
 
 def _check_out(options: Options, out: Path) -> None:
@@ -236,6 +263,37 @@ def check_data(options: Options) -> None:
         rule = f"data: must be one of {', '.join(datasets.NAMES)} or a path that exists"
         hint = did_you_mean(options.data, datasets.NAMES)
         raise UsageError(f"{rule}, got {options.data!r}{hint}")
+
+
+def reading(options: Options) -> Reading:
+    """How the options say that pictures are read.
+
+    Raises:
+      UsageError: the size is none.
+    """
+    labels: str | Path = listing.NONE if options.no_labels else listing.FOLDERS
+    return Reading(
+        size(options.size),
+        resize=options.resize,
+        labels=labels if options.labels is None else options.labels,
+        strict=options.strict,
+        progress=not options.quiet,
+    )
+
+
+def tell(summary: str, unreadable: Mapping[str, str], quiet: bool) -> None:
+    """Prints what was read and which files could not be read, on stderr.
+
+    Args:
+      summary: one line, which ``quiet`` leaves out; or "".
+      unreadable: names and reasons; stderr names the first ten.
+      quiet: whether warnings alone are printed.
+    """
+    if summary and not quiet:
+        print(f"jaxclust: {summary}", file=sys.stderr)
+    if unreadable:
+        count = f"left out {len(unreadable)} that could not be read"
+        print(f"jaxclust: warning: {count}: {picture_sets.named(unreadable)}", file=sys.stderr)
 
 
 def check_seconds(seconds: float | None) -> None:

@@ -8,9 +8,10 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from jaxclust.cli import options
 from jaxclust.cli.options import Switch
 from jaxclust.cli.parse import parse
-from jaxclust.data import datasets
+from jaxclust.data import datasets, listing
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError
 from jaxclust.runs.consensus import cluster_columns, write_clusters
@@ -60,13 +61,13 @@ def command(words: list[str]) -> int:
     run = open_run(given.run)
     run.check_new_images()
     seed = run.seed_of(given.seed)
+    reading = run.settings.reading._replace(labels=listing.NONE)
     if run.settings.features is None:
         height, width, channels = run.settings.data.shape[1:]
-        dataset = datasets.load(given.data, (height, width), channels, least=1)
-        images = dataset.images
-    else:
-        dataset = datasets.load(given.data, least=1)
-        images = dataset
+        reading = reading._replace(size=(height, width), channels=channels)
+    dataset = datasets.read(given.data, reading, least=1)
+    options.tell(dataset.summary, dataset.unreadable, quiet=False)
+    images = dataset.images if run.settings.features is None else dataset
     names = dataset.files or range(len(dataset.images))
     if given.seed is None and len(run.seeds) > 1:
         voters = _write_votes(given.out, run, names, images)

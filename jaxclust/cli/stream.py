@@ -30,7 +30,8 @@ def command(request: Request) -> int:
     given, method, plan = request
     _give_blocks_back()
     _check(request)
-    source = sources.open_source(given.data, options.size(given.size))
+    source = sources.open_source(given.data, reading=options.reading(given))
+    options.tell(source.summary, {}, given.quiet)
     clusters = given.clusters if isinstance(given.clusters, int) else None
     with Bars(disable=given.quiet) as bars:
         run = execute(with_clusters(method, source, clusters), source, plan, bars)

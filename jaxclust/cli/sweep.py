@@ -20,7 +20,7 @@ import tyro
 from jaxclust.cli import options
 from jaxclust.cli.options import RUNS, Request, Switch
 from jaxclust.cli.parse import parse_known
-from jaxclust.data import datasets, sources
+from jaxclust.data import archives, array_files, datasets, sources, tables
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods.registry import METHODS
@@ -188,7 +188,8 @@ def _shares(request: Request) -> str | None:
     clusters = given.clusters if isinstance(given.clusters, int) else None
     network = (network_name(method.network), clusters)
     # Other seeds, weights or inputs have another pretraining.
-    inputs = (given.seeds, given.over, str(given.weights), str(given.features), given.size)
+    parts = (given.seeds, given.over, given.weights, given.features, given.size, given.resize)
+    inputs = tuple(map(str, parts))
     return str((network, inputs, tuple(settings_json(method.pretraining).values())))
 
 
@@ -198,7 +199,11 @@ def data_name(data: str) -> str:
         return data.removeprefix(sources.SET).replace("/", "-")
     if data in datasets.NAMES:
         return data
-    return Path(data).resolve().name.removesuffix(".npz").removesuffix(".npy")
+    path = Path(data).resolve()
+    if archives.is_archive(path):
+        return archives.stem(path)
+    files = (*array_files.ENDINGS, *tables.ENDINGS)
+    return path.stem if path.suffix in files and not path.is_dir() else path.name
 
 
 def _assign(words: list[str], methods: list[str]) -> list[tuple[list[str], list[str]]]:

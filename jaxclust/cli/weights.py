@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxclust.cli import options
 from jaxclust.cli.parse import parse
 from jaxclust.data import datasets
 from jaxclust.errors import UsageError, did_you_mean
@@ -50,6 +51,7 @@ def command(words: list[str]) -> int:
         raise UsageError(f"method: must be one of {', '.join(able)}, got {given.method!r}{hint}")
     torch_weights.check_place(given.out)
     dataset = datasets.load(given.data)
+    options.tell(dataset.summary, dataset.unreadable, quiet=False)
     config = pretraining_supervised.Config(epochs=given.epochs, learning_rate=given.learning_rate)
     network = METHODS[given.method].network
     accuracy = backbone.write(given.out, network, dataset, config, given.seed)

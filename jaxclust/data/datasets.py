@@ -2,16 +2,21 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxclust.data import array_files, image_folder, tfds
+from jaxclust.data import array_files, listing, picture_sets, tfds
 from jaxclust.data.named_sets import SETS, Named
+from jaxclust.data.picture_sets import USUAL, Reading
+from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError, did_you_mean
 
 NAMES = tuple(SETS)
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def names() -> tuple[str, ...]:
@@ -42,9 +47,16 @@ class Dataset(NamedTuple):
       name: as typed for a named set, the file's stem or the folder's name otherwise.
       images: uint8 in 0..255 or float32 in [0, 1], (n, h, w, c).
       labels: true classes for scoring, int32 (n,) in 0..classes-1, or None.
-      files: the images' names relative to the folder they were read from, or None.
-      folder_digest: ``image_folder.listing_digest`` of that folder, or None.
-      root: that folder, or None.
+      files: the pictures' names relative to the folder, archive or table's folder they were read
+        from, or None.
+      folder_digest: ``picture_sets.listing_digest`` of the files there, or None.
+      class_names: the classes' names by their number, or None where they have none.
+      unreadable: the names of picture files that could not be read and are no images of the set,
+        and why.
+      summary: one line on the pictures that were read and the files that were left out; "" for a
+        set of arrays.
+      resize: how pictures got to their size.
+      root: that folder, archive or table, or None.
     """
 
     name: str
@@ -52,13 +64,18 @@ class Dataset(NamedTuple):
     labels: np.ndarray | None
     files: tuple[str, ...] | None = None
     folder_digest: str | None = None
+    class_names: tuple[str, ...] | None = None
+    unreadable: Mapping[str, str] = _NOTHING
+    summary: str = ""
+    resize: Resize = "crop"
     root: Path | None = None
 
     def __repr__(self) -> str:
         n, *shape = self.images.shape
         size = " x ".join(map(str, shape))
         classes = "without labels" if self.labels is None else f"{self.classes} classes"
-        return f"Dataset {self.name}: {n:,} images of {size}, {self.images.dtype}, {classes}"
+        lost = f", {len(self.unreadable):,} not readable" if self.unreadable else ""
+        return f"Dataset {self.name}: {n:,} images of {size}, {self.images.dtype}, {classes}{lost}"
 
     @property
     def classes(self) -> int | None:
@@ -70,13 +87,17 @@ def load(
     name: str | os.PathLike,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
-    least: int = 2,
+    *,
+    resize: Resize = "crop",
+    labels: str | os.PathLike = listing.FOLDERS,
+    strict: bool = False,
 ) -> Dataset:
     """A set by name, or from a path.
 
-    A path is an .npz file with ``images`` and, if known, ``labels``; an .npy file of images; or a
-    folder of image files, whose rules ``image_folder`` states. A name comes before a folder of the
-    same name; ./NAME is the folder.
+    A path is an .npz file with ``images`` and, if known, ``labels``; an .npy file of images; or
+    pictures: a folder, a .zip, .tar or .tar.gz archive, or a .csv or .parquet table with a column
+    ``file`` and, if known, ``label``. The rules for pictures are those of ``listing``, ``pictures``
+    and ``picture_sets``. A name comes before a folder of the same name; ./NAME is the folder.
 
     "digits" ships with scikit-learn; its 0..16 become uint8 0..255. The other names are files in
     the folder that $JAXCLUST_DATA names. Where the file is missing, tensorflow-datasets gives the
@@ -84,39 +105,78 @@ def load(
 
     Args:
       name: one of ``names()`` or a path.
-      size: (height, width) that the images must have. Those of a folder are scaled and cropped to
-        it.
-      channels: color channels that the images must have. Those of a folder are turned to gray (1)
-        or RGB (3).
-      least: how many images of a path there must be. Clustering needs 2, prediction 1.
+      size: (height, width) that the images must have. Pictures are brought to it.
+      channels: color channels that the images must have. Pictures are turned to gray (1) or RGB
+        (3).
+      resize: how pictures get to the size: "crop", "pad" or "stretch", see ``pictures.decode``.
+      labels: where the classes of pictures come from: "folders", "none", or the path of a table
+        with the columns ``file`` and ``label``. Where a picture lacks a class the set has no
+        labels.
+      strict: refuse picture files that cannot be read. They are left out otherwise, and
+        ``Dataset.unreadable`` names them.
 
     Raises:
       UsageError: the name is unknown; the file is missing or cannot be read; a named set is not the
         one known under its name; the images break a rule of ``checked``, or are not of the size or
-        channels asked for.
+        channels asked for; more than half of the picture files cannot be read.
+      OSError: a folder cannot be listed.
+    """
+    source = labels if isinstance(labels, str) else Path(labels)
+    return read(name, Reading(size, channels, resize, source, strict))
+
+
+def read(name: str | os.PathLike, reading: Reading = USUAL, least: int = 2) -> Dataset:
+    """A set by name, or from a path, as ``load`` reads it.
+
+    Args:
+      name: as for ``load``.
+      reading: what else ``load`` can be told.
+      least: how many images of a path there must be. Clustering needs 2, prediction 1.
+
+    Raises:
+      UsageError: as from ``load``.
       OSError: a folder cannot be listed.
     """
     name = os.fspath(name)
     path = Path(name)
-    if name not in SETS and path.is_dir():
-        images, labels, files = image_folder.read(path, size, channels)
-        dataset = checked(path.resolve().name, images, labels, least)
-        digest = image_folder.listing_digest(path, files)
-        return dataset._replace(files=files, folder_digest=digest, root=path)
+    if name not in SETS and listing.is_listed(path):
+        dataset = _of_pictures(picture_sets.read(path, reading, least), least)
+        return dataset._replace(resize=reading.resize, root=path)
     if name in SETS:
         dataset = _named(name)
     elif path.suffix in array_files.ENDINGS:
         dataset = checked(path.stem, *array_files.read(path), least)
     else:
-        known = f"{', '.join(NAMES)}, a folder of images, or a path to an .npz or .npy file"
+        files = "a folder, archive or table of pictures, or a path to an .npz or .npy file"
+        known = f"{', '.join(NAMES)}, {files}"
         hint = did_you_mean(name, NAMES)
         raise UsageError(f"data: must be one of {known}, got {name!r}{hint}")
     shape = dataset.images.shape
-    expected = (*(size or shape[1:3]), channels or shape[3])
+    expected = (*(reading.size or shape[1:3]), reading.channels or shape[3])
     if expected != shape[1:]:
         rule = f"images: must be of shape (n, {', '.join(map(str, expected))})"
         raise UsageError(f"{rule}, got {shape}; only a folder's images are scaled")
+    if reading.labels != listing.FOLDERS:
+        dataset = dataset._replace(labels=_other_labels(reading.labels, dataset.name))
     return dataset
+
+
+def _of_pictures(pictures: picture_sets.PictureSet, least: int) -> Dataset:
+    dataset = checked(pictures.name, pictures.images, pictures.labels, least)
+    return dataset._replace(
+        files=pictures.files,
+        folder_digest=pictures.digest,
+        class_names=pictures.class_names,
+        unreadable=pictures.unreadable,
+        summary=pictures.summary,
+    )
+
+
+def _other_labels(labels: str | Path, name: str) -> None:
+    """The labels of arrays that are not to have their own: none."""
+    if labels != listing.NONE:
+        rule = "labels: must not be a table for a set of arrays, whose images have no names"
+        raise UsageError(f"{rule}, got {labels} with {name}")
 
 
 def _named(name: str) -> Dataset:

@@ -74,8 +74,12 @@ class Listing(NamedTuple):
 
 def is_listed(source: Path) -> bool:
     """Whether ``listing`` takes a path: a folder, or the ending of an archive or a table."""
-    table = source.suffix.lower() in tables.ENDINGS
-    return table or archives.is_archive(source) or source.is_dir()
+    return is_table(source) or archives.is_archive(source) or source.is_dir()
+
+
+def is_table(source: Path) -> bool:
+    """Whether a path is that of a table and not of a folder."""
+    return source.suffix.lower() in tables.ENDINGS and not source.is_dir()
 
 
 def listing(source: Path, labels: str | Path = FOLDERS) -> Listing:
@@ -104,7 +108,7 @@ def listing(source: Path, labels: str | Path = FOLDERS) -> Listing:
     elif archives.is_archive(source):
         archive = archives.open_archive(source)
         names = list(archive.lengths)
-    elif source.suffix.lower() in tables.ENDINGS:
+    elif is_table(source):
         root = source.parent
         table = tables.read_table(source, "data")
         names = _named(root, table.files, source)

@@ -173,10 +173,12 @@ def decode_unscaled(content: bytes, channels: int) -> np.ndarray:
     return np.asarray(converted).reshape(converted.height, converted.width, channels)
 
 
-def check_resize(resize: str) -> None:
-    """Refuses an unknown way to resize: UsageError."""
-    if resize not in RESIZES:
-        raise UsageError(f"resize: must be one of {', '.join(RESIZES)}, got {resize!r}")
+def check_resize(resize: str) -> Resize:
+    """The way to resize of a name; UsageError where there is none."""
+    for known in RESIZES:
+        if known == resize:
+            return known
+    raise UsageError(f"resize: must be one of {', '.join(RESIZES)}, got {resize!r}")
 
 
 def _lies(image: "Image") -> bool:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust.data import image_folder, tfds
+from jaxclust.data import listing, picture_sets, pictures, tfds
 from jaxclust.data.datasets import Fingerprint
-from jaxclust.data.image_folder import Unreadable
+from jaxclust.data.picture_sets import Reading
+from jaxclust.data.pictures import Unreadable
 from jaxclust.errors import UsageError
 
 PREFETCH = 1
@@ -38,6 +39,7 @@ class Source:
       labels: true classes for scoring, int32 (n,), or None.
       digest: SHA-256 that tells one set from another.
       called: ``called(i)`` is the name of image i.
+      summary: one line on pictures that are streamed and files that were left out, or "".
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Source:
         labels: np.ndarray | None,
         read: Callable[[int], np.ndarray],
         called: Callable[[int], str] = str,
+        summary: str = "",
     ):
         """Makes a source.
 
@@ -54,6 +57,7 @@ class Source:
           labels: as the attribute.
           read: ``read(i)`` gives image i, (h, w, c), or raises Unreadable.
           called: as the attribute.
+          summary: as the attribute.
         """
         self._fingerprint = fingerprint
         self.name = fingerprint.name
@@ -62,6 +66,7 @@ class Source:
         self.digest = fingerprint.sha256
         self.labels = labels
         self.called = called
+        self.summary = summary
         self._read = read
         # Grain reads from more than one thread.
         self._lock = threading.Lock()
@@ -158,31 +163,39 @@ def _drawn(index: int, n: int) -> Iterator[int]:
     return (int(draw.integers(n)) for _ in range(DRAWS))
 
 
-def open_source(data: str, size: tuple[int, int] | None = None) -> Source:
+def open_source(
+    data: str, size: tuple[int, int] | None = None, reading: Reading | None = None
+) -> Source:
     """Opens a set without reading it.
 
     Args:
-      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c); a folder of
-        images by the rules of ``image_folder``, whose files' names are held, about 100 bytes each;
-        or tfds:NAME or tfds:NAME/SPLIT, of tensorflow-datasets, split "train" unless given.
-      size: (height, width) to which a folder's images are scaled and cropped.
+      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c); a folder,
+        an archive or a table of pictures, by the rules of ``listing`` and ``picture_sets``, whose
+        files' names are held, about 100 bytes each; or tfds:NAME or tfds:NAME/SPLIT, of
+        tensorflow-datasets, split "train" unless given.
+      size: (height, width) to which pictures are brought.
+      reading: how pictures are read, in the place of ``size``.
 
     Raises:
       UsageError: ``data`` is none of these, or nothing in it can be read.
     """
+    reading = reading or Reading(size)
     path = Path(data)
     if data.startswith(SET):
         source = _set(data)
-    elif path.is_dir():
-        return _folder(path, size)
+    elif listing.is_listed(path):
+        return _pictures(path, reading)
     elif path.suffix == ".npy":
         source = _array(path)
     else:
-        rule = f"data: must be an .npy file, a folder of images or {SET}NAME to be streamed"
-        raise UsageError(f"{rule}, got {data!r}")
-    if size is not None and size != source.shape[1:3]:
+        files = f"an .npy file, a folder, archive or table of pictures, or {SET}NAME"
+        raise UsageError(f"data: must be {files} to be streamed, got {data!r}")
+    if reading.size is not None and reading.size != source.shape[1:3]:
         rule = f"size: must be {source.shape[1:3]} as in {data}, only a folder's images are scaled"
-        raise UsageError(f"{rule}, got {size}")
+        raise UsageError(f"{rule}, got {reading.size}")
+    if reading.labels != listing.FOLDERS:
+        rule = "labels: must be those of the set for a stream that is no folder of pictures"
+        raise UsageError(f"{rule}, got {reading.labels}")
     return source
 
 
@@ -220,14 +233,16 @@ def _array(path: Path) -> Source:
     return Source(Fingerprint(path.stem, shape, dtype, digest.hexdigest()), None, read)
 
 
-def _folder(path: Path, size: tuple[int, int] | None) -> Source:
-    """A folder of image files."""
-    listed = image_folder.survey(path, size)
+def _pictures(path: Path, reading: Reading) -> Source:
+    """A folder, an archive or a table of pictures."""
+    surveyed = picture_sets.survey(path, reading)
+    listed = surveyed.listed
     # Names and sizes stand for the pixels, which would have to be read.
-    digest = image_folder.listing_digest(path, listed.files)
-    shape = (len(listed.files), *listed.shape)
-    fingerprint = Fingerprint(path.resolve().name, shape, "uint8", digest)
-    return Source(fingerprint, listed.labels, listed.read, listed.files.__getitem__)
+    digest = picture_sets.listing_digest(listed)
+    shape = (len(listed.files), *surveyed.shape)
+    fingerprint = Fingerprint(surveyed.name, shape, "uint8", digest)
+    labels, _ = picture_sets.complete_labels(listed.labels, listed.classes)
+    return Source(fingerprint, labels, surveyed.read, listed.files.__getitem__, surveyed.summary)
 
 
 def _set(data: str) -> Source:
@@ -242,7 +257,7 @@ def _set(data: str) -> Source:
     shape = (len(examples), *_first_readable(data, examples, channels).shape)
 
     def read(index: int) -> np.ndarray:
-        image = image_folder.decoded(examples[index]["image"], channels)
+        image = pictures.decode_unscaled(examples[index]["image"], channels)
         if image.shape != shape[1:]:
             raise Unreadable(f"shape {image.shape} instead of {shape[1:]}")
         return image
@@ -278,5 +293,5 @@ def _first_readable(data: str, examples: Sequence[tfds.Example], channels: int) 
     """The first image of a set that can be read."""
     for example in examples:
         with contextlib.suppress(Unreadable):
-            return image_folder.decoded(example["image"], channels)
+            return pictures.decode_unscaled(example["image"], channels)
     raise UsageError(f"data: must have a readable image, {data} has none")

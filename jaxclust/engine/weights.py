@@ -20,7 +20,7 @@ def check_weights(weights: Weights, *digests: str | None, data: str = "") -> Non
 
     Args:
       weights: as read.
-      *digests: ``pixels_digest`` of the images, ``image_folder.listing_digest`` of their folder;
+      *digests: ``pixels_digest`` of the images, ``picture_sets.listing_digest`` of their folder;
         None where it is not known.
       data: what the user called the images; it may be a named set, also of tensorflow-datasets.
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.data import datasets, sources
+from jaxclust.data import datasets, listing, sources
 from jaxclust.data.datasets import Dataset, Fingerprint
-from jaxclust.data.image_folder import Unreadable
+from jaxclust.data.picture_sets import USUAL, Reading
+from jaxclust.data.pictures import Unreadable
 from jaxclust.engine.weights import pixels_digest
 from jaxclust.errors import UsageError
 from jaxclust.runs import feature_inputs
@@ -85,7 +86,7 @@ class CheckedSet(NamedTuple):
     checksums: frozenset[str]
 
 
-Reader = Callable[[str, tuple[int, int], bool], CheckedSet]
+Reader = Callable[[str, Reading, bool], CheckedSet]
 """Reads a set, as ``open_set`` does."""
 
 
@@ -94,24 +95,25 @@ def cached_reader() -> Reader:
     return functools.lru_cache(maxsize=4)(open_set)
 
 
-def open_set(path: str, size: tuple[int, int], streamed: bool) -> CheckedSet:
+def open_set(path: str, reading: Reading, streamed: bool) -> CheckedSet:
     """A set by its name or path.
 
     Args:
       path: its name or path.
-      size: (height, width) to which a folder's images are scaled.
+      reading: how pictures are read; other sets are read as they are.
       streamed: whether the run read a stream. It has another checksum, and not all of its images
         are read.
 
     Raises:
       UsageError: the set cannot be read.
     """
-    folder = path not in datasets.NAMES and Path(path).is_dir()
-    if streamed and (folder or path.startswith(sources.SET) or path.endswith(".npy")):
-        source = sources.open_source(path, size if folder else None)
+    listed = path not in datasets.NAMES and listing.is_listed(Path(path))
+    as_read = reading if listed else USUAL
+    if streamed and (listed or path.startswith(sources.SET) or path.endswith(".npy")):
+        source = sources.open_source(path, reading=as_read)
         images = Streamed(source, np.arange(len(source)))
         return CheckedSet(Pictures(source.name, images, source.labels), frozenset([source.digest]))
-    return _of_dataset(datasets.load(path, size if folder else None))
+    return _of_dataset(datasets.read(path, as_read))
 
 
 def _of_dataset(dataset: Dataset) -> CheckedSet:
@@ -163,7 +165,8 @@ def find(
         return None
     fingerprint = _fingerprint(settings)
     name = fingerprint.name
-    height, width = fingerprint.shape[1:3]
+    height, width, channels = fingerprint.shape[1:]
+    reading = settings.reading._replace(size=(height, width), channels=channels)
     known = [name] if name in datasets.NAMES and name not in own else []
     reasons = []
     for candidate in [*own, *known]:
@@ -171,7 +174,7 @@ def find(
             if isinstance(candidate, Dataset):
                 checked = _of_dataset(candidate)
             else:
-                checked = reader(candidate, (height, width), settings.stream is not None)
+                checked = reader(candidate, reading, settings.stream is not None)
         except UsageError as error:
             reasons.append(str(error))
             continue
@@ -198,7 +201,12 @@ def inputs(settings: Settings, pictures: Pictures) -> Pictures:
         raise UsageError("features: must be of images in memory, got a stream")
     which = str(settings.origin.get("features", settings.features))
     dataset = Dataset(
-        pictures.name, pictures.images, pictures.labels, pictures.files, root=pictures.root
+        pictures.name,
+        pictures.images,
+        pictures.labels,
+        pictures.files,
+        resize=settings.reading.resize,
+        root=pictures.root,
     )
     replaced, _ = feature_inputs.replaced(dataset, which)
     # Another machine rounds a network's features otherwise; the images were compared already.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclust.data import datasets, image_folder
+from jaxclust.data import datasets, listing, pictures
 from jaxclust.data import features as array_features
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.features import Scale
@@ -13,9 +13,6 @@ from jaxclust.errors import UsageError
 from jaxclust.runs.embedders import ONNX, is_embedder
 from jaxclust.runs.features import Pictures, features_of, features_of_images
 from jaxclust.runs.settings import Settings
-
-FOLDER_RULE = "crop-1"
-"""How the files of a folder are brought to a network's size: ``image_folder.decode``."""
 
 Count = Callable[[str, int, int], None]
 """``count(name, done, total)`` shows how far something is."""
@@ -110,7 +107,7 @@ def _of_any(dataset: Dataset, which: str, count: Count | None) -> np.ndarray:
 
     if dataset.root is None or dataset.files is None:
         return features_of_images(which, dataset.images, progress)
-    found = features_of(which, _pictures(dataset.root, dataset.files), progress)
+    found = features_of(which, _pictures(dataset, dataset.root), progress)
     if found.unreadable:
         place, reason = next(iter(found.unreadable.items()))
         rule = "features: every image must be readable"
@@ -118,11 +115,16 @@ def _of_any(dataset: Dataset, which: str, count: Count | None) -> np.ndarray:
     return found.values
 
 
-def _pictures(root: Path, files: tuple[str, ...]) -> Pictures:
-    """The files of a folder."""
-    return Pictures(
-        files,
-        lambda place: (root / files[place]).read_bytes(),
-        image_folder.decode,
-        FOLDER_RULE,
-    )
+def _pictures(dataset: Dataset, root: Path) -> Pictures:
+    """The files of a folder, an archive or a table, as they are there."""
+    files = dataset.files or ()
+    listed = listing.listing(root, listing.NONE)
+    places = {name: place for place, name in enumerate(listed.files)}
+
+    def content(index: int) -> bytes:
+        return listed.content(places[files[index]])
+
+    def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+        return pictures.decode(content, shape, dataset.resize)
+
+    return Pictures(files, content, decode, dataset.resize)

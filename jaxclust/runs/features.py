@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.data.features import cache_folder
-from jaxclust.data.image_folder import Unreadable
+from jaxclust.data.pictures import Unreadable
 from jaxclust.errors import UsageError
 from jaxclust.runs import feature_cache
 from jaxclust.runs.embedders import Embedder, identity_of, open_embedder

@@ -17,7 +17,9 @@ from jaxclust.types import Json
 def write_file(path: Path, content: str | bytes) -> None:
     """Writes a file whole or not at all."""
     beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    # A file's name that is no UTF-8 is written as its own bytes.
+    text = isinstance(content, str)
+    beside.write_bytes(content.encode(errors="surrogateescape") if text else content)
     os.replace(beside, path)
 
 

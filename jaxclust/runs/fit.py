@@ -1,8 +1,6 @@
 """``fit``: checks what is asked for, runs it, and keeps it in memory or in a folder."""
 
-import csv
 import dataclasses
-import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -21,7 +19,7 @@ from jaxclust.methods import registry
 from jaxclust.networks import torch_weights
 from jaxclust.runs import feature_inputs, pretrained
 from jaxclust.runs.failure import total_failure
-from jaxclust.runs.files import write_file, write_labels
+from jaxclust.runs.files import write_csv, write_file, write_labels
 from jaxclust.runs.folder import RESULTS, default_folder, is_finished, open_folder
 from jaxclust.runs.history import history_csv
 from jaxclust.runs.own_parts import own_parts
@@ -39,6 +37,9 @@ from jaxclust.runs.rows import Row, labeling_files, make_rows, write_rows
 from jaxclust.runs.run import Run
 from jaxclust.runs.settings import Settings, fingerprint_json, make_settings, read_settings
 from jaxclust.types import Method
+
+UNREADABLE = "unreadable.csv"
+"""The file of a run's folder that names what could not be read."""
 
 
 def fit(
@@ -173,6 +174,8 @@ def execute(
     origin = dict(plan.origin)
     # Before a network's features start JAX, which then keeps the number of its devices.
     over = _over(plan)
+    if isinstance(data, Dataset) and data.resize != "crop":
+        origin["resize"] = data.resize
     if plan.features is not None and isinstance(data, Dataset):
         origin["images"] = fingerprint_json(datasets.fingerprint(data))
         origin["features"] = plan.features
@@ -287,23 +290,16 @@ def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) 
     run.write_clusters(out, data.called if isinstance(data, Source) else None)
     if isinstance(data, Source):
         if run.unreadable:
-            write_file(out / "unreadable.csv", _unreadable_csv(run, data))
+            lines = [(i, data.called(i), reason) for i, reason in run.unreadable.items()]
+            write_csv(out / UNREADABLE, ["image", "name", "reason"], lines)
     else:
+        if data.unreadable:
+            write_csv(out / UNREADABLE, ["file", "reason"], data.unreadable.items())
         for name, file in labeling_files(run.settings).items():
             write_labels(out / file, run.labelings[name])
         if plan.baseline and run.settings.method != "kmeans":
             write_rows(out / "baseline.jsonl", _baseline(data, run.settings, bars).rows)
     write_rows(out / RESULTS, run.rows)
-
-
-def _unreadable_csv(run: Run, source: Source) -> str:
-    """The images that could not be read, with reasons, as a table."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image", "name", "reason"])
-    for index, reason in run.unreadable.items():
-        writer.writerow([index, source.called(index), reason])
-    return table.getvalue()
 
 
 def _baseline(data: Dataset, settings: Settings, bars: Bars) -> Run:

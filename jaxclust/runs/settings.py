@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxclust.data.datasets import Fingerprint
+from jaxclust.data.listing import FOLDERS, NONE
+from jaxclust.data.picture_sets import Reading
+from jaxclust.data.pictures import check_resize
 from jaxclust.engine.checkpoint import settings_from_json, settings_json
 from jaxclust.errors import UsageError
 from jaxclust.methods.registry import METHODS, deterministic
@@ -59,6 +62,13 @@ class Settings:
         clusters = self.config["clusters"]
         assert isinstance(clusters, int)  # Reading and making settings check it.
         return clusters
+
+    @property
+    def reading(self) -> Reading:
+        """How the run's pictures were read, apart from their size."""
+        labels = NONE if self.origin.get("no_labels") else str(self.origin.get("labels", FOLDERS))
+        resize = str(self.origin.get("resize", "crop"))
+        return Reading(resize=check_resize(resize), labels=labels)
 
     @property
     def images_at_once(self) -> int:

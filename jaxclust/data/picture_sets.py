@@ -1,0 +1,370 @@
+"""The pictures of a listing as one array.
+
+- The set is gray if every file is stored as gray, and RGB otherwise.
+- If at least 90 % of the pictures have one size of at most 128 pixels a side, that is the size of
+  the set. Otherwise it is 64 x 64. A size that is asked for comes first.
+- Files that cannot be read are left out and named with the reason.
+"""
+
+import hashlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from jaxclust.data import archives, pictures
+from jaxclust.data import listing as listings
+from jaxclust.data.listing import Listing, shown
+from jaxclust.data.pictures import Resize, Unreadable
+from jaxclust.errors import UsageError
+
+LARGEST_KEPT = 128
+"""Pixels a side up to which pictures of one size keep it."""
+MOST = 0.9
+"""Share of the pictures that decides on the size of all."""
+DEFAULT_SIZE = (64, 64)
+LARGEST_ASKED = 1024
+NAMED = 10
+"""Number of unreadable files that a message names."""
+CLASSES_NAMED = 5
+"""Number of classes that a summary names."""
+WITH_BAR = 500
+"""Number of pictures above which a bar shows how far they are read."""
+AT_ONCE = 64
+"""Pictures that wait for a thread; their contents are not in memory yet."""
+MOST_THREADS = 8
+
+Result = TypeVar("Result")
+
+
+class Reading(NamedTuple):
+    """How pictures are read.
+
+    Attributes:
+      size: (height, width) of the result; None for the rule above.
+      channels: 1 or 3; None for the rule above.
+      resize: how a picture gets to the size, see ``pictures.decode``.
+      labels: where classes come from, see ``listing.listing``.
+      strict: refuse a set with files that cannot be read.
+      progress: show a bar on stderr for many pictures where it is a terminal.
+    """
+
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    resize: Resize = "crop"
+    labels: str | Path = listings.FOLDERS
+    strict: bool = False
+    progress: bool = True
+
+
+USUAL = Reading()
+"""How pictures are read of which nothing else is said."""
+
+
+class Survey(NamedTuple):
+    """Pictures before they are read.
+
+    Attributes:
+      source: the folder, archive or table.
+      listed: the files.
+      shape: (h, w, c) that all are brought to.
+      reading: how they are read.
+      unreadable: places of files without a readable header, and why.
+      sizes: the smallest and the largest (height, width), by area; None where no file is readable.
+    """
+
+    source: Path
+    listed: Listing
+    shape: tuple[int, int, int]
+    reading: Reading
+    unreadable: dict[int, str]
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None
+
+    @property
+    def name(self) -> str:
+        """The name of the folder, archive or table, without an ending."""
+        whole = self.source.resolve()
+        if whole.is_dir():
+            return shown(whole.name)
+        return shown(archives.stem(whole) if archives.is_archive(whole) else whole.stem)
+
+    @property
+    def summary(self) -> str:
+        """What is there and what was left out, in one line, as far as headers tell."""
+        return _summary(self, self.listed.labels, self.unreadable)
+
+    def read(self, index: int) -> np.ndarray:
+        """One picture, uint8 (h, w, c).
+
+        Raises:
+          Unreadable: the file gives no picture.
+        """
+        return pictures.decode(self.listed.content(index), self.shape, self.reading.resize)
+
+
+class PictureSet(NamedTuple):
+    """Pictures that have been read.
+
+    Attributes:
+      name: the name of the folder, archive or table.
+      images: uint8 (n, h, w, c).
+      labels: classes, int32 (n,) in 0..classes-1, or None.
+      files: the pictures' names relative to the listing's root.
+      class_names: the classes' names by their number; None without labels.
+      unreadable: the names of files that could not be read, and why.
+      digest: ``listing_digest`` of all files that are listed.
+      summary: one line that says what was read and what was left out.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None
+    files: tuple[str, ...]
+    class_names: tuple[str, ...] | None
+    unreadable: Mapping[str, str]
+    digest: str
+    summary: str
+
+
+def survey(source: Path, reading: Reading = USUAL) -> Survey:
+    """What ``read`` would read, from the files' headers alone.
+
+    Args:
+      source: a folder, an archive or a table, see ``listing.listing``.
+      reading: how pictures are read.
+
+    Raises:
+      UsageError: as from ``listing.listing``; the reading asks for what cannot be; more than half
+        of the files cannot be read, or any and the reading is strict.
+      OSError: a folder cannot be listed.
+    """
+    _check(reading)
+    listed = listings.listing(source, reading.labels)
+    unreadable: dict[int, str] = {}
+    sizes: Counter[tuple[int, int]] = Counter()
+    gray = True
+
+    def header(index: int) -> tuple[tuple[int, int], bool]:
+        own_size, mode = pictures.header(listed.path(index) or listed.content(index))
+        return own_size, pictures.is_gray(mode)
+
+    found = _each(header, range(len(listed.files)), "sizes of pictures", reading.progress)
+    for index, result in enumerate(found):
+        if isinstance(result, Unreadable):
+            unreadable[index] = str(result)
+            continue
+        sizes[result[0]] += 1
+        gray = gray and result[1]
+    height, width = reading.size or _size(sizes)
+    shape = (height, width, reading.channels or (1 if gray else 3))
+    by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
+    extremes = (by_area[0], by_area[-1]) if by_area else None
+    surveyed = Survey(source, listed, shape, reading, unreadable, extremes)
+    _check_unreadable(surveyed, unreadable)
+    return surveyed
+
+
+def read(source: Path, reading: Reading = USUAL, least: int = 1) -> PictureSet:
+    """All pictures of a folder, an archive or a table, in the order of their names.
+
+    Several threads read. The result does not depend on their number.
+
+    Args:
+      source: see ``listing.listing``.
+      reading: how pictures are read.
+      least: how many readable pictures there must be.
+
+    Raises:
+      UsageError: as from ``survey``, or there are too few pictures.
+      OSError: a folder cannot be listed.
+    """
+    surveyed = survey(source, reading)
+    listed = surveyed.listed
+    unreadable = dict(surveyed.unreadable)
+    left = [index for index in range(len(listed.files)) if index not in unreadable]
+    images = np.empty((len(left), *surveyed.shape), np.uint8)
+    kept: list[int] = []
+    results = _each(surveyed.read, left, "reading pictures", reading.progress)
+    for index, result in zip(left, results, strict=True):
+        if isinstance(result, Unreadable):
+            unreadable[index] = str(result)
+        else:
+            images[len(kept)] = result
+            kept.append(index)
+    _check_unreadable(surveyed, unreadable)
+    if len(kept) < least:
+        lost = f"; not readable: {_named(listed, unreadable)}" if unreadable else ""
+        raise UsageError(f"images: must be at least {least}, got {len(kept)}{lost}")
+    known = None if listed.labels is None else listed.labels[kept]
+    labels, class_names = complete_labels(known, listed.classes)
+    return PictureSet(
+        name=surveyed.name,
+        images=images[: len(kept)],
+        labels=labels,
+        files=tuple(listed.files[index] for index in kept),
+        class_names=class_names,
+        unreadable={listed.files[index]: unreadable[index] for index in sorted(unreadable)},
+        digest=listing_digest(listed),
+        summary=_summary(surveyed, known, unreadable),
+    )
+
+
+def listing_digest(listed: Listing) -> str:
+    """SHA-256 of the files' names and lengths, which tells sets apart without reading them."""
+    digest = hashlib.sha256()
+    separator = ""
+    for index, name in enumerate(listed.files):
+        line = f"{separator}{name} {listed.length(index)}"
+        digest.update(line.encode(errors="surrogateescape"))
+        separator = "\n"
+    return digest.hexdigest()
+
+
+def complete_labels(
+    labels: np.ndarray | None, classes: tuple[str, ...] | None
+) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
+    """Labels of which none is missing, numbered from 0, and the classes' names.
+
+    Args:
+      labels: int32 (n,), -1 where none is known; or None.
+      classes: the names of all numbers in ``labels``; or None.
+
+    Returns:
+      Both None where a label is missing or fewer than two classes are left.
+    """
+    if labels is None or classes is None or (labels < 0).any():
+        return None, None
+    present, numbers = np.unique(labels, return_inverse=True)
+    if len(present) < 2:
+        return None, None
+    return numbers.astype(np.int32), tuple(classes[number] for number in present)
+
+
+def named(unreadable: Mapping[str, str]) -> str:
+    """The first ten files that could not be read, with the reasons, and how many more there are."""
+    words = [f"{shown(name)} ({reason})" for name, reason in list(unreadable.items())[:NAMED]]
+    more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
+    return f"{', '.join(words)}{more}"
+
+
+def _each(
+    work: Callable[[int], Result], places: range | list[int], title: str, progress: bool
+) -> Iterator[Result | Unreadable]:
+    """``work(place)`` of each place in order, by several threads, or why there is none."""
+    from tqdm import tqdm
+
+    def attempt(place: int) -> Result | Unreadable:
+        try:
+            return work(place)
+        except Unreadable as error:
+            return error
+
+    hidden = not (progress and len(places) > WITH_BAR and sys.stderr.isatty())
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+    with (
+        pictures.quiet(),
+        ThreadPoolExecutor(threads) as pool,
+        tqdm(
+            total=len(places),
+            desc=title,
+            file=sys.stderr,
+            leave=False,
+            dynamic_ncols=True,
+            disable=hidden,
+        ) as bar,
+    ):
+        for first in range(0, len(places), AT_ONCE):
+            for result in pool.map(attempt, places[first : first + AT_ONCE]):
+                bar.update()
+                yield result
+
+
+def _check(reading: Reading) -> None:
+    """Refuses a size, a number of channels or a way to resize that cannot be."""
+    size = reading.size
+    if size is not None and not (
+        len(size) == 2 and all(1 <= side <= LARGEST_ASKED for side in size)
+    ):
+        rule = f"size: must be height and width, each from 1 to {LARGEST_ASKED}"
+        raise UsageError(f"{rule}, got {size}")
+    if reading.channels not in (None, 1, 3):
+        rule = "channels: must be 1 or 3 for a folder of images"
+        raise UsageError(f"{rule}, got {reading.channels}")
+    pictures.check_resize(reading.resize)
+
+
+def _check_unreadable(surveyed: Survey, unreadable: Mapping[int, str]) -> None:
+    """Refuses a set of which too much cannot be read."""
+    count = len(surveyed.listed.files)
+    words = _named(surveyed.listed, unreadable)
+    source = shown(str(surveyed.source))
+    if unreadable and surveyed.reading.strict:
+        rule = f"data: every picture in {source} must be readable"
+        raise UsageError(f"{rule}, got {words}; without --strict such files are left out")
+    if 2 * len(unreadable) > count:
+        rule = f"data: half of the pictures in {source} must be readable"
+        raise UsageError(f"{rule}, got {len(unreadable)} of {count} that are not: {words}")
+
+
+def _named(listed: Listing, unreadable: Mapping[int, str]) -> str:
+    return named({listed.files[index]: unreadable[index] for index in sorted(unreadable)})
+
+
+def _size(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
+    """(height, width) of the set, from those of its pictures."""
+    if sizes:
+        ((usual, count),) = sizes.most_common(1)
+        if count >= MOST * sizes.total() and max(usual) <= LARGEST_KEPT:
+            return usual
+    return DEFAULT_SIZE
+
+
+def _summary(surveyed: Survey, labels: np.ndarray | None, unreadable: Mapping[int, str]) -> str:
+    """What was read and what was left out, in one line.
+
+    Args:
+      surveyed: the set.
+      labels: those of the pictures that could be read, -1 where one is missing; or None.
+      unreadable: places of the files that could not be read, and why.
+    """
+    listed = surveyed.listed
+    count = len(listed.files) - len(unreadable)
+    sizes = " to ".join(_times(size) for size in dict.fromkeys(surveyed.sizes or ()))
+    classes = _classes(surveyed, labels)
+    resize = surveyed.reading.resize
+    line = f"{count:,} images of {sizes}, {classes} -> {_times(surveyed.shape)} ({resize})"
+    if listed.left_out:
+        hint = listings.heif_hint(listed.left_out)
+        line += f"; left out: {listings.left_out_words(listed.left_out)}{hint}"
+    if unreadable:
+        line += f"; not readable: {len(unreadable):,} of {len(listed.files):,}"
+    return line
+
+
+def _classes(surveyed: Survey, labels: np.ndarray | None) -> str:
+    """Where the labels come from, or why there are none."""
+    asked = surveyed.reading.labels
+    from_table = listings.is_table(surveyed.source) if asked == listings.FOLDERS else True
+    names = surveyed.listed.classes
+    if labels is None or names is None:
+        return "no labels"
+    missing = int((labels < 0).sum())
+    if missing:
+        why = "without a class" if from_table else "beside sub-folders"
+        return f"no labels ({missing:,} of {len(labels):,} {why})"
+    present = np.unique(labels)
+    if len(present) < 2:
+        return "no labels (all of one class)"
+    first = ", ".join(shown(names[number]) for number in present[:CLASSES_NAMED])
+    more = ", ..." if len(present) > CLASSES_NAMED else ""
+    kind = "classes" if from_table else "folders as classes"
+    return f"{len(present):,} {kind} ({first}{more})"
+
+
+def _times(sides: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sides))
