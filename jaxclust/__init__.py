@@ -1,10 +1,11 @@
 """Deep image clustering in JAX, for many seeds at once.
 
 ``load`` reads images, ``fit`` clusters them, ``method`` chooses and changes a method, ``compare``
-says which differences between methods the seeds can carry, ``open_run`` reads a run back.
-``DeepClustering`` is scikit-learn's face of the same. ``jaxclust.types`` has the other types that a
-method of one's own needs, ``jaxclust.errors`` what is raised for bad input, ``jaxclust.methods``
-the algorithms and pretrainings, each as its module's ``ALGORITHM`` and ``Config``.
+says which differences between methods the seeds can carry, ``open_run`` reads a run back. ``group``
+sorts a folder of pictures into groups. ``DeepClustering`` is scikit-learn's face.
+``jaxclust.types`` has the other types that a method of one's own needs, ``jaxclust.errors`` what is
+raised for bad input, ``jaxclust.methods`` the algorithms and pretrainings, each as its module's
+``ALGORITHM`` and ``Config``.
 """
 
 import importlib
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from jaxclust.comparison.compare import compare
     from jaxclust.data.datasets import load
     from jaxclust.estimators import DeepClustering
+    from jaxclust.groups.group import group
     from jaxclust.methods.registry import method
     from jaxclust.runs.fit import fit
     from jaxclust.runs.reading import open_run
@@ -29,6 +31,7 @@ _HOMES = {
     "method": "jaxclust.methods.registry",
     "compare": "jaxclust.comparison.compare",
     "open_run": "jaxclust.runs.reading",
+    "group": "jaxclust.groups.group",
     "DeepClustering": "jaxclust.estimators",
     "Method": "jaxclust.types",
     "Network": "jaxclust.types",
@@ -47,6 +50,7 @@ __all__ = [
     "compare",
     "data",
     "fit",
+    "group",
     "load",
     "method",
     "methods",

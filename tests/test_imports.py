@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxclust"
 LAYERS = (
     *("errors", "types", "ops", "networks", "methods", "engine", "runs", "estimators"),
-    *("comparison", "report", "cli", "__main__"),
+    *("comparison", "report", "groups", "cli", "__main__"),
 )
 """The rooms of the package; each may import those before it."""
 GROUND = ("data", "evaluation")

@@ -26,6 +26,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "group": Command("FOLDER", "groups your own pictures, and writes a page of them"),
     "fit": Command("METHOD --data NAME_OR_PATH", "clusters images"),
     "methods": Command("", "lists what METHOD can be"),
     "datasets": Command("", "lists the named image sets, and which of them are here"),
@@ -68,8 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxclust: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        hint = "; the same command with --resume goes on from the last checkpoint"
-        print(f"jaxclust: interrupted{hint if words[:1] == ['fit'] else ''}", file=sys.stderr)
+        hints = {
+            "fit": "; the same command with --resume goes on from the last checkpoint",
+            "group": "; the same command goes on",
+        }
+        print(f"jaxclust: interrupted{hints.get(words[0], '') if words else ''}", file=sys.stderr)
         return 130
 
 

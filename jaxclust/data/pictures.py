@@ -155,6 +155,24 @@ def decode(content: bytes, shape: tuple[int, int, int], resize: Resize = "crop")
     return np.asarray(fitted, dtype=np.uint8).reshape(shape)
 
 
+def thumbnail(content: bytes, side: int) -> "Image":
+    """A picture in RGB and upright, made smaller where it is larger than ``side`` pixels.
+
+    Args:
+      content: the file's bytes.
+      side: pixels of the longer side.
+
+    Raises:
+      Unreadable: the content is no picture, or is damaged.
+    """
+    with _refusals(content), _opened(content) as image:
+        if image.format in ("JPEG", "MPO"):
+            _shrink(image, (side, side), "pad")
+        upright = _upright(image, 3)
+        upright.thumbnail((side, side))
+    return upright
+
+
 def decode_unscaled(content: bytes, channels: int) -> np.ndarray:
     """A picture at its own size, not turned: as data sets of pictures store them.
 

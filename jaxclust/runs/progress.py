@@ -25,6 +25,7 @@ class Bars:
         """
         self._disable = disable
         self._bar: tqdm | None = None
+        self._name = ""
         self._forecast = Forecast()
 
     def __enter__(self) -> "Bars":
@@ -68,6 +69,7 @@ class Bars:
         from tqdm import tqdm
 
         self.close()
+        self._name = name
         self._bar = tqdm(
             total=total,
             desc=name,
@@ -80,7 +82,7 @@ class Bars:
 
     def count(self, name: str, done: int, total: int) -> None:
         """Moves the bar of a name to a number; begins it where another one or none is shown."""
-        if self._bar is None or self._bar.desc.removesuffix(": ") != name:
+        if self._bar is None or self._name != name:
             self.stage(name, total)
         if self._bar is not None:
             self._bar.update(done - self._bar.n)

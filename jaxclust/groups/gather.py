@@ -1,0 +1,217 @@
+"""Finds pictures, and computes their features with progress and within a time."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from jaxclust.data import feature_files
+from jaxclust.data import pictures as decoding
+from jaxclust.data.features import NETWORKS
+from jaxclust.data.listing import FOLDERS, Listing, heif_hint, left_out_words, listing
+from jaxclust.errors import UsageError, did_you_mean
+from jaxclust.groups.options import Options
+from jaxclust.groups.show import Pictures
+from jaxclust.runs import features as features_of
+from jaxclust.runs.embedders import is_embedder
+from jaxclust.runs.progress import Bars
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MOST_UNREADABLE = 0.5
+"""Share of unreadable files above which there must be another cause than damage."""
+THUMBNAIL = 320
+"""Pixels of the longer side of a picture on the page, before the page scales it."""
+NAMED = 10
+"""Number of unreadable files that an error names."""
+
+
+class OutOfTime(Exception):
+    """The time that was given is over."""
+
+
+class Found(NamedTuple):
+    """Pictures that have not been read.
+
+    Attributes:
+      source: where they are.
+      listing: their files.
+      digest: SHA-256 of the files' names and sizes.
+      summary: a sentence about them.
+    """
+
+    source: Path
+    listing: Listing
+    digest: str
+    summary: str
+
+
+class Gathered(NamedTuple):
+    """The pictures that could be read, and their features.
+
+    Attributes:
+      found: the files.
+      rows: places of the m readable ones, int (m,).
+      features: float32 (m, d).
+      unreadable: the other files, with reasons.
+    """
+
+    found: Found
+    rows: np.ndarray
+    features: np.ndarray
+    unreadable: dict[str, str]
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Known kinds by number, int32 (m,), -1 where it is not known; or None."""
+        labels = self.found.listing.labels
+        return None if labels is None else labels[self.rows]
+
+    @property
+    def kinds(self) -> list[str | None]:
+        """The name of each picture's kind, None where it is not known."""
+        labels = self.labels
+        classes = self.found.listing.classes
+        if labels is None or classes is None:
+            return [None] * len(self.rows)
+        return [classes[label] if label >= 0 else None for label in labels.tolist()]
+
+
+def find(source: Path, options: Options) -> Found:
+    """Lists pictures.
+
+    Args:
+      source: a folder, an archive or a table.
+      options: say which labels are known.
+
+    Raises:
+      UsageError: there are none, or the labels do not fit.
+    """
+    own = source == options.folder
+    labels = options.labels if own and options.labels is not None else FOLDERS
+    files = listing(source, labels)
+    digest = hashlib.sha256()
+    for index, name in enumerate(files.files):
+        line = f"{name} {files.length(index)}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return Found(source, files, digest.hexdigest(), _summary(source, files))
+
+
+def _summary(source: Path, files: Listing) -> str:
+    """What was found, in one line."""
+    text = f"{len(files.files):,} pictures in {source}"
+    if files.classes is not None:
+        text += f", {len(files.classes)} known kinds for comparison alone"
+    if files.left_out:
+        text += f"; left out: {left_out_words(files.left_out)}{heif_hint(files.left_out)}"
+    return text
+
+
+def gather(found: Found, options: Options, bars: Bars, check: Callable[[], object]) -> Gathered:
+    """Computes features of pictures, or reads them from the cache.
+
+    Args:
+      found: the pictures.
+      options: name the features, the way to resize, and whether damaged files are refused.
+      bars: shows progress.
+      check: is called now and then, and raises OutOfTime where the work is to stop.
+
+    Raises:
+      UsageError: there are no such features, or more than half of the files cannot be read, or any
+        where ``options.strict``.
+    """
+    files = found.listing
+    if not is_embedder(options.features):
+        made = _from_file(found, options)
+    else:
+        title = f"features of {found.source.name}"
+        bars.count(title, 0, len(files.files))
+
+        def show(done: int, total: int, _: float) -> None:
+            bars.count(title, done, total)
+            check()
+
+        def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+            return decoding.decode(content, shape, options.resize)
+
+        given = features_of.Pictures(files.files, files.content, decode, options.resize)
+        with decoding.quiet():
+            made = features_of.features_of(options.features, given, show)
+        bars.close()
+    unreadable = {files.files[row]: reason for row, reason in sorted(made.unreadable.items())}
+    limit = 0 if options.strict else MOST_UNREADABLE * len(files.files)
+    if len(unreadable) > limit:
+        listed = list(unreadable.items())
+        named = ", ".join(f"{name} ({reason})" for name, reason in listed[:NAMED])
+        more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+        share = "every picture" if options.strict else "at least half of the pictures"
+        rule = f"folder: {share} in {found.source} must be readable"
+        raise UsageError(f"{rule}, got {named}{more}")
+    return Gathered(found, made.rows, made.values, unreadable)
+
+
+def _from_file(found: Found, options: Options) -> features_of.Features:
+    """Features of the pictures' files from a table that was computed elsewhere.
+
+    Raises:
+      UsageError: the table cannot be read, or has no features of some picture.
+    """
+    name = options.features
+    files = found.listing.files
+    if name.endswith(".npy"):
+        values = feature_files.read_npy(Path(name))
+    elif name.endswith(".parquet"):
+        values = feature_files.read_parquet(Path(name), files)
+    else:
+        known = f"{', '.join(NETWORKS)}, onnx:FILE or the path of an .npy or .parquet file"
+        raise UsageError(f"features: must be {known}, got {name!r}{did_you_mean(name, NETWORKS)}")
+    finite = np.issubdtype(values.dtype, np.number) and bool(np.isfinite(values).all())
+    if values.ndim != 2 or len(values) != len(files) or not finite:
+        rule = f"features: {name} must have finite numbers of shape ({len(files)}, d)"
+        raise UsageError(f"{rule}, a row for each file, got {values.dtype} {values.shape}")
+    return features_of.Features(values.astype(np.float32), np.arange(len(files)), {})
+
+
+def joined(parts: Sequence[Gathered], vectors: np.ndarray) -> Pictures:
+    """The readable pictures of several sources as one.
+
+    Args:
+      parts: the first has the pictures that names are relative to.
+      vectors: of all of them, float32 (n, p).
+    """
+    places = [(part, int(row)) for part in parts for row in part.rows]
+    first = parts[0].found
+    names = [part.found.listing.files[row] for part, row in places]
+    for index in range(len(parts[0].rows), len(places)):
+        part, row = places[index]
+        names[index] = _from(first, part.found, row)
+
+    def content(index: int) -> bytes:
+        part, row = places[index]
+        return part.found.listing.content(row)
+
+    def path(index: int) -> Path | None:
+        part, row = places[index]
+        return part.found.listing.path(row)
+
+    def thumbnail(index: int) -> "Image":
+        try:
+            return decoding.thumbnail(content(index), THUMBNAIL)
+        except decoding.Unreadable as error:  # It was readable when its features were computed.
+            raise OSError(str(error)) from error
+
+    title = first.source.resolve().name
+    return Pictures(title, tuple(names), vectors, content, path, thumbnail)
+
+
+def _from(first: Found, other: Found, row: int) -> str:
+    """The name of an added picture, seen from the folder of the first ones."""
+    path = other.listing.path(row)
+    if path is None:
+        archive = os.path.relpath(other.source.resolve(), first.listing.root.resolve())
+        return f"{archive}/{other.listing.files[row]}".replace(os.sep, "/")
+    return os.path.relpath(path.resolve(), first.listing.root.resolve()).replace(os.sep, "/")

@@ -1,0 +1,77 @@
+"""Vectors that pictures are grouped by: principal components of their features, of unit length."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxclust.errors import UsageError
+
+DIMENSIONS = 64
+"""Principal components that are kept (chosen on ``photos-10``: see docs/photographs.md)."""
+BLOCK = 4096
+"""Rows that are held in float64 at once."""
+LEAST_VARIANCE = 1e-9
+"""Components with less than this share of the largest variance are rounding, and are left out."""
+
+
+class Projection(NamedTuple):
+    """What turns features into vectors, for these pictures and for later ones.
+
+    Attributes:
+      mean: of the features, float32 (d,).
+      components: orthonormal columns, the largest variance first, float32 (d, p).
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+
+
+def fit_projection(features: np.ndarray) -> Projection:
+    """The mean and the principal components of features.
+
+    The covariance is summed in float64, block by block, and no random number is drawn, so that the
+    same pictures give the same vectors.
+
+    Args:
+      features: float32 (n, d), n at least 2.
+
+    Raises:
+      UsageError: all pictures have the same features.
+    """
+    n, d = features.shape
+    mean = np.zeros(d)
+    for start in range(0, n, BLOCK):
+        mean += features[start : start + BLOCK].sum(axis=0, dtype=np.float64)
+    mean /= n
+    covariance = np.zeros((d, d))
+    for start in range(0, n, BLOCK):
+        centered = features[start : start + BLOCK] - mean
+        covariance += centered.T @ centered
+    variances, directions = np.linalg.eigh(covariance / n)
+    variances = variances[::-1]
+    if not variances[0] > 0:
+        raise UsageError(f"pictures: must differ from each other, got {n} with the same features")
+    kept = int(np.sum(variances[:DIMENSIONS] > LEAST_VARIANCE * variances[0]))
+    components = directions[:, ::-1][:, :kept]
+    # The sign of a component is arbitrary: its largest entry is made positive.
+    largest = np.abs(components).argmax(axis=0)
+    components = components * np.sign(components[largest, np.arange(kept)])
+    return Projection(mean.astype(np.float32), components.astype(np.float32))
+
+
+def project(projection: Projection, features: np.ndarray) -> np.ndarray:
+    """Vectors of unit length; a picture whose features are the mean has zeros.
+
+    Args:
+      projection: of ``fit_projection``.
+      features: float32 (n, d).
+
+    Returns:
+      float32 (n, p).
+    """
+    vectors = np.empty((len(features), projection.components.shape[1]), np.float32)
+    for start in range(0, len(features), BLOCK):
+        block = slice(start, start + BLOCK)
+        vectors[block] = (features[block] - projection.mean) @ projection.components
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)

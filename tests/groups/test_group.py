@@ -1,0 +1,192 @@
+"""``jaxclust group`` from a folder to its files."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import jaxclust as jc
+from commands import error
+from jaxclust.cli.main import main
+from jaxclust.groups.files import safe
+
+
+def table(out):
+    with (out / "groups.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def words(folder, features, *more):
+    return ["group", str(folder), "--features", str(features), "--seeds", "3", *map(str, more)]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_in_groups_out(folder, features, here, capsys):
+    assert main(words(folder, features)) == 0
+    out, err = capsys.readouterr()
+    assert "36 pictures in" in err
+    assert "3 groups fit best" in out
+    assert "Compared with 3 known kinds of 36 pictures: ACC 1.000" in out
+    results = here / "my pictures-groups"
+    lines = table(results)
+    assert [line["file"] for line in lines] == sorted(line["file"] for line in lines)
+    kinds = {(line["file"].split("/")[0], line["group"]) for line in lines}
+    assert len(kinds) == 3
+    page = (results / "groups.html").read_text()
+    assert "36 pictures" in page or "36" in page
+    assert not (results / "unreadable.csv").exists()
+    assert json.loads((results / "group.json").read_text())["finished"] is True
+    # The same again says so, and leaves every file as it was.
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
+    assert main(words(folder, features)) == 0
+    again, err = capsys.readouterr()
+    assert "finished already" in err
+    assert again == out
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    # Other settings have a folder of their own.
+    assert main(words(folder, features, "--clusters", 2, "--quiet")) == 0
+    assert {line["group"] for line in table(here / "my pictures-groups-2")} == {"0", "1"}
+
+
+def test_the_face_gives_the_same(folder, features, here):
+    groups = jc.group(folder, 3, features=str(features), seeds=3, progress=False)
+    assert groups.finished
+    assert groups.labels.shape == groups.sure.shape == (36,)
+    assert len(groups.files) == 36
+    assert [int(line["group"]) for line in table(groups.directory)] == groups.labels.tolist()
+    again = jc.group(folder, 3, features=str(features), seeds=3, progress=False)
+    assert repr(again) == repr(groups)
+    with pytest.raises(jc.errors.UsageError, match="group: takes .* got cluster"):
+        jc.group(folder, cluster=3)
+
+
+def test_links_and_copies_are_kept_apart_and_made_anew(folder, features, here):
+    common = words(folder, features, "--clusters", 2, "--out", "out", "--quiet")
+    assert main([*common, "--link"]) == 0
+    placed = here / "out" / "groups"
+    links = [path for path in placed.rglob("*") if path.is_symlink()]
+    assert len(links) == 36
+    originals = {path.resolve() for path in links}
+    assert originals == {path.resolve() for path in folder.rglob("*.jpg")}
+    # Two of three kinds share a group, and with it the names 00.jpg to 11.jpg.
+    assert any(path.name == "00 (2).jpg" for path in links)
+    own = placed / "group-00" / "mine.txt"
+    own.write_text("mine")
+    assert main([*common, "--copy"]) == 0
+    copies = [path for path in placed.rglob("*.jpg")]
+    assert len(copies) == 36
+    assert not any(path.is_symlink() for path in copies)
+    assert own.read_text() == "mine"
+    assert len(list(folder.rglob("*.jpg"))) == 36
+
+
+def test_names_that_windows_refuses():
+    assert safe("con.jpg") == "_con.jpg"
+    assert safe('a<b>:"|?*.png') == "a_b______.png"
+    assert safe("dots. .") == "dots"
+    assert safe("\udcff.jpg") == "_.jpg"
+    assert safe("...") == "_"
+
+
+def test_labels_of_some_files_name_the_groups(folder, features, here):
+    known = here / "known.csv"
+    known.write_text("file,label\nrings/01.jpg,Rings\ndots/00.jpg,Dots\ndots/01.jpg,\n")
+    arguments = words(folder, features, "--clusters", 3, "--labels", known, "--quiet")
+    assert main([*arguments, "--out", "out"]) == 0
+    names = {line["file"].split("/")[0]: line["name"] for line in table(here / "out")}
+    assert names == {"dots": "Dots", "rings": "Rings", "stripes": ""}
+
+
+def test_corrections_are_taken_back_and_kept(folder, features, here):
+    common = words(folder, features, "--clusters", 3, "--out", "out", "--quiet")
+    assert main(common) == 0
+    first = {line["file"]: line["group"] for line in table(here / "out")}
+    group = first["dots/00.jpg"]
+    edits = here / "edits.csv"
+    edits.write_text(f"file,group,name,into\n,{group},Points,\nrings/03.jpg,{group},,\n")
+    assert main([*common, "--edits", "edits.csv"]) == 0
+    edits.unlink()
+    for more in ([], ["--levels"]):
+        assert main([*common, *more]) == 0
+        lines = {line["file"]: line for line in table(here / "out")}
+        assert lines["rings/03.jpg"]["group"] == group
+        assert lines["rings/03.jpg"]["certain"] == "yes"
+        assert lines["dots/05.jpg"]["name"] == "Points"
+    assert len({line["fine"] for line in lines.values()}) > len({*first.values()})
+
+
+def test_doubtful_pictures_are_set_apart(folder, features, here):
+    values = np.load(features)
+    values[0] = values[12:24].mean(axis=0) / 2 + values[24:].mean(axis=0) / 2
+    np.save(features, values)
+    common = words(folder, features, "--clusters", 3, "--out", "out", "--quiet")
+    assert main([*common, "--outliers"]) == 0
+    lines = table(here / "out")
+    assert lines[0]["certain"] == "no"
+    assert lines[0]["group"] == ""
+    assert all((line["group"] == "") == (line["certain"] == "no") for line in lines)
+
+
+def test_a_map_for_other_programs(folder, features, here):
+    from pyarrow import parquet
+
+    arguments = words(folder, features, "--clusters", 3, "--out", "out", "--quiet")
+    assert main([*arguments, "--export", "map.parquet"]) == 0
+    columns = parquet.read_table(here / "map.parquet").to_pydict()
+    assert list(columns) == ["path", "x", "y", "cluster", "name", "votes"]
+    groups = [int(line["group"]) for line in table(here / "out")]
+    assert columns["cluster"] == groups
+    assert len(set(zip(columns["x"], columns["y"], strict=True))) == 36
+
+
+@pytest.mark.parametrize(
+    ("more", "words_of_the_line"),
+    [
+        ("--clusters 1", "clusters: must be at least 2, got 1"),
+        ("--clusters 37", "clusters: must be at most the number of different pictures, 36"),
+        ("--seeds 1", "seeds: must be at least 2"),
+        ("--link --copy", "link: must not be given together with copy"),
+        ("--edits none.csv", "edits: must be a .csv file that exists, got none.csv"),
+        ("--export map.csv", "export: must be the path of a .parquet file"),
+        ("--features lite", "features: must be efficientnet-lite0"),
+        ("--resume", "resume: .* must hold groups of these pictures, has none"),
+        ("--add nowhere", "add: must be a folder of pictures"),
+        ("--max-seconds 0", "max-seconds: must be above 0"),
+    ],
+)
+def test_one_line_for_what_cannot_be_done(folder, features, here, capsys, more, words_of_the_line):
+    import re
+
+    arguments = [*words(folder, features), *more.split()]
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert re.search(words_of_the_line, lines[-1])
+
+
+def test_the_pictures_folder_gets_no_results(folder, features, monkeypatch, capsys):
+    monkeypatch.chdir(folder / "dots")
+    assert "out: must not be in" in error(capsys, words(folder, features, "--out", "groups"))
+    assert main(words(folder, features, "--clusters", 3, "--quiet")) == 0
+    assert (folder.parent / "my pictures-groups" / "groups.csv").exists()
+
+
+def test_nothing_but_groups_is_overwritten(folder, features, here, capsys):
+    (here / "out").mkdir()
+    (here / "out" / "mine.txt").write_text("mine")
+    refused = words(folder, features, "--out", "out", "--quiet", "--overwrite")
+    assert main(refused) == 2
+    assert (here / "out" / "mine.txt").read_text() == "mine"
+    common = words(folder, features, "--out", "other", "--quiet")
+    assert main([*common, "--clusters", "3"]) == 0
+    (here / "other" / "mine.txt").write_text("mine")
+    assert main([*common, "--clusters", "2"]) == 2
+    assert "has others; name another, or use --overwrite" in capsys.readouterr().err
+    assert main([*common, "--clusters", "2", "--overwrite"]) == 0
+    assert {line["group"] for line in table(here / "other")} == {"0", "1"}
+    assert (here / "other" / "mine.txt").read_text() == "mine"

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from jaxclust.groups.number import choose_number
+from jaxclust.groups.vectors import fit_projection, project
+
+
+def vectors_of(features):
+    return project(fit_projection(features), features)
+
+
+def blobs(groups, seed=0):
+    """Features of some far groups of 40."""
+    generator = np.random.default_rng(seed)
+    centers = generator.normal(size=(groups, 30)) * 6
+    return (np.repeat(centers, 40, axis=0) + generator.normal(size=(40 * groups, 30))).astype(
+        np.float32
+    )
+
+
+@pytest.mark.parametrize("groups", [2, 3, 7, 23])
+def test_far_groups_are_counted(groups):
+    number = choose_number(vectors_of(blobs(groups)))
+    assert number.groups == groups
+    assert number.supported
+
+
+def test_noise_has_no_supported_number():
+    noise = np.random.default_rng(3).normal(size=(300, 30)).astype(np.float32)
+    assert not choose_number(vectors_of(noise)).supported
+
+
+def test_a_number_is_never_larger_than_a_fifth_of_the_different_pictures():
+    features = np.tile(np.random.default_rng(4).normal(size=(20, 10)), (9, 1)).astype(np.float32)
+    number = choose_number(vectors_of(features))
+    assert max(number.silhouettes) == 4
+
+
+def test_digits_have_ten_or_so():
+    from sklearn.datasets import load_digits
+
+    number = choose_number(vectors_of(load_digits(return_X_y=True)[0].astype(np.float32)))
+    assert 9 <= number.groups <= 11
