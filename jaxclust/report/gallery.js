@@ -202,9 +202,11 @@ function show(element) {
   all.hidden = !open && one.list.length <= box.list.length;
   readyFirst(box);
 }
-const readyFirst = box => { if (box.parts.length && box.getBoundingClientRect().top < 2e3) {
-  queueMicrotask(() => fill(box.parts[0]));
-} };
+/** Fills what is in view at once, without a frame in which it is empty. */
+const readyFirst = box => queueMicrotask(() => {
+  if (box.parts.length && box.getBoundingClientRect().top < innerHeight)
+    box.parts.filter((part, at) => !at || !part.matches(".chunk")).forEach(fill);
+});
 
 function toggle(element) {
   const {id} = element.one, before = element.getBoundingClientRect().top;
@@ -258,6 +260,7 @@ function search() {
   showing = words;
   results.hidden = !words;
   find("groups").hidden = Boolean(words);
+  if (!words) results.querySelector(".body").replaceChildren();
   if (!words) return;
   const found = [];
   for (const {list} of lists)
@@ -272,7 +275,7 @@ function search() {
 /** As many columns as fit, all of one width. */
 function measure() {
   // As gallery.css has it: the padding of the page and of a group, and a group's border.
-  const narrow = matchMedia("(max-width:640px)").matches, gap = narrow ? 5 : 8;
+  const narrow = innerWidth <= 640, gap = narrow ? 5 : 8;
   const inner = find("main").clientWidth - (narrow ? 20 : 66);
   const count = Math.max(3, Math.floor((inner + gap) / ((narrow ? 80 : 108) + gap)));
   const side = Math.floor(10 * (inner - gap * (count - 1)) / count) / 10;

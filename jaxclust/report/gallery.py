@@ -93,12 +93,11 @@ def write_gallery(
     Raises:
       ValueError: the parts of the gallery do not fit together.
     """
-    outside = _outside(gallery)
-    _check(gallery, outside)
+    _check(gallery)
     folder = pictures_folder(page)
     inside = len(gallery.names) <= INSIDE
     sheets = gallery_sheets.pack(
-        _sequence(gallery, outside), thumbnail, None if inside else folder, progress
+        _sequence(gallery), thumbnail, None if inside else folder, progress
     )
     write_file(page, render(gallery, sheets))
     gallery_sheets.remove_others(folder, sheets)
@@ -150,7 +149,8 @@ def _content(gallery: Gallery, sheets: Sheets) -> dict:
     """What the page's script reads."""
     links = None
     if gallery.targets is not None:
-        start = os.path.commonprefix(list(gallery.targets))
+        # Of characters, not of folders.
+        start = os.path.commonprefix(list(gallery.targets))  # noqa: RUF071
         links = {"start": start, "ends": [target[len(start) :] for target in gallery.targets]}
     levels = gallery.levels or {}
     order = np.concatenate([*gallery.order, _outside(gallery)])
@@ -195,15 +195,15 @@ def _outside(gallery: Gallery) -> np.ndarray:
     return places[np.argsort(-np.asarray(gallery.sure)[places], kind="stable")]
 
 
-def _sequence(gallery: Gallery, outside: np.ndarray) -> np.ndarray:
+def _sequence(gallery: Gallery) -> np.ndarray:
     """Pictures in the order in which they are packed: first those that the closed groups show."""
-    orders = [*gallery.order, outside]
+    orders = [*gallery.order, _outside(gallery)]
     first = [np.concatenate([order[:TYPICAL], order[TYPICAL:][-ODD:]]) for order in orders]
     rest = [order[TYPICAL:][:-ODD] for order in orders]
     return np.concatenate([*first, *rest]).astype(np.int64)
 
 
-def _check(gallery: Gallery, outside: np.ndarray) -> None:
+def _check(gallery: Gallery) -> None:
     """Refuses a gallery whose parts do not fit together."""
     n = len(gallery.names)
     k = len(gallery.group_names)
@@ -219,7 +219,7 @@ def _check(gallery: Gallery, outside: np.ndarray) -> None:
             raise ValueError(f"{name}: must have an entry for each of {n} names, got {length}")
     if len(gallery.order) != k:
         raise ValueError(f"order: must have an entry for each of {k} groups")
-    shown = np.concatenate([*gallery.order, outside])
+    shown = np.concatenate([*gallery.order, _outside(gallery)])
     if not np.array_equal(np.sort(shown), np.arange(n)):
         raise ValueError("order: must have each picture of a group once")
     for group, order in enumerate(gallery.order):

@@ -212,4 +212,4 @@ addEventListener("beforeunload", event => { if (tally()) event.preventDefault();
 switches();
 measure();
 tally();
-new ResizeObserver(measure).observe(document.documentElement);
+addEventListener("resize", measure);

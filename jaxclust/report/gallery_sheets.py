@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,8 +96,8 @@ def remove_others(folder: Path, sheets: Sheets) -> None:
     if not folder.is_dir():
         return
     kept = {address.rpartition("/")[2] for address in sheets.addresses}
-    for path in folder.glob("[0-9][0-9][0-9][0-9]*-??????????.jpg"):
-        if path.name not in kept:
+    for path in list(folder.iterdir()):
+        if re.fullmatch(r"\d{4,}-[0-9a-f]{10}\.jpg", path.name) and path.name not in kept:
             path.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()

@@ -1,28 +1,11 @@
 """Small folders of pictures."""
 
+import os
+
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
-KINDS = ("stripes", "dots", "rings")
-
-
-def draw(kind, generator):
-    """A picture of one of KINDS, about 40 pixels a side."""
-    width, height = generator.integers(36, 48, 2)
-    ground = tuple(int(value) for value in generator.integers(180, 255, 3))
-    color = tuple(int(value) for value in generator.integers(0, 90, 3))
-    image = Image.new("RGB", (int(width), int(height)), ground)
-    pen = ImageDraw.Draw(image)
-    for at in range(2, 48, 8):
-        if kind == "stripes":
-            pen.rectangle((at, 0, at + 3, 48), fill=color)
-        elif kind == "rings":
-            pen.ellipse((at // 3, at // 3, 36 - at // 3, 36 - at // 3), outline=color)
-        else:
-            for other in range(2, 48, 8):
-                pen.ellipse((at, other, at + 3, other + 3), fill=color)
-    return image
+from drawings import KINDS, draw
 
 
 @pytest.fixture
@@ -45,4 +28,13 @@ def features(folder, tmp_path):
     path = tmp_path / "features.npy"
     # The folders' order by name.
     np.save(path, (centers + generator.normal(size=centers.shape)).astype(np.float32))
+    return path
+
+
+@pytest.fixture
+def photos():
+    """The folder of 3,000 photographs of ten kinds."""
+    path = os.path.join(os.environ.get("JAXCLUST_DATA", ""), "photos-10")
+    if not os.path.isdir(path):
+        pytest.skip("needs photos-10 in $JAXCLUST_DATA")
     return path

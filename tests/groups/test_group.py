@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ import pytest
 import jaxclust as jc
 from commands import error
 from jaxclust.cli.main import main
+from jaxclust.groups import gather
 from jaxclust.groups.files import safe
+
+pytestmark = pytest.mark.optimized
 
 
 def table(out):
@@ -161,8 +165,6 @@ def test_a_map_for_other_programs(folder, features, here):
     ],
 )
 def test_one_line_for_what_cannot_be_done(folder, features, here, capsys, more, words_of_the_line):
-    import re
-
     arguments = [*words(folder, features), *more.split()]
     assert main(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -190,3 +192,46 @@ def test_nothing_but_groups_is_overwritten(folder, features, here, capsys):
     assert main([*common, "--clusters", "2", "--overwrite"]) == 0
     assert {line["group"] for line in table(here / "other")} == {"0", "1"}
     assert (here / "other" / "mine.txt").read_text() == "mine"
+
+
+def test_more_pictures_join_the_groups_there_are(folder, here, capsys):
+    more = here / "more"
+    more.mkdir()
+    for kind in ("dots", "rings"):
+        (folder / kind / "11.jpg").rename(more / f"{kind}.jpg")
+    common = ["group", str(folder), "--clusters", "3", "--seeds", "3", "--out", "out"]
+    assert main(common) == 0
+    first = {line["file"]: line["group"] for line in table(here / "out")}
+    assert main([*common, "--add", "more"]) == 0
+    lines = {line["file"]: line["group"] for line in table(here / "out")}
+    assert {file: lines[file] for file in first} == first
+    assert lines["../more/dots.jpg"] == first["dots/00.jpg"]
+    assert lines["../more/rings.jpg"] == first["rings/00.jpg"]
+    # They stay with every later call.
+    assert main([*common, "--link"]) == 0
+    assert len(table(here / "out")) == 36
+    capsys.readouterr()
+    assert main([*common, "--add", "more"]) == 0
+    assert "finished already" in capsys.readouterr().err
+
+
+def test_time_runs_out_and_the_same_command_goes_on(folder, here, monkeypatch, capsys):
+    monkeypatch.setenv("JAXCLUST_CACHE", str(here / "cache"))
+    computed = []
+    real = gather.features_of.features_of
+
+    def counted(name, pictures, progress):
+        def show(done, *rest):
+            computed.append(done)
+            progress(done, *rest)
+
+        return real(name, pictures, show)
+
+    monkeypatch.setattr(gather.features_of, "features_of", counted)
+    arguments = ["group", str(folder), "--clusters", "3", "--seeds", "3", "--out", "out"]
+    assert main([*arguments, "--max-seconds", "0.001"]) == 0
+    assert "stopped before the end; the same command goes on" in capsys.readouterr().out
+    assert computed[-1] < 36
+    assert not (here / "out" / "groups.csv").exists()
+    assert main(arguments) == 0
+    assert len(table(here / "out")) == 36

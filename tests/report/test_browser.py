@@ -1,20 +1,17 @@
 """The page in Chromium: widths, dark mode, keys, pointer, no complaint and no request."""
 
-import html
 import json
 import re
 import shutil
-import subprocess
 
 import pytest
 
+import chromium
 from pages import Page
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 
 WIDTHS = (360, 768, 1280)
-# A page tells the page around it what it shows, since Chromium's own window is never narrower than
-# 500 pixels.
 PROBE = """<script>addEventListener("load", () => {
   const root = document.documentElement, stage = document.querySelector(".stage"), keys = [];
   const find = selector => document.querySelector(selector);
@@ -45,49 +42,11 @@ PROBE = """<script>addEventListener("load", () => {
   parent.postMessage({width: innerWidth, over, color, backgroundColor, requests, keys, pointer,
     colors}, "*");
 })</script>"""
-FRAMES = """<!doctype html><meta name="color-scheme" content="light dark"><pre></pre><script>
-addEventListener("message", event => {
-  document.querySelector("pre").append(JSON.stringify(event.data) + "\\n");
-});
-</script>"""
 
 
 def opened(folder, paths, dark=False):
     """What Chromium logged, and what each page said of itself at each width."""
-    for one in paths:
-        (folder / one.name).write_text(one.read_text().replace("</body>", f"{PROBE}</body>"))
-    frames = [
-        f'<iframe src="{one.name}" width="{width}" height="900"></iframe>'
-        for one in paths
-        for width in WIDTHS
-    ]
-    (folder / "frames.html").write_text(FRAMES + "".join(frames))
-    end = subprocess.run(
-        [
-            *(
-                "chromium",
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--dump-dom",
-                "--enable-logging=stderr",
-            ),
-            *(f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000"),
-            *(
-                f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-                (folder / "frames.html").as_uri(),
-            ),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    told = [
-        json.loads(html.unescape(line))
-        for line in re.findall(r"\{.*\}", end.stdout.partition("</pre>")[0])
-    ]
-    return end.stderr, told
+    return chromium.opened(folder, paths, PROBE, WIDTHS, dark)
 
 
 @pytest.mark.parametrize("dark", [False, True])
