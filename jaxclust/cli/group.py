@@ -78,6 +78,7 @@ def command(words: list[str]) -> int:
         if getattr(given, first) and getattr(given, second):
             other = second.replace("_", "-")
             raise UsageError(f"{first}: must not be given together with {other}")
+    from jaxclust.groups.files import PAGE, TABLE
     from jaxclust.groups.group import group_pictures  # After the options: JAX takes seconds.
     from jaxclust.groups.options import Options as Asked
     from jaxclust.runs.progress import Bars
@@ -91,5 +92,8 @@ def command(words: list[str]) -> int:
     if not given.quiet or not groups.finished:
         print(groups)
     if groups.finished:
-        print(f"open {groups.directory / 'groups.html'} in a browser; table: groups.csv beside it")
+        print(f"table: {groups.directory / TABLE}")
+        print(f"page:  {groups.directory / PAGE}, to be opened in a browser")
+        if not given.quiet:
+            print("next:  --clusters K for another number, --edits FILE.csv for what you corrected")
     return 0

@@ -18,6 +18,7 @@ from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.groups import files as written
 from jaxclust.groups import options as asked
+from jaxclust.groups.files import Shown
 from jaxclust.groups.gather import Found, Gathered, OutOfTime, find, gather, joined
 from jaxclust.groups.number import Number, choose_number, tried
 from jaxclust.groups.options import Options
@@ -201,7 +202,7 @@ def _work(job: Job, found: Found, state: State) -> Groups:
     notes = _notes(state, own, partition, unreadable)
     written.write_groups(out / written.TABLE, pictures.files, shown)
     written.write_unreadable(out / written.UNREADABLE, unreadable)
-    write_page(out, pictures, shown, notes, bars)
+    write_page(out, pictures, shown, [_count(shown), *notes], bars)
     if options.placing is not None:
         content = pictures.content if options.placing == "copy" else None
         count = written.place(out, pictures.files, shown, pictures.path, content)
@@ -215,6 +216,14 @@ def _work(job: Job, found: Found, state: State) -> Groups:
 
 
 _PLACED = {"link": "links", "copy": "copies"}
+
+
+def _count(shown: Shown) -> str:
+    """How many pictures are in how many groups."""
+    groups = shown.partition.groups[shown.partition.groups >= 0]
+    apart = len(shown.partition.groups) - len(groups)
+    others = f"; {apart:,} fit no group" if apart else ""
+    return f"{len(groups):,} pictures in {len(np.unique(groups)):,} groups{others}."
 
 
 def _with_number(job: Job, vectors: np.ndarray, state: State) -> State:
@@ -253,11 +262,11 @@ def _about_number(number: Number) -> tuple[str, ...]:
     value = number.silhouettes[number.groups]
     measured = f"mean silhouette {value:.2f}, {number.unstructured:.2f} without structure"
     lines = [
-        f"{number.groups} groups fit best of 2 to {largest} ({measured}); "
-        "--clusters K sets another number."
+        f"The number of groups was estimated: {number.groups} fit best of 2 to {largest} "
+        f"({measured})."
     ]
     if not number.supported:
-        lines.append("No number of groups stands out: these pictures may have no clear groups.")
+        lines.append("No number of groups stands out: the pictures may have no clear groups.")
     elif number.at_end:
         lines.append("That is the largest number that was tried, there may be more groups.")
     return tuple(lines)

@@ -35,7 +35,7 @@ def test_a_folder_in_groups_out(folder, features, here, capsys):
     assert main(words(folder, features)) == 0
     out, err = capsys.readouterr()
     assert "36 pictures in" in err
-    assert "3 groups fit best" in out
+    assert "3 fit best of 2 to 7" in out
     assert "Compared with 3 known kinds of 36 pictures: ACC 1.000" in out
     results = here / "my pictures-groups"
     lines = table(results)
