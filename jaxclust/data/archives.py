@@ -113,6 +113,10 @@ def _tar(path: Path) -> Archive:
                     name = _safe_name(member.name, path)
                     if name is not None and not member.isdir():
                         places[name] = _place(member, places)
+                # Python ends in silence where the next header is damaged or missing.
+                end = os.pread(descriptor, tarfile.BLOCKSIZE, archive.offset)
+                if end != bytes(tarfile.BLOCKSIZE):
+                    raise tarfile.ReadError("a member's header is damaged or missing")
     except BaseException:
         os.close(descriptor)
         raise

@@ -235,7 +235,7 @@ def _relative(root: Path, file: str) -> str:
     if not file or "\0" in file:
         return ""
     top = os.path.abspath(root)
-    whole = os.path.normpath(os.path.join(top, os.path.expanduser(file)))
+    whole = os.path.normpath(os.path.join(top, file))
     inside = whole.startswith(os.path.join(top, "")) and whole != top
     return (os.path.relpath(whole, top) if inside else whole).replace(os.sep, "/")
 

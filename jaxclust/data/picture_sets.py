@@ -305,7 +305,7 @@ def _check_unreadable(surveyed: Survey, unreadable: Mapping[int, str]) -> None:
     source = shown(str(surveyed.source))
     if unreadable and surveyed.reading.strict:
         rule = f"data: every picture in {source} must be readable"
-        raise UsageError(f"{rule}, got {words}; without --strict such files are left out")
+        raise UsageError(f"{rule}, got {words}; unless strict, such files are left out")
     if 2 * len(unreadable) > count:
         rule = f"data: half of the pictures in {source} must be readable"
         raise UsageError(f"{rule}, got {len(unreadable)} of {count} that are not: {words}")

@@ -1,6 +1,7 @@
 """One picture file as an array.
 
-- The first of several frames counts, and the picture is turned as its EXIF orientation says.
+- The first of several frames counts, and the picture is turned as its EXIF orientation says. Where
+  the EXIF block is damaged it stays as it is stored.
 - 16-bit gray values are divided by 257 and rounded. Palettes, CMYK and all other color become RGB.
   32-bit gray values have no stated range and are refused.
 - Transparent pixels are laid over white: a color that nobody sees does not count.
@@ -45,6 +46,23 @@ _GRAY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 _OPENING = threading.Lock()
 """Python's filters of warnings belong to all threads."""
+
+
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow raises on files that are damaged, or no images."""
 
 
 class Unreadable(Exception):
@@ -199,12 +217,21 @@ def check_resize(resize: str) -> Resize:
     raise UsageError(f"resize: must be one of {', '.join(RESIZES)}, got {resize!r}")
 
 
-def _lies(image: "Image") -> bool:
-    """Whether the stored picture lies on its side, by its EXIF orientation."""
+def _orientation(image: "Image") -> int:
+    """The EXIF orientation, 1 to 8; 1 is upright, and stands for none and for a damaged one."""
     from PIL import ExifTags
 
-    # Of a TIFF file Pillow gives the upright size already.
-    return image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGE:
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _lies(image: "Image") -> bool:
+    """Whether the stored picture lies on its side."""
+    # Of a TIFF file Pillow gives the upright size already, and turns it while it loads.
+    return image.format != "TIFF" and _orientation(image) >= 5
 
 
 def _shrink(image: "Image", size: tuple[int, int], resize: Resize) -> None:
@@ -223,10 +250,22 @@ def _shrink(image: "Image", size: tuple[int, int], resize: Resize) -> None:
 
 def _upright(image: "Image", channels: int) -> "Image":
     """The picture as it is seen, in mode L or RGB."""
-    from PIL import ImageOps
+    from PIL.Image import Transpose
 
-    file_format = image.format
-    return _converted(ImageOps.exif_transpose(image), file_format, channels)
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    image.load()
+    turn = turns.get(_orientation(image))
+    # Not by ImageOps.exif_transpose, which fails where it cannot write the other tags anew.
+    converted = _converted(image, image.format, channels)
+    return converted if turn is None else converted.transpose(turn)
 
 
 def _converted(image: "Image", file_format: str | None, channels: int) -> "Image":
@@ -316,22 +355,7 @@ def _refusals(source: bytes | Path) -> Iterator[None]:
 
     try:
         yield
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        EOFError,
-        RuntimeError,
-        MemoryError,
-        struct.error,
-        zlib.error,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
+    except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable(_reason(source, error)) from error
 
 
