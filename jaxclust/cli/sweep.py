@@ -188,8 +188,9 @@ def _shares(request: Request) -> str | None:
     clusters = given.clusters if isinstance(given.clusters, int) else None
     network = (network_name(method.network), clusters)
     # Other seeds, weights or inputs have another pretraining.
-    parts = (given.seeds, given.over, given.weights, given.features, given.size, given.resize)
-    inputs = tuple(map(str, parts))
+    inputs = (given.seeds, given.over, str(given.weights), str(given.features), given.size)
+    if given.resize != "crop":  # Cells of old versions do not name it.
+        inputs = (*inputs, given.resize)
     return str((network, inputs, tuple(settings_json(method.pretraining).values())))
 
 

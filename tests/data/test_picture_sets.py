@@ -416,3 +416,48 @@ def test_few_files_are_held_at_a_time(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < images.nbytes + 2 * 800 * 800 * 3
+
+
+def test_a_bar_shows_on_a_terminal_alone_and_for_many_pictures(tmp_path, monkeypatch, capsys):
+    for number in range(6):
+        put(tmp_path / f"{number}.png", gray())
+    monkeypatch.setattr(picture_sets, "WITH_BAR", 5)
+    datasets.load(tmp_path)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    datasets.load(tmp_path)
+    shown = capsys.readouterr().err
+    assert "reading pictures" in shown
+    assert "/6 [" in shown
+    picture_sets.read(tmp_path, picture_sets.Reading(progress=False))
+    monkeypatch.setattr(picture_sets, "WITH_BAR", 6)
+    datasets.load(tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_set_of_arrays_has_no_words_on_files(tmp_path):
+    np.save(tmp_path / "x.npy", np.stack([gray(), gray()]))
+    dataset = datasets.load(tmp_path / "x.npy")
+    assert (dataset.summary, dict(dataset.unreadable), dataset.class_names) == ("", {}, None)
+    np.savez(tmp_path / "y.npz", images=np.stack([gray(), gray()]), labels=[0, 1])
+    assert datasets.load(tmp_path / "y.npz", labels="none").labels is None
+    with pytest.raises(ValueError, match="labels: must not be a table for a set of arrays"):
+        datasets.load(tmp_path / "y.npz", labels=tmp_path / "labels.csv")
+
+
+def test_the_line_says_what_the_classes_are(tmp_path):
+    for number in range(14):
+        put(tmp_path / "p" / f"class{number // 2}" / f"{number}.png", gray(9 + number, 7))
+    words = datasets.load(tmp_path / "p").summary
+    classes = "7 folders as classes (class0, class1, class2, class3, class4, ...)"
+    assert words == f"14 images of 9 x 7 to 22 x 7, {classes} -> 64 x 64 x 1 (crop)"
+    table = tmp_path / "p" / "t.csv"
+    table.write_text("file,label\nclass0/0.png,x\nclass1/2.png,y\nclass2/4.png,\n")
+    assert ", no labels (1 of 3 without a class) ->" in datasets.load(table).summary
+    table.write_text("file,label\nclass0/0.png,x\nclass1/2.png,y\n")
+    dataset = datasets.load(table)
+    assert ", 2 classes (x, y) ->" in dataset.summary
+    assert (dataset.name, dataset.labels.tolist(), dataset.class_names) == ("t", [0, 1], ("x", "y"))
+    table.write_text("file,label\nclass0/0.png,x\nclass1/2.png,x\n")
+    assert ", no labels (all of one class) ->" in datasets.load(table).summary
+    assert ", no labels ->" in datasets.load(table, labels="none").summary

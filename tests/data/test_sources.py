@@ -2,12 +2,14 @@
 
 import io
 import types
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxclust.data import sources
+from jaxclust.data.picture_sets import Reading
 
 
 def test_floats_outside_their_range_are_skipped_and_named(tmp_path):
@@ -128,6 +130,34 @@ def test_a_set_of_tensorflow_datasets_without_such_images_is_refused(
     monkeypatch.setattr(sources.tfds, "sources", lambda *_, **__: [Prepared([{}], **features)])
     with pytest.raises(ValueError, match=f"data: tfds:some {message}"):
         sources.open_source("tfds:some")
+
+
+def test_pictures_are_streamed_from_an_archive_as_from_a_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)))
+    (tmp_path / "photos" / "a" / "2.png").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for path in sorted((tmp_path / "photos").rglob("*.png")):
+            archive.write(path, path.relative_to(tmp_path / "photos"))
+    reading = Reading((8, 8), resize="stretch")
+    folder, packed = (
+        sources.open_source(str(tmp_path / name), reading=reading)
+        for name in ("photos", "photos.zip")
+    )
+    assert folder.fingerprint() == packed.fingerprint()
+    assert folder.shape == (6, 8, 8, 3)
+    assert folder.labels.tolist() == packed.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    ((block, lost),) = folder.in_order(6)
+    ((other, also_lost),) = packed.in_order(6)
+    np.testing.assert_array_equal(block, other)
+    assert lost == also_lost == {1: "empty"}
+    assert packed.called(1) == "a/2.png"
+    assert packed.summary.startswith("5 images of 9 x 7, 2 folders as classes (a, b) -> 8 x 8 x 3")
+    with pytest.raises(ValueError, match=r"must be readable, got a/2\.png"):
+        sources.open_source(str(tmp_path / "photos.zip"), reading=reading._replace(strict=True))
 
 
 def png(image):

@@ -233,7 +233,7 @@ def test_pretraining_is_streamed_too_stopped_and_over_devices(file, tmp_path, ca
     [
         (
             "ccnn --data digits",
-            "data: must be an .npy file, a folder, archive or table of pictures, or tfds:NAME to be streamed",
+            "an .npy file, a folder, archive or table of pictures, or tfds:NAME to be streamed",
         ),
         ("dcec --data {file}", "stream: must be with one of ccnn, "),
         ("ccnn --data {file}", "clusters: must be given, since images has no labels"),

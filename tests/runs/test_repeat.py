@@ -82,6 +82,14 @@ def test_the_command_that_repeats_a_run_is_read_as_its_settings(name):
         ),
         ({"features": "f.npy", "weights": "0" * 64}, "--data usps --features PATH --weights PATH "),
         ({"stream": 50}, "--data PATH --stream "),
+        (
+            {"origin": {"data": "x", "size": "8", "resize": "pad", "labels": "l.csv"}},
+            "--data x --size 8 --resize pad --labels l.csv --seeds",
+        ),
+        (
+            {"origin": {"data": "x", "no_labels": True, "strict": True}, "stream": 50},
+            "--data x --no-labels --strict --stream ",
+        ),
     ],
 )
 def test_the_command_that_repeats_a_run_has_its_inputs(more, expected):
