@@ -143,6 +143,13 @@ def survey(source: Path, reading: Reading = USUAL) -> Survey:
         of the files cannot be read, or any and the reading is strict.
       OSError: a folder cannot be listed.
     """
+    surveyed = _surveyed(source, reading)
+    _check_unreadable(surveyed, surveyed.unreadable, reading.strict)
+    return surveyed
+
+
+def _surveyed(source: Path, reading: Reading) -> Survey:
+    """``survey``, whatever cannot be read."""
     _check(reading)
     listed = listings.listing(source, reading.labels)
     unreadable: dict[int, str] = {}
@@ -164,9 +171,7 @@ def survey(source: Path, reading: Reading = USUAL) -> Survey:
     shape = (height, width, reading.channels or (1 if gray else 3))
     by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
     extremes = (by_area[0], by_area[-1]) if by_area else None
-    surveyed = Survey(source, listed, shape, reading, unreadable, extremes)
-    _check_unreadable(surveyed, unreadable)
-    return surveyed
+    return Survey(source, listed, shape, reading, unreadable, extremes)
 
 
 def read(source: Path, reading: Reading = USUAL, least: int = 1) -> PictureSet:
@@ -183,7 +188,9 @@ def read(source: Path, reading: Reading = USUAL, least: int = 1) -> PictureSet:
       UsageError: as from ``survey``, or there are too few pictures.
       OSError: a folder cannot be listed.
     """
-    surveyed = survey(source, reading)
+    surveyed = _surveyed(source, reading)
+    # A strict reading names all files at the end, and not only those whose headers are damaged.
+    _check_unreadable(surveyed, surveyed.unreadable, strict=False)
     listed = surveyed.listed
     unreadable = dict(surveyed.unreadable)
     left = [index for index in range(len(listed.files)) if index not in unreadable]
@@ -196,7 +203,7 @@ def read(source: Path, reading: Reading = USUAL, least: int = 1) -> PictureSet:
         else:
             images[len(kept)] = result
             kept.append(index)
-    _check_unreadable(surveyed, unreadable)
+    _check_unreadable(surveyed, unreadable, reading.strict)
     if len(kept) < least:
         lost = f"; not readable: {_named(listed, unreadable)}" if unreadable else ""
         raise UsageError(f"images: must be at least {least}, got {len(kept)}{lost}")
@@ -298,12 +305,12 @@ def _check(reading: Reading) -> None:
     pictures.check_resize(reading.resize)
 
 
-def _check_unreadable(surveyed: Survey, unreadable: Mapping[int, str]) -> None:
+def _check_unreadable(surveyed: Survey, unreadable: Mapping[int, str], strict: bool) -> None:
     """Refuses a set of which too much cannot be read."""
     count = len(surveyed.listed.files)
     words = _named(surveyed.listed, unreadable)
     source = shown(str(surveyed.source))
-    if unreadable and surveyed.reading.strict:
+    if unreadable and strict:
         rule = f"data: every picture in {source} must be readable"
         raise UsageError(f"{rule}, got {words}; unless strict, such files are left out")
     if 2 * len(unreadable) > count:
