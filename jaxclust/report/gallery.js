@@ -157,7 +157,7 @@ function strip({id, list}) {
     return box;
   }
   const box = rows([...list.slice(0, typical), ...list.slice(-odd)], `Pictures: ${called(id)}`);
-  box.classList.add("halves");
+  box.classList.add("halves", narrow ? "stacked" : "beside");
   box.style.setProperty("--odd", odd);
   box.append(make("span", "label", "most typical"));
   part(box, 0, typical, "cells");

@@ -1,7 +1,9 @@
 """The gallery's page: what it holds, how it is escaped, where the thumbnails stand."""
 
 import base64
+import configparser
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from PIL import Image
 from galleries import AWKWARD, TARGET, array, color, content, gallery, picture, written
 from jaxclust.report.gallery import ODD, TYPICAL, write_gallery
 from pages import Page
+
+
+KINDS = (".css", ".html", ".js")
 
 
 def sheet(page, address):
@@ -34,6 +39,15 @@ def check_thumbnails(page, n):
         cell = sheets[places[i] // 100][top : top + 160, left : left + 160]
         # A decoder mixes the outermost pixel with the neighboring cell.
         assert np.abs(cell[1:-1, 1:-1].astype(int) - color(i)).max() <= 6
+
+
+def test_what_the_page_is_made_of_is_shipped():
+    root = Path(__file__).parents[2]
+    setup = configparser.ConfigParser()
+    setup.read(root / "setup.cfg")
+    shipped = setup["options.package_data"]["jaxclust.report"].split()
+    files = (root / "jaxclust" / "report").iterdir()
+    assert sorted(shipped) == sorted(path.name for path in files if path.suffix in KINDS)
 
 
 def test_a_small_set_stands_in_the_page(tmp_path):
