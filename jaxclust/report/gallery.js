@@ -172,6 +172,9 @@ function section(one) {
   element.one = one;
   const about = make("div", "meta");
   title.append(...nameOf(one));
+  // The number that the tables have, where a name stands in its place.
+  if (!level && one.id >= 0 && (correcting || state.names[one.id]))
+    about.append(make("span", "from", `Group ${one.id}`));
   about.append(make("span", "size", counted(one.list.length, "picture")));
   if (one.id >= 0 && one.list.length) {
     const mean = one.list.reduce((sum, i) => sum + sure[i] / 1e4, 0) / one.list.length;

@@ -6,7 +6,7 @@ function nameOf(one) {
   if (!correcting || one.id < 0) return [called(one.id)];
   const input = make("input", "name");
   input.value = state.names[one.id];
-  input.placeholder = `Group ${one.id}: name it`;
+  input.placeholder = `Name group ${one.id}`;
   input.setAttribute("aria-label", `Name of group ${one.id}`);
   input.maxLength = 80;
   input.addEventListener("change", () => {

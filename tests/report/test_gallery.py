@@ -13,7 +13,6 @@ from galleries import AWKWARD, TARGET, array, color, content, gallery, picture, 
 from jaxclust.report.gallery import ODD, TYPICAL, write_gallery
 from pages import Page
 
-
 KINDS = (".css", ".html", ".js")
 
 
