@@ -83,7 +83,7 @@ def load(name: str, cache: Path) -> dict[str, np.ndarray]:
     path = cache / f"{name}-{package.arrays_digest[:16]}.safetensors"
     arrays = _kept(path, package.arrays_digest)
     if arrays is None:
-        arrays = _from_package(name)
+        arrays = from_package(name)
         if digest(arrays) != package.arrays_digest:
             rule = f"features: {name} must have the arrays with the SHA-256 {package.arrays_digest}"
             raise UsageError(f"{rule}, got {digest(arrays)}")
@@ -101,8 +101,8 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
     return whole.hexdigest()
 
 
-def _from_package(name: str) -> dict[str, np.ndarray]:
-    """The arrays that a network needs, from the installed package."""
+def from_package(name: str) -> dict[str, np.ndarray]:
+    """The arrays that a network needs, as the installed package has them; see ``load``."""
     package = PACKAGES[name]
     path = _file(package)
     if path is None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.data.features import NETWORKS, cache_folder
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, did_you_mean
 
 ONNX = "onnx:"
 VERSION = "1"
@@ -43,14 +43,17 @@ def open_embedder(name: str) -> Embedder:
     """A network by its name.
 
     Args:
-      name: one of ``data.features.NETWORKS``, or onnx:FILE, see ``onnx_features``.
+      name: one of ``data.features.NETWORKS``, or onnx:FILE as ``onnx_features`` states.
 
     Raises:
       UsageError: there is no such network, or its weights are not installed.
     """
     if name in NETWORKS:
         return _pretrained(name)
-    raise UsageError(f"features: must be one of {', '.join(NETWORKS)}, got {name!r}")
+    if name.startswith(ONNX):
+        return _onnx(name)
+    rule = f"features: must be one of {', '.join(NETWORKS)}, or {ONNX}FILE"
+    raise UsageError(f"{rule}, got {name!r}{did_you_mean(name, NETWORKS)}")
 
 
 def _pretrained(name: str) -> Embedder:
@@ -72,6 +75,17 @@ def _pretrained(name: str) -> Embedder:
         identity,
         lambda images: network.embed(variables, images),
     )
+
+
+def _onnx(name: str) -> Embedder:
+    from jaxclust.runs import onnx_features
+
+    address = name.removeprefix(ONNX)
+    network = onnx_features.open_network(address)
+    _, settings = onnx_features.parse(address)
+    identity = identity_of(VERSION, ONNX, network.digest, sorted(settings.items()))
+    batch = onnx_features.BATCH
+    return Embedder(name, network.shape, network.dimension, batch, identity, network.embed)
 
 
 def identity_of(*parts: object) -> str:

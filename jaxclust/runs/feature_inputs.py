@@ -62,7 +62,7 @@ def of_new_images(settings: Settings, images: np.ndarray | Dataset) -> np.ndarra
         if images.images.shape[1:] != shape:
             expected = ", ".join(map(str, shape))
             raise UsageError(f"images: must be of shape (n, {expected}), got {images.images.shape}")
-        return images.images
+        return datasets.checked(images.name, images.images, least=1).images
     which = str(settings.origin.get("features", settings.features))
     features = _of_any(images, which, None)
     inputs = array_features.with_vectors(images, which, features, _scale(settings)).images
