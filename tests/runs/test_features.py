@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from jaxclust.data.image_folder import Unreadable
 
+from jaxclust.data.pictures import Unreadable
 from jaxclust.errors import UsageError
 from jaxclust.runs import embedders, feature_cache, features
 from jaxclust.runs.embedders import Embedder
