@@ -124,9 +124,7 @@ def test_paths_are_text_or_paths(data, tmp_path):
     for path in (features, str(features)):
         own = jc.fit("kmeans", dataset, seeds=1, features=path, progress=False)
         assert own.settings.data.name == "few+mine"
-    with pytest.raises(
-        UsageError, match="run: must be on images or on a network.s features to take new ones"
-    ):
+    with pytest.raises(UsageError, match="to take new ones, is on mine.npy"):
         own.predict(dataset.images)
 
 
@@ -204,10 +202,7 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (20, 8, 8), dtype=np.uint8)
         ({"method": "kmean"}, "method: must be one of .*, got 'kmean'; did you mean kmeans?"),
         ({"method": 3}, "method: must be a name or a method that jaxclust.method made, got 3"),
         ({"preset": "fast"}, "preset: must be one of default, paper, quick, got 'fast'"),
-        (
-            {"features": "hog"},
-            "features: must be .* the path of an .npy or .parquet file, got 'hog'",
-        ),
+        ({"features": "hog"}, "onnx:FILE or the path of an .npy or .parquet file, got 'hog'"),
         ({"weights": "none"}, "weights: none must be a .safetensors file, and is not there"),
         ({"method": "ccnn-resnet18"}, "weights: must be given for ccnn-resnet18"),
         ({"max_seconds": 0}, "max_seconds: must be above 0, got 0"),
