@@ -8,6 +8,7 @@ from jaxclust.comparison.options import Options
 STREAM = rows.RESULTS / "stream.jsonl"
 PEERS = rows.RESULTS / "peers.jsonl"
 COMPOSE = rows.RESULTS / "compose.jsonl"
+GROUPS = rows.RESULTS / "groups.jsonl"
 GOAL = 0.98
 """ACC on USPS, near what is reported of DEC-DA, whose text is not at hand."""
 
@@ -36,6 +37,26 @@ def peers() -> str:
             for seconds in (line[name], line[name] + line[compiling]):
                 cells.append(f"{seconds:.0f} ({seconds / base:.2f})")
         lines.append([*cells, f"{line['clustpy_acc']:.3f}", f"{line['acc']:.3f}"])
+    return tables.markdown(lines)
+
+
+def groups() -> str:
+    """Scores, time and memory of ``jaxclust group`` (``benchmarks.groups``), as Markdown."""
+    heads = ["pictures", "groups", "ACC", "NMI", "ARI", "k-means on pixels, ACC", "s", "peak, MB"]
+    lines = [["case", *heads]]
+    for line in rows.read_lines(GROUPS):
+        pixels = line.get("kmeans_on_pixels_acc")
+        lines.append(
+            [
+                line["case"],
+                f"{line['pictures']:,}",
+                str(line["groups"]),
+                *(f"{line[name]:.3f}" for name in ("acc", "nmi", "ari")),
+                "" if pixels is None else f"{pixels:.3f}",
+                f"{line['wall_s']:.0f}",
+                f"{line['peak_mb']:,}",
+            ]
+        )
     return tables.markdown(lines)
 
 

@@ -190,6 +190,7 @@ def blocks() -> dict[str, str]:
         "headlines": headlines(),
         "comparison": comparison(),
         "consensus": consensus(),
+        "groups": benchmark_tables.groups(),
         "stream": benchmark_tables.stream(),
         "peers": benchmark_tables.peers(),
         "compose": fenced(benchmark_tables.compose()),

@@ -91,9 +91,8 @@ def command(words: list[str]) -> int:
         groups = group_pictures(Asked(**values), bars)
     if not given.quiet or not groups.finished:
         print(groups)
-    if groups.finished:
+    if groups.finished and not given.quiet:
         print(f"table: {groups.directory / TABLE}")
         print(f"page:  {groups.directory / PAGE}, to be opened in a browser")
-        if not given.quiet:
-            print("next:  --clusters K for another number, --edits FILE.csv for what you corrected")
+        print("next:  --clusters K for another number, --edits FILE.csv for what you corrected")
     return 0

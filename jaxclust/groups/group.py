@@ -8,12 +8,14 @@ in the folder of results.
 import dataclasses
 import hashlib
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxclust.data.datasets import Dataset
+from jaxclust.data.listing import shown as plain
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.groups import files as written
@@ -119,20 +121,17 @@ def group_pictures(options: Options, bars: Bars) -> Groups:
     before = read_state(out)
     if options.resume and before is None:
         raise UsageError(f"resume: {out} must hold groups of these pictures, has none")
-    if before is not None:
-        more = (str(path.resolve()) for path in options.add)
-        added = tuple(dict.fromkeys([*before.added, *more]))
-        done = before.finished and (before.view, before.added) == (state.view, added)
-        if done and not (options.edits or options.placing or options.export):
-            bars.say(f"{out} is finished already")
-            return read_result(out, before)
-        state = dataclasses.replace(before, folder=folder, view=state.view, added=added)
-    else:
-        state = dataclasses.replace(state, added=tuple(str(path.resolve()) for path in options.add))
-    state = dataclasses.replace(state, finished=False)
-    write_state(out, state)
+    kept = before or state
+    added = tuple(dict.fromkeys([*kept.added, *(str(path.resolve()) for path in options.add)]))
+    done = kept.finished and (kept.view, kept.added) == (state.view, added)
+    if done and not (options.edits or options.placing or options.export):
+        bars.say(f"{out} is finished already")
+        return read_result(out, kept)
+    if before is None:
+        write_state(out, state)  # Shows early whether the folder can be written to.
+    asked_for = dataclasses.replace(kept, folder=folder, view=state.view, added=added)
     try:
-        return _work(Job(options, out, bars, end), found, state)
+        return _work(Job(options, out, bars, end), found, asked_for)
     except OutOfTime:
         return Groups(out, ())
 
@@ -180,7 +179,7 @@ def _work(job: Job, found: Found, state: State) -> Groups:
     projection = fit_projection(own.features)
     vectors = project(projection, own.features)
     state = _with_number(job, vectors, state)
-    write_state(out, state)
+    _begin(out, state)
     run = _run(job, vectors, state.groups)
     partition, shape = make_partition(run, vectors)
     parts = [own]
@@ -192,6 +191,9 @@ def _work(job: Job, found: Found, state: State) -> Groups:
         each = zip(partition, assign(run, shape, new), strict=True)
         partition = Partition(*(np.concatenate(pair) for pair in each))
     pictures = joined(parts, vectors)
+    twice = [name for name, count in Counter(pictures.files).items() if count > 1]
+    if twice:
+        raise UsageError(f"add: must name each picture once, got {plain(twice[0])} more than once")
     known = own.kinds if isinstance(options.labels, Path) else None
     if known is not None:
         known = [*known, *[None] * (len(pictures.files) - len(known))]
@@ -200,6 +202,9 @@ def _work(job: Job, found: Found, state: State) -> Groups:
     shown = make_shown(pictures, partition, state.groups, view)
     unreadable = {name: reason for part in parts for name, reason in part.unreadable.items()}
     notes = _notes(state, own, partition, unreadable)
+    state = dataclasses.replace(state, finished=False)
+    # From here on files change: where this ends early, the next call writes them all again.
+    write_state(out, state)
     written.write_groups(out / written.TABLE, pictures.files, shown)
     written.write_unreadable(out / written.UNREADABLE, unreadable)
     write_page(out, pictures, shown, [_count(shown), *notes], bars)
@@ -213,6 +218,17 @@ def _work(job: Job, found: Found, state: State) -> Groups:
         written.keep_edits(out, options.edits)
     write_state(out, dataclasses.replace(state, finished=True, names=shown.names, notes=notes))
     return Groups(out, pictures.files, shown, unreadable, notes)
+
+
+def _begin(out: Path, state: State) -> None:
+    """Keeps the number of groups, so that a call that goes on need not estimate it again.
+
+    What else was asked for is kept only once it has been carried out.
+    """
+    kept = read_state(out)
+    if kept is not None and not kept.groups:
+        known = {"vectors": state.vectors, "groups": state.groups, "number": state.number}
+        write_state(out, dataclasses.replace(kept, **known))
 
 
 _PLACED = {"link": "links", "copy": "copies"}

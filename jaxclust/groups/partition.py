@@ -126,6 +126,28 @@ def _partition(
     return Partition(groups.astype(np.int32), sure, distance, certain)
 
 
+def distance_to_centers(
+    vectors: np.ndarray, groups: np.ndarray, k: int, others: np.ndarray
+) -> np.ndarray:
+    """The distance of each picture from the mean of its group.
+
+    Args:
+      vectors: float32 (n, p).
+      groups: int (n,), in -1..k-1.
+      k: number of groups.
+      others: the distances of pictures that are in no group, float (n,).
+
+    Returns:
+      float64 (n,).
+    """
+    distance = others.astype(np.float64)
+    for group in range(k):
+        own = groups == group
+        if own.any():
+            distance[own] = np.linalg.norm(vectors[own] - vectors[own].mean(axis=0), axis=1)
+    return distance
+
+
 def as_grid(vectors: np.ndarray) -> np.ndarray:
     """Vectors in the shape of images of one channel, as methods take them.
 

@@ -13,6 +13,7 @@ from jaxclust.groups import files as written
 from jaxclust.groups.files import Shown
 from jaxclust.groups.partition import (
     Partition,
+    distance_to_centers,
     levels,
     most_similar,
     most_typical_first,
@@ -95,6 +96,9 @@ def make_shown(pictures: Pictures, partition: Partition, k: int, view: View) -> 
         moved = groups != before
         # A person has decided about these.
         partition = partition._replace(certain=partition.certain | moved)
+    if view.edits:
+        distance = distance_to_centers(pictures.vectors, groups, len(names), partition.distance)
+        partition = partition._replace(distance=distance)
     partition = partition._replace(groups=groups.astype(np.int32))
     typical = np.zeros(len(groups), np.int64)
     for own in most_typical_first(groups, partition.distance, len(names)):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -235,3 +236,50 @@ def test_time_runs_out_and_the_same_command_goes_on(folder, here, monkeypatch, c
     assert not (here / "out" / "groups.csv").exists()
     assert main(arguments) == 0
     assert len(table(here / "out")) == 36
+
+
+def test_an_archive_and_a_table_are_grouped_like_their_folder(folder, features, here, capsys):
+    shutil.make_archive(str(here / "packed"), "zip", folder)
+    files = sorted(path.relative_to(here) for path in folder.rglob("*.jpg"))
+    (here / "table.csv").write_text("file\n" + "".join(f"{path}\n" for path in files))
+    common = ["--clusters", "3", "--quiet"]
+    for source in (folder, here / "packed.zip", here / "table.csv"):
+        assert main([*words(source, features), *common]) == 0
+    groups = [
+        [line["group"] for line in table(here / name)]
+        for name in ("my pictures-groups", "packed-groups", "table-groups")
+    ]
+    assert groups[0] == groups[1] == groups[2]
+    refused = [*words(here / "packed.zip", features), *common, "--link"]
+    assert "link: must be of files on disk, got an archive; --copy can" in error(capsys, refused)
+    assert main([*refused[:-1], "--copy"]) == 0
+    assert len(list((here / "packed-groups" / "groups").rglob("*.jpg"))) == 36
+
+
+def test_pictures_that_changed_are_refused_by_name(folder, features, here, capsys):
+    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
+    assert main(common) == 0
+    values = np.load(features)
+    np.save(features, values[::-1])
+    assert "some have changed" in error(capsys, [*common, "--levels"])
+
+
+def test_what_fails_is_not_kept(folder, features, here, capsys):
+    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
+    assert main(common) == 0
+    before = {path: path.read_bytes() for path in (here / "out").glob("*.*")}
+    (here / "bad.csv").write_text("file,group,name\nnowhere.jpg,1,\n")
+    assert "nowhere.jpg" in error(capsys, [*common, "--edits", "bad.csv"])
+    (here / "empty").mkdir()
+    assert "must hold pictures" in error(capsys, [*common, "--add", "empty"])
+    assert before == {path: path.read_bytes() for path in (here / "out").glob("*.*")}
+    assert main(common) == 0
+
+
+def test_a_merged_group_is_gone_from_the_page_and_the_table(folder, features, here):
+    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
+    assert main(common) == 0
+    (here / "edits.csv").write_text("file,group,name,into\n,2,,0\n")
+    assert main([*common, "--edits", "edits.csv"]) == 0
+    groups = [line["group"] for line in table(here / "out")]
+    assert sorted(groups) == ["0"] * 24 + ["1"] * 12

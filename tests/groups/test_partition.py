@@ -87,3 +87,9 @@ def test_groups_are_named_by_the_kind_that_most_of_their_known_pictures_have():
     groups = np.array([0, 0, 0, 1, 1, -1])
     known = ["cat", "dog", "dog", None, "fox", "owl"]
     assert partitions.names_by_labels(groups, known, 3) == ["dog", "fox", ""]
+
+
+def test_distances_are_from_the_mean_of_each_group():
+    vectors = np.array([[0, 0], [2, 0], [5, 5], [9, 9]], np.float32)
+    found = partitions.distance_to_centers(vectors, np.array([0, 0, 1, -1]), 3, np.full(4, 7.0))
+    np.testing.assert_allclose(found, [1, 1, 0, 7])
