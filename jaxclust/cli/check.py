@@ -44,6 +44,8 @@ def command(words: list[str]) -> int:
     out = given.out
     if out is not None and (out.is_dir() or (out.exists() and not given.overwrite)):
         raise UsageError(f"out: must not exist without --overwrite, nor be a folder, got {out}")
+    if out is not None and out.suffix != ".csv":
+        raise UsageError(f"out: must be the path of a .csv file, got {out}")
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"out: must be in a folder that exists, got {out}")
     with Bars(disable=given.quiet) as bars:

@@ -37,8 +37,9 @@ class Options:
       copy: Make a folder for each group with copies of its pictures.
       export: A .parquet file for interactive maps: path, x, y, cluster, name, votes.
       strict: Refuse damaged pictures in place of leaving them out.
-      resume: Go on, and refuse to begin anew.
-      overwrite: Delete an earlier result in the folder.
+      resume: Go on, which the same command does without it, too.
+      overwrite: Delete an earlier result in the folder once the new one can be made. Corrections
+        are set aside.
       max_seconds: Stop after this long; the same command goes on.
       quiet: Show no progress and no table; warnings stay.
     """

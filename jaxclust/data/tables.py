@@ -41,7 +41,12 @@ def read_table(path: Path, what: str) -> Table:
     if file_column is None:
         rule = f"{what}: {path} must have a column {' or '.join(FILE_COLUMNS)}"
         raise UsageError(f"{rule}, got {', '.join(columns) or 'none'}")
-    return Table(columns[file_column], columns.get(LABEL_COLUMN))
+    labels = columns.get(LABEL_COLUMN)
+    for label in labels or ():
+        if not label.isprintable():  # Also a byte that is no UTF-8.
+            rule = f"{what}: {path} must have labels of printable text in UTF-8"
+            raise UsageError(f"{rule}, got {label!a}")
+    return Table(columns[file_column], labels)
 
 
 def _csv(path: Path, what: str) -> dict[str, list[str]]:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 
 from jaxclust.errors import UsageError
 from jaxclust.groups.partition import Partition
-from jaxclust.groups.state import STATE, read_state
+from jaxclust.groups.state import STATE
 from jaxclust.runs.files import write_csv, write_file
 
 TABLE = "groups.csv"
@@ -26,7 +25,8 @@ MADE = "made.csv"
 """Lists the links and copies, so that nothing else is ever deleted."""
 _EDITS = "edits-*.csv"
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
-_LONGEST = 80
+_LONGEST = 120
+_LONGEST_ENDING = 10
 
 
 class Shown(NamedTuple):
@@ -98,22 +98,32 @@ def edits_of(out: Path) -> list[Path]:
 
 
 def keep_edits(out: Path, edits: Path) -> None:
-    """Adds a file of corrections to those that a folder keeps."""
+    """Adds a file of corrections to those that a folder keeps, unless it is the last of them."""
+    kept = edits_of(out)
+    if kept and kept[-1].read_bytes() == edits.read_bytes():
+        return
     write_file(out / f"edits-{len(edits_of(out)) + 1}.csv", edits.read_bytes())
 
 
 def delete_results(out: Path) -> None:
-    """Deletes what ``group`` has written to a folder, and nothing else.
+    """Deletes what ``group`` has written to a folder: its files, its run, its thumbnails.
+
+    Corrections are set aside, as ``old-edits-1.csv`` and so on.
 
     Raises:
       UsageError: the folder holds something, and is none of ``group``.
     """
     if not out.exists() or not any(out.iterdir()):
         return
-    if read_state(out) is None:
+    if not (out / STATE).is_file():
         raise UsageError(f"overwrite: {out} must hold groups, has no {STATE}")
     delete_placed(out)
-    for name in (TABLE, PAGE, UNREADABLE, *(path.name for path in edits_of(out))):
+    for path in edits_of(out):
+        number = 1
+        while (out / f"old-edits-{number}.csv").exists():
+            number += 1
+        path.rename(out / f"old-edits-{number}.csv")
+    for name in (TABLE, PAGE, UNREADABLE):
         (out / name).unlink(missing_ok=True)
     for name in (RUN, Path(PAGE).stem + "-pictures"):
         if (out / name).is_dir() and not (out / name).is_symlink():
@@ -144,20 +154,24 @@ def place(
       The number of links or copies.
 
     Raises:
-      UsageError: links are asked for pictures in an archive, or cannot be made here.
+      UsageError: links cannot be made here.
+      pictures.Unreadable: a picture that is copied has gone.
     """
-    if content is None and any(path_of(index) is None for index in range(min(1, len(files)))):
-        raise UsageError("link: must be of files on disk, got an archive; --copy can")
     delete_placed(out)
+    root = out / PLACED
+    taken = {path.relative_to(root).as_posix().casefold() for path in root.rglob("*")}
     made = []
-    taken: set[str] = set()
     for index, file in enumerate(files):
         folder = folder_name(int(shown.partition.groups[index]), shown.names)
-        target = _free(f"{folder}/{safe(file.rpartition('/')[2])}", taken)
-        path = out / PLACED / target
+        made.append([_free(f"{folder}/{safe(file.rpartition('/')[2])}", taken), file])
+    root.mkdir(parents=True, exist_ok=True)
+    # Before the first of them, so that what an interrupted call has made is known, too.
+    write_csv(root / MADE, ["made", "file"], made)
+    for index, (target, _) in enumerate(made):
+        path = root / target
         path.parent.mkdir(parents=True, exist_ok=True)
         if content is not None:
-            path.write_bytes(content(index))
+            write_file(path, content(index))
         else:
             source = path_of(index)
             assert source is not None
@@ -166,8 +180,6 @@ def place(
             except OSError as error:
                 rule = f"link: {path.parent} must allow links"
                 raise UsageError(f"{rule} ({error.strerror}); --copy makes copies") from error
-        made.append([target, file])
-    write_csv(out / PLACED / MADE, ["made", "file"], made)
     return len(made)
 
 
@@ -197,16 +209,18 @@ def folder_name(group: int, names: Sequence[str]) -> str:
 
 
 def safe(name: str) -> str:
-    """A file's name that every system takes, Windows too."""
-    name = re.sub(r'[\x00-\x1f<>:"/\\|?*\ud800-\udfff]', "_", name).rstrip(". ")
+    """A file's name that every system takes, Windows too; a short ending of a long one is kept."""
+    name = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]', "_", name).strip().rstrip(". ")
+    if _RESERVED.fullmatch(name.partition(".")[0]):
+        name = f"_{name}"
     stem, dot, ending = name.rpartition(".")
-    if not dot:
+    if not stem or len(ending.encode()) > _LONGEST_ENDING:
         stem = name
+        dot = ""
         ending = ""
-    if _RESERVED.fullmatch(stem.partition(".")[0]):
-        stem = f"_{stem}"
-    stem = stem[:_LONGEST] or "_"
-    return f"{stem}{dot}{ending}"
+    # Cut by bytes, of which file systems allow 255.
+    stem = stem.encode()[:_LONGEST].decode(errors="ignore").rstrip(". ")
+    return f"{stem or '_'}{dot}{ending}"
 
 
 def _free(target: str, taken: set[str]) -> str:
@@ -222,10 +236,3 @@ def _free(target: str, taken: set[str]) -> str:
         target = f"{stem} ({number}){dot}{ending}"
     taken.add(target.casefold())
     return target
-
-
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Writes a file by a function of its path, whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    write(beside)
-    os.replace(beside, path)

@@ -11,12 +11,13 @@ import numpy as np
 from jaxclust.data import feature_files
 from jaxclust.data import pictures as decoding
 from jaxclust.data.features import NETWORKS
-from jaxclust.data.listing import FOLDERS, Listing, heif_hint, left_out_words, listing
+from jaxclust.data.listing import FOLDERS, Listing, heif_hint, left_out_words, listing, shown
+from jaxclust.data.picture_sets import listing_digest, named
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.groups.options import Options
 from jaxclust.groups.show import Pictures
 from jaxclust.runs import features as features_of
-from jaxclust.runs.embedders import is_embedder
+from jaxclust.runs.embedders import ONNX, is_embedder
 from jaxclust.runs.progress import Bars
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ MOST_UNREADABLE = 0.5
 """Share of unreadable files above which there must be another cause than damage."""
 THUMBNAIL = 320
 """Pixels of the longer side of a picture on the page, before the page scales it."""
-NAMED = 10
-"""Number of unreadable files that an error names."""
 
 
 class OutOfTime(Exception):
@@ -94,20 +93,43 @@ def find(source: Path, options: Options) -> Found:
     own = source == options.folder
     labels = options.labels if own and options.labels is not None else FOLDERS
     files = listing(source, labels)
+    return Found(source, files, listing_digest(files), _summary(source, files, options))
+
+
+def digest_of_inputs(options: Options, sources: Sequence[Found]) -> str:
+    """SHA-256 of what decides the result beside names and sizes of the pictures.
+
+    These are the files of features and of labels, the times at which pictures were changed, and the
+    pictures that are added.
+
+    Args:
+      options: name the files.
+      sources: the pictures, those that are added among them.
+    """
     digest = hashlib.sha256()
-    for index, name in enumerate(files.files):
-        line = f"{name} {files.length(index)}\n"
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return Found(source, files, digest.hexdigest(), _summary(source, files))
+    named = options.features.removeprefix(ONNX).partition("?")[0]
+    for path in (Path(named), options.labels):
+        if isinstance(path, Path) and path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for found in sources:
+        digest.update(found.digest.encode())
+        paths = [found.listing.path(index) for index in range(len(found.listing.files))]
+        whole = [found.source] if None in paths else paths
+        for path in whole:
+            changed = path.stat().st_mtime_ns if path is not None and path.exists() else -1
+            digest.update(str(changed).encode())
+    return digest.hexdigest()
 
 
-def _summary(source: Path, files: Listing) -> str:
+def _summary(source: Path, files: Listing, options: Options) -> str:
     """What was found, in one line."""
-    text = f"{len(files.files):,} pictures in {source}"
+    text = f"{len(files.files):,} pictures in {shown(str(source))}"
     if files.classes is not None:
         text += f", {len(files.classes)} known kinds for comparison alone"
     if files.left_out:
         text += f"; left out: {left_out_words(files.left_out)}{heif_hint(files.left_out)}"
+    if is_embedder(options.features):
+        text += f" -> {options.features} ({options.resize})"
     return text
 
 
@@ -145,12 +167,9 @@ def gather(found: Found, options: Options, bars: Bars, check: Callable[[], objec
     unreadable = {files.files[row]: reason for row, reason in sorted(made.unreadable.items())}
     limit = 0 if options.strict else MOST_UNREADABLE * len(files.files)
     if len(unreadable) > limit:
-        listed = list(unreadable.items())
-        named = ", ".join(f"{name} ({reason})" for name, reason in listed[:NAMED])
-        more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
         share = "every picture" if options.strict else "at least half of the pictures"
-        rule = f"folder: {share} in {found.source} must be readable"
-        raise UsageError(f"{rule}, got {named}{more}")
+        rule = f"folder: {share} in {shown(str(found.source))} must be readable"
+        raise UsageError(f"{rule}, got {named(unreadable)}")
     return Gathered(found, made.rows, made.values, unreadable)
 
 
@@ -169,11 +188,23 @@ def _from_file(found: Found, options: Options) -> features_of.Features:
     else:
         known = f"{', '.join(NETWORKS)}, onnx:FILE or the path of an .npy or .parquet file"
         raise UsageError(f"features: must be {known}, got {name!r}{did_you_mean(name, NETWORKS)}")
-    finite = np.issubdtype(values.dtype, np.number) and bool(np.isfinite(values).all())
-    if values.ndim != 2 or len(values) != len(files) or not finite:
-        rule = f"features: {name} must have finite numbers of shape ({len(files)}, d)"
-        raise UsageError(f"{rule}, a row for each file, got {values.dtype} {values.shape}")
-    return features_of.Features(values.astype(np.float32), np.arange(len(files)), {})
+    if values.ndim != 2 or len(values) != len(files) or values.dtype.kind not in "fiu":
+        rule = f"features: {name} must have numbers of shape ({len(files)}, d)"
+        source = shown(str(found.source))
+        raise UsageError(f"{rule}, a row for each of {source}, got {values.dtype} {values.shape}")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        rule = f"features: {name} must have finite numbers below 1e38"
+        raise UsageError(f"{rule}, got others in {int((~np.isfinite(values)).sum())} places")
+    unreadable: dict[int, str] = {}
+    for index in range(len(files)):
+        try:
+            decoding.header(found.listing.path(index) or found.listing.content(index))
+        except decoding.Unreadable as error:
+            unreadable[index] = str(error)
+    rows = np.setdiff1d(np.arange(len(files)), list(unreadable)).astype(np.int64)
+    return features_of.Features(values[rows], rows, unreadable)
 
 
 def joined(parts: Sequence[Gathered], vectors: np.ndarray) -> Pictures:
@@ -206,6 +237,17 @@ def joined(parts: Sequence[Gathered], vectors: np.ndarray) -> Pictures:
 
     title = first.source.resolve().name
     return Pictures(title, tuple(names), vectors, content, path, thumbnail)
+
+
+def unreadable_of(parts: Sequence[Gathered]) -> dict[str, str]:
+    """The files of several sources that could not be read, named as ``joined`` names pictures."""
+    found: dict[str, str] = {}
+    for part in parts:
+        places = {name: row for row, name in enumerate(part.found.listing.files)}
+        for name, reason in part.unreadable.items():
+            own = part is parts[0]
+            found[name if own else _from(parts[0].found, part.found, places[name])] = reason
+    return found
 
 
 def _from(first: Found, other: Found, row: int) -> str:

@@ -9,27 +9,45 @@ import dataclasses
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxclust.data import archives, tables
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.listing import shown as plain
 from jaxclust.errors import UsageError
-from jaxclust.evaluation import metrics
 from jaxclust.groups import files as written
 from jaxclust.groups import options as asked
 from jaxclust.groups.files import Shown
-from jaxclust.groups.gather import Found, Gathered, OutOfTime, find, gather, joined
-from jaxclust.groups.number import Number, choose_number, tried
+from jaxclust.groups.gather import (
+    Found,
+    OutOfTime,
+    digest_of_inputs,
+    find,
+    gather,
+    joined,
+    unreadable_of,
+)
+from jaxclust.groups.number import choose_number, sentences, tried
 from jaxclust.groups.options import Options
 from jaxclust.groups.partition import Partition, as_grid, assign, make_partition
 from jaxclust.groups.result import Groups, read_result
-from jaxclust.groups.show import View, make_shown, write_map, write_page
+from jaxclust.groups.show import (
+    Pictures,
+    View,
+    count_of,
+    make_shown,
+    notes_of,
+    write_map,
+    write_page,
+)
 from jaxclust.groups.state import State, read_state, write_state
 from jaxclust.groups.vectors import fit_projection, project
 from jaxclust.methods import registry
+from jaxclust.runs.consensus import CLUSTERS_CSV
 from jaxclust.runs.fit import execute
 from jaxclust.runs.plan import Plan
 from jaxclust.runs.progress import Bars
@@ -91,6 +109,12 @@ def group(
     for name in settings:
         if name not in known:
             raise UsageError(f"group: takes {', '.join(sorted(known))}, got {name}")
+    for name in ("out", "edits", "labels", "export"):
+        value = settings.get(name)
+        if value is not None and not (name == "labels" and value == "none"):
+            settings[name] = Path(value)
+    more = settings.get("add", ())
+    settings["add"] = tuple(map(Path, [more] if isinstance(more, str | Path) else more))
     options = Options(Path(folder), clusters, **settings)
     with Bars(disable=not progress) as bars:
         return group_pictures(options, bars)
@@ -112,28 +136,42 @@ def group_pictures(options: Options, bars: Bars) -> Groups:
     if len(found.listing.files) < LEAST:
         rule = f"folder: must hold {LEAST} pictures or more"
         raise UsageError(f"{rule}, {options.folder} has {len(found.listing.files)}")
-    bars.say(found.summary)
     folder = str(options.folder.resolve())
-    state = State(options.settings(), found.digest, folder, options.view())
-    out = _folder(options, state)
-    if options.overwrite:
-        written.delete_results(out)
-    before = read_state(out)
-    if options.resume and before is None:
-        raise UsageError(f"resume: {out} must hold groups of these pictures, has none")
-    kept = before or state
-    added = tuple(dict.fromkeys([*kept.added, *(str(path.resolve()) for path in options.add)]))
-    done = kept.finished and (kept.view, kept.added) == (state.view, added)
-    if done and not (options.edits or options.placing or options.export):
-        bars.say(f"{out} is finished already")
-        return read_result(out, kept)
-    if before is None:
-        write_state(out, state)  # Shows early whether the folder can be written to.
-    asked_for = dataclasses.replace(kept, folder=folder, view=state.view, added=added)
+    folder = str(options.folder.resolve())
+    fresh = State(options.settings(), found.digest, folder, options.view())
+    out = _folder(options, fresh)
+    kept = None if options.overwrite else read_state(out)
+    more = (str(path.resolve()) for path in options.add)
+    added = tuple(dict.fromkeys([*(kept.added if kept else ()), *more]))
+    sources = [found, *(_find_added(place, options) for place in added)]
+    asked.check_out(out, [source.source for source in sources])
+    export = options.export
+    ours = export is not None and kept is not None and str(export.resolve()) in kept.exports
+    if export is not None and export.exists() and not ours:
+        raise UsageError(f"export: must not exist, got {export}")
+    inputs = digest_of_inputs(options, sources)
+    bars.say(found.summary)
+    if kept is not None and kept.finished:
+        same = (kept.view, kept.added, kept.inputs) == (options.view(), added, inputs)
+        strict = options.strict and (out / written.UNREADABLE).exists()
+        if same and not (options.edits or options.placing or options.export or strict):
+            bars.say(f"{out} is finished already")
+            return read_result(out, kept)
+    state = dataclasses.replace(
+        kept or fresh, folder=folder, view=options.view(), added=added, inputs=inputs
+    )
     try:
-        return _work(Job(options, out, bars, end), found, asked_for)
+        return _work(Job(options, out, bars, end), sources, state)
     except OutOfTime:
         return Groups(out, ())
+
+
+def _find_added(place: str, options: Options) -> Found:
+    """Pictures that are, or were before, added."""
+    if not Path(place).exists():
+        rule = "add: pictures that were added must stay where they were"
+        raise UsageError(f"{rule}, {place} is not there; --overwrite begins without them")
+    return find(Path(place), options)
 
 
 def _folder(options: Options, state: State) -> Path:
@@ -144,48 +182,62 @@ def _folder(options: Options, state: State) -> Path:
     """
     if options.out is not None:
         out = options.out
+        if options.overwrite:
+            return out
         kept = read_state(out)
         if kept is None and out.exists() and any(out.iterdir()):
             raise UsageError(f"out: must be empty, new, or a folder of groups, got {out}")
-        if kept is not None and not kept.same_groups(state) and not options.overwrite:
+        if kept is not None and not kept.same_groups(state):
             rule = f"out: {out} must hold groups of the same pictures and settings"
             raise UsageError(f"{rule}, has others; name another, or use --overwrite")
         return out
-    stem = written.safe(options.folder.resolve().name.partition(".")[0]) or "pictures"
+    whole = options.folder.resolve()
+    name = whole.name if whole.is_dir() else archives.stem(whole)
+    if whole.suffix.lower() in tables.ENDINGS:
+        name = whole.stem
+    stem = written.safe(name)
     parent = asked.parent_of_results(options.folder)
     number = 1
     while True:
         out = parent / (f"{stem}-groups" if number == 1 else f"{stem}-groups-{number}")
         if not out.exists() or (out.is_dir() and not any(out.iterdir())):
             return out
-        kept = read_state(out) if out.is_dir() else None
+        try:
+            kept = read_state(out) if out.is_dir() else None
+        except UsageError:  # Of another version, or damaged.
+            kept = None
         if kept is not None and kept.same_groups(state):
             return out
         number += 1
 
 
-def _work(job: Job, found: Found, state: State) -> Groups:
+def _work(job: Job, sources: Sequence[Found], state: State) -> Groups:
     """Makes the groups and writes them.
+
+    Args:
+      job: what is done.
+      sources: the pictures, and those that are added.
+      state: what is asked for.
 
     Raises:
       OutOfTime: the end has come.
       UsageError: something breaks its rule.
     """
     options, out, bars, _ = job
-    own = gather(found, options, bars, job.seconds_left)
-    if len(own.features) < LEAST:
+    parts = [gather(sources[0], options, bars, job.seconds_left)]
+    if len(parts[0].features) < LEAST:
         rule = f"folder: must hold {LEAST} readable pictures or more"
-        raise UsageError(f"{rule}, {options.folder} has {len(own.features)}")
-    projection = fit_projection(own.features)
-    vectors = project(projection, own.features)
+        raise UsageError(f"{rule}, {options.folder} has {len(parts[0].features)}")
+    projection = fit_projection(parts[0].features)
+    vectors = project(projection, parts[0].features)
     state = _with_number(job, vectors, state)
+    if options.overwrite:
+        written.delete_results(out)
     _begin(out, state)
     run = _run(job, vectors, state.groups)
     partition, shape = make_partition(run, vectors)
-    parts = [own]
-    for place in state.added:
-        more = find(Path(place), options)
-        parts.append(gather(more, options, bars, job.seconds_left))
+    for source in sources[1:]:
+        parts.append(gather(source, options, bars, job.seconds_left))
         new = project(projection, parts[-1].features)
         vectors = np.concatenate([vectors, new])
         each = zip(partition, assign(run, shape, new), strict=True)
@@ -194,30 +246,58 @@ def _work(job: Job, found: Found, state: State) -> Groups:
     twice = [name for name, count in Counter(pictures.files).items() if count > 1]
     if twice:
         raise UsageError(f"add: must name each picture once, got {plain(twice[0])} more than once")
-    known = own.kinds if isinstance(options.labels, Path) else None
-    if known is not None:
-        known = [*known, *[None] * (len(pictures.files) - len(known))]
     edits = [*written.edits_of(out), *([options.edits] if options.edits else [])]
+    kinds = [kind for part in parts for kind in part.kinds]
+    known = kinds if isinstance(options.labels, Path) else None
     view = View(known, edits, options.levels, options.outliers)
     shown = make_shown(pictures, partition, state.groups, view)
-    unreadable = {name: reason for part in parts for name, reason in part.unreadable.items()}
-    notes = _notes(state, own, partition, unreadable)
-    state = dataclasses.replace(state, finished=False)
+    unreadable = unreadable_of(parts)
+    notes = (*state.number, *notes_of(shown.partition, parts[0].labels, len(unreadable)))
     # From here on files change: where this ends early, the next call writes them all again.
-    write_state(out, state)
+    write_state(out, dataclasses.replace(state, finished=False))
+    return _write(job, pictures, shown, Said(state, notes, unreadable))
+
+
+class Said(NamedTuple):
+    """What is written beside the groups.
+
+    Attributes:
+      state: what was asked for.
+      notes: sentences for page and summary.
+      unreadable: files that gave no picture, with reasons.
+    """
+
+    state: State
+    notes: tuple[str, ...]
+    unreadable: dict[str, str]
+
+
+def _write(job: Job, pictures: Pictures, shown: Shown, said: Said) -> Groups:
+    """Writes all files, the state last."""
+    options, out, bars, _ = job
+    state, notes, unreadable = said
+
+    def thumbnails(done: int, total: int) -> None:
+        bars.count("thumbnails", done, total)
+        job.seconds_left()
+
     written.write_groups(out / written.TABLE, pictures.files, shown)
     written.write_unreadable(out / written.UNREADABLE, unreadable)
-    write_page(out, pictures, shown, [_count(shown), *notes], bars)
+    write_page(out, pictures, shown, [count_of(shown), *notes], thumbnails)
+    lines = list(notes)
     if options.placing is not None:
         content = pictures.content if options.placing == "copy" else None
         count = written.place(out, pictures.files, shown, pictures.path, content)
-        notes = (*notes, f"{count:,} {_PLACED[options.placing]} in {out / written.PLACED}")
+        lines.append(f"{count:,} {_PLACED[options.placing]} in {out / written.PLACED}")
+    exports = state.exports
     if options.export is not None:
-        notes = (*notes, *write_map(options.export, pictures, shown))
+        lines += write_map(options.export, pictures, shown)
+        exports = tuple(dict.fromkeys([*exports, str(options.export.resolve())]))
     if options.edits is not None:
         written.keep_edits(out, options.edits)
-    write_state(out, dataclasses.replace(state, finished=True, names=shown.names, notes=notes))
-    return Groups(out, pictures.files, shown, unreadable, notes)
+    ended = {"finished": True, "names": shown.names, "notes": notes, "exports": exports}
+    write_state(out, dataclasses.replace(state, **ended))
+    return Groups(out, pictures.files, shown, unreadable, tuple(lines))
 
 
 def _begin(out: Path, state: State) -> None:
@@ -225,21 +305,13 @@ def _begin(out: Path, state: State) -> None:
 
     What else was asked for is kept only once it has been carried out.
     """
-    kept = read_state(out)
-    if kept is not None and not kept.groups:
-        known = {"vectors": state.vectors, "groups": state.groups, "number": state.number}
+    kept = read_state(out) or dataclasses.replace(state, added=(), inputs="")
+    known = {"vectors": state.vectors, "groups": state.groups, "number": state.number}
+    if not kept.groups or kept.groups == state.groups:
         write_state(out, dataclasses.replace(kept, **known))
 
 
 _PLACED = {"link": "links", "copy": "copies"}
-
-
-def _count(shown: Shown) -> str:
-    """How many pictures are in how many groups."""
-    groups = shown.partition.groups[shown.partition.groups >= 0]
-    apart = len(shown.partition.groups) - len(groups)
-    others = f"; {apart:,} fit no group" if apart else ""
-    return f"{len(groups):,} pictures in {len(np.unique(groups)):,} groups{others}."
 
 
 def _with_number(job: Job, vectors: np.ndarray, state: State) -> State:
@@ -252,7 +324,8 @@ def _with_number(job: Job, vectors: np.ndarray, state: State) -> State:
     digest = hashlib.sha256(vectors.tobytes()).hexdigest()
     if state.vectors and state.vectors != digest:
         rule = f"folder: must hold the pictures that {job.out} has groups of"
-        raise UsageError(f"{rule}, some have changed; name another --out, or use --overwrite")
+        reason = "some pictures or features have changed"
+        raise UsageError(f"{rule}, {reason}; name another --out, or use --overwrite")
     state = dataclasses.replace(state, vectors=digest)
     clusters = job.options.clusters
     distinct = len(np.unique(vectors, axis=0))
@@ -268,24 +341,13 @@ def _with_number(job: Job, vectors: np.ndarray, state: State) -> State:
         raise UsageError(f"{rule}, {job.options.folder} has {distinct}")
     job.seconds_left()
     job.bars.stage("number of groups", total=tried(distinct))
-    number = choose_number(vectors, job.bars.step)
-    return dataclasses.replace(state, groups=number.groups, number=_about_number(number))
 
+    def step() -> None:
+        job.bars.step()
+        job.seconds_left()
 
-def _about_number(number: Number) -> tuple[str, ...]:
-    """Sentences on an estimated number of groups."""
-    largest = max(number.silhouettes)
-    value = number.silhouettes[number.groups]
-    measured = f"mean silhouette {value:.2f}, {number.unstructured:.2f} without structure"
-    lines = [
-        f"The number of groups was estimated: {number.groups} fit best of 2 to {largest} "
-        f"({measured})."
-    ]
-    if not number.supported:
-        lines.append("No number of groups stands out: the pictures may have no clear groups.")
-    elif number.at_end:
-        lines.append("That is the largest number that was tried, there may be more groups.")
-    return tuple(lines)
+    number = choose_number(vectors, step)
+    return dataclasses.replace(state, groups=number.groups, number=sentences(number))
 
 
 def _run(job: Job, vectors: np.ndarray, k: int) -> Run:
@@ -304,24 +366,6 @@ def _run(job: Job, vectors: np.ndarray, k: int) -> Run:
     run = execute(method, Dataset(name, images, None), plan, job.bars)
     if not run.finished:
         raise OutOfTime
+    # Its numbers of clusters are not those of the groups.
+    (job.out / written.RUN / CLUSTERS_CSV).unlink(missing_ok=True)
     return run
-
-
-def _notes(
-    state: State, own: Gathered, partition: Partition, unreadable: dict[str, str]
-) -> tuple[str, ...]:
-    """Sentences on the pictures and the groups, for summary and page."""
-    notes = list(state.number)
-    doubtful = int((~partition.certain).sum())
-    if doubtful:
-        rule = "they lie between two groups, or far from the center of theirs"
-        notes.append(f"{doubtful:,} pictures are doubtful: {rule}.")
-    if unreadable:
-        notes.append(f"{len(unreadable):,} files could not be read: {written.UNREADABLE}.")
-    if own.labels is not None:
-        has = np.flatnonzero(own.labels >= 0)
-        scores = metrics.scores(own.labels[has], partition.groups[has])
-        kinds = len(np.unique(own.labels[has]))
-        measured = f"ACC {scores['acc']:.3f}, NMI {scores['nmi']:.3f}, ARI {scores['ari']:.3f}"
-        notes.append(f"Compared with {kinds} known kinds of {len(has):,} pictures: {measured}.")
-    return tuple(notes)

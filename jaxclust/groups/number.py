@@ -80,13 +80,32 @@ def choose_number(vectors: np.ndarray, step: Callable[[], None] = lambda: None) 
     best = _best(silhouettes)
     gap = 1 if best <= 20 else 7
     try_all(iter(range(best - gap, best + gap + 1)))
-    least = (1 - WITHIN) * max(silhouettes.values())
+    largest = max(silhouettes.values())
+    least = largest - WITHIN * abs(largest)
     chosen = min(number for number, value in silhouettes.items() if value >= least)
     spread = sample.std(axis=0)
     random = generator.normal(size=sample.shape).astype(np.float32) * spread
-    random /= np.linalg.norm(random, axis=1, keepdims=True)
+    lengths = np.linalg.norm(sample, axis=1)
+    if np.allclose(lengths, 1, atol=1e-3):
+        random /= np.linalg.norm(random, axis=1, keepdims=True)
     unstructured = _silhouette(random, chosen, _distances(random))
     return Number(chosen, dict(sorted(silhouettes.items())), unstructured)
+
+
+def sentences(number: Number) -> tuple[str, ...]:
+    """Sentences on an estimated number of groups."""
+    largest = max(number.silhouettes)
+    value = number.silhouettes[number.groups]
+    measured = f"mean silhouette {value:.2f}, {number.unstructured:.2f} without structure"
+    lines = [
+        f"The number of groups was estimated: {number.groups} fit best of 2 to {largest} "
+        f"({measured})."
+    ]
+    if not number.supported:
+        lines.append("No number of groups stands out: the pictures may have no clear groups.")
+    elif number.at_end:
+        lines.append("That is the largest number that was tried, there may be more groups.")
+    return tuple(lines)
 
 
 def tried(n: int) -> int:

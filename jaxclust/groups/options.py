@@ -1,10 +1,17 @@
 """What can be asked of ``group``, and what is refused before any work."""
 
 import dataclasses
+import importlib.util
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from jaxclust.data.archives import is_archive
+from jaxclust.data.pictures import RESIZES
 from jaxclust.errors import UsageError
+from jaxclust.runs.embedders import is_embedder
+from jaxclust.runs.group_edits import moved_files
 from jaxclust.types import Json
 
 SEEDS = 10
@@ -32,10 +39,11 @@ class Options:
       levels: whether there are coarser and finer groups, too.
       outliers: whether pictures that fit no group are set apart.
       placing: whether each group gets a folder of links or copies.
-      export: a .parquet file for interactive maps.
+      export: a .parquet file for interactive maps; one that the folder wrote before is replaced.
       strict: refuse damaged pictures in place of leaving them out.
-      resume: refuse to begin anew.
-      overwrite: delete an earlier result in ``out``.
+      resume: go on, which every call does; must not come with ``overwrite``.
+      overwrite: delete an earlier result in ``out`` once the new one can be made. Corrections are
+        set aside.
       max_seconds: stop after this long; the same call goes on.
     """
 
@@ -76,7 +84,7 @@ class Options:
 
 
 def check(options: Options) -> None:
-    """Refuses options that cannot be carried out.
+    """Refuses options that cannot be carried out, before anything is read or written.
 
     Raises:
       UsageError: an option breaks its rule.
@@ -86,24 +94,66 @@ def check(options: Options) -> None:
             name = "folder" if path == options.folder else "add"
             rule = f"{name}: must be a folder of pictures, an archive or a table that exists"
             raise UsageError(f"{rule}, got {path}")
+    for name, known in (("resize", RESIZES), ("placing", (None, "link", "copy"))):
+        if getattr(options, name) not in known:
+            raise UsageError(f"{name}: must be one of {known}, got {getattr(options, name)!r}")
+    sources = (options.folder, *options.add)
+    if options.placing == "link" and any(map(is_archive, sources)):
+        raise UsageError("link: must be of files on disk, got an archive; --copy can")
+    if options.add and not is_embedder(options.features) and options.features.endswith(".npy"):
+        rule = "add: must come with the features of a network or a .parquet file"
+        raise UsageError(f"{rule}, got {options.features}, which has none of other pictures")
+    if options.edits is not None and options.edits.is_file():
+        moved_files(options.edits)
     if options.clusters is not None and options.clusters < 2:
         raise UsageError(f"clusters: must be at least 2, got {options.clusters}")
     if options.seeds < 2:
         raise UsageError(f"seeds: must be at least 2, which vote, got {options.seeds}")
     if options.max_seconds is not None and not options.max_seconds > 0:
         raise UsageError(f"max-seconds: must be above 0, got {options.max_seconds}")
-    if options.export is not None and options.export.suffix != ".parquet":
-        raise UsageError(f"export: must be the path of a .parquet file, got {options.export}")
+    _check_export(options)
     for name in ("edits", "labels"):
         path = getattr(options, name)
         if isinstance(path, Path) and not path.is_file():
             raise UsageError(f"{name}: must be a .csv file that exists, got {path}")
-    out = options.out
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"out: must be a folder, got {out}")
-    if out is not None and _inside(out, options.folder):
-        rule = f"out: must not be in the pictures' folder, {options.folder}"
-        raise UsageError(f"{rule}, where its pictures would be read as pictures later, got {out}")
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"out: must be a folder, got {options.out}")
+
+
+def _check_export(options: Options) -> None:
+    """Refuses a file for a map that cannot be made."""
+    path = options.export
+    if path is None:
+        return
+    if path.suffix != ".parquet" or not path.parent.is_dir():
+        raise UsageError(f"export: must be a .parquet file in a folder that exists, got {path}")
+    inputs = [options.folder, *options.add, Path(options.features)]
+    if isinstance(options.labels, Path):
+        inputs.append(options.labels)
+    if path.resolve() in [other.resolve() for other in inputs]:
+        raise UsageError(f"export: must be another file than what is read, got {path}")
+    if importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("export: needs pyarrow: pip install 'jaxclust[photos]'")
+
+
+def check_out(out: Path, sources: Iterable[Path]) -> None:
+    """Refuses a folder for the results among the pictures, or one that cannot be written to.
+
+    Args:
+      out: the folder, which need not exist.
+      sources: where pictures are read.
+
+    Raises:
+      UsageError: it cannot be.
+    """
+    for source in sources:
+        if _inside(out, source):
+            rule = f"out: must not be in the pictures' folder, {source}"
+            reason = "where its pictures would be read as pictures later"
+            raise UsageError(f"{rule}, {reason}, got {out}")
+    there = next(path for path in (out, *out.resolve().parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"out: must be a folder that can be written to, got {out}")
 
 
 def parent_of_results(folder: Path) -> Path:

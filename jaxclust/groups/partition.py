@@ -39,7 +39,7 @@ class Partition(NamedTuple):
       sure: share of the seeds' votes for the group; times one half for a picture half way between
         its group's center and the next, rising to one where it lies clearly in its group. float64
         (n,), in [0, 1].
-      distance: from the group's center, float64 (n,), in [0, 2].
+      distance: from the group's center, float64 (n,), in [0, 2] for vectors of unit length.
       certain: whether it is sure and near enough to its group's center, bool (n,).
     """
 
@@ -54,7 +54,7 @@ class Shape(NamedTuple):
 
     Attributes:
       numbers: the group of each of the run's clusters, int32 (k,).
-      centers: mean vector of each group, float32 (k, p).
+      centers: mean vector of each group, float32 (k, p); inf for a group without pictures.
       fences: the largest distance from the center of a certain picture, float64 (k,).
     """
 
@@ -79,7 +79,9 @@ def make_partition(run: Run, vectors: np.ndarray) -> tuple[Partition, Shape]:
     groups = numbers[votes.labels]
     centers = np.zeros((clusters, vectors.shape[1]))
     np.add.at(centers, groups, vectors)
-    centers /= np.maximum(np.bincount(groups, minlength=clusters), 1)[:, None]
+    sizes = np.bincount(groups, minlength=clusters)
+    centers /= np.maximum(sizes, 1)[:, None]
+    centers[sizes == 0] = np.inf
     centers = centers.astype(np.float32)
     distance = np.linalg.norm(vectors - centers[groups], axis=1)
     fences = np.full(clusters, np.inf)
@@ -120,7 +122,9 @@ def _partition(
     distance = to_all[rows, groups]
     to_all[rows, groups] = np.inf
     following = to_all.min(axis=1)
-    margin = (following - distance) / np.where(following > 0, following, 1)
+    margin = np.full(len(vectors), -1.0)
+    near = np.isfinite(distance)  # Not of a group that no picture of the run is in.
+    margin[near] = 1 - distance[near] / np.where(following[near] > 0, following[near], 1)
     sure = share * np.clip(0.5 + 0.5 * margin / CLEAR, 0, 1)
     certain = (sure >= LEAST_SURE) & (distance <= shape.fences[groups])
     return Partition(groups.astype(np.int32), sure, distance, certain)
@@ -210,8 +214,9 @@ def levels(vectors: np.ndarray, groups: np.ndarray) -> dict[str, np.ndarray]:
     start = jnp.asarray(groups, jnp.int32)
     history = no_merges(len(vectors))
     coarse, _ = jax.jit(merge)(graph, start, max(2, math.ceil(k / FINER)), history)
-    # Vectors of unit length are at most 2 apart: those of other groups are now farther away.
-    apart = np.concatenate([vectors, 4 * np.eye(k, dtype=np.float32)[groups]], axis=1)
+    # Vectors are at most twice the longest apart: those of other groups are now farther away.
+    far = 4 * np.float32(np.linalg.norm(vectors, axis=1).max())
+    apart = np.concatenate([vectors, far * np.eye(k, dtype=np.float32)[groups]], axis=1)
     within = knn_digraph(jnp.asarray(apart), n_neighbors, 1.0)
     first = initial_clusters(within)
     fine, _ = jax.jit(merge)(within, first, FINER * k, history)

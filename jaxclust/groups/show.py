@@ -1,14 +1,17 @@
 """What ``group`` writes for people: corrections applied, names given, the table, page and map."""
 
+import io
+import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
 from jaxclust.data.listing import shown as plain
 from jaxclust.errors import UsageError
+from jaxclust.evaluation import metrics
 from jaxclust.groups import files as written
 from jaxclust.groups.files import Shown
 from jaxclust.groups.partition import (
@@ -21,8 +24,8 @@ from jaxclust.groups.partition import (
 )
 from jaxclust.report.gallery import Gallery, write_gallery
 from jaxclust.report.projection import in_two_dimensions
-from jaxclust.runs.group_edits import read_edits
-from jaxclust.runs.progress import Bars
+from jaxclust.runs.files import write_file
+from jaxclust.runs.group_edits import moved_files, read_edits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -91,11 +94,13 @@ def make_shown(pictures: Pictures, partition: Partition, k: int, view: View) -> 
         groups = np.where(partition.certain, groups, -1).astype(np.int32)
     names = [""] * k if view.known is None else names_by_labels(groups, view.known, k)
     for path in view.edits:
-        before = groups
         groups, names = read_edits(path, pictures.files, groups, names)
-        moved = groups != before
+        files = moved_files(path)
+        moved = np.array([name in files for name in pictures.files], bool)
         # A person has decided about these.
-        partition = partition._replace(certain=partition.certain | moved)
+        certain = np.where(moved, groups >= 0, partition.certain)
+        sure = np.where(moved, groups >= 0, partition.sure)
+        partition = partition._replace(certain=certain, sure=sure.astype(np.float64))
     if view.edits:
         distance = distance_to_centers(pictures.vectors, groups, len(names), partition.distance)
         partition = partition._replace(distance=distance)
@@ -107,15 +112,27 @@ def make_shown(pictures: Pictures, partition: Partition, k: int, view: View) -> 
 
 
 def write_page(
-    out: Path, pictures: Pictures, shown: Shown, about: Sequence[str], bars: Bars
+    out: Path,
+    pictures: Pictures,
+    shown: Shown,
+    about: Sequence[str],
+    progress: Callable[[int, int], None],
 ) -> None:
-    """Writes the gallery, ``groups.html``."""
+    """Writes the gallery, ``groups.html``.
+
+    Args:
+      out: the folder of results.
+      pictures: n of them.
+      shown: their groups.
+      about: sentences for the head of the page.
+      progress: is called with the number of thumbnails that are made, and n.
+    """
     partition = shown.partition
-    targets = [_target(pictures.path(place)) for place in range(len(pictures.files))]
+    targets = [_target(out, pictures.path(place)) for place in range(len(pictures.files))]
     gallery = Gallery(
         title=pictures.title,
         names=pictures.files,
-        targets=None if None in targets else [target or "" for target in targets],
+        targets=targets if any(targets) else None,
         groups=partition.groups,
         sure=partition.sure,
         order=most_typical_first(partition.groups, partition.distance, len(shown.names)),
@@ -124,13 +141,15 @@ def write_page(
         levels=shown.levels or None,
         about=about,
     )
-    write_gallery(
-        out / written.PAGE, gallery, pictures.thumbnail, partial(bars.count, "thumbnails")
-    )
+    write_gallery(out / written.PAGE, gallery, pictures.thumbnail, progress)
 
 
-def _target(path: Path | None) -> str | None:
-    return None if path is None else path.resolve().as_uri()
+def _target(out: Path, path: Path | None) -> str:
+    """The address of a picture, seen from the page's folder; "" in an archive."""
+    if path is None:
+        return ""
+    relative = os.path.relpath(path.resolve(), out.resolve())
+    return quote(os.fsencode(relative.replace(os.sep, "/")))
 
 
 def write_map(path: Path, pictures: Pictures, shown: Shown) -> tuple[str, ...]:
@@ -143,14 +162,11 @@ def write_map(path: Path, pictures: Pictures, shown: Shown) -> tuple[str, ...]:
       Sentences: where the file is, and what ``x`` and ``y`` are otherwise.
 
     Raises:
-      UsageError: pyarrow is not installed, or the file cannot be written.
+      UsageError: the file cannot be written.
     """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        rule = "export: needs pyarrow"
-        raise UsageError(f"{rule}: pip install 'jaxclust[photos]'") from None
+    import pyarrow
+    from pyarrow import parquet
+
     n = len(pictures.files)
     notes = [f"map: {path}"]
     if n <= MOST_PLACED:
@@ -172,8 +188,49 @@ def write_map(path: Path, pictures: Pictures, shown: Shown) -> tuple[str, ...]:
             "votes": shown.partition.sure.astype(np.float32),
         }
     )
+    content = io.BytesIO()
+    parquet.write_table(table, content)
     try:
-        written.replace_file(path, lambda beside: parquet.write_table(table, beside))
+        write_file(path, content.getvalue())
     except OSError as error:
         raise UsageError(f"export: {path} must be writable ({error.strerror})") from error
     return tuple(notes)
+
+
+def count_of(shown: Shown) -> str:
+    """How many pictures are in how many groups."""
+    groups = shown.partition.groups[shown.partition.groups >= 0]
+    apart = len(shown.partition.groups) - len(groups)
+    others = f"; {apart:,} fit no group" if apart else ""
+    return f"{len(groups):,} pictures in {len(np.unique(groups)):,} groups{others}."
+
+
+def notes_of(partition: Partition, labels: np.ndarray | None, unreadable: int) -> tuple[str, ...]:
+    """Sentences on the pictures and the groups, for summary and page.
+
+    Args:
+      partition: of n pictures.
+      labels: known kinds of the first m of them, int (m,), -1 where one is not known; or None.
+      unreadable: number of files that gave no picture.
+    """
+    notes = []
+    doubtful = int((~partition.certain & (partition.groups >= 0)).sum())
+    if doubtful:
+        rule = "between two groups, or far from the center of its own"
+        notes.append(f"{_counted(doubtful, 'picture')} doubtful: {rule}.")
+    if unreadable:
+        notes.append(f"{_counted(unreadable, 'file')} not readable: {written.UNREADABLE}.")
+    if labels is not None:
+        groups = partition.groups[: len(labels)]
+        has = np.flatnonzero((labels >= 0) & (groups >= 0))
+        if has.size:
+            scores = metrics.scores(labels[has], groups[has])
+            kinds = len(np.unique(labels[has]))
+            measured = f"ACC {scores['acc']:.3f}, NMI {scores['nmi']:.3f}, ARI {scores['ari']:.3f}"
+            notes.append(f"Compared with {kinds} known kinds of {len(has):,} pictures: {measured}.")
+    return tuple(notes)
+
+
+def _counted(count: int, word: str) -> str:
+    """Such as "1 picture is" or "2 pictures are"."""
+    return f"1 {word} is" if count == 1 else f"{count:,} {word}s are"

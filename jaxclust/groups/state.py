@@ -16,7 +16,9 @@ _KINDS = {
     "folder": str,
     "view": dict,
     "added": list,
+    "inputs": str,
     "finished": bool,
+    "exports": list,
     "vectors": str,
     "groups": int,
     "number": list,
@@ -35,7 +37,10 @@ class State:
       folder: where the pictures are.
       view: how the groups are shown: ``Options.view``.
       added: where pictures are that were added.
+      inputs: a digest of what else was read: files of features and labels, times of change of the
+        pictures, and the pictures that were added.
       finished: whether all files are written.
+      exports: files for maps that were written.
       vectors: a digest of the pictures' vectors; "" before they are known.
       groups: number of groups; 0 before it is known.
       number: sentences about an estimated number.
@@ -48,7 +53,9 @@ class State:
     folder: str
     view: dict[str, Json]
     added: tuple[str, ...] = ()
+    inputs: str = ""
     finished: bool = False
+    exports: tuple[str, ...] = ()
     vectors: str = ""
     groups: int = 0
     number: tuple[str, ...] = ()

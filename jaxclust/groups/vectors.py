@@ -1,4 +1,8 @@
-"""Vectors that pictures are grouped by: principal components of their features, of unit length."""
+"""Vectors that pictures are grouped by: principal components of their features, of unit length.
+
+Few features, such as the two of a t-SNE map, have no direction that says more than their place:
+their vectors keep their lengths.
+"""
 
 from typing import NamedTuple
 
@@ -8,6 +12,8 @@ from jaxclust.errors import UsageError
 
 DIMENSIONS = 64
 """Principal components that are kept (chosen on ``photos-10``: see docs/photographs.md)."""
+LEAST_FOR_UNIT = 16
+"""With fewer features than this, vectors keep their lengths."""
 BLOCK = 4096
 """Rows that are held in float64 at once."""
 LEAST_VARIANCE = 1e-9
@@ -19,11 +25,14 @@ class Projection(NamedTuple):
 
     Attributes:
       mean: of the features, float32 (d,).
-      components: orthonormal columns, the largest variance first, float32 (d, p).
+      components: orthogonal columns, the largest variance first, float32 (d, p). They have unit
+        length, or one length that makes the mean square of vectors 1 where ``unit`` is False.
+      unit: whether vectors are scaled to unit length.
     """
 
     mean: np.ndarray
     components: np.ndarray
+    unit: bool
 
 
 def fit_projection(features: np.ndarray) -> Projection:
@@ -56,11 +65,14 @@ def fit_projection(features: np.ndarray) -> Projection:
     # The sign of a component is arbitrary: its largest entry is made positive.
     largest = np.abs(components).argmax(axis=0)
     components = components * np.sign(components[largest, np.arange(kept)])
-    return Projection(mean.astype(np.float32), components.astype(np.float32))
+    unit = d >= LEAST_FOR_UNIT
+    if not unit:
+        components = components / np.sqrt(variances[:kept].sum())
+    return Projection(mean.astype(np.float32), components.astype(np.float32), unit)
 
 
 def project(projection: Projection, features: np.ndarray) -> np.ndarray:
-    """Vectors of unit length; a picture whose features are the mean has zeros.
+    """Vectors of pictures; one whose features are the mean has zeros.
 
     Args:
       projection: of ``fit_projection``.
@@ -73,5 +85,7 @@ def project(projection: Projection, features: np.ndarray) -> np.ndarray:
     for start in range(0, len(features), BLOCK):
         block = slice(start, start + BLOCK)
         vectors[block] = (features[block] - projection.mean) @ projection.components
+    if not projection.unit:
+        return vectors
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)

@@ -44,7 +44,7 @@ class Gallery(NamedTuple):
       title: the folder's name.
       names: file names as they are shown: relative, with forward slashes.
       targets: links to the originals, relative to the page's folder or file:// URLs, quoted as
-        URLs are; None where there are none to open.
+        URLs are, "" for a picture that cannot be opened; None where none can.
       groups: group of each picture in the order in which the groups are shown, int32 (n,), 0..k-1;
         -1 for a picture that fits no group.
       sure: how sure the group of each picture is, float (n,) in [0, 1].

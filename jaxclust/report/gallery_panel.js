@@ -8,7 +8,7 @@ function openPanel(i) {
   const large = find("large"), small = thumb(i);
   large.replaceChildren(small);
   large.style.setProperty("--ratio", sizes[2 * i] ? sizes[2 * i] / sizes[2 * i + 1] : 1);
-  if (data.links) {
+  if (data.links && (data.links.start || data.links.ends[i])) {
     const address = data.links.start + data.links.ends[i], image = new Image();
     // The thumbnail stays where the original cannot be shown or takes its time.
     image.alt = name;
@@ -23,7 +23,7 @@ function openPanel(i) {
     image.src = address;
     find("open").href = address;
   }
-  find("open").hidden = !data.links;
+  find("open").hidden = !(data.links && (data.links.start || data.links.ends[i]));
   find("file").textContent = name;
   const place = `${(at + 1).toLocaleString("en")} of ${list.length.toLocaleString("en")}`;
   const certain = id < 0 ? "" : ` · ${howSure(sure[i] / 1e4)}`;

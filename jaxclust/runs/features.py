@@ -242,7 +242,12 @@ def _embed_all(
 
     def embed() -> None:
         pixels = np.stack([read.pixels for _, read in batch if read.pixels is not None])
-        values[[place for place, _ in batch]] = embedder.embed(pixels)
+        features = embedder.embed(pixels)
+        if not np.isfinite(features).all():
+            rule = f"features: {embedder.name} must give finite numbers"
+            places = ", ".join(str(place) for place, _ in batch)
+            raise UsageError(f"{rule}, got NaN or inf for one of the pictures {places}")
+        values[[place for place, _ in batch]] = features
         unwritten.extend((place, read.key) for place, read in batch)
         batch.clear()
 

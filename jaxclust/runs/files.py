@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -33,10 +33,21 @@ def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[str | 
     """
     beside = path.with_name(f".{path.name}.part")
     with beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # With this end of lines the writer quotes a "\r" in a name, too.
+        writer = csv.writer(_Lines(file), lineterminator="\r\n")
         writer.writerow(header)
         writer.writerows(lines)
     os.replace(beside, path)
+
+
+class _Lines:
+    """A file that is given lines ending in "\r\n", and writes them ending in "\n"."""
+
+    def __init__(self, file: TextIO):
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write(f"{line[:-2]}\n")
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -59,7 +59,7 @@ def read_edits(
 
     Returns:
       The group of each picture, int32 (n,), and the names of all groups. Numbers stay as they
-      were, so that a group that was merged or emptied has no pictures; ``renumber`` leaves it out.
+      were, so that a group that was merged or emptied has no pictures.
 
     Raises:
       UsageError: the file cannot be read, lacks a column, or has a row that is none of the three;
@@ -100,22 +100,16 @@ def read_edits(
     return edited, new_names
 
 
-def renumber(groups: np.ndarray, group_names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Numbers groups anew, the largest first, and leaves out those without pictures.
+def moved_files(path: Path) -> set[str]:
+    """The files that corrections move one by one, not with their whole group.
 
     Args:
-      groups: group of each picture, int32 (n,), or -1.
-      group_names: name of each group.
+      path: as for ``read_edits``.
 
-    Returns:
-      The new number of each picture's group, int32 (n,), and the names in the new order. Of groups
-      of one size the one with the lower number comes first.
+    Raises:
+      UsageError: the file cannot be read, lacks a column, or has a row that is no correction.
     """
-    sizes = np.bincount(groups[groups >= 0], minlength=len(group_names))
-    ranked = [int(group) for group in np.argsort(-sizes, kind="stable") if sizes[group]]
-    numbers = np.full(len(group_names) + 1, -1, np.int32)
-    numbers[ranked] = np.arange(len(ranked))
-    return numbers[groups], [group_names[group] for group in ranked]
+    return {row.file for row in _rows(path) if row.file}
 
 
 def _rows(path: Path) -> list[_Row]:

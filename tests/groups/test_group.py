@@ -11,6 +11,7 @@ import pytest
 import jaxclust as jc
 from commands import error
 from jaxclust.cli.main import main
+from jaxclust.errors import UsageError
 from jaxclust.groups import gather
 from jaxclust.groups.files import safe
 
@@ -67,7 +68,7 @@ def test_the_face_gives_the_same(folder, features, here):
     assert [int(line["group"]) for line in table(groups.directory)] == groups.labels.tolist()
     again = jc.group(folder, 3, features=str(features), seeds=3, progress=False)
     assert repr(again) == repr(groups)
-    with pytest.raises(jc.errors.UsageError, match="group: takes .* got cluster"):
+    with pytest.raises(UsageError, match="group: takes .* got cluster"):
         jc.group(folder, cluster=3)
 
 
@@ -158,9 +159,10 @@ def test_a_map_for_other_programs(folder, features, here):
         ("--seeds 1", "seeds: must be at least 2"),
         ("--link --copy", "link: must not be given together with copy"),
         ("--edits none.csv", "edits: must be a .csv file that exists, got none.csv"),
-        ("--export map.csv", "export: must be the path of a .parquet file"),
+        ("--export map.csv", "export: must be a .parquet file in a folder that exists"),
         ("--features lite", "features: must be efficientnet-lite0"),
-        ("--resume", "resume: .* must hold groups of these pictures, has none"),
+        ("--export no/map.parquet", "export: must be a .parquet file in a folder that exists"),
+        ("--add .", "add: must come with the features of a network"),
         ("--add nowhere", "add: must be a folder of pictures"),
         ("--max-seconds 0", "max-seconds: must be above 0"),
     ],
@@ -261,7 +263,7 @@ def test_pictures_that_changed_are_refused_by_name(folder, features, here, capsy
     assert main(common) == 0
     values = np.load(features)
     np.save(features, values[::-1])
-    assert "some have changed" in error(capsys, [*common, "--levels"])
+    assert "some pictures or features have changed" in error(capsys, [*common, "--levels"])
 
 
 def test_what_fails_is_not_kept(folder, features, here, capsys):
@@ -270,8 +272,6 @@ def test_what_fails_is_not_kept(folder, features, here, capsys):
     before = {path: path.read_bytes() for path in (here / "out").glob("*.*")}
     (here / "bad.csv").write_text("file,group,name\nnowhere.jpg,1,\n")
     assert "nowhere.jpg" in error(capsys, [*common, "--edits", "bad.csv"])
-    (here / "empty").mkdir()
-    assert "must hold pictures" in error(capsys, [*common, "--add", "empty"])
     assert before == {path: path.read_bytes() for path in (here / "out").glob("*.*")}
     assert main(common) == 0
 
@@ -283,3 +283,107 @@ def test_a_merged_group_is_gone_from_the_page_and_the_table(folder, features, he
     assert main([*common, "--edits", "edits.csv"]) == 0
     groups = [line["group"] for line in table(here / "out")]
     assert sorted(groups) == ["0"] * 24 + ["1"] * 12
+
+
+def test_copies_never_follow_links_to_the_originals(folder, features, here):
+    common = [*words(folder, features), "--clusters", "2", "--out", "out", "--quiet"]
+    assert main([*common, "--link"]) == 0
+    (here / "out" / "groups" / "made.csv").unlink()  # As if the links were somebody's own.
+    originals = {path: path.read_bytes() for path in folder.rglob("*.jpg")}
+    moved = table(here / "out")[0]
+    (here / "edits.csv").write_text(
+        f"file,group,name\n{moved['file']},{1 - int(moved['group'])},\n"
+    )
+    assert main([*common, "--copy", "--edits", "edits.csv"]) == 0
+    assert originals == {path: path.read_bytes() for path in folder.rglob("*.jpg")}
+    placed = [path for path in (here / "out" / "groups").rglob("*.jpg")]
+    assert sum(path.is_symlink() for path in placed) == 36
+    assert sum(not path.is_symlink() for path in placed) == 36
+
+
+def test_a_map_takes_the_place_of_nothing_but_an_earlier_map(folder, features, here, capsys):
+    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
+    (here / "mine.parquet").write_text("mine")
+    line = error(capsys, [*common, "--export", "mine.parquet"])
+    assert "export: must not exist, got mine.parquet" in line
+    for _ in range(2):
+        assert main([*common, "--export", "map.parquet"]) == 0
+
+
+def test_an_earlier_result_is_deleted_only_once_the_new_one_can_be_made(
+    folder, features, here, capsys
+):
+    common = ["group", str(folder), "--seeds", "3", "--out", "out", "--quiet", "--clusters", "3"]
+    assert main([*common, "--features", str(features)]) == 0
+    (here / "edits.csv").write_text("file,group,name\n,0,Cats\n")
+    assert main([*common, "--features", str(features), "--edits", "edits.csv"]) == 0
+    before = sorted(path.name for path in (here / "out").iterdir())
+    assert "features: must be" in error(capsys, [*common, "--features", "lite", "--overwrite"])
+    assert before == sorted(path.name for path in (here / "out").iterdir())
+    assert main([*common, "--features", str(features), "--overwrite"]) == 0
+    assert {line["name"] for line in table(here / "out")} == {""}
+    assert (here / "out" / "old-edits-1.csv").read_text() == (here / "edits.csv").read_text()
+
+
+def test_what_fails_leaves_no_folder(folder, features, here):
+    assert main([*words(folder, features), "--clusters", "40"]) == 2
+    assert main([*words(folder, features), "--clusters", "3", "--quiet"]) == 0
+    assert [path.name for path in here.glob("*-groups*")] == ["my pictures-groups"]
+
+
+def test_changed_inputs_are_not_finished_already(folder, features, here, capsys):
+    known = here / "known.csv"
+    known.write_text("file,label\nrings/01.jpg,Rings\n")
+    common = [*words(folder, features), "--clusters", "3", "--out", "out"]
+    common += ["--labels", str(known)]
+    assert main(common) == 0
+    known.write_text("file,label\nrings/01.jpg,Kreis\n")
+    capsys.readouterr()
+    assert main(common) == 0
+    assert "Kreis" in capsys.readouterr().out
+    (folder / "rings" / "01.jpg").write_bytes(b"x" * (folder / "rings" / "01.jpg").stat().st_size)
+    assert main([*common, "--strict"]) == 2
+    assert "rings/01.jpg (no image)" in capsys.readouterr().err
+
+
+def test_merged_pictures_are_as_certain_as_before(folder, features, here):
+    values = np.load(features)
+    values[0] = values[12:24].mean(axis=0) / 2 + values[24:].mean(axis=0) / 2
+    np.save(features, values)
+    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
+    assert main(common) == 0
+    group = table(here / "out")[0]["group"]
+    (here / "edits.csv").write_text(f"file,group,name,into\n,{group},,{(int(group) + 1) % 3}\n")
+    assert main([*common, "--edits", "edits.csv", "--edits", "edits.csv"]) == 0
+    assert table(here / "out")[0]["certain"] == "no"
+    assert main([*common, "--edits", "edits.csv"]) == 0
+    assert len(list((here / "out").glob("edits-*.csv"))) == 1
+
+
+def test_names_with_line_ends_and_dots_are_read_back(folder, features, here, capsys):
+    (folder / "dots" / "00.jpg").rename(folder / "dots" / "00\r.jpg")
+    root = folder.rename(here / "2023.05 Rome")
+    for _ in range(2):
+        assert main([*words(root, features), "--clusters", "3", "--quiet"]) == 0
+    files = [line["file"] for line in table(here / "2023.05 Rome-groups")]
+    assert "dots/00\r.jpg" in files
+
+
+def test_damaged_files_are_named_also_with_features_from_a_file(folder, features, here):
+    (folder / "dots" / "05.jpg").write_bytes(b"")
+    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
+    assert main([*common, "--copy"]) == 0
+    assert len(table(here / "out")) == 35
+    assert (here / "out" / "unreadable.csv").read_text() == "file,reason\ndots/05.jpg,empty\n"
+
+
+def test_the_face_takes_text_for_paths(folder, features, here):
+    (here / "l.csv").write_text("file,label\nrings/01.jpg,Rings\n")
+    given = {"features": str(features), "seeds": 2, "progress": False, "labels": "l.csv"}
+    groups = jc.group(str(folder), 3, out="out", **given)
+    assert "Rings" in groups.names
+    with pytest.raises(UsageError, match="placing: must be one of"):
+        jc.group(folder, 3, placing="move", **given)
+    np.save(features, np.load(features) * np.float64(1e300))
+    with pytest.raises(UsageError, match="finite numbers below 1e38"):
+        jc.group(folder, 3, **given)

@@ -41,3 +41,13 @@ def test_digits_have_ten_or_so():
 
     number = choose_number(vectors_of(load_digits(return_X_y=True)[0].astype(np.float32)))
     assert 9 <= number.groups <= 11
+
+
+def test_pictures_that_are_equally_far_from_each_other_have_some_number():
+    assert choose_number(vectors_of(np.eye(20, dtype=np.float32))).groups >= 2
+
+
+def test_few_features_have_their_groups_counted():
+    features = np.array([[0, 0], [9, 1], [4, 9]], np.float32).repeat(30, axis=0)
+    features += np.random.default_rng(0).normal(size=features.shape).astype(np.float32)
+    assert choose_number(vectors_of(features)).groups == 3

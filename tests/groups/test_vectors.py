@@ -35,3 +35,12 @@ def test_new_pictures_get_the_same_vectors():
 def test_pictures_that_are_all_the_same_are_refused():
     with pytest.raises(UsageError, match="must differ from each other, got 6"):
         fit_projection(np.ones((6, 10), np.float32))
+
+
+def test_few_features_keep_their_distances():
+    features = np.array([[0.0, 0], [0, 1], [5, 0], [10, 0]], np.float32)
+    vectors = project(fit_projection(features), features)
+    ratios = np.linalg.norm(vectors[:, None] - vectors, axis=2)
+    expected = np.linalg.norm(features[:, None] - features, axis=2)
+    np.testing.assert_allclose(ratios / ratios[0, 3], expected / 10, atol=1e-5)
+    assert np.mean(np.sum(vectors**2, axis=1)) == pytest.approx(1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxclust.errors import UsageError
-from jaxclust.runs.group_edits import read_edits, renumber
+from jaxclust.runs.group_edits import moved_files, read_edits
 
 NAMES = ("a.jpg", "b, c.jpg", "caf\udce9.jpg", "two\nlines.jpg", "e.jpg", "f.jpg")
 GROUPS = np.array([0, 0, 1, 1, 2, -1], np.int32)
@@ -93,8 +93,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         read_edits(tmp_path / "none.csv", NAMES, GROUPS, GROUP_NAMES)
 
 
-def test_renumbering_puts_the_largest_first_and_leaves_out_what_is_empty():
-    groups, names = renumber(np.array([3, 1, 3, -1, 0, 3, 0], np.int32), ["a", "b", "c", "d"])
-    np.testing.assert_array_equal(groups, [0, 2, 0, -1, 1, 0, 1])
-    assert groups.dtype == np.int32
-    assert names == ["d", "a", "b"]
+def test_files_that_are_moved_one_by_one(tmp_path):
+    path = tmp_path / "edits.csv"
+    path.write_text("file,group,name,into\n,1,,0\nb.jpg,2,,\n,0,Cats,\n")
+    assert moved_files(path) == {"b.jpg"}
