@@ -5,6 +5,7 @@ import sys
 import numpy as np
 
 from jaxclust.errors import UsageError
+from jaxclust.report.overview import overview
 from jaxclust.runs.consensus import CLUSTERS_CSV
 from jaxclust.runs.rows import read_rows, row_name
 from jaxclust.runs.run import Run
@@ -17,6 +18,8 @@ COLLAPSED = 0.9
 def summary(run: Run, labels: np.ndarray | None = None) -> str:
     """A finished run in words: the data, its table beside the baseline's, and its folder.
 
+    Where no true labels are known, the lines of ``overview`` stand in the table's place.
+
     Args:
       run: finished, and in a folder.
       labels: true classes, integers (n,), for the scores of the consensus; None where they are not
@@ -28,6 +31,10 @@ def summary(run: Run, labels: np.ndarray | None = None) -> str:
     if not run.finished or run.directory is None:
         raise UsageError("run: must be finished and in a folder to be shown")
     first = run.rows[0]
+    size = f"{first.n:,} images, {first.clusters} clusters, preset {first.preset}"
+    head = f"{run.settings.method} on {first.data}: {size}"
+    if labels is None and _has_clusters_alone(run):
+        return "\n".join([head, *overview(run), f"files: {run.directory}"])
     rows = list(run.rows)
     baseline = run.directory / "baseline.jsonl"
     if baseline.exists():
@@ -43,16 +50,15 @@ def summary(run: Run, labels: np.ndarray | None = None) -> str:
         [[row for row in rows if row.method == name] for name in names],
         consensus=[votes.get(name) for name in names],
     )
-    size = f"{first.n:,} images, {first.clusters} clusters, preset {first.preset}"
     notes = []
-    if (run.directory / CLUSTERS_CSV).exists():
+    if run.has_consensus and (run.directory / CLUSTERS_CSV).exists():
         notes.append(
             "consensus: the cluster of each image for which most seeds vote; "
             f"{CLUSTERS_CSV} has it for every image"
         )
     return "\n".join(
         [
-            f"{run.settings.method} on {first.data}: {size}",
+            head,
             table,
             "seconds: the run's wall-clock time without compilation, divided by its seeds; "
             "compile s: the whole run's",
@@ -60,6 +66,12 @@ def summary(run: Run, labels: np.ndarray | None = None) -> str:
             f"files: {run.directory}",
         ]
     )
+
+
+def _has_clusters_alone(run: Run) -> bool:
+    """Whether a run has clusters, and no score of them."""
+    unscored = all(row.acc is None for row in run.rows)
+    return unscored and len(run.failed) < len(run.seeds)
 
 
 def show(run: Run, labels: np.ndarray | None = None, quiet: bool = False) -> None:
