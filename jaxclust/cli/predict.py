@@ -30,10 +30,10 @@ class Options:
       data: A named set, a folder or a file of images: of the run's height, width and channels, or
         of any size for a run on a network's features.
       out: The .csv file to write, with the columns image, cluster (the one with most votes of the
-        run's seeds, numbered as in clusters.csv), share (its share of the votes) and the cluster of
-        each seed. With --seed, and for a run of one seed: image, cluster, probability (soft
-        assignment to the cluster) and distance (Euclidean, to the cluster's centroid in the
-        embedding).
+        run's seeds, numbered as in clusters.csv), share (its share of the votes), probability (soft
+        assignment to the cluster) and distance (Euclidean, to its centroid in the embedding), both
+        as means over the seeds that voted for it, and the cluster of each seed. With --seed, and
+        for a run of one seed: image, cluster, probability and distance.
       seed: Seed whose clusters are used in place of the votes; their numbers stay those of
         clusters.csv.
       overwrite: Replace the file where it exists.
@@ -86,7 +86,8 @@ def _write_votes(
     each = run.predict_seeds(images)
     voted = votes.vote(each)
     by_seed = dict(zip(votes.seeds, np.asarray(each.cluster), strict=True))
-    columns = cluster_columns(np.asarray(voted.cluster), np.asarray(voted.probability), by_seed)
+    share = np.asarray(voted.probability)
+    columns = cluster_columns(np.asarray(voted.cluster), share, by_seed, each)
     write_clusters(out, names.__getitem__, columns)
     count = len(votes.seeds)
     return f"the consensus of {count} seed{'s' if count > 1 else ''}"

@@ -19,7 +19,16 @@ from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
 from jaxclust.engine.weights import check_weights, pixels_digest, with_weights
 from jaxclust.errors import UsageError
 from jaxclust.networks.torch_weights import Weights
-from jaxclust.types import Algorithm, Json, Key, Method, Network, Variables, network_name
+from jaxclust.types import (
+    Algorithm,
+    Json,
+    Key,
+    Method,
+    Network,
+    Prediction,
+    Variables,
+    network_name,
+)
 
 Failure = tuple[str, int]
 """The phase and step at which a seed met a NaN or inf."""
@@ -69,6 +78,8 @@ class Fit(NamedTuple):
       failed: for each seed None, or the phase and step at which it met a NaN or inf.
       labelings: ``labels`` by name, and further ones of a method that has several.
       unreadable: of a stream the places of images that could not be read, with reasons.
+      predictions: what the method's ``predict`` says of the images, from which ``labels`` are, with
+        a leading axis of seeds; None of a stream, and where the method's ``finish`` labels them.
     """
 
     phases: dict[str, Phase]
@@ -77,6 +88,7 @@ class Fit(NamedTuple):
     failed: list[Failure | None]
     labelings: dict[str, np.ndarray]
     unreadable: dict[int, str]
+    predictions: Prediction | None = None
 
 
 def fit(
@@ -154,8 +166,9 @@ def fit(
             program, lanes.state, data.source, data.block, options.labels, lost
         )
         return Fit(phases, True, labels, failed, {"": labels}, unreadable)
-    labelings = _labelings(program, lanes, data.images, lost)
-    return Fit(phases, True, next(iter(labelings.values())), failed, labelings, {})
+    labelings, predictions = _labelings(program, lanes, data.images, lost)
+    labels = next(iter(labelings.values()))
+    return Fit(phases, True, labels, failed, labelings, {}, predictions)
 
 
 class _Data(NamedTuple):
@@ -216,17 +229,24 @@ def _place(options: Options, name: str) -> Path | None:
 
 def _labelings(
     program: driver.Program, lanes: driver.Lanes, images: jax.Array, lost: np.ndarray
-) -> dict[str, np.ndarray]:
-    """All labelings of a run by name, int32 (seeds, n), with -1 throughout for a lost seed."""
+) -> tuple[dict[str, np.ndarray], Prediction | None]:
+    """All labelings of a run by name, and the predictions where the labels are from them.
+
+    Labels are int32 (seeds, n), with -1 throughout for a lost seed.
+    """
     algorithm = program.algorithm
+    predictions = None
     if algorithm.finish is None:
-        labels = {"": driver.apply(program, lanes.state, images, "predict").cluster}
+        applied = driver.apply(program, lanes.state, images, "predict")
+        predictions = jax.tree.map(np.asarray, applied)
+        labels = {"": predictions.cluster}
     else:
         labels = driver.finish(program, lanes, images)
-    return {
+    labelings = {
         name: np.where(lost[:, None], np.int32(-1), np.asarray(labels[name]))
         for name in algorithm.labelings
     }
+    return labelings, predictions
 
 
 def lane_keys(seeds: tuple[int, ...]) -> dict[str, Key]:

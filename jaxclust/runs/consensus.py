@@ -89,9 +89,23 @@ class Consensus(NamedTuple):
         cluster = np.asarray(each.cluster)
         place = self.seeds.index(self.medoid)
         chosen, share = agreement.most_votes(cluster, place, self.numbering.shape[1])
-        voted = cluster == chosen
-        distance = np.where(voted, each.distance, 0).sum(axis=0) / voted.sum(axis=0)
-        return _prediction(chosen, share.astype(np.float32), distance.astype(np.float32))
+        distance = mean_of_voters(chosen, cluster, np.asarray(each.distance))
+        return _prediction(chosen, share.astype(np.float32), distance)
+
+
+def mean_of_voters(chosen: np.ndarray, cluster: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The mean of a value over the seeds that voted for each image's cluster.
+
+    Args:
+      chosen: the cluster of each image, int (n,), for which one seed or more voted.
+      cluster: the cluster that each seed gives it, int (seeds, n).
+      values: of each seed, float (seeds, n).
+
+    Returns:
+      float32 (n,).
+    """
+    voted = cluster == chosen
+    return (np.where(voted, values, 0).sum(axis=0) / voted.sum(axis=0)).astype(np.float32)
 
 
 def _prediction(*fields: Any) -> Prediction:
@@ -132,7 +146,10 @@ def _spread(values: np.ndarray, places: np.ndarray, n: int, rest: int) -> np.nda
 
 
 def cluster_columns(
-    labels: np.ndarray, share: np.ndarray, each: Mapping[int, np.ndarray]
+    labels: np.ndarray,
+    share: np.ndarray,
+    each: Mapping[int, np.ndarray],
+    predicted: Prediction | None = None,
 ) -> dict[str, np.ndarray]:
     """The columns of a table of votes, by name.
 
@@ -140,9 +157,17 @@ def cluster_columns(
       labels: the cluster of each image with most votes, int (n,).
       share: its share of the votes, float (n,).
       each: the clusters of each seed, int (n,), by seed.
+      predicted: what these seeds say of the images, with a leading axis of seeds. Its means over
+        the seeds that voted for an image's cluster become the columns ``probability`` and
+        ``distance``, which a table without it lacks.
     """
-    seeds = {f"seed_{seed}": own for seed, own in each.items()}
-    return {"cluster": labels, "share": share, **seeds}
+    columns = {"cluster": labels, "share": share}
+    if predicted is not None:
+        clusters = np.stack(list(each.values()))
+        for name in ("probability", "distance"):
+            values = np.asarray(getattr(predicted, name))
+            columns[name] = mean_of_voters(labels, clusters, values)
+    return columns | {f"seed_{seed}": own for seed, own in each.items()}
 
 
 def write_clusters(
@@ -164,9 +189,16 @@ def _lines(
 ) -> Iterator[Sequence[str | int]]:
     """The table's lines; their numbers become objects block by block, which saves memory."""
     for start in range(0, len(columns["cluster"]), agreement.BLOCK):
-        block = [values[start : start + agreement.BLOCK].tolist() for values in columns.values()]
-        for place, (cluster, share, *each) in enumerate(zip(*block, strict=True), start):
+        block = [_cells(values[start : start + agreement.BLOCK]) for values in columns.values()]
+        for place, (cluster, *others) in enumerate(zip(*block, strict=True), start):
             if cluster < 0:
                 yield [called(place), *[""] * len(columns)]
             else:
-                yield [called(place), cluster, f"{share:.6g}", *each]
+                yield [called(place), cluster, *others]
+
+
+def _cells(values: np.ndarray) -> list[Any]:
+    """A column's values as a table has them: integers, and other numbers with six digits."""
+    if values.dtype.kind == "f":
+        return [f"{value:.6g}" for value in values.tolist()]
+    return values.tolist()

@@ -236,6 +236,7 @@ def execute(
         own_method=own_method,
         unreadable=done.unreadable,
         files=data.files if isinstance(data, Dataset) else None,
+        predictions=done.predictions,
     )
     if out is not None:
         steps = engine.steps_per_window(method, settings.images_at_once)

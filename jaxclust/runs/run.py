@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,24 +10,15 @@ import jax
 import numpy as np
 
 from jaxclust.data.datasets import Dataset
-from jaxclust.engine import checkpoint
 from jaxclust.engine import fit as engine
-from jaxclust.engine.driver import Lanes, Training
+from jaxclust.engine.driver import Lanes
 from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
-from jaxclust.runs import feature_inputs
-from jaxclust.runs.consensus import (
-    CLUSTERS_CSV,
-    Consensus,
-    cluster_columns,
-    make_consensus,
-    write_clusters,
-)
-from jaxclust.runs.files import write_file, write_labels
-from jaxclust.runs.folder import RESULTS, open_folder
-from jaxclust.runs.history import history_csv
-from jaxclust.runs.rows import Row, labeling_files, write_rows
+from jaxclust.runs import feature_inputs, saving
+from jaxclust.runs.consensus import Consensus, make_consensus
+from jaxclust.runs.folder import RESULTS
+from jaxclust.runs.rows import Row
 from jaxclust.runs.scores import Scores
 from jaxclust.runs.settings import Settings, method_of
 from jaxclust.types import Method, Prediction, Variables
@@ -51,6 +41,9 @@ class Run:
       unreadable: of a stream the places of images that could not be read, with reasons.
       files: the images' names in the folder that they were read from, where the run is in memory
         and there was one; otherwise None.
+      predictions: what the method says of the run's own images, with a leading axis of seeds and in
+        each seed's own numbering; None where the run was read from a folder, of a stream, and of a
+        method that labels all images together.
     """
 
     settings: Settings
@@ -61,6 +54,7 @@ class Run:
     own_method: Method | None = None
     unreadable: Mapping[int, str] = dataclasses.field(default_factory=dict)
     files: tuple[str, ...] | None = None
+    predictions: Prediction | None = None
     _consensus: dict[str, Consensus] = dataclasses.field(default_factory=dict, init=False)
 
     @property
@@ -154,7 +148,7 @@ class Run:
             raise UsageError(f"labeling: must be one of {names}, got {labeling!r}")
         name = next(iter(self.labelings)) if labeling is None else labeling
         if name not in self._consensus:
-            lanes = self._kept_lanes()
+            lanes = self.kept_lanes()
             if not lanes:
                 raise UsageError("consensus: at least one seed must not have failed, all did")
             seeds = [self.seeds[lane] for lane in lanes]
@@ -203,7 +197,7 @@ class Run:
           UsageError: as from ``predict``.
         """
         self.seed_of()
-        return self._numbered(images, [self.seeds[lane] for lane in self._kept_lanes()])
+        return self._numbered(images, [self.seeds[lane] for lane in self.kept_lanes()])
 
     def embed(self, images: np.ndarray | Dataset, seed: int | None = None) -> np.ndarray:
         """Features of images under one seed's network.
@@ -226,7 +220,7 @@ class Run:
         Raises:
           UsageError: there is none.
         """
-        kept = [self.seeds[lane] for lane in self._kept_lanes()]
+        kept = [self.seeds[lane] for lane in self.kept_lanes()]
         where = "" if self.directory is None else f" of {self.directory}"
         if not kept:
             raise UsageError(f"seed: all seeds{where} failed")
@@ -281,7 +275,7 @@ class Run:
             raise UsageError(f"{rule}, is on {self.settings.features}")
         _ = self.method
 
-    def _kept_lanes(self) -> list[int]:
+    def kept_lanes(self) -> list[int]:
         """The places of the seeds that did not fail."""
         failed = self.failed
         return [lane for lane, seed in enumerate(self.seeds) if seed not in failed]
@@ -323,49 +317,21 @@ class Run:
           UsageError: the run is not finished, or the folder must not be written to, or is the one
             that the run is in.
         """
-        if not self.finished:
-            raise UsageError("save: must be of a finished run, this one was stopped before its end")
-        target = Path(directory)
-        if self.directory is not None and target.resolve() == self.directory.resolve():
-            raise UsageError(f"save: must be to another folder than the run's own, got {target}")
-        open_folder(target, self.settings, False, overwrite)
-        if self.phases:
-            self._save_phases(target)
-        if self.directory is not None:
-            _copy_missing(self.directory, target)
-        for name, file in labeling_files(self.settings).items():
-            write_labels(target / file, self.labelings[name])
-        if not (target / CLUSTERS_CSV).exists():
-            self.write_clusters(target)
-        write_rows(target / RESULTS, self.rows)
+        saving.save(self, Path(directory), overwrite)
 
     def write_clusters(
         self, folder: Path, called: Callable[[int], str | int] | None = None
     ) -> None:
-        """Writes the consensus of two seeds or more to a folder's ``clusters.csv``.
+        """Writes the clusters of the images to a folder's ``clusters.csv``.
+
+        No file is written where every seed failed.
 
         Args:
           folder: where to write.
           called: gives the name of the image at a place; None for ``files``, or for the place where
             there are none.
         """
-        if not self.has_consensus:
-            return
-        if called is None:
-            called = int if self.files is None else self.files.__getitem__
-        votes = self.consensus()
-        each = dict(zip(votes.seeds, votes.seed_labels, strict=True))
-        columns = cluster_columns(votes.labels, votes.share, each)
-        write_clusters(folder / CLUSTERS_CSV, called, columns)
-
-    def _save_phases(self, target: Path) -> None:
-        """Writes checkpoints and history of a run that is in memory."""
-        for name, phase in self.phases.items():
-            training = Training(phase.lanes, phase.history, phase.finished)
-            checkpoint.save(target / "checkpoint" / name, phase.about, training, phase.times)
-        steps = engine.steps_per_window(self.method, self.settings.images_at_once)
-        histories = {name: phase.history for name, phase in self.phases.items()}
-        write_file(target / "history.csv", history_csv(histories, self.seeds, steps))
+        saving.write_run_clusters(self, folder, called)
 
     def __repr__(self) -> str:
         settings = self.settings
@@ -384,13 +350,3 @@ class Run:
             "  labels, scores(labels), consensus(), predict(images), embed(images), save()"
         )
         return "\n".join(lines)
-
-
-def _copy_missing(source: Path, target: Path) -> None:
-    """Copies what a run's folder has beside settings, labels and rows, and another lacks."""
-    kept = source / "checkpoint"
-    if kept.is_dir() and not (target / "checkpoint").exists():
-        shutil.copytree(kept, target / "checkpoint")
-    for name in ("history.csv", "baseline.jsonl", "unreadable.csv", CLUSTERS_CSV):
-        if (source / name).exists() and not (target / name).exists():
-            shutil.copy2(source / name, target / name)

@@ -43,12 +43,15 @@ def test_the_folder_holds_what_it_should(finished):
 def test_the_consensus_of_the_seeds_is_a_table(finished):
     votes = open_run(finished).consensus()
     head, *lines = (finished / "clusters.csv").read_text().splitlines()
-    assert head == "image,cluster,share,seed_0,seed_3"
+    assert head == "image,cluster,share,probability,distance,seed_0,seed_3"
     columns = np.array([line.split(",") for line in lines], float).T
     np.testing.assert_array_equal(columns[0], np.arange(300))
     np.testing.assert_array_equal(columns[1], votes.labels)
     np.testing.assert_array_equal(columns[2], votes.share)
-    np.testing.assert_array_equal(columns[3:], votes.seed_labels)
+    assert (columns[3] > 0).all()
+    assert (columns[3] <= 1).all()
+    assert (columns[4] > 0).all()
+    np.testing.assert_array_equal(columns[5:], votes.seed_labels)
 
 
 def test_scores_are_those_of_the_labels(finished, few_digits):

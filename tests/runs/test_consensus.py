@@ -61,9 +61,11 @@ def test_a_single_seed_has_its_own_numbers(failed, tmp_path):
     np.testing.assert_array_equal(votes.labels, MOVED)
     np.testing.assert_array_equal(votes.numbering, [np.arange(10)])
     assert (votes.share == 1).all()
-    # A run of one seed has no votes to tell; where one seed of several is left, it has them all.
+    # The seed that is left has all votes.
     run.write_clusters(tmp_path)
-    assert (tmp_path / "clusters.csv").exists() == (failed == 1)
+    head, first, *_ = table(tmp_path / "clusters.csv")
+    assert head == ["image", "cluster", "share", f"seed_{failed}"]
+    assert first == ["0", "1", "1", "1"]
     assert (run.scores(BASE).consensus is not None) == (failed == 1)
 
 
@@ -146,6 +148,26 @@ def test_a_folder_without_the_table_is_whole(run, tmp_path):
     assert [line[0] for line in table(tmp_path / "copy" / "clusters.csv")[1:]] == [
         str(row) for row in range(12)
     ]
+
+
+def test_probability_and_distance_are_means_over_the_seeds_that_voted_for_the_cluster(
+    run, tmp_path
+):
+    # A failed seed in the middle, whose numbers are none.
+    labels = np.insert(run.labels, 1, -1, axis=0)
+    values = np.repeat([[1.0], [np.nan], [2.0], [4.0]], 12, axis=1).astype(np.float32)
+    predictions = Prediction(labels, values / 10, values)
+    dataclasses.replace(memory_run("dcec", labels), predictions=predictions).save(tmp_path / "run")
+    head, *lines = table(tmp_path / "run" / "clusters.csv")
+    assert head[:5] == ["image", "cluster", "share", "probability", "distance"]
+    assert head[5:] == ["seed_0", "seed_2", "seed_3"]
+    # All three vote for image 0; the last two for image 3, the first two for image 2.
+    assert lines[0] == ["0", "2", "1", "0.233333", "2.33333", "2", "2", "2"]
+    assert lines[3][:5] == ["3", "0", "0.666667", "0.3", "3"]
+    assert lines[2][:5] == ["2", "2", "0.666667", "0.15", "1.5"]
+    # A copy of the folder has the same table.
+    open_run(tmp_path / "run").save(tmp_path / "copy")
+    assert table(tmp_path / "copy" / "clusters.csv") == [head, *lines]
 
 
 def test_failed_seeds_and_unreadable_images_in_the_table(tmp_path):

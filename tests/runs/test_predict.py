@@ -94,10 +94,29 @@ def test_the_command_writes_the_votes_on_each_image(run, data, tmp_path, capsys)
     out = tmp_path / "votes.csv"
     assert main(f"predict {run} --data {data} --out {out}".split()) == 0
     head, *lines = out.read_text().splitlines()
-    assert head == "image,cluster,share,seed_0,seed_3"
+    assert head == "image,cluster,share,probability,distance,seed_0,seed_3"
     assert len(lines) == 300
-    assert out.read_text() == (run / "clusters.csv").read_text()
+    kept = (run / "clusters.csv").read_text().splitlines()
+    assert kept[0] == head
+    for line, other in zip(lines, kept[1:], strict=True):
+        cells, others = (text.split(",") for text in (line, other))
+        assert cells[:3] + cells[5:] == others[:3] + others[5:]
+        np.testing.assert_allclose(
+            np.array(cells[3:5], float), np.array(others[3:5], float), rtol=1e-4
+        )
     assert "300 images into the clusters of the consensus of 2 seeds" in capsys.readouterr().out
+
+
+def test_the_table_has_the_means_of_the_seeds_that_voted(run, few_digits):
+    opened = open_run(run)
+    each = opened.predict_seeds(few_digits[0])
+    rows = list(csv.DictReader((run / "clusters.csv").read_text().splitlines()))
+    cluster = np.array([int(row["cluster"]) for row in rows])
+    voted = each.cluster == cluster
+    for name in ("probability", "distance"):
+        means = np.ma.array(getattr(each, name), mask=~voted).mean(axis=0)
+        found = np.array([float(row[name]) for row in rows])
+        np.testing.assert_allclose(found, means, rtol=1e-4)
 
 
 def test_the_command_writes_a_line_an_image(run, votes, data, tmp_path, capsys):

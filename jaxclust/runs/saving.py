@@ -1,0 +1,89 @@
+"""A run's files from a run in memory: its clusters, its checkpoints, its whole folder."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+
+from jaxclust.engine import checkpoint
+from jaxclust.engine import fit as engine
+from jaxclust.engine.driver import Training
+from jaxclust.errors import UsageError
+from jaxclust.runs.consensus import CLUSTERS_CSV, cluster_columns, write_clusters
+from jaxclust.runs.files import write_file, write_labels
+from jaxclust.runs.folder import RESULTS, open_folder
+from jaxclust.runs.history import history_csv
+from jaxclust.runs.rows import labeling_files, write_rows
+
+if TYPE_CHECKING:
+    from jaxclust.runs.run import Run
+
+COPIED = ("history.csv", "baseline.jsonl", "unreadable.csv", CLUSTERS_CSV)
+"""Files of a run that a copy of its folder takes as they are."""
+
+
+def save(run: "Run", target: Path, overwrite: bool) -> None:
+    """Writes a run's folder, see ``Run.save``.
+
+    Args:
+      run: finished.
+      target: the folder.
+      overwrite: replace an earlier run there.
+
+    Raises:
+      UsageError: as from ``Run.save``.
+    """
+    if not run.finished:
+        raise UsageError("save: must be of a finished run, this one was stopped before its end")
+    if run.directory is not None and target.resolve() == run.directory.resolve():
+        raise UsageError(f"save: must be to another folder than the run's own, got {target}")
+    open_folder(target, run.settings, False, overwrite)
+    if run.phases:
+        _save_phases(run, target)
+    if run.directory is not None:
+        _copy_missing(run.directory, target)
+    for name, file in labeling_files(run.settings).items():
+        write_labels(target / file, run.labelings[name])
+    if not (target / CLUSTERS_CSV).exists():
+        run.write_clusters(target)
+    write_rows(target / RESULTS, run.rows)
+
+
+def write_run_clusters(
+    run: "Run", folder: Path, called: Callable[[int], str | int] | None = None
+) -> None:
+    """Writes the clusters of a run's images to a folder, see ``Run.write_clusters``."""
+    lanes = run.kept_lanes()
+    if not lanes:
+        return
+    if called is None:
+        called = int if run.files is None else run.files.__getitem__
+    votes = run.consensus()
+    each = dict(zip(votes.seeds, votes.seed_labels, strict=True))
+    predicted = None
+    if run.predictions is not None:
+        predicted = jax.tree.map(lambda values: values[lanes], run.predictions)
+    columns = cluster_columns(votes.labels, votes.share, each, predicted)
+    write_clusters(folder / CLUSTERS_CSV, called, columns)
+
+
+def _save_phases(run: "Run", target: Path) -> None:
+    """Writes checkpoints and history of a run that is in memory."""
+    for name, phase in run.phases.items():
+        training = Training(phase.lanes, phase.history, phase.finished)
+        checkpoint.save(target / "checkpoint" / name, phase.about, training, phase.times)
+    steps = engine.steps_per_window(run.method, run.settings.images_at_once)
+    histories = {name: phase.history for name, phase in run.phases.items()}
+    write_file(target / "history.csv", history_csv(histories, run.seeds, steps))
+
+
+def _copy_missing(source: Path, target: Path) -> None:
+    """Copies what a run's folder has beside settings, labels and rows, and another lacks."""
+    kept = source / "checkpoint"
+    if kept.is_dir() and not (target / "checkpoint").exists():
+        shutil.copytree(kept, target / "checkpoint")
+    for name in COPIED:
+        if (source / name).exists() and not (target / name).exists():
+            shutil.copy2(source / name, target / name)
