@@ -109,7 +109,7 @@ for (const figure of document.querySelectorAll(".embedding")) {
     thumb.style.left = (right ? x + 12 : x - 16 - zoom * width) + "px";
     thumb.style.top = Math.max(4, y - zoom * height - 8) + "px";
     thumb.style.display = "block";
-    const known = points.classes ? `, class ${points.classes[i]}` : "";
+    const known = points.classes ? `, ${points.called[points.classes[i]]}` : "";
     readout.textContent = `image ${points.rows[i]}: cluster ${points.clusters[i]}${known}`;
   };
   const hide = () => { thumb.style.display = "none"; here.setAttribute("cx", -20); };

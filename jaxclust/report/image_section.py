@@ -55,6 +55,7 @@ def embedding_map(number: int, shown: Shown, embedding: Embedding, sprites: dict
         "rows": shown.rows[sample].tolist(),
         "clusters": labels.tolist(),
         "classes": None if classes is None else classes.tolist(),
+        "called": None if classes is None else _called(shown.pictures, classes),
         "size": (thumbs.shape[2], thumbs.shape[1]),
         "columns": COLUMNS,
         "colors": charts.COLORS,
@@ -78,6 +79,11 @@ def embedding_map(number: int, shown: Shown, embedding: Embedding, sprites: dict
         '<p class="readout" role="status" aria-live="polite"></p>'
         f'<figcaption id="how-{number}">{about}</figcaption></figure>'
     )
+
+
+def _called(pictures: Pictures, classes: np.ndarray) -> list[str]:
+    """The names of the classes by their number."""
+    return [pictures.class_name(number) for number in range(int(classes.max(initial=-1)) + 1)]
 
 
 def _thumbnails(pictures: Pictures, sample: np.ndarray) -> np.ndarray:
@@ -121,7 +127,8 @@ def _cluster(cluster: int, members: np.ndarray, pictures: Pictures) -> str:
         return f"<p>{words}</p>"
     if pictures.labels is not None:
         counts = np.bincount(pictures.labels[members])
-        words += f", {100 * counts.max() / members.size:.0f} % of class {counts.argmax()}"
+        most = pictures.class_name(int(counts.argmax()))
+        words += f", {100 * counts.max() / members.size:.0f} % of {most}"
     chosen = np.random.default_rng(cluster).permutation(members)[:SHOWN]
     return elements.sheet(pictures.read(chosen), f"{len(chosen)} of {words}", words)
 

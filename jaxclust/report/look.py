@@ -131,7 +131,7 @@ def look(
     if not seeds:
         seen.notes.append("every seed failed: there is nothing to show")
         return seen
-    pictures = run_images.find(settings[0], own, seen.notes, reader)
+    pictures = run_images.find(settings[0], own, seen.notes, reader, cell.folders[0])
     rows = agreement.readable(stacked)
     if rows.size < n:
         seen.notes.append(f"left out: {n - rows.size:,} of {n:,} images could not be read")

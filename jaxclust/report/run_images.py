@@ -1,6 +1,7 @@
 """The images of a run, found by their checksum, and what its network got in their place."""
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +50,8 @@ class Pictures(NamedTuple):
       images: uint8 or float32 in [0, 1], (n, h, w, c); or a stream's.
       labels: true classes, int32 (n,), or None.
       files: the images' names in the folder that they were read from, or None.
-      root: that folder, or None.
+      root: that folder, archive or table, or None.
+      class_names: the classes' names by their number, or None where they have none.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Pictures(NamedTuple):
     labels: np.ndarray | None
     files: tuple[str, ...] | None = None
     root: Path | None = None
+    class_names: tuple[str, ...] | None = None
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of some rows, int (m,): (m, h, w, c)."""
@@ -71,7 +74,14 @@ class Pictures(NamedTuple):
         else:
             images = self.images[rows]
         labels = None if self.labels is None else self.labels[rows]
-        return Pictures(self.name, images, labels)
+        files = None if self.files is None else tuple(self.files[row] for row in rows)
+        return self._replace(images=images, labels=labels, files=files)
+
+    def class_name(self, number: int) -> str:
+        """What a class is called: by its name, or by its number where it has none."""
+        if self.class_names is None:
+            return f"class {number}"
+        return listing.shown(self.class_names[number])
 
 
 class CheckedSet(NamedTuple):
@@ -117,7 +127,14 @@ def open_set(path: str, reading: Reading, streamed: bool) -> CheckedSet:
 
 
 def _of_dataset(dataset: Dataset) -> CheckedSet:
-    pictures = Pictures(dataset.name, dataset.images, dataset.labels, dataset.files, dataset.root)
+    pictures = Pictures(
+        dataset.name,
+        dataset.images,
+        dataset.labels,
+        dataset.files,
+        dataset.root,
+        dataset.class_names,
+    )
     return CheckedSet(pictures, _checksums(dataset))
 
 
@@ -145,14 +162,18 @@ def find(
     own: Sequence[Dataset | str],
     notes: list[str],
     reader: Reader = open_set,
+    folder: Path | None = None,
 ) -> Pictures | None:
     """The images of a run, whatever its network got in their place.
 
     Args:
       settings: of the run.
-      own: sets, or names or paths of sets. They are looked at before the set of the run's own name.
-      notes: gets a sentence on what is missing.
+      own: sets, or names or paths of sets. They are looked at first, then the path that the run
+        read its images from, then the set of the run's own name.
+      notes: gets a sentence on what is missing, and on where it was looked for.
       reader: reads a set.
+      folder: the run's folder. A relative path of the run is tried from the current directory and
+        from the folders above this one.
 
     Returns:
       Images and labels; None where no set has the checksum.
@@ -167,14 +188,17 @@ def find(
     name = fingerprint.name
     height, width, channels = fingerprint.shape[1:]
     reading = settings.reading._replace(size=(height, width), channels=channels)
-    known = [name] if name in datasets.NAMES and name not in own else []
+    known = [name] if name in datasets.NAMES else []
+    found, missing = _read_from(settings, folder)
     reasons = []
-    for candidate in [*own, *known]:
+    tries = [(one, reading) for one in (*own, *known)]
+    tries[len(own) : len(own)] = [(str(path), _near(reading, base)) for path, base in found]
+    for candidate, own_reading in _distinct(tries):
         try:
             if isinstance(candidate, Dataset):
                 checked = _of_dataset(candidate)
             else:
-                checked = reader(candidate, reading, settings.stream is not None)
+                checked = reader(candidate, own_reading, settings.stream is not None)
         except UsageError as error:
             reasons.append(str(error))
             continue
@@ -182,11 +206,63 @@ def find(
             return checked.pictures
         called = candidate.name if isinstance(candidate, Dataset) else candidate
         reasons.append(f"{called} has another checksum")
+    reasons += missing
     if reasons:
         notes.append(f"no pictures: the images of {name} are not to be had: {'; '.join(reasons)}")
     else:
         notes.append(f"no pictures: --data PATH must say where the images of {name} are")
     return None
+
+
+def _read_from(
+    settings: Settings, folder: Path | None
+) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Where the path is now that a run read its images from.
+
+    Args:
+      settings: of the run.
+      folder: the run's folder, or None.
+
+    Returns:
+      Paths that exist, each with the folder that it is relative to; and, where there are none, a
+      sentence on where they were looked for.
+    """
+    kept = settings.origin.get("data")
+    if not isinstance(kept, str) or kept in datasets.NAMES or kept.startswith(sources.SET):
+        return [], []
+    path = Path(kept)
+    bases = [Path.cwd()]
+    if folder is not None and not path.is_absolute():
+        bases += folder.resolve().parents
+    places = {base / path: base for base in reversed(bases)}
+    found = [(place, base) for place, base in reversed(places.items()) if place.exists()]
+    if found:
+        return found, []
+    looked = f"{kept} is not there any more"
+    if not path.is_absolute():
+        above = "" if folder is None else f" nor in a folder above {folder}"
+        looked = f"{kept} is neither in {Path.cwd()}{above}"
+    return [], [f"{looked}; --data PATH can say where they are"]
+
+
+def _near(reading: Reading, base: Path) -> Reading:
+    """How pictures are read whose table of labels may be relative to a folder."""
+    labels = base / reading.labels
+    if reading.labels in (listing.FOLDERS, listing.NONE) or not labels.exists():
+        return reading
+    return reading._replace(labels=str(labels))
+
+
+def _distinct(tries: list[tuple[Dataset | str, Reading]]) -> list[tuple[Dataset | str, Reading]]:
+    """Sets without those whose path is there already."""
+    kept = []
+    paths = set()
+    for candidate, reading in tries:
+        path = None if isinstance(candidate, Dataset) else os.path.abspath(candidate)
+        if path is None or path not in paths:
+            kept.append((candidate, reading))
+        paths.add(path)
+    return kept
 
 
 def inputs(settings: Settings, pictures: Pictures) -> Pictures:

@@ -233,17 +233,17 @@ def _matrices(look: Look, seeds: Agreement) -> str:
         title = "Agreement between seeds (ARI)"
         parts.append(elements.matrix(title, names, names, cells, shade))
     if look.pictures is not None and look.pictures.labels is not None:
-        parts.append(_confusion(look.pictures.labels, seeds.consensus))
+        parts.append(_confusion(look.pictures, look.pictures.labels, seeds.consensus))
     if not parts:
         return ""
     return f'<h3>Agreement and confusion</h3><div class="figures">{"".join(parts)}</div>'
 
 
-def _confusion(classes: np.ndarray, votes: Consensus) -> str:
+def _confusion(pictures: Pictures, classes: np.ndarray, votes: Consensus) -> str:
     """Classes by clusters of the consensus; ``classes`` are the true ones, (n,)."""
     counts = metrics.confusion(classes, votes.labels)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    rows = [f"class {k}" for k in range(counts.shape[0])]
+    rows = [pictures.class_name(k) for k in range(counts.shape[0])]
     clusters = metrics.confusion_clusters(classes, votes.labels)
     columns = [str(k) if k >= 0 else "" for k in clusters]
     cells = [[str(value) if value else "" for value in line] for line in counts]

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 from PIL import Image
 
+import jaxclust as jc
 from jaxclust.cli.main import main
 from jaxclust.data.datasets import Fingerprint
 from jaxclust.report import run_images
@@ -14,13 +15,89 @@ from jaxclust.runs.settings import Settings
 from pages import Page
 
 
+def moved(run, copy, data):
+    """A copy of a run that read its images from another path, or does not say from where."""
+    shutil.copytree(run, copy)
+    settings = json.loads((copy / "config.json").read_text())
+    settings["origin"].pop("data")
+    settings["origin"] |= {"data": str(data)} if data else {}
+    (copy / "config.json").write_text(json.dumps(settings))
+    return copy
+
+
 def test_without_the_images_the_rest_is_there(run, tmp_path, capsys):
     out = tmp_path / "bare.html"
-    assert main(["report", str(run), "--out", str(out)]) == 0
+    copy = moved(run, tmp_path / "copy", None)
+    assert main(["report", str(copy), "--out", str(out)]) == 0
     page = Page(out.read_text())
     assert "no pictures: --data PATH must say where the images of few are" in page.text
     assert "Agreement between seeds" in page.text
     assert page.all("img") == []
+
+
+def test_the_images_are_found_where_the_run_read_them(run, data, tmp_path, monkeypatch):
+    settings = open_run(run).settings
+    assert settings.origin["data"] == str(data)
+    notes = []
+    assert run_images.find(settings, [], notes, folder=run) is not None
+    # A relative path, first from a folder above the run, then from the current one.
+    shutil.copy(data, tmp_path / "few.npz")
+    copy = tmp_path / "results" / "all" / "run"
+    relative = open_run(moved(run, copy, "few.npz")).settings
+    assert run_images.find(relative, [], notes, folder=copy) is not None
+    monkeypatch.chdir(data.parent)
+    assert run_images.find(relative, [], notes) is not None
+    assert notes == []
+    monkeypatch.chdir(copy)
+    assert run_images.find(relative, [], notes) is None
+    assert notes == [
+        f"no pictures: the images of few are not to be had: few.npz is neither in {copy}; "
+        "--data PATH can say where they are"
+    ]
+
+
+def test_a_page_says_where_it_looked_for_the_images(run, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gone = tmp_path / "gone.npz"
+    for number, (place, said) in enumerate(
+        (
+            (gone, f"{gone} is not there any more; --data PATH can say where they are"),
+            ("gone.npz", f"gone.npz is neither in {tmp_path} nor in a folder above"),
+        )
+    ):
+        copy = moved(run, tmp_path / str(number), place)
+        notes = []
+        assert run_images.find(open_run(copy).settings, [], notes, folder=copy) is None
+        (note,) = notes
+        assert said in note
+    # Other images under the same name are not taken.
+    np.savez(gone, images=np.load(data)["images"][::-1])
+    notes = []
+    assert run_images.find(open_run(copy).settings, [], notes, folder=copy) is None
+    assert notes == [
+        f"no pictures: the images of few are not to be had: {gone} has another checksum"
+    ]
+
+
+def test_a_class_is_called_by_its_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for place in range(12):
+        path = tmp_path / "set" / ("cat" if place % 2 else "a <dog>") / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shade = rng.integers(0, 60, (9, 9, 3)) + 150 * (place % 2)
+        Image.fromarray(shade.astype(np.uint8)).save(path)
+    run = jc.fit("kmeans", jc.load(tmp_path / "set"), seeds=2, progress=False)
+    run.save(tmp_path / "run")
+    out = tmp_path / "page.html"
+    assert main(f"report {tmp_path / 'run'} --data {tmp_path / 'set'} --out {out}".split()) == 0
+    page = Page(out.read_text())
+    points = json.loads(
+        next(one["data-points"] for one in page.all("figure") if "data-points" in one)
+    )
+    assert points["called"] == ["a <dog>", "cat"]
+    assert "% of a <dog>" in page.text
+    assert '<th scope="row">a &lt;dog&gt;</th>' in out.read_text()
+    assert "class 0" not in page.text
 
 
 def test_features_are_shown_by_their_images(data, few_digits, tmp_path):
@@ -28,6 +105,8 @@ def test_features_are_shown_by_their_images(data, few_digits, tmp_path):
     np.save(features, few_digits[0].reshape(300, 64)[:, ::2].astype(np.float64))
     common = f"--seeds 2 --over map --no-baseline --no-figures --features {features}"
     assert main(f"fit kmeans --data {data} --out {run} --restarts 2 {common}".split()) == 0
+
+    run = moved(run, tmp_path / "unplaced", None)
 
     def page(name, *more):
         assert main(["report", str(run), "--out", str(tmp_path / name), *map(str, more)]) == 0
