@@ -57,6 +57,7 @@ class Dataset(NamedTuple):
         set of arrays.
       resize: how pictures got to their size.
       root: that folder, archive or table, or None.
+      reading: how its pictures were read, or None.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Dataset(NamedTuple):
     summary: str = ""
     resize: Resize = "crop"
     root: Path | None = None
+    reading: Reading | None = None
 
     def __repr__(self) -> str:
         n, *shape = self.images.shape
@@ -141,7 +143,7 @@ def read(name: str | os.PathLike, reading: Reading = USUAL, least: int = 2) -> D
     path = Path(name)
     if name not in SETS and listing.is_listed(path):
         dataset = _of_pictures(picture_sets.read(path, reading, least), least)
-        return dataset._replace(resize=reading.resize, root=path)
+        return dataset._replace(resize=reading.resize, root=path, reading=reading)
     if name in SETS:
         dataset = _named(name)
     elif path.suffix in array_files.ENDINGS:

@@ -35,11 +35,15 @@ from jaxclust.runs.progress import Bars
 from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import Row, labeling_files, make_rows, write_rows
 from jaxclust.runs.run import Run
-from jaxclust.runs.settings import Settings, fingerprint_json, make_settings, read_settings
+from jaxclust.runs.saving import UNREADABLE, write_unreadable
+from jaxclust.runs.settings import (
+    Settings,
+    fingerprint_json,
+    make_settings,
+    read_from,
+    read_settings,
+)
 from jaxclust.types import Method
-
-UNREADABLE = "unreadable.csv"
-"""The file of a run's folder that names what could not be read."""
 
 
 def fit(
@@ -171,11 +175,10 @@ def execute(
     """
     check_plan(method, data, plan)
     images = data
-    origin = dict(plan.origin)
+    # What the command was told stands before what the set says of itself.
+    origin = (read_from(data) if isinstance(data, Dataset) else {}) | plan.origin
     # Before a network's features start JAX, which then keeps the number of its devices.
     over = _over(plan)
-    if isinstance(data, Dataset) and data.resize != "crop":
-        origin["resize"] = data.resize
     if plan.features is not None and isinstance(data, Dataset):
         origin["images"] = fingerprint_json(datasets.fingerprint(data))
         origin["features"] = plan.features
@@ -235,7 +238,8 @@ def execute(
         directory=out,
         own_method=own_method,
         unreadable=done.unreadable,
-        files=data.files if isinstance(data, Dataset) else None,
+        names=data.files if isinstance(data, Dataset) else None,
+        unreadable_files=data.unreadable if isinstance(data, Dataset) else {},
         predictions=done.predictions,
     )
     if out is not None:
@@ -294,8 +298,7 @@ def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) 
             lines = [(i, data.called(i), reason) for i, reason in run.unreadable.items()]
             write_csv(out / UNREADABLE, ["image", "name", "reason"], lines)
     else:
-        if data.unreadable:
-            write_csv(out / UNREADABLE, ["file", "reason"], data.unreadable.items())
+        write_unreadable(run, out)
         for name, file in labeling_files(run.settings).items():
             write_labels(out / file, run.labelings[name])
         if plan.baseline and run.settings.method != "kmeans":

@@ -16,7 +16,8 @@ from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.runs import feature_inputs, saving
-from jaxclust.runs.consensus import Consensus, make_consensus
+from jaxclust.runs.cluster_table import ClusterTable, read_cluster_table
+from jaxclust.runs.consensus import CLUSTERS_CSV, Consensus, make_consensus
 from jaxclust.runs.folder import RESULTS
 from jaxclust.runs.rows import Row
 from jaxclust.runs.scores import Scores
@@ -39,8 +40,10 @@ class Run:
       directory: its folder, or None.
       own_method: the method, where it has functions or a network of its own.
       unreadable: of a stream the places of images that could not be read, with reasons.
-      files: the images' names in the folder that they were read from, where the run is in memory
-        and there was one; otherwise None.
+      names: the images' names in the folder that they were read from, where the run is in memory
+        and there was one; otherwise None. ``files`` has them of every run.
+      unreadable_files: names of picture files that could not be read and are no images of the run,
+        with reasons, where the run is in memory.
       predictions: what the method says of the run's own images, with a leading axis of seeds and in
         each seed's own numbering; None where the run was read from a folder, of a stream, and of a
         method that labels all images together.
@@ -53,9 +56,11 @@ class Run:
     directory: Path | None = None
     own_method: Method | None = None
     unreadable: Mapping[int, str] = dataclasses.field(default_factory=dict)
-    files: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
+    unreadable_files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     predictions: Prediction | None = None
     _consensus: dict[str, Consensus] = dataclasses.field(default_factory=dict, init=False)
+    _read: list[ClusterTable] = dataclasses.field(default_factory=list, init=False)
 
     @property
     def finished(self) -> bool:
@@ -154,6 +159,46 @@ class Run:
             seeds = [self.seeds[lane] for lane in lanes]
             self._consensus[name] = make_consensus(labels[lanes], seeds, self.settings.clusters)
         return self._consensus[name]
+
+    @property
+    def files(self) -> tuple[str, ...] | None:
+        """The images' names in the folder, archive or table that they were read from.
+
+        None where they have none, as images of an array; and of the folder of a run of an earlier
+        version without ``clusters.csv``.
+
+        Raises:
+          UsageError: the folder's ``clusters.csv`` is damaged or has been changed.
+        """
+        return self.names if self.names is not None else self._table().names
+
+    def table(self) -> dict[str, np.ndarray]:
+        """The clusters of the images as columns, such as ``pandas.DataFrame`` takes them.
+
+        Returns:
+          ``image``, the names of the files as objects, or the images' places, int64; ``cluster``
+          and ``share`` of the consensus, int32 and float64; ``probability`` and ``distance`` as
+          means over the seeds that voted for the cluster, where they are known. All are (n,).
+
+        Raises:
+          UsageError: as from ``consensus`` and ``files``.
+        """
+        files = self.files
+        votes = self.consensus()
+        names = np.arange(len(votes.labels)) if files is None else np.array(files, object)
+        columns = saving.vote_columns(self)
+        own = {name: columns[name] for name in columns if not name.startswith("seed_")}
+        return {"image": names, **own, **self._table().sure}
+
+    def _table(self) -> ClusterTable:
+        """What the folder's ``clusters.csv`` says; nothing where there is none."""
+        path = None if self.directory is None else self.directory / CLUSTERS_CSV
+        if not self._read:
+            known = ClusterTable(None, {})
+            if path is not None and path.exists() and self.predictions is None:
+                known = read_cluster_table(path, self.consensus().labels)
+            self._read.append(known)
+        return self._read[0]
 
     def predict(self, images: np.ndarray | Dataset, seed: int | None = None) -> Prediction:
         """Clusters of images, in the numbering of ``consensus``.
@@ -347,6 +392,6 @@ class Run:
         failed = f"; failed seeds: {', '.join(map(str, self.failed))}" if self.failed else ""
         lines.append(f"{state} compilation{failed}")
         lines.append(
-            "  labels, scores(labels), consensus(), predict(images), embed(images), save()"
+            "  labels, scores(labels), consensus(), table(), predict(images), embed(images), save()"
         )
         return "\n".join(lines)

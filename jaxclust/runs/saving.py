@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
+import numpy as np
 
 from jaxclust.engine import checkpoint
 from jaxclust.engine import fit as engine
 from jaxclust.engine.driver import Training
 from jaxclust.errors import UsageError
 from jaxclust.runs.consensus import CLUSTERS_CSV, cluster_columns, write_clusters
-from jaxclust.runs.files import write_file, write_labels
+from jaxclust.runs.files import write_csv, write_file, write_labels
 from jaxclust.runs.folder import RESULTS, open_folder
 from jaxclust.runs.history import history_csv
 from jaxclust.runs.rows import labeling_files, write_rows
@@ -20,7 +21,9 @@ from jaxclust.runs.rows import labeling_files, write_rows
 if TYPE_CHECKING:
     from jaxclust.runs.run import Run
 
-COPIED = ("history.csv", "baseline.jsonl", "unreadable.csv", CLUSTERS_CSV)
+UNREADABLE = "unreadable.csv"
+"""The file of a run's folder that names what could not be read."""
+COPIED = ("history.csv", "baseline.jsonl", UNREADABLE, CLUSTERS_CSV)
 """Files of a run that a copy of its folder takes as they are."""
 
 
@@ -44,6 +47,7 @@ def save(run: "Run", target: Path, overwrite: bool) -> None:
         _save_phases(run, target)
     if run.directory is not None:
         _copy_missing(run.directory, target)
+    write_unreadable(run, target)
     for name, file in labeling_files(run.settings).items():
         write_labels(target / file, run.labelings[name])
     if not (target / CLUSTERS_CSV).exists():
@@ -55,18 +59,32 @@ def write_run_clusters(
     run: "Run", folder: Path, called: Callable[[int], str | int] | None = None
 ) -> None:
     """Writes the clusters of a run's images to a folder, see ``Run.write_clusters``."""
-    lanes = run.kept_lanes()
-    if not lanes:
+    if not run.kept_lanes():
         return
     if called is None:
-        called = int if run.files is None else run.files.__getitem__
+        called = int if run.names is None else run.names.__getitem__
+    write_clusters(folder / CLUSTERS_CSV, called, vote_columns(run))
+
+
+def vote_columns(run: "Run") -> dict[str, np.ndarray]:
+    """The columns of ``clusters.csv`` behind the images' names, as far as the run has them.
+
+    Raises:
+      UsageError: every seed failed.
+    """
     votes = run.consensus()
     each = dict(zip(votes.seeds, votes.seed_labels, strict=True))
     predicted = None
     if run.predictions is not None:
+        lanes = run.kept_lanes()
         predicted = jax.tree.map(lambda values: values[lanes], run.predictions)
-    columns = cluster_columns(votes.labels, votes.share, each, predicted)
-    write_clusters(folder / CLUSTERS_CSV, called, columns)
+    return cluster_columns(votes.labels, votes.share, each, predicted)
+
+
+def write_unreadable(run: "Run", folder: Path) -> None:
+    """Names picture files that could not be read in a folder; no file where there are none."""
+    if run.unreadable_files:
+        write_csv(folder / UNREADABLE, ["file", "reason"], run.unreadable_files.items())
 
 
 def _save_phases(run: "Run", target: Path) -> None:

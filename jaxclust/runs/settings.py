@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxclust.data.datasets import Fingerprint
+from jaxclust.data.datasets import Dataset, Fingerprint
 from jaxclust.data.listing import FOLDERS, NONE
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.pictures import check_resize
@@ -90,6 +90,30 @@ class Settings:
             if getattr(self, name) is not None:
                 values[name] = getattr(self, name)
         return values | self.extra
+
+
+def read_from(data: Dataset) -> dict[str, Json]:
+    """Where a set's pictures are and how they were read, as ``origin`` has it.
+
+    A set that was not read from a folder, an archive or a table says nothing.
+    """
+    origin: dict[str, Json] = {}
+    if data.root is not None:
+        origin["data"] = str(data.root)
+    if data.resize != "crop":
+        origin["resize"] = data.resize
+    reading = data.reading
+    if reading is None:
+        return origin
+    if reading.size is not None:
+        origin["size"] = ",".join(map(str, reading.size))
+    if reading.labels == NONE:
+        origin["no_labels"] = True
+    elif reading.labels != FOLDERS:
+        origin["labels"] = str(reading.labels)
+    if reading.strict:
+        origin["strict"] = True
+    return origin
 
 
 def fingerprint_json(data: Fingerprint) -> dict[str, Json]:

@@ -121,7 +121,7 @@ def table(path):
 def test_a_saved_run_lists_each_file_once_and_in_order(run, tmp_path):
     names = [f"{number:02}.png" for number in range(8)]
     names += ["a, b.png", 'the "best".png', "two\nlines.png", "r\u00e9sum\u00e9.png"]
-    run = dataclasses.replace(run, files=tuple(names))
+    run = dataclasses.replace(run, names=tuple(names))
     run.save(tmp_path / "run")
     head, *lines = table(tmp_path / "run" / "clusters.csv")
     assert head == ["image", "cluster", "share", "seed_0", "seed_1", "seed_2"]
@@ -131,8 +131,9 @@ def test_a_saved_run_lists_each_file_once_and_in_order(run, tmp_path):
     assert [line[2] for line in lines[:3]] == ["1", "1", "0.666667"]
     each = np.array([[int(cell) for cell in line[3:]] for line in lines]).T
     np.testing.assert_array_equal(each, votes.seed_labels)
-    # A run that was opened has the same consensus, and its copy the same file.
+    # A run that was opened has the same consensus and names, and its copy the same file.
     opened = open_run(tmp_path / "run")
+    assert run.files == opened.files == tuple(names)
     np.testing.assert_array_equal(opened.consensus().labels, votes.labels)
     opened.save(tmp_path / "copy")
     assert table(tmp_path / "copy" / "clusters.csv") == [head, *lines]
