@@ -101,11 +101,11 @@ def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> None:
         hint = "no figures without matplotlib: pip install 'jaxclust[plots]'"
         print(f"jaxclust: {hint}", file=sys.stderr)
         return
-    pictures = dataset.images
+    original = dataset
     if given.features is not None:
         dataset, _ = feature_inputs.replaced(dataset, given.features)
     try:
-        run_figures.draw(folder, run, dataset, pictures, bars)
+        run_figures.draw(folder, run, dataset, original.images, bars, original)
     except OSError as error:
         rule = f"figures: {folder} must be writable, got {error}"
         raise UsageError(f"{rule}; the results are there") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxclust.data.datasets import Dataset
-from jaxclust.report import figures
+from jaxclust.report import figures, picture_sheets
 from jaxclust.runs.progress import Bars
 from jaxclust.runs.run import Run
 
@@ -13,8 +13,17 @@ SHEET = 100
 """At most this many images are on a cluster's sheet."""
 
 
-def draw(folder: Path, run: Run, dataset: Dataset, pictures: np.ndarray, bars: Bars) -> None:
+def draw(
+    folder: Path,
+    run: Run,
+    dataset: Dataset,
+    pictures: np.ndarray,
+    bars: Bars,
+    original: Dataset | None = None,
+) -> None:
     """Draws the curves of all seeds, an embedding, and a sheet of images for each cluster.
+
+    Of pictures from files ``clusters.png`` shows all clusters on one sheet first.
 
     The clusters are those of the consensus, whose numbers name the sheets. The embedding is that of
     the seed that agrees best with the others.
@@ -26,6 +35,8 @@ def draw(folder: Path, run: Run, dataset: Dataset, pictures: np.ndarray, bars: B
       pictures: the images to show, uint8 or float in [0, 1], (n, h, w, c); the data set's own
         unless it holds features.
       bars: shows progress.
+      original: the set of these images; where it was read from files, the sheets show the pictures
+        in them with their names.
     """
     folder.mkdir(exist_ok=True)
     histories = {name: phase.history for name, phase in run.phases.items()}
@@ -35,6 +46,13 @@ def draw(folder: Path, run: Run, dataset: Dataset, pictures: np.ndarray, bars: B
     votes = run.consensus()
     seed = votes.medoid
     labels = votes.labels
+    clusters = run.settings.clusters
+    from_files = original if original is not None and original.root is not None else None
+    chosen = []
+    if from_files is not None:
+        bars.stage("contact sheet of all clusters")
+        path = folder / "clusters.png"
+        chosen = picture_sheets.write_overview(path, from_files, labels, clusters)
     n = len(dataset.images)
     sample = np.random.default_rng(0).permutation(n)[: figures.POINTS]
     (features,) = run.apply_to_inputs(dataset.images[sample], [seed], "embed")
@@ -44,11 +62,15 @@ def draw(folder: Path, run: Run, dataset: Dataset, pictures: np.ndarray, bars: B
     if len(votes.seeds) > 1:
         title += f"\nclusters: consensus of {len(votes.seeds)} seeds"
     figures.embedding(folder / "embedding.png", features, labels[sample], classes, title)
-    clusters = run.settings.clusters
     bars.stage("contact sheets", clusters)
     digits = len(str(clusters - 1))
     for cluster in range(clusters):
-        members = np.flatnonzero(labels == cluster)
-        chosen = np.random.default_rng(cluster).permutation(members)[:SHEET]
-        figures.contact_sheet(folder / f"cluster-{cluster:0{digits}d}.png", pictures[chosen])
+        path = folder / f"cluster-{cluster:0{digits}d}.png"
+        if from_files is not None:
+            rows = chosen[cluster][: picture_sheets.count_each(clusters)]
+            picture_sheets.write_sheet(path, from_files, rows.tolist())
+        else:
+            members = np.flatnonzero(labels == cluster)
+            own = np.random.default_rng(cluster).permutation(members)[:SHEET]
+            figures.contact_sheet(path, pictures[own])
         bars.step()

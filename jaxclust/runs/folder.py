@@ -16,7 +16,7 @@ from jaxclust.types import Json
 
 FILES = ("results.jsonl", "clusters.csv", "baseline.jsonl", "history.csv", "unreadable.csv")
 FOLDERS = {
-    "figures": ("curves.png", "embedding.png", "cluster-[0-9]*.png"),
+    "figures": ("curves.png", "embedding.png", "clusters.png", "cluster-[0-9]*.png"),
     "tensorboard": ("seed-*/events.out.tfevents.*.jaxclust", "seed-*"),
     "checkpoint": ("pretrain", "cluster"),
 }
