@@ -73,6 +73,9 @@ image-rendering:pixelated;transform-origin:0 0}
 .sheets.wide{grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr))}
 .figures img,.sheets img{max-width:100%;height:auto;image-rendering:pixelated;border-radius:4px;
 display:block}
+.files{position:relative;width:fit-content;max-width:100%}
+.files a,.files span{position:absolute}
+.files a:hover,.files a:focus-visible{outline:2px solid var(--accent);outline-offset:-1px}
 pre{font-size:.85rem;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--card);
 border:1px solid var(--line);border-radius:6px;padding:10px;margin:8px 0}
 summary{cursor:pointer;padding:6px 0}
@@ -110,7 +113,11 @@ for (const figure of document.querySelectorAll(".embedding")) {
     thumb.style.top = Math.max(4, y - zoom * height - 8) + "px";
     thumb.style.display = "block";
     const known = points.classes ? `, ${points.called[points.classes[i]]}` : "";
-    readout.textContent = `image ${points.rows[i]}: cluster ${points.clusters[i]}${known}`;
+    const name = points.names.length ? points.names[i] : `image ${points.rows[i]}`;
+    const file = document.createElement(points.addresses.length ? "a" : "span");
+    if (points.addresses.length) file.href = points.addresses[i];
+    file.textContent = name;
+    readout.replaceChildren(file, `: cluster ${points.clusters[i]}${known}`);
   };
   const hide = () => { thumb.style.display = "none"; here.setAttribute("cx", -20); };
   const nearest = event => {

@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -78,7 +79,21 @@ def _scrolling(title: str, kind: str, head: str, lines: list[str]) -> str:
     )
 
 
-def sheet(images: np.ndarray, alt: str, caption: str, columns: int = 8) -> str:
+class Link(NamedTuple):
+    """What stands over an image of a sheet.
+
+    Attributes:
+      name: the file's name, which is shown when one points at the image.
+      address: of the file, or None where it has none of its own.
+    """
+
+    name: str
+    address: str | None
+
+
+def sheet(
+    images: np.ndarray, alt: str, caption: str, columns: int = 8, links: Sequence[Link] = ()
+) -> str:
     """Images in rows, each of at most 64 pixels a side, as one picture.
 
     Args:
@@ -86,17 +101,38 @@ def sheet(images: np.ndarray, alt: str, caption: str, columns: int = 8) -> str:
       alt: the text that is read in place of the picture.
       caption: the text below it.
       columns: images in a row.
+      links: of each image; none where the images have no files.
     """
     stride = -(-max(images.shape[1:3]) // 64)
     pixels = image_grid.grid(images[:, ::stride, ::stride], columns)
-    return _picture(pixels, alt, caption)
+    return _picture(pixels, alt, caption, _over(links, columns))
 
 
-def _picture(pixels: np.ndarray, alt: str, caption: str) -> str:
-    return (
-        f'<figure><img src="{uri(pixels)}" width="{pixels.shape[1]}" height="{pixels.shape[0]}" '
-        f'alt="{text(alt)}"><figcaption>{text(caption)}</figcaption></figure>'
+def _over(links: Sequence[Link], columns: int) -> str:
+    """Names and links over the images of a sheet, which may be shown smaller than it is."""
+    lines = max(1, -(-len(links) // columns))
+    parts = []
+    for place, (name, address) in enumerate(links):
+        left = 100 * (place % columns) / columns
+        top = 100 * (place // columns) / lines
+        place_of = f"left:{left:.3f}%;top:{top:.3f}%"
+        style = f"{place_of};width:{100 / columns:.3f}%;height:{100 / lines:.3f}%"
+        words = f'style="{style}" title="{text(name)}"'
+        if address is None:
+            parts.append(f"<span {words}></span>")
+        else:
+            parts.append(f'<a {words} aria-label="{text(name)}" href="{text(address)}"></a>')
+    return "".join(parts)
+
+
+def _picture(pixels: np.ndarray, alt: str, caption: str, over: str = "") -> str:
+    image = (
+        f'<img src="{uri(pixels)}" width="{pixels.shape[1]}" height="{pixels.shape[0]}" '
+        f'alt="{text(alt)}">'
     )
+    if over:
+        image = f'<div class="files">{image}{over}</div>'
+    return f"<figure>{image}<figcaption>{text(caption)}</figcaption></figure>"
 
 
 def notes(lines: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.report import charts, elements, image_grid
-from jaxclust.report.elements import text
+from jaxclust.report.elements import Link, text
 from jaxclust.report.look import Embedding
 from jaxclust.report.run_images import Pictures
 
@@ -55,6 +55,8 @@ def embedding_map(number: int, shown: Shown, embedding: Embedding, sprites: dict
         "rows": shown.rows[sample].tolist(),
         "clusters": labels.tolist(),
         "classes": None if classes is None else classes.tolist(),
+        "names": shown.pictures.names(sample),
+        "addresses": _known(shown.pictures.addresses(sample)),
         "called": None if classes is None else _called(shown.pictures, classes),
         "size": (thumbs.shape[2], thumbs.shape[1]),
         "columns": COLUMNS,
@@ -79,6 +81,20 @@ def embedding_map(number: int, shown: Shown, embedding: Embedding, sprites: dict
         '<p class="readout" role="status" aria-live="polite"></p>'
         f'<figcaption id="how-{number}">{about}</figcaption></figure>'
     )
+
+
+def _known(addresses: list[str | None]) -> list[str]:
+    """Addresses of files, or none of them where one has none."""
+    known = [address for address in addresses if address is not None]
+    return known if len(known) == len(addresses) else []
+
+
+def _links(pictures: Pictures, rows: np.ndarray) -> list[Link]:
+    """The files of some images, for their sheet."""
+    names = pictures.names(rows)
+    if not names:
+        return []
+    return [Link(*link) for link in zip(names, pictures.addresses(rows), strict=True)]
 
 
 def _called(pictures: Pictures, classes: np.ndarray) -> list[str]:
@@ -117,7 +133,13 @@ def cluster_sheets(shown: Shown, clusters: int) -> str:
         _cluster(cluster, np.flatnonzero(shown.labels == cluster), shown.pictures)
         for cluster in range(clusters)
     )
-    return f'<h3>Clusters</h3><div class="sheets">{sheets}</div>'
+    about = ""
+    if shown.pictures.files is not None:
+        about = '<p class="small">Point at an image to see its file\'s name'
+        if None not in shown.pictures.addresses(np.arange(1)):
+            about += ", and follow it to the file, as long as it is on this machine"
+        about += ".</p>"
+    return f'<h3>Clusters</h3>{about}<div class="sheets">{sheets}</div>'
 
 
 def _cluster(cluster: int, members: np.ndarray, pictures: Pictures) -> str:
@@ -130,7 +152,8 @@ def _cluster(cluster: int, members: np.ndarray, pictures: Pictures) -> str:
         most = pictures.class_name(int(counts.argmax()))
         words += f", {100 * counts.max() / members.size:.0f} % of {most}"
     chosen = np.random.default_rng(cluster).permutation(members)[:SHOWN]
-    return elements.sheet(pictures.read(chosen), f"{len(chosen)} of {words}", words)
+    links = _links(pictures, chosen)
+    return elements.sheet(pictures.read(chosen), f"{len(chosen)} of {words}", words, links=links)
 
 
 def certain_sheets(shown: Shown, ranked: np.ndarray) -> str:
@@ -139,7 +162,9 @@ def certain_sheets(shown: Shown, ranked: np.ndarray) -> str:
     for kind, rows in (("Most", ranked[:SHOWN]), ("Least", ranked[::-1][:SHOWN])):
         clusters = ", ".join(str(shown.labels[row]) for row in rows)
         alt = f"{kind} certain, of clusters {clusters}"
-        sheets += elements.sheet(shown.pictures.read(rows), alt, f"{kind} certain", 12)
+        links = _links(shown.pictures, rows)
+        images = shown.pictures.read(rows)
+        sheets += elements.sheet(images, alt, f"{kind} certain", 12, links)
     return (
         f'<h3>Most and least certain images</h3><div class="sheets wide">{sheets}</div>'
         f'<p class="small">{len(ranked):,} images are ranked by how much nearer they are to the '

@@ -13,9 +13,10 @@ from jaxclust.report import run_images
 from jaxclust.report.projection import in_two_dimensions, silhouette
 from jaxclust.report.run_images import Pictures
 from jaxclust.runs.cells import Cell
-from jaxclust.runs.consensus import Consensus, make_consensus
+from jaxclust.runs.consensus import CLUSTERS_CSV, Consensus, make_consensus
 from jaxclust.runs.files import read_labels
 from jaxclust.runs.history import read_history
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.run import Run
 from jaxclust.runs.settings import Settings, read_settings
 from jaxclust.runs.sweeps import read_choice
@@ -76,6 +77,7 @@ class Look(NamedTuple):
       pictures: the n images and true labels; None where the images were not found.
       embedding: None without images or a checkpoint.
       clusters: agreement between seeds by number of clusters, where the number was chosen by it.
+      files: the names of the n images' files, where they are known.
     """
 
     cell: Cell
@@ -89,6 +91,7 @@ class Look(NamedTuple):
     pictures: Pictures | None = None
     embedding: Embedding | None = None
     clusters: dict[int, float] | None = None
+    files: tuple[str, ...] | None = None
 
 
 class _Lane(NamedTuple):
@@ -140,13 +143,27 @@ def look(
     agreeing = _agreement(seen, pictures)
     seen = seen._replace(agreement=agreeing, pictures=pictures, clusters=_stabilities(cell))
     if pictures is None:
-        return seen
+        return seen._replace(files=_kept_files(cell, rows, seen.notes))
+    seen = seen._replace(files=pictures.files)
     try:
         embedding = _embedding(seen, agreeing.consensus, pictures, lanes)
         return seen._replace(embedding=embedding)
     except UsageError as error:
         seen.notes.append(f"no embedding: {error}")
         return seen
+
+
+def _kept_files(cell: Cell, rows: np.ndarray, notes: list[str]) -> tuple[str, ...] | None:
+    """The names of images, at some places of the set, that a run's folder keeps."""
+    folder = cell.folders[0]
+    if not (folder / CLUSTERS_CSV).exists():
+        return None
+    try:
+        files = open_run(folder).files
+    except UsageError as error:
+        notes.append(f"no names of images: {error}")
+        return None
+    return None if files is None else tuple(files[row] for row in rows)
 
 
 def _agreement(look: Look, pictures: Pictures | None) -> Agreement:

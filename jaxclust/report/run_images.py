@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.data import datasets, listing, sources
+from jaxclust.data import archives, datasets, listing, sources
 from jaxclust.data.datasets import Dataset, Fingerprint
 from jaxclust.data.picture_sets import USUAL, Reading
 from jaxclust.data.pictures import Unreadable
@@ -77,6 +77,18 @@ class Pictures(NamedTuple):
         files = None if self.files is None else tuple(self.files[row] for row in rows)
         return self._replace(images=images, labels=labels, files=files)
 
+    def names(self, rows: np.ndarray) -> list[str]:
+        """The files' names of some rows, int (m,), on one line each; none where there are none."""
+        return [] if self.files is None else [listing.shown(self.files[row]) for row in rows]
+
+    def addresses(self, rows: np.ndarray) -> list[str | None]:
+        """The files' addresses of some rows, int (m,), None for one in an archive."""
+        root = self.root
+        if self.files is None or root is None or archives.is_archive(root):
+            return [None for _ in rows]
+        folder = root.parent if listing.is_table(root) else root
+        return [(folder / self.files[row]).resolve().as_uri() for row in rows]
+
     def class_name(self, number: int) -> str:
         """What a class is called: by its name, or by its number where it has none."""
         if self.class_names is None:
@@ -122,7 +134,11 @@ def open_set(path: str, reading: Reading, streamed: bool) -> CheckedSet:
     if streamed and (listed or path.startswith(sources.SET) or path.endswith(".npy")):
         source = sources.open_source(path, reading=as_read)
         images = Streamed(source, np.arange(len(source)))
-        return CheckedSet(Pictures(source.name, images, source.labels), frozenset([source.digest]))
+        pictures = Pictures(source.name, images, source.labels)
+        if listed:
+            files = tuple(source.called(place) for place in range(len(source)))
+            pictures = pictures._replace(files=files, root=Path(path))
+        return CheckedSet(pictures, frozenset([source.digest]))
     return _of_dataset(datasets.read(path, as_read))
 
 

@@ -39,14 +39,18 @@ def write_report(
 
 
 def consensus_csv(looks: Sequence[Look]) -> str:
-    """A line for each image of each cell: the cluster with most votes, and its share of them."""
+    """A line for each image of each cell: the cluster with most votes, and its share of them.
+
+    An image has its file's name where the look knows it, otherwise its place.
+    """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["data", "method", "image", "cluster", "votes"])
     for one in looks:
         if one.agreement is not None:
             votes = one.agreement.consensus
-            columns = (one.rows.tolist(), votes.labels.tolist(), votes.share.tolist())
-            for row, cluster, share in zip(*columns, strict=True):
-                writer.writerow([one.cell.data, one.cell.method, row, cluster, f"{share:.4g}"])
+            names = one.rows.tolist() if one.files is None else one.files
+            columns = (names, votes.labels.tolist(), votes.share.tolist())
+            for name, cluster, share in zip(*columns, strict=True):
+                writer.writerow([one.cell.data, one.cell.method, name, cluster, f"{share:.4g}"])
     return table.getvalue()
