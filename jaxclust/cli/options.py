@@ -72,8 +72,8 @@ class Options:
         those of networks trained on ImageNet with its labels; onnx:FILE: those of your own
         network; dsift-pca; or an .npy or .parquet file with a row for each image.
       weights: A .safetensors file with the network's first layers: torchvision's, or one
-        that jaxclust weights wrote. They replace the pretraining; with --pretraining.epochs N
-        the network is pretrained from them.
+        that jaxclust weights wrote; imagenet for ccnn-squeezenet and ccnn-lite0. They replace
+        the pretraining; with --pretraining.epochs N the network is pretrained from them.
       pretrained: Folder of a finished run whose pretraining is used; it must have the same
         data, seeds and pretraining settings.
       stream: Read the images in blocks, for sets larger than memory: an .npy file, a folder

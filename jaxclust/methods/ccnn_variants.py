@@ -79,4 +79,14 @@ METHODS = (
         about="CCNN on ResNet-18, for images of 32 pixels or more",
         network=networks.ccnn_resnet18,
     ),
+    _ALEXNET.replace(
+        name="ccnn-squeezenet",
+        about="CCNN on SqueezeNet, whose ImageNet weights are a package",
+        network=networks.ccnn_squeezenet,
+    ),
+    _ALEXNET.replace(
+        name="ccnn-lite0",
+        about="CCNN on EfficientNet-Lite0, whose ImageNet weights are a package",
+        network=networks.ccnn_lite0,
+    ),
 )

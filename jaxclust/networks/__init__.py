@@ -5,7 +5,15 @@ a module of one's own.
 """
 
 from jaxclust.networks.autoencoders import cae, pixels, sae, tied_sae
-from jaxclust.networks.ccnn import ccnn, ccnn_alexnet, ccnn_alexnet_plain, ccnn_norm, ccnn_resnet18
+from jaxclust.networks.ccnn import (
+    ccnn,
+    ccnn_alexnet,
+    ccnn_alexnet_plain,
+    ccnn_lite0,
+    ccnn_norm,
+    ccnn_resnet18,
+    ccnn_squeezenet,
+)
 from jaxclust.networks.dctl import dctl
 from jaxclust.networks.fcae import fcae
 from jaxclust.networks.from_flax import from_flax
@@ -16,8 +24,10 @@ __all__ = [
     "ccnn",
     "ccnn_alexnet",
     "ccnn_alexnet_plain",
+    "ccnn_lite0",
     "ccnn_norm",
     "ccnn_resnet18",
+    "ccnn_squeezenet",
     "dctl",
     "fcae",
     "from_flax",

@@ -16,12 +16,15 @@ from jaxclust.networks import backbones
 from jaxclust.networks.backbones import AlexNet, ResNet18, Small
 from jaxclust.networks.from_flax import as_network
 from jaxclust.networks.geometry import Window
+from jaxclust.networks.imagenet_trunk import ImageNetTrunk
 from jaxclust.networks.layers import Conv, ConvTranspose, Dense
 from jaxclust.networks.shapes import check_filters, check_sizes, padded
 from jaxclust.types import Network, NetworkFactory, Shape, Variables, network_name
 
 ADAPTATION = (6144, 2048)
 """Channels of conv6 and conv7 (section II)."""
+NARROW = (384, 128)
+"""Channels of conv6 and conv7 in the paper's ratio, a sixteenth as wide, for a CPU."""
 
 
 @lru_cache
@@ -146,6 +149,80 @@ def ccnn_resnet18(
     return _on(ResNet18, shape, filters, (*adaptation, embedding))
 
 
+@lru_cache
+def ccnn_squeezenet(
+    shape: Shape,
+    embedding: int,
+    filters: tuple[()] = (),
+    adaptation: tuple[int, ...] = NARROW,
+) -> Network:
+    """``ccnn_alexnet`` with SqueezeNet 1.1 up to fire9 in place of conv1 to conv5.
+
+    Args:
+      shape: (h, w, c) of the images. h and w are at least 32; c is 1 or 3. Small images are
+        enlarged, see ``imagenet_trunk.ImageNetTrunk``.
+      embedding: channels of conv8; the paper takes the number of clusters k.
+      filters: none, since the trunk has widths of its own.
+      adaptation: channels of conv6 and conv7.
+
+    Returns:
+      The network, with features of at least 0, (n, embedding), and without a decoder;
+      ``activations`` names the trunk's last map and those after it.
+
+    Raises:
+      UsageError: the images are too small or have another number of channels, a number of channels
+        is below 1, or filters are given.
+    """
+    return _on_imagenet("squeezenet", shape, filters, (*adaptation, embedding))
+
+
+@lru_cache
+def ccnn_squeezenet_plain(
+    shape: Shape, embedding: int, filters: tuple[()] = (), adaptation: tuple[()] = ()
+) -> Network:
+    """``ccnn_squeezenet`` without the adaptation layers.
+
+    The features are the global maxima of fire9's map, (n, 512).
+    """
+    check_sizes(shape, embedding, ())
+    _check_no_layers(adaptation)
+    return _on_imagenet("squeezenet", shape, filters, ())
+
+
+@lru_cache
+def ccnn_lite0(
+    shape: Shape,
+    embedding: int,
+    filters: tuple[()] = (),
+    adaptation: tuple[int, ...] = NARROW,
+) -> Network:
+    """``ccnn_squeezenet`` with EfficientNet-Lite0 in SqueezeNet's place."""
+    return _on_imagenet("efficientnet-lite0", shape, filters, (*adaptation, embedding))
+
+
+@lru_cache
+def ccnn_lite0_plain(
+    shape: Shape, embedding: int, filters: tuple[()] = (), adaptation: tuple[()] = ()
+) -> Network:
+    """``ccnn_lite0`` without the adaptation layers.
+
+    The features are the global maxima of the last map, (n, 1280).
+    """
+    check_sizes(shape, embedding, ())
+    _check_no_layers(adaptation)
+    return _on_imagenet("efficientnet-lite0", shape, filters, ())
+
+
+ON_IMAGENET: dict[NetworkFactory, str] = {
+    ccnn_squeezenet: "squeezenet",
+    ccnn_squeezenet_plain: "squeezenet",
+    ccnn_lite0: "efficientnet-lite0",
+    ccnn_lite0_plain: "efficientnet-lite0",
+}
+"""Factories whose trunk can begin with weights from ImageNet; its name in
+``pretrained.FEATURES``."""
+
+
 # Each function takes the number of modules that the backbone has.
 _TORCH_NAMES: dict[NetworkFactory, Callable[[int], backbones.Names]] = {
     ccnn: lambda modules: Small.torch_names(modules, False),
@@ -209,11 +286,23 @@ def _on(
     if backbone is AlexNet and len(filters) != len(backbones.ALEXNET):
         rule = f"filters: must be the channels of AlexNet's {len(backbones.ALEXNET)} layers"
         raise UsageError(f"{rule}, got {filters}")
-    least = backbone.LEAST
+    _check_least(shape, backbone.LEAST, backbone.__name__)
+    return as_network(partial(_Trunk, partial(backbone, shape, filters), widths))
+
+
+def _on_imagenet(name: str, shape: Shape, filters: tuple[()], widths: tuple[int, ...]) -> Network:
+    """The network of a trunk of ``pretrained.FEATURES`` with adaptation layers of some widths."""
+    check_sizes(shape, 1, widths)
+    if filters:
+        raise UsageError(f"filters: must not be given for {name}, got {filters}")
+    _check_least(shape, ImageNetTrunk.LEAST, name)
+    return as_network(partial(_Trunk, partial(ImageNetTrunk, name, shape), widths))
+
+
+def _check_least(shape: Shape, least: int, name: str) -> None:
     if min(shape[:2]) < least or shape[2] not in (1, 3):
         rule = f"shape: must be at least {least} x {least} pixels of 1 or 3 channels"
-        raise UsageError(f"{rule} for {backbone.__name__}, got {shape}")
-    return as_network(partial(_Trunk, partial(backbone, shape, filters), widths))
+        raise UsageError(f"{rule} for {name}, got {shape}")
 
 
 class _Trunk(nnx.Module):
@@ -224,7 +313,7 @@ class _Trunk(nnx.Module):
 
     def __init__(
         self,
-        backbone: Callable[..., Small | AlexNet | ResNet18],
+        backbone: Callable[..., Small | AlexNet | ResNet18 | ImageNetTrunk],
         widths: tuple[int, ...],
         *,
         rngs: nnx.Rngs,

@@ -89,8 +89,9 @@ class FeatureNetwork(NamedTuple):
       batch: number of pictures at a time.
       shapes: the file's arrays that the features need, by name.
       fold: makes of the file's arrays those that ``forward`` takes.
-      forward: ``forward(variables, images) -> features`` for float32 images in 0..255,
-        (n, h, w, 3), of any size from 32; float32 (n, dimension).
+      last_map: ``last_map(variables, images)`` gives the last map before the classifier for
+        float32 images in 0..255, (n, h, w, 3), RGB, of any size from 32; float32
+        (n, h', w', dimension).
     """
 
     name: str
@@ -99,7 +100,11 @@ class FeatureNetwork(NamedTuple):
     batch: int
     shapes: Callable[[], dict[str, tuple[int, ...]]]
     fold: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
-    forward: Callable[[Arrays, jax.Array], jax.Array]
+    last_map: Callable[[Arrays, jax.Array], jax.Array]
+
+    def forward(self, variables: Arrays, images: jax.Array) -> jax.Array:
+        """Features, the mean of the last map, float32 (n, dimension); see ``last_map``."""
+        return jnp.mean(self.last_map(variables, images), axis=(1, 2))
 
     def embed(self, variables: Arrays, images: np.ndarray) -> np.ndarray:
         """Features of pictures, computed in batches of one shape.
@@ -116,25 +121,28 @@ class FeatureNetwork(NamedTuple):
             part = images[start : start + self.batch]
             padded = np.zeros((self.batch, *images.shape[1:]), np.uint8)
             padded[: len(part)] = part
-            found = _compiled(self.forward)(variables, padded)
+            found = _compiled(self.last_map)(variables, padded)
             features[start : start + len(part)] = np.asarray(found)[: len(part)]
         return features
 
 
 @functools.cache
-def _compiled(forward: Callable[[Arrays, jax.Array], jax.Array]) -> Callable[..., jax.Array]:
-    return jax.jit(lambda variables, images: forward(variables, images.astype(jnp.float32)))
+def _compiled(last_map: Callable[[Arrays, jax.Array], jax.Array]) -> Callable[..., jax.Array]:
+    def features(variables: Arrays, images: jax.Array) -> jax.Array:
+        return jnp.mean(last_map(variables, images.astype(jnp.float32)), axis=(1, 2))
+
+    return jax.jit(features)
 
 
 def lite0(variables: Arrays, images: jax.Array) -> jax.Array:
-    """EfficientNet-Lite0's features: the mean of the head's map.
+    """EfficientNet-Lite0's last map, the head's.
 
     Args:
       variables: as ``fold_lite0`` made them.
       images: float32 in 0..255, (n, h, w, 3), RGB.
 
     Returns:
-      float32, (n, 1280).
+      float32, (n, h', w', 1280), at a stride of 32.
     """
     x = (images - 127.0) / 128.0
     x = _relu6(_dense_conv(x, variables, "stem", 2))
@@ -145,18 +153,18 @@ def lite0(variables: Arrays, images: jax.Array) -> jax.Array:
         y = _relu6(_depthwise(y, variables, f"block{index}/depthwise", block.stride))
         y = _pointwise(y, variables, f"block{index}/project")
         x = x + y if block.stride == 1 and block.inputs == block.outputs else y
-    return jnp.mean(_relu6(_pointwise(x, variables, "head")), axis=(1, 2))
+    return _relu6(_pointwise(x, variables, "head"))
 
 
 def squeezenet(variables: Arrays, images: jax.Array) -> jax.Array:
-    """SqueezeNet 1.1's features: the mean of the last fire module's map.
+    """SqueezeNet 1.1's last map, that of its last fire module.
 
     Args:
       variables: as ``fold_squeezenet`` made them.
       images: float32 in 0..255, (n, h, w, 3), RGB.
 
     Returns:
-      float32, (n, 512).
+      float32, (n, h', w', 512), at a stride of 16.
     """
     x = images[..., ::-1] - jnp.array(BLUE_GREEN_RED_MEANS, jnp.float32)
     x = jax.nn.relu(_dense_conv(x, variables, "conv1", 2))
@@ -168,7 +176,7 @@ def squeezenet(variables: Arrays, images: jax.Array) -> jax.Array:
         x = jax.nn.relu(jnp.concatenate([narrow, wide], axis=3))
         if name in ("fire3", "fire5"):
             x = _pool(x)
-    return jnp.mean(x, axis=(1, 2))
+    return x
 
 
 def lite0_shapes() -> dict[str, tuple[int, ...]]:

@@ -16,8 +16,7 @@ from jaxclust.engine import fit as engine
 from jaxclust.engine.devices import OVERS, Over, use_devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
-from jaxclust.networks import torch_weights
-from jaxclust.runs import feature_inputs, pretrained
+from jaxclust.runs import feature_inputs, pretrained, start_weights
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.files import write_csv, write_file, write_labels
 from jaxclust.runs.folder import RESULTS, default_folder, is_finished, open_folder
@@ -72,8 +71,9 @@ def fit(
         name.
       features: what stands in the images' place: "efficientnet-lite0", "squeezenet", "dsift-pca",
         "onnx:" with the path of a network, or the path of an .npy or .parquet file.
-      weights: path of a .safetensors file with the network's first layers. They replace the
-        pretraining, unless the method's pretraining has settings of its own.
+      weights: path of a .safetensors file with the network's first layers, or "imagenet" for a
+        network whose weights are an installed package. They replace the pretraining, unless the
+        method's pretraining has settings of its own.
       out: a folder for the run, with checkpoints: a second call with the same settings goes on
         with it, or returns it where it is finished. None keeps the run in memory.
       max_seconds: stop after this long; with ``out`` a second call goes on.
@@ -187,7 +187,7 @@ def execute(
     network = method.build(_shape(data)[1:])
     weights = None
     if plan.weights is not None:
-        weights = torch_weights.read(plan.weights, method.network, network)
+        weights = start_weights.read(plan.weights, method.network, network)
         check_weights(weights, images, plan)
     settings = make_settings(
         method,

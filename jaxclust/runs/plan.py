@@ -14,7 +14,9 @@ from jaxclust.engine import blocks
 from jaxclust.engine import fit as engine
 from jaxclust.engine.devices import Over
 from jaxclust.errors import UsageError
+from jaxclust.networks.ccnn import ON_IMAGENET
 from jaxclust.networks.torch_weights import Weights
+from jaxclust.runs.start_weights import IMAGENET
 from jaxclust.types import Json, Method
 
 MOST_SEEDS = 1000
@@ -34,7 +36,7 @@ class Plan:
       resume: go on with a run of the same settings in the folder.
       overwrite: delete an earlier run's files in the folder.
       features: what stands in the images' place, see ``feature_inputs.replaced``.
-      weights: a .safetensors file with the network's first layers.
+      weights: a .safetensors file with the network's first layers, or ``start_weights.IMAGENET``.
       pretrained: folder of a finished run whose pretraining is used.
       max_seconds: stop after this long.
       baseline: run k-means on the same input with the same seeds, and keep its rows beside.
@@ -108,7 +110,8 @@ def check_weights_given(method: Method, plan: Plan) -> None:
       UsageError: the method needs weights, and the plan has none.
     """
     if method.needs_weights and plan.weights is None and method.preset != "random":
-        rule = f"weights: must be given for {method.name}"
+        given = f"be {IMAGENET}" if method.network in ON_IMAGENET else "be given"
+        rule = f"weights: must {given} for {method.name}"
         raise UsageError(f"{rule}, or --preset random for fresh ones, got none")
 
 

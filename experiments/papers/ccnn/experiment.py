@@ -4,7 +4,7 @@ A cell is a variant on a data set from one start, for all its seeds.
 """
 
 from experiments.experiment import Experiment, Part, drawn_by
-from experiments.papers.ccnn import runs
+from experiments.papers.ccnn import imagenet, runs
 from experiments.papers.ccnn.cells import RESULTS, SEEDS, STARTS, TABLE_2, VARIANTS
 from experiments.papers.ccnn.tables import text
 
@@ -21,6 +21,12 @@ EXPERIMENT = Experiment(
         "cell": Part("whole cells in this process", runs.run_cells, _NAMES, _USUAL, prints=False),
         "pretraining": Part(
             "only what cells begin with", runs.run_pretraining, _NAMES, _USUAL, prints=False
+        ),
+        "imagenet": Part(
+            "CCNN and its baselines from ImageNet's weights (table II)",
+            imagenet.run,
+            {"data": imagenet.DATA, "variants": imagenet.VARIANTS, "starts": imagenet.STARTS},
+            prints=False,
         ),
     },
     Part(

@@ -63,7 +63,8 @@ def run(request: Request) -> bool:
         made = inputs[place]
         if made is None or time.monotonic() > request.deadline:
             return False
-        run_on_features(cell, *made)
+        features, failed = made
+        _add_curve(cell, run_on_features(cell, list(features), failed))
     return True
 
 
@@ -176,13 +177,18 @@ def _features(network: Network, variables: Variables, images: jax.Array) -> jax.
     return jax.lax.map(lambda lane: encoded(network, lane, images), variables)
 
 
-def run_on_features(cell: runner.Cell, features: np.ndarray, failed: Failures) -> None:
+def run_on_features(
+    cell: runner.Cell, features: Sequence[np.ndarray], failed: Failures
+) -> dict[int, list[float | None]]:
     """Runs a cell on its trunk's features, one seed after the other, and adds its rows.
 
     Args:
       cell: what runs.
-      features: under each seed's network, float32 (seeds, n, d).
+      features: under each seed's network, float32 (n, d).
       failed: how each seed's pretraining failed; a seed whose pretraining did does not cluster.
+
+    Returns:
+      Each seed's NMI(sqrt) by epoch, for a variant of table II.
     """
     method = cell.method.replace(network=pixels, pretrainer=None, pretraining=None)
     labels = runner.labels_of(cell.dataset)
@@ -201,7 +207,8 @@ def run_on_features(cell: runner.Cell, features: np.ndarray, failed: Failures) -
         alone = cell.replace(seeds=(seed,), request=request)
         failure = failed[lane]
         if failure is None:
-            options = engine.Options(on_window=score if cell.key["variant"] in TABLE_2 else None)
+            scored = cell.key["variant"] in TABLE_2
+            options = engine.Options(on_window=score if scored else None)
             given = cell.dataset._replace(images=images)
             done = runner.fit(alone.replace(dataset=given, method=method, options=options))
         else:
@@ -209,8 +216,8 @@ def run_on_features(cell: runner.Cell, features: np.ndarray, failed: Failures) -
         (row,) = runner.make(alone, done)
         moved = _moved(row, done.phases["cluster"].history)
         made.append(rows.with_columns(row, moved | {"on": "features"}))
-    _add_curve(cell, dict(sorted(curve.items())))
-    rows.add(RESULTS, made)
+    rows.add(cell.results, made)
+    return dict(sorted(curve.items()))
 
 
 def _failed(failure: engine.Failure, n: int) -> engine.Fit:
