@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from experiments import benchmark_tables, compare, figures, rows, tables
 from experiments.experiment import EXPERIMENTS, read
 from experiments.papers.ccnn import cells as ccnn
+from experiments.papers.ccnn import imagenet_tables
 from experiments.papers.ccnn.published import LAYOUT as CCNN
 from experiments.papers.dbc import cells as dbc
 from experiments.papers.dbc.published import LAYOUT as DBC
@@ -194,6 +195,7 @@ def blocks() -> dict[str, str]:
         "stream": benchmark_tables.stream(),
         "peers": benchmark_tables.peers(),
         "compose": fenced(benchmark_tables.compose()),
+        "ccnn-imagenet": fenced(imagenet_tables.text()),
         **{name: with_figures(name) for name in EXPERIMENTS},
     }
 

@@ -1,6 +1,8 @@
 """The networks trained on ImageNet as trunks of CCNN, in place of AlexNet's conv1 to conv5."""
 
 import functools
+import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +11,13 @@ from flax import nnx
 
 from jaxclust.networks.pretrained import FEATURES, FeatureNetwork
 from jaxclust.ops.batches import BLOCK_PIXELS, in_blocks
-from jaxclust.types import Shape
+from jaxclust.types import Key, Shape
 
 LEAST_SIDE = 128
 """Smaller images are enlarged within the network, until the shorter side has this many pixels."""
+
+TRUNCATED = 0.87962566
+"""Standard deviation of a normal draw that is cut off at twice its own."""
 
 
 class ImageNetTrunk(nnx.Module):
@@ -38,12 +43,7 @@ class ImageNetTrunk(nnx.Module):
         self.name = name
         self.channels = FEATURES[name].dimension
         self.factor = -(-LEAST_SIDE // min(shape[:2]))
-        draw = jax.nn.initializers.he_normal()
-        for array, size in array_shapes(name).items():
-            if array.endswith("kernel"):
-                value = draw(rngs.params(), size, jnp.float32)
-            else:
-                value = jnp.zeros(size, jnp.float32)
+        for array, value in _drawn(rngs.params(), array_shapes(name)).items():
             setattr(self, attribute(array), nnx.Param(value))
 
     def __call__(self, x: jax.Array, maps: dict[str, jax.Array]) -> jax.Array:
@@ -60,7 +60,7 @@ class ImageNetTrunk(nnx.Module):
 
         # Blocks of the size of the enlarged images bound the memory of the inner maps.
         block = max(BLOCK_PIXELS // (rows * columns), 1)
-        x = maps["trunk"] = in_blocks(last_map, x, block)
+        x = maps["trunk"] = in_blocks(last_map, jnp.asarray(x), block)
         return x
 
 
@@ -71,6 +71,22 @@ def array_shapes(name: str) -> dict[str, tuple[int, ...]]:
     # ``fold`` takes a square root of a variance, so that ones are safe.
     folded = network.fold({key: np.ones(size) for key, size in network.shapes().items()})
     return {key: value.shape for key, value in folded.items()}
+
+
+def _drawn(key: Key, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, jax.Array]:
+    """Kernels with He's normal draw, and biases of zero, by the names of their shapes."""
+    kernels = {name: size for name, size in shapes.items() if name.endswith("kernel")}
+    # A draw for each kernel would take seconds to compile.
+    sizes = [math.prod(size) for size in kernels.values()]
+    whole = jax.random.truncated_normal(key, -2, 2, (sum(sizes),), jnp.float32)
+    parts = jnp.split(whole, np.cumsum(sizes)[:-1])
+    drawn = {name: jnp.zeros(size, jnp.float32) for name, size in shapes.items()}
+    for (name, size), part in zip(kernels.items(), parts, strict=True):
+        # All axes but the last, the outputs, are inputs; a depthwise kernel has its rows and
+        # columns alone.
+        deviation = math.sqrt(2 / math.prod(size[:-1])) / TRUNCATED
+        drawn[name] = deviation * part.reshape(size)
+    return drawn
 
 
 def attribute(array: str) -> str:

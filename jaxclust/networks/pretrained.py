@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxclust.networks.convolution import conv
 from jaxclust.networks.geometry import geometry_of
 
 Arrays = Mapping[str, jax.Array | np.ndarray]
@@ -286,10 +287,7 @@ def _pointwise(x: jax.Array, variables: Arrays, name: str) -> jax.Array:
 
 def _dense_conv(x: jax.Array, variables: Arrays, name: str, stride: int) -> jax.Array:
     kernel = jnp.asarray(variables[f"{name}/kernel"])
-    y = lax.conv_general_dilated(
-        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y + variables[f"{name}/bias"]
+    return conv(x, kernel, jnp.asarray(variables[f"{name}/bias"]), stride=stride)
 
 
 def _depthwise(x: jax.Array, variables: Arrays, name: str, stride: int) -> jax.Array:

@@ -15,7 +15,15 @@ from jaxclust.methods.registry import METHODS
 from jaxclust.runs.rows import read_rows
 
 N = 64
-UNPADDED = ("ccnn-alexnet", "ccnn-alexnet-plain", "ccnn-resnet18", "dctl", "jule")
+UNPADDED = (
+    "ccnn-alexnet",
+    "ccnn-alexnet-plain",
+    "ccnn-lite0",
+    "ccnn-resnet18",
+    "ccnn-squeezenet",
+    "dctl",
+    "jule",
+)
 """Methods whose networks refuse images that are too small."""
 PRETRAINING = "--pretraining.epochs 2 --pretraining.batch 64"
 SMALL = {

@@ -55,7 +55,7 @@ class Variant(NamedTuple):
     plain: bool = False
 
 
-_ALL = {"trainable": "all", "learning_rate": 0.001}
+TRAIN_ALL = {"trainable": "all", "learning_rate": 0.001}
 _GLOROT = {"fc9": "glorot"}
 VARIANTS = {
     # Table II.
@@ -78,18 +78,18 @@ VARIANTS = {
     **{
         f"baseline-i rate {rate}": Variant("ccnn-i", {"learning_rate": rate}) for rate in (0.1, 1.0)
     },
-    "train all": Variant(changes=_ALL),
+    "train all": Variant(changes=TRAIN_ALL),
     **{
-        f"train all rate {rate}": Variant(changes=_ALL | {"learning_rate": rate})
+        f"train all rate {rate}": Variant(changes=TRAIN_ALL | {"learning_rate": rate})
         for rate in (0.01, 0.1)
     },
-    "train and compensate all": Variant(changes=_ALL | {"compensation": "all"}),
-    "baseline-i train all": Variant("ccnn-i", _ALL),
+    "train and compensate all": Variant(changes=TRAIN_ALL | {"compensation": "all"}),
+    "baseline-i train all": Variant("ccnn-i", TRAIN_ALL),
     # From random weights, where the head alone is trained, running statistics are still 0 and 1.
     "batch norm": Variant("ccnn-norm"),
-    "batch norm train all": Variant("ccnn-norm", _ALL),
+    "batch norm train all": Variant("ccnn-norm", TRAIN_ALL),
     "batch norm train all batch statistics": Variant(
-        "ccnn-norm", _ALL | {"batch_statistics": True}
+        "ccnn-norm", TRAIN_ALL | {"batch_statistics": True}
     ),
     "superscripts": Variant(changes={"backtrack": "previous"}),
     "printed gradient": Variant(changes={"gradient": "printed"}),

@@ -1,7 +1,8 @@
 """CCNN and its baselines from weights trained on ImageNet, as in the paper's table II.
 
-The trunk is SqueezeNet 1.1, and the adaptation layers on it are drawn from the seed. Only FC9 and
-softmax are trained, so that each image goes through the network once for each seed and start.
+The trunk is SqueezeNet 1.1, and the adaptation layers on it are drawn from the seed. Where FC9 and
+softmax alone are trained, each image goes through the network once for each seed and start. The
+variants that train all run whole.
 Random starts draw the trunk, too; the adaptation layers are those of the same seed's other start.
 """
 
@@ -9,9 +10,9 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 
 from experiments import runner
 from experiments.experiment import Request
-from experiments.papers.ccnn import runs
+from experiments.papers.ccnn import cells, runs
 from experiments.rows import RESULTS as FOLDER
 from jaxclust.data import datasets
 from jaxclust.engine import fit as engine
@@ -31,7 +32,7 @@ from jaxclust.networks.ccnn import ccnn_squeezenet, ccnn_squeezenet_plain
 from jaxclust.networks.imagenet_trunk import LEAST_SIDE
 from jaxclust.networks.torch_weights import NOTHING, Weights
 from jaxclust.runs import start_weights
-from jaxclust.types import Json, Method, NetworkFactory, Variables
+from jaxclust.types import Json, Method, Variables
 
 RESULTS = FOLDER / "ccnn_imagenet.jsonl"
 DATA = ("photos-10", "cifar10-test")
@@ -51,10 +52,12 @@ class Variant(NamedTuple):
       method: CCNN's, whose settings are taken; or "kmeans".
       features: "conv8" for the global maxima of conv8; "trunk" for those of the trunk's last map,
         without adaptation layers; "mean" for the means of the trunk's last map.
+      changes: the settings that differ.
     """
 
     method: str
     features: str
+    changes: Mapping[str, Any] = {}
 
 
 VARIANTS = {
@@ -68,28 +71,43 @@ VARIANTS = {
     "plain baseline-iii": Variant("ccnn-iii", "trunk"),
     "k-means of maxima": Variant("kmeans", "trunk"),
     "k-means of means": Variant("kmeans", "mean"),
+    "train all": Variant("ccnn-squeezenet", "conv8", cells.TRAIN_ALL),
+    "baseline-i train all": Variant("ccnn-i", "conv8", cells.TRAIN_ALL),
 }
+ON_FEATURES = tuple(name for name, variant in VARIANTS.items() if not variant.changes)
+"""The variants that need the first features alone."""
 
 
 def run(request: Request) -> bool:
-    """Runs the cells that have no rows; features of the seeds are kept in the request's folder."""
+    """Runs the cells that have no rows; the request's folder keeps features and checkpoints."""
     for data, start in itertools.product(request.data, request.starts):
         dataset = load(data)
-        cells = [cell_of(dataset, variant, start, request) for variant in request.variants]
-        cells = [cell for cell in cells if not runner.is_done(cell)]
-        if not cells:
-            continue
-        features = [features_of(dataset, start, seed, request) for seed in SEEDS]
-        for cell in cells:
-            if time.monotonic() > request.deadline:
-                return False
-            which = VARIANTS[cell.key["variant"]].features
-            inputs = []
-            for made in features:
-                if made is None:
-                    return False
-                inputs.append(made[which])
-            runs.run_on_features(cell, inputs, [None for _ in SEEDS])
+        every = [cell_of(dataset, variant, start, request) for variant in request.variants]
+        left = [cell for cell in every if not runner.is_done(cell)]
+        whole = [cell for cell in left if cell.key["variant"] not in ON_FEATURES]
+        on_features = [cell for cell in left if cell not in whole]
+        if on_features and not _run_on_features(on_features, dataset, start, request):
+            return False
+        if not all(runner.run(cell) for cell in whole):
+            return False
+    return True
+
+
+def _run_on_features(
+    made: Sequence[runner.Cell], dataset: datasets.Dataset, start: str, request: Request
+) -> bool:
+    """Runs cells of one set and one start on its first features; False where time ran out."""
+    inputs: list[Mapping[str, np.ndarray]] = []
+    for seed in SEEDS:
+        features = features_of(dataset, start, seed, request)
+        if features is None:
+            return False
+        inputs.append(features)
+    for cell in made:
+        if time.monotonic() > request.deadline:
+            return False
+        which = VARIANTS[cell.key["variant"]].features
+        runs.run_on_features(cell, [features[which] for features in inputs], [None for _ in SEEDS])
     return True
 
 
@@ -103,7 +121,7 @@ def load(name: str) -> datasets.Dataset:
 
 def method_of(variant: str, start: str, clusters: int | None) -> Method:
     """A variant's method with its settings, on the network of its features."""
-    name, features = VARIANTS[variant]
+    name, features, changes = VARIANTS[variant]
     if name == "kmeans":
         return registry.method(name, "paper", clusters=clusters)
     own = registry.method("ccnn-squeezenet", PRESETS[start], clusters=clusters)
@@ -111,6 +129,7 @@ def method_of(variant: str, start: str, clusters: int | None) -> Method:
         # The baselines' own settings, on this network; nothing is pretrained here.
         config = registry.method(name, PRESETS[start], clusters=clusters).config
         own = own.replace(name=name, config=config)
+    own = own.with_settings(changes)
     if features == "conv8":
         return own
     return own.replace(network=ccnn_squeezenet_plain).with_settings({"fc9": "glorot"})
@@ -120,9 +139,19 @@ def cell_of(dataset: datasets.Dataset, variant: str, start: str, request: Reques
     """A variant on a set of pictures from one start."""
     method = method_of(variant, start, dataset.classes)
     key = {"data": dataset.name, "variant": variant, "start": start}
-    cell = runner.Cell(RESULTS, key, dataset, method, SEEDS, request, engine.Options())
     trunk: list[Json] = ["squeezenet", LEAST_SIDE, VARIANTS[variant].features]
+    options = engine.Options()
+    if variant not in ON_FEATURES:
+        place = f"{dataset.name}-{start}-{variant.replace(' ', '-')}"
+        directory = request.folder / "imagenet" / place
+        options = engine.Options(directory=directory, weights=weights_of(start))
+    cell = runner.Cell(RESULTS, key, dataset, method, SEEDS, request, options)
     return cell.replace(preset=PRESETS[start], extra={"start": start, "trunk": trunk})
+
+
+def weights_of(start: str) -> Weights:
+    """The trunk's weights; none for a random start, where all layers are drawn alike."""
+    return start_weights.imagenet(ccnn_squeezenet) if start == "imagenet" else NO_WEIGHTS
 
 
 def features_of(
@@ -137,11 +166,9 @@ def features_of(
     if path.exists():
         return load_file(path)
     images = dataset.images
-    factory: NetworkFactory = ccnn_squeezenet
-    network = factory(images.shape[1:], dataset.classes)
-    weights = start_weights.imagenet(factory) if start == "imagenet" else NO_WEIGHTS
+    network = ccnn_squeezenet(images.shape[1:], dataset.classes)
     keys = engine.lane_keys((seed,))["pretrain"]
-    variables = jax.tree.map(lambda leaf: leaf[0], with_weights(network, keys, weights))
+    variables = jax.tree.map(lambda leaf: leaf[0], with_weights(network, keys, weights_of(start)))
     assert network.activations is not None  # CCNN's networks have them.
     maps_of = network.activations
 
