@@ -2,12 +2,14 @@
 
 import importlib.metadata
 import itertools
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments import rows
+from experiments import rows, runner
 from experiments.experiment import Request
 from experiments.papers.ccnn import imagenet, imagenet_tables
 from jaxclust.data.datasets import Dataset
@@ -17,6 +19,7 @@ from jaxclust.networks import ccnn_squeezenet, imagenet_trunk, pretrained_weight
 from jaxclust.networks.ccnn import ccnn_squeezenet_plain
 from jaxclust.runs import start_weights
 from jaxclust.runs.rows import Row
+from jaxclust.runs.settings import digest
 
 SEEDS = (0, 3)
 
@@ -60,6 +63,18 @@ def test_no_two_variants_are_alike(start):
         "none"
     }
     assert made["ccnn"].config.epochs == {"imagenet": 10, "random": 30}[start]
+
+
+def test_every_row_has_todays_hash():
+    """A cell whose rows have another hash would be refused, and would have to run anew."""
+    folder = os.environ.get("JAXCLUST_DATA")
+    if folder is None or not (Path(folder) / "photos-10").is_dir():
+        pytest.skip("needs the folder photos-10 in $JAXCLUST_DATA")
+    dataset = imagenet.load("photos-10")
+    for start, variant in itertools.product(imagenet.STARTS, imagenet.VARIANTS):
+        cell = imagenet.cell_of(dataset, variant, start, Request())
+        lines = runner.lines_of(imagenet.RESULTS, cell.key)
+        assert {line["config_hash"] for line in lines} <= {digest(cell.settings)}, cell.key
 
 
 def test_a_cell_on_features_is_the_whole_run_and_is_made_once(small, tmp_path):
