@@ -1,5 +1,6 @@
 """Features in the images' place: those of a run, and those of new images for it."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,10 @@ def of_new_images(settings: Settings, images: np.ndarray | Dataset) -> np.ndarra
             raise UsageError(f"images: must be of shape (n, {expected}), got {images.images.shape}")
         return datasets.checked(images.name, images.images, least=1).images
     which = str(settings.origin.get("features", settings.features))
+    known = settings.origin.get("features_sha256")
+    if known is not None and own_network(which) != known:
+        rule = f"features: {which} must be the network that the run had"
+        raise UsageError(f"{rule}, its file is another one now")
     features = _of_any(images, which, None)
     inputs = array_features.with_vectors(images, which, features, _scale(settings)).images
     if inputs.shape[1:] != shape:
@@ -82,6 +87,21 @@ def _scale(settings: Settings) -> Scale:
         rule = "run: origin must hold the two numbers that its features were divided by"
         raise UsageError(f"{rule}, got {kept}")
     return Scale(*numbers)
+
+
+def own_network(which: str) -> str | None:
+    """SHA-256 of a user's own network; None for other features.
+
+    Raises:
+      UsageError: its file cannot be read.
+    """
+    if not which.startswith(ONNX):
+        return None
+    path = Path(which.removeprefix(ONNX).partition("?")[0])
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"features: {path} must be a file that can be read ({error})") from error
 
 
 def short_name(which: str) -> str:

@@ -184,6 +184,9 @@ def execute(
         origin["features"] = plan.features
         data, scale = feature_inputs.replaced(data, plan.features, bars.count)
         origin["features_scale"] = list(scale)
+        own_network = feature_inputs.own_network(plan.features)
+        if own_network is not None:
+            origin["features_sha256"] = own_network
     network = method.build(_shape(data)[1:])
     weights = None
     if plan.weights is not None:

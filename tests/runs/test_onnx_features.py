@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import jaxclust as jc
 from jaxclust.errors import UsageError
 from jaxclust.runs import embedders, features, onnx_features
 
@@ -122,3 +123,14 @@ def test_without_onnx_runtime_one_line_says_what_to_install(tmp_path, monkeypatc
         UsageError, match=r"onnx needs ONNX Runtime: pip install 'jaxclust\[onnx\]'"
     ):
         onnx_features.open_network(str(tmp_path / "x.onnx"))
+
+
+def test_another_network_under_the_same_name_is_refused(images, tmp_path):
+    path = tmp_path / "model.onnx"
+    network(path, ("n", 3, 6, 6))
+    run = jc.fit("kmeans", images, clusters=2, seeds=1, features=f"onnx:{path}", progress=False)
+    first = run.predict(images).cluster
+    np.testing.assert_array_equal(first, run.predict(images).cluster)
+    network(path, ("n", 3, 6, 6), operation="Abs")
+    with pytest.raises(UsageError, match="must be the network that the run had"):
+        run.predict(images)
