@@ -74,7 +74,7 @@ def test_eager_is_jit_and_blocks_are_the_whole(least_side, monkeypatch):
     whole, _ = jax.jit(network.encode, static_argnums=2)(variables, batch, False)
     # Two images in a block, and one in the last.
     monkeypatch.setattr(imagenet_trunk, "BLOCK_PIXELS", 2 * SIDE * SIDE)
-    eager, _ = network.encode(variables, batch, False)
+    eager, _ = network.encode(variables, jnp.asarray(batch), False)
     np.testing.assert_allclose(eager, whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max())
 
 
