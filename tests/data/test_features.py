@@ -245,7 +245,7 @@ def test_the_command_clusters_features_and_shows_images(few_digits, tmp_path, ca
     assert (settings["data"]["name"], settings["features"]) == ("few+mine", "mine.npy")
     assert settings["data"]["shape"] == [60, 8, 8, 1]
     assert read_rows(run / "results.jsonl")[0].data == "few+mine"
-    _, _, dataset, pictures, _ = shown[0]
+    _, _, dataset, pictures, *_ = shown[0]
     assert dataset.images.dtype == np.float32
     np.testing.assert_array_equal(pictures, few_digits[0][:60])
     capsys.readouterr()

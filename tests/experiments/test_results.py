@@ -57,7 +57,7 @@ def marks(name):
         ("<!-- headlines -->\n", "headlines"),
         (marks("headlines") * 2, "headlines"),
         (marks("headlines"), "comparison"),
-        (marks("headlines") + marks("comparison") + marks("consensus"), "stream"),
+        (marks("headlines") + marks("comparison") + marks("consensus"), "groups"),
     ],
 )
 def test_a_page_without_its_marks_is_refused(text, name, blocks):
