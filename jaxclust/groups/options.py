@@ -10,8 +10,8 @@ from typing import Literal
 from jaxclust.data.archives import is_archive
 from jaxclust.data.pictures import RESIZES
 from jaxclust.errors import UsageError
+from jaxclust.groups.edits import moved_files
 from jaxclust.runs.embedders import is_embedder
-from jaxclust.runs.group_edits import moved_files
 from jaxclust.types import Json
 
 SEEDS = 10

@@ -13,6 +13,7 @@ from jaxclust.data.listing import shown as plain
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.groups import files as written
+from jaxclust.groups.edits import moved_files, read_edits
 from jaxclust.groups.files import Shown
 from jaxclust.groups.partition import (
     Partition,
@@ -25,7 +26,6 @@ from jaxclust.groups.partition import (
 from jaxclust.report.gallery import Gallery, write_gallery
 from jaxclust.report.projection import in_two_dimensions
 from jaxclust.runs.files import write_file
-from jaxclust.runs.group_edits import moved_files, read_edits
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -123,7 +123,7 @@ find("filter").addEventListener("keydown", event => {
 find("cancel").addEventListener("click", () => find("picker").close());
 find("picker").addEventListener("close", () => answer(null));
 
-/** The rows of the CSV file, as jaxclust/runs/group_edits.py reads them. */
+/** The rows of the CSV file, as jaxclust/groups/edits.py reads them. */
 function edits() {
   const k = data.groupNames.length, held = new Set(state.group), number = new Map();
   for (let id = 0, next = k; id < state.names.length; id++)

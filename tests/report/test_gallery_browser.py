@@ -8,7 +8,7 @@ import pytest
 
 import chromium
 from galleries import AWKWARD, TARGET, copied, gallery, written
-from jaxclust.runs.group_edits import read_edits
+from jaxclust.groups.edits import read_edits
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 

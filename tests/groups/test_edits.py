@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxclust.errors import UsageError
-from jaxclust.runs.group_edits import moved_files, read_edits
+from jaxclust.groups.edits import moved_files, read_edits
 
 NAMES = ("a.jpg", "b, c.jpg", "caf\udce9.jpg", "two\nlines.jpg", "e.jpg", "f.jpg")
 GROUPS = np.array([0, 0, 1, 1, 2, -1], np.int32)
