@@ -20,7 +20,7 @@ class Options:
     """Lists pictures that are copies of others, dark, blurred, nearly empty or unreadable.
 
     Attributes:
-      folder: The pictures: a folder with all its sub-folders, or a table (.csv or .parquet) with a
+      folder: The pictures: a folder with all its sub-folders, or a CSV or Parquet table with a
         column "file".
       out: The .csv file to write, with the columns file, issue and detail. Without it the list is
         only counted.

@@ -18,8 +18,8 @@ class Options:
     A second call with the same settings goes on, or says that it is finished.
 
     Attributes:
-      folder: The pictures: a folder with all its sub-folders, an archive (.zip or .tar), or a table
-        (.csv or .parquet) with a column "file".
+      folder: The pictures: a folder with all its sub-folders, a zip or tar archive, or a CSV or
+        Parquet table with a column "file".
       clusters: Number of groups; it is estimated unless it is given.
       features: What the pictures are compared by: efficientnet-lite0, squeezenet,
         onnx:MODEL.onnx, or an .npy or .parquet file with a row for each picture.
