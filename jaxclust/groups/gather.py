@@ -126,10 +126,10 @@ def _summary(source: Path, files: Listing, options: Options) -> str:
     text = f"{len(files.files):,} pictures in {shown(str(source))}"
     if files.classes is not None:
         text += f", {len(files.classes)} known kinds for comparison alone"
-    if files.left_out:
-        text += f"; left out: {left_out_words(files.left_out)}{heif_hint(files.left_out)}"
     if is_embedder(options.features):
         text += f" -> {options.features} ({options.resize})"
+    if files.left_out:
+        text += f"; left out: {left_out_words(files.left_out)}{heif_hint(files.left_out)}"
     return text
 
 
