@@ -41,6 +41,7 @@ def test_digits_have_ten_or_so():
 
     number = choose_number(vectors_of(load_digits(return_X_y=True)[0].astype(np.float32)))
     assert 9 <= number.groups <= 11
+    assert number.supported
 
 
 def test_pictures_that_are_equally_far_from_each_other_have_some_number():
