@@ -38,3 +38,9 @@ def photos():
     if not os.path.isdir(path):
         pytest.skip("needs photos-10 in $JAXCLUST_DATA")
     return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

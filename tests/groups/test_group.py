@@ -1,6 +1,5 @@
 """``jaxclust group`` from a folder to its files."""
 
-import csv
 import json
 import re
 import shutil
@@ -10,27 +9,13 @@ import pytest
 
 import jaxclust as jc
 from commands import error
+from grouped import table, words
 from jaxclust.cli.main import main
 from jaxclust.errors import UsageError
 from jaxclust.groups import gather
 from jaxclust.groups.files import safe
 
 pytestmark = pytest.mark.optimized
-
-
-def table(out):
-    with (out / "groups.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def words(folder, features, *more):
-    return ["group", str(folder), "--features", str(features), "--seeds", "3", *map(str, more)]
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_a_folder_in_groups_out(folder, features, here, capsys):
@@ -329,61 +314,3 @@ def test_what_fails_leaves_no_folder(folder, features, here):
     assert main([*words(folder, features), "--clusters", "40"]) == 2
     assert main([*words(folder, features), "--clusters", "3", "--quiet"]) == 0
     assert [path.name for path in here.glob("*-groups*")] == ["my pictures-groups"]
-
-
-def test_changed_inputs_are_not_finished_already(folder, features, here, capsys):
-    known = here / "known.csv"
-    known.write_text("file,label\nrings/01.jpg,Rings\n")
-    common = [*words(folder, features), "--clusters", "3", "--out", "out"]
-    common += ["--labels", str(known)]
-    assert main(common) == 0
-    known.write_text("file,label\nrings/01.jpg,Kreis\n")
-    capsys.readouterr()
-    assert main(common) == 0
-    assert "Kreis" in capsys.readouterr().out
-    (folder / "rings" / "01.jpg").write_bytes(b"x" * (folder / "rings" / "01.jpg").stat().st_size)
-    assert main([*common, "--strict"]) == 2
-    assert "rings/01.jpg (no image)" in capsys.readouterr().err
-
-
-def test_merged_pictures_are_as_certain_as_before(folder, features, here):
-    values = np.load(features)
-    values[0] = values[12:24].mean(axis=0) / 2 + values[24:].mean(axis=0) / 2
-    np.save(features, values)
-    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
-    assert main(common) == 0
-    group = table(here / "out")[0]["group"]
-    (here / "edits.csv").write_text(f"file,group,name,into\n,{group},,{(int(group) + 1) % 3}\n")
-    assert main([*common, "--edits", "edits.csv", "--edits", "edits.csv"]) == 0
-    assert table(here / "out")[0]["certain"] == "no"
-    assert main([*common, "--edits", "edits.csv"]) == 0
-    assert len(list((here / "out").glob("edits-*.csv"))) == 1
-
-
-def test_names_with_line_ends_and_dots_are_read_back(folder, features, here, capsys):
-    (folder / "dots" / "00.jpg").rename(folder / "dots" / "00\r.jpg")
-    root = folder.rename(here / "2023.05 Rome")
-    for _ in range(2):
-        assert main([*words(root, features), "--clusters", "3", "--quiet"]) == 0
-    files = [line["file"] for line in table(here / "2023.05 Rome-groups")]
-    assert "dots/00\r.jpg" in files
-
-
-def test_damaged_files_are_named_also_with_features_from_a_file(folder, features, here):
-    (folder / "dots" / "05.jpg").write_bytes(b"")
-    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
-    assert main([*common, "--copy"]) == 0
-    assert len(table(here / "out")) == 35
-    assert (here / "out" / "unreadable.csv").read_text() == "file,reason\ndots/05.jpg,empty\n"
-
-
-def test_the_face_takes_text_for_paths(folder, features, here):
-    (here / "l.csv").write_text("file,label\nrings/01.jpg,Rings\n")
-    given = {"features": str(features), "seeds": 2, "progress": False, "labels": "l.csv"}
-    groups = jc.group(str(folder), 3, out="out", **given)
-    assert "Rings" in groups.names
-    with pytest.raises(UsageError, match="placing: must be one of"):
-        jc.group(folder, 3, placing="move", **given)
-    np.save(features, np.load(features) * np.float64(1e300))
-    with pytest.raises(UsageError, match="finite numbers below 1e38"):
-        jc.group(folder, 3, **given)
