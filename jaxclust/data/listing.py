@@ -157,6 +157,13 @@ def heif_hint(left_out: Mapping[str, int]) -> str:
     return f"; {' and '.join(missing)} need pip install 'jaxclust[photos]'"
 
 
+def left_out_note(left_out: Mapping[str, int]) -> str:
+    """The end of a line that says what was left out; "" where nothing was."""
+    if not left_out:
+        return ""
+    return f"; left out: {left_out_words(left_out)}{heif_hint(left_out)}"
+
+
 def _shown(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # How Python keeps a byte that is no UTF-8.
@@ -184,9 +191,8 @@ def _pictures(names: Sequence[str]) -> tuple[list[str], dict[str, int]]:
 
 
 def _no_pictures(source: Path, left_out: Mapping[str, int]) -> str:
-    others = f"; left out: {left_out_words(left_out)}" if left_out else ""
     rule = f"data: {shown(str(source))} must hold pictures such as .jpg, .png, .webp or .tif"
-    return f"{rule}, got none{others}{heif_hint(left_out)}"
+    return f"{rule}, got none{left_out_note(left_out)}"
 
 
 def _walked(root: Path) -> Iterator[str]:

@@ -345,9 +345,7 @@ def _summary(surveyed: Survey, labels: np.ndarray | None, unreadable: Mapping[in
     classes = _classes(surveyed, labels)
     resize = surveyed.reading.resize
     line = f"{count:,} images of {sizes}, {classes} -> {_times(surveyed.shape)} ({resize})"
-    if listed.left_out:
-        hint = listings.heif_hint(listed.left_out)
-        line += f"; left out: {listings.left_out_words(listed.left_out)}{hint}"
+    line += listings.left_out_note(listed.left_out)
     if unreadable:
         line += f"; not readable: {len(unreadable):,} of {len(listed.files):,}"
     return line

@@ -1,7 +1,5 @@
 """The files that ``group`` writes: a table of pictures and groups, its state, links and copies."""
 
-import csv
-import io
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +11,7 @@ import numpy as np
 from jaxclust.errors import UsageError
 from jaxclust.groups.partition import Partition
 from jaxclust.groups.state import STATE
-from jaxclust.runs.files import write_csv, write_file
+from jaxclust.runs.files import read_csv, write_csv, write_file
 
 TABLE = "groups.csv"
 PAGE = "groups.html"
@@ -189,8 +187,7 @@ def delete_placed(out: Path) -> None:
     listed = folder / MADE
     if not listed.is_file():
         return
-    text = listed.read_bytes().decode("utf-8", "surrogateescape")
-    for line in csv.DictReader(io.StringIO(text)):
+    for line in read_csv(listed):
         path = folder / line["made"]
         if path.parent.parent == folder and ".." not in path.parts:
             path.unlink(missing_ok=True)

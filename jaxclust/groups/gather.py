@@ -11,7 +11,7 @@ import numpy as np
 from jaxclust.data import feature_files
 from jaxclust.data import pictures as decoding
 from jaxclust.data.features import NETWORKS
-from jaxclust.data.listing import FOLDERS, Listing, heif_hint, left_out_words, listing, shown
+from jaxclust.data.listing import FOLDERS, Listing, left_out_note, listing, shown
 from jaxclust.data.picture_sets import listing_digest, named
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.groups.options import Options
@@ -56,13 +56,13 @@ class Gathered(NamedTuple):
       found: the files.
       rows: places of the m readable ones, int (m,).
       features: float32 (m, d).
-      unreadable: the other files, with reasons.
+      unreadable: places of the other files, with reasons.
     """
 
     found: Found
     rows: np.ndarray
     features: np.ndarray
-    unreadable: dict[str, str]
+    unreadable: dict[int, str]
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -107,8 +107,8 @@ def digest_of_inputs(options: Options, sources: Sequence[Found]) -> str:
       sources: the pictures, those that are added among them.
     """
     digest = hashlib.sha256()
-    named = options.features.removeprefix(ONNX).partition("?")[0]
-    for path in (Path(named), options.labels):
+    features = options.features.removeprefix(ONNX).partition("?")[0]
+    for path in (Path(features), options.labels):
         if isinstance(path, Path) and path.is_file():
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     for found in sources:
@@ -128,9 +128,7 @@ def _summary(source: Path, files: Listing, options: Options) -> str:
         text += f", {len(files.classes)} known kinds for comparison alone"
     if is_embedder(options.features):
         text += f" -> {options.features} ({options.resize})"
-    if files.left_out:
-        text += f"; left out: {left_out_words(files.left_out)}{heif_hint(files.left_out)}"
-    return text
+    return text + left_out_note(files.left_out)
 
 
 def gather(found: Found, options: Options, bars: Bars, check: Callable[[], object]) -> Gathered:
@@ -164,12 +162,13 @@ def gather(found: Found, options: Options, bars: Bars, check: Callable[[], objec
         with decoding.quiet():
             made = features_of.features_of(options.features, given, show)
         bars.close()
-    unreadable = {files.files[row]: reason for row, reason in sorted(made.unreadable.items())}
+    unreadable = dict(sorted(made.unreadable.items()))
     limit = 0 if options.strict else MOST_UNREADABLE * len(files.files)
     if len(unreadable) > limit:
         share = "every picture" if options.strict else "at least half of the pictures"
         rule = f"folder: {share} in {shown(str(found.source))} must be readable"
-        raise UsageError(f"{rule}, got {named(unreadable)}")
+        names = {files.files[row]: reason for row, reason in unreadable.items()}
+        raise UsageError(f"{rule}, got {named(names)}")
     return Gathered(found, made.rows, made.values, unreadable)
 
 
@@ -216,10 +215,7 @@ def joined(parts: Sequence[Gathered], vectors: np.ndarray) -> Pictures:
     """
     places = [(part, int(row)) for part in parts for row in part.rows]
     first = parts[0].found
-    names = [part.found.listing.files[row] for part, row in places]
-    for index in range(len(parts[0].rows), len(places)):
-        part, row = places[index]
-        names[index] = _from(first, part.found, row)
+    names = [_name(first, part.found, row) for part, row in places]
 
     def content(index: int) -> bytes:
         part, row = places[index]
@@ -241,17 +237,17 @@ def joined(parts: Sequence[Gathered], vectors: np.ndarray) -> Pictures:
 
 def unreadable_of(parts: Sequence[Gathered]) -> dict[str, str]:
     """The files of several sources that could not be read, named as ``joined`` names pictures."""
-    found: dict[str, str] = {}
-    for part in parts:
-        places = {name: row for row, name in enumerate(part.found.listing.files)}
-        for name, reason in part.unreadable.items():
-            own = part is parts[0]
-            found[name if own else _from(parts[0].found, part.found, places[name])] = reason
-    return found
+    return {
+        _name(parts[0].found, part.found, row): reason
+        for part in parts
+        for row, reason in part.unreadable.items()
+    }
 
 
-def _from(first: Found, other: Found, row: int) -> str:
-    """The name of an added picture, seen from the folder of the first ones."""
+def _name(first: Found, other: Found, row: int) -> str:
+    """The name of a picture, seen from the folder of the first ones."""
+    if other is first:
+        return first.listing.files[row]
     path = other.listing.path(row)
     if path is None:
         archive = os.path.relpath(other.source.resolve(), first.listing.root.resolve())

@@ -137,7 +137,6 @@ def group_pictures(options: Options, bars: Bars) -> Groups:
         rule = f"folder: must hold {LEAST} pictures or more"
         raise UsageError(f"{rule}, {options.folder} has {len(found.listing.files)}")
     folder = str(options.folder.resolve())
-    folder = str(options.folder.resolve())
     fresh = State(options.settings(), found.digest, folder, options.view())
     out = _folder(options, fresh)
     kept = None if options.overwrite else read_state(out)

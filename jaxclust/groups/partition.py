@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.engine import fit as engine
+from jaxclust.data.features import grid
 from jaxclust.ops.graph_linkage import merge, no_merges
 from jaxclust.ops.neighbor_graph import initial_clusters, knn_digraph, nearest_neighbors
 from jaxclust.runs.run import Run
-from jaxclust.types import Prediction
 
 CLEAR = 0.1
 """A picture lies clearly in its group if the center is nearer than the next one by this share of
@@ -73,13 +72,13 @@ def make_partition(run: Run, vectors: np.ndarray) -> tuple[Partition, Shape]:
     votes = run.consensus()
     clusters = run.settings.clusters
     sizes = np.bincount(votes.labels, minlength=clusters)
-    largest_first = np.argsort(-sizes, kind="stable")
+    order = np.argsort(-sizes, kind="stable")
+    sizes = sizes[order]
     numbers = np.empty(clusters, np.int32)
-    numbers[largest_first] = np.arange(clusters, dtype=np.int32)
+    numbers[order] = np.arange(clusters, dtype=np.int32)
     groups = numbers[votes.labels]
     centers = np.zeros((clusters, vectors.shape[1]))
     np.add.at(centers, groups, vectors)
-    sizes = np.bincount(groups, minlength=clusters)
     centers /= np.maximum(sizes, 1)[:, None]
     centers[sizes == 0] = np.inf
     centers = centers.astype(np.float32)
@@ -103,9 +102,7 @@ def assign(run: Run, shape: Shape, vectors: np.ndarray) -> Partition:
       vectors: of the other pictures, float32 (m, p).
     """
     votes = run.consensus()
-    places = [run.seeds.index(seed) for seed in votes.seeds]
-    images = as_grid(vectors)
-    each: Prediction = engine.apply(run.method, run.states(places), images, "predict")
+    each = run.apply_to_inputs(as_grid(vectors), list(votes.seeds), "predict")
     voted = votes.vote(votes.numbered(each, votes.seeds))
     groups = shape.numbers[np.asarray(voted.cluster)]
     return _partition(shape, groups, np.asarray(voted.probability, np.float64), vectors)
@@ -161,9 +158,7 @@ def as_grid(vectors: np.ndarray) -> np.ndarray:
     Returns:
       float32 (n, h, p / h, 1), where h is the largest divisor of p up to its root.
     """
-    p = vectors.shape[1]
-    height = next(h for h in range(math.isqrt(p), 0, -1) if p % h == 0)
-    return vectors.reshape(-1, height, p // height, 1)
+    return vectors.reshape(-1, *grid(vectors.shape[1]), 1)
 
 
 def most_typical_first(groups: np.ndarray, distance: np.ndarray, k: int) -> list[np.ndarray]:

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from jaxclust.groups import files as written
 from jaxclust.groups.files import Shown
 from jaxclust.groups.partition import Partition, largest_first
 from jaxclust.groups.state import State
+from jaxclust.runs.files import read_csv
 
 LISTED = 40
 """Groups that the summary lists; the page and the table have all."""
@@ -112,8 +112,7 @@ def read_result(out: Path, state: State) -> Groups:
     """
     path = out / written.TABLE
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-        lines = list(csv.DictReader(io.StringIO(text, newline="")))
+        lines = read_csv(path)
         groups = np.array([int(line["group"] or -1) for line in lines], np.int32)
         sure = np.array([float(line["sure"]) for line in lines])
         distance = np.array([float(line["distance"]) for line in lines])
@@ -137,5 +136,4 @@ def _read_unreadable(out: Path) -> dict[str, str]:
     path = out / written.UNREADABLE
     if not path.exists():
         return {}
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
-    return {line["file"]: line["reason"] for line in csv.DictReader(io.StringIO(text, newline=""))}
+    return {line["file"]: line["reason"] for line in read_csv(path)}

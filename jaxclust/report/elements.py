@@ -14,6 +14,33 @@ MOST_CELLS = 30
 """Most rows or columns of a matrix that is shown as a table; a larger one is a picture."""
 
 
+def document(title: str, policy: str, style: str, body: str) -> str:
+    """A page for phones, keyboards and the dark, which asks for nothing but itself.
+
+    Args:
+      title: as HTML.
+      policy: its Content-Security-Policy.
+      style: its style sheet.
+      body: what stands in it, as HTML.
+    """
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
 def table(content: tables.Table) -> str:
     """A table that scrolls by itself; the last column is aligned left where it has words."""
     kinds = ['class="name" '] * content.names + [""] * (len(content.header) - content.names)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxclust.report import gallery_sheets
 from jaxclust.report.assets import STYLE
-from jaxclust.report.elements import text
+from jaxclust.report.elements import document, text
 from jaxclust.report.gallery_sheets import CELL, COLUMNS, Sheets
 from jaxclust.runs.files import write_file
 
@@ -124,25 +124,12 @@ def render(gallery: Gallery, sheets: Sheets) -> str:
     # "<" would let a file's name close the script element.
     content = json.dumps(_content(gallery, sheets), separators=(",", ":")).replace("<", "\\u003c")
     script = "\n".join(_asset(name) for name in SCRIPTS)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<link rel="icon" href="data:,">
-<title>{text(title)}: pictures in groups</title>
-<style>{STYLE}
-{_asset("gallery.css")}</style>
-</head>
-<body>
-{_asset("gallery.html").format(title=text(title), about=sentences)}
+    title = text(title)
+    body = f"""{_asset("gallery.html").format(title=title, about=sentences)}
 <script type="application/json" id="data">{content}</script>
-<script>{script}</script>
-</body>
-</html>
-"""
+<script>{script}</script>"""
+    style = f"{STYLE}\n{_asset('gallery.css')}"
+    return document(f"{title}: pictures in groups", POLICY, style, body)
 
 
 def _content(gallery: Gallery, sheets: Sheets) -> dict:

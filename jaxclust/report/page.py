@@ -42,28 +42,13 @@ def render(comparison: Comparison | None, looks: Sequence[Look], notes: Sequence
         f".{name}{{background-image:url({uri})}}\n" for uri, name in sprites.items()
     )
     title = text("Clustering report" + (f": {names[0]}" if len(names) == 1 else ""))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>{STYLE}
-{thumbnails}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the content</a>
+    body = f"""<a class="skip" href="#main">Skip to the content</a>
 <header><h1>{title}</h1><nav aria-label="Sections"><ul>{listed}</ul></nav></header>
 <main id="main">
 {"".join(parts)}
 </main>
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
+<script>{SCRIPT}</script>"""
+    return elements.document(title, POLICY, f"{STYLE}\n{thumbnails}", body)
 
 
 def _comparison(comparison: Comparison) -> str:

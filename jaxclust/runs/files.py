@@ -40,6 +40,17 @@ def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[str | 
     os.replace(beside, path)
 
 
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The lines of a table of ``write_csv``, by column.
+
+    Raises:
+      OSError: the file cannot be read.
+      csv.Error: it is no table.
+    """
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 class _Lines:
     """A file that is given lines ending in "\r\n", and writes them ending in "\n"."""
 

@@ -5,25 +5,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from jaxclust.data import datasets, picture_sets
-
-RNG = np.random.default_rng(0)
-
-
-def gray(height=9, width=7):
-    return RNG.integers(0, 256, (height, width), dtype=np.uint8)
-
-
-def color(height=9, width=7):
-    return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def put(path, pixels, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **options)
-    return pixels
+from random_pictures import gray, put
 
 
 def bomb():

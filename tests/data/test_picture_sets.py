@@ -10,22 +10,7 @@ from PIL import ExifTags, Image
 
 from jaxclust.data import datasets, picture_sets
 from jaxclust.data.listing import listing
-
-RNG = np.random.default_rng(0)
-
-
-def gray(height=9, width=7):
-    return RNG.integers(0, 256, (height, width), dtype=np.uint8)
-
-
-def color(height=9, width=7):
-    return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def put(path, pixels, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **options)
-    return pixels
+from random_pictures import color, gray, put
 
 
 def test_the_folder_that_holds_a_picture_is_its_class(tmp_path):
