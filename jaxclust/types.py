@@ -62,6 +62,8 @@ class Network(NamedTuple):
         without a decoder.
       activations: ``activations(variables, images) -> {name: array}`` gives the inner maps; it is
         optional.
+      embedding_layer: the entry of the params that gives the features, which a reset of the weights
+        leaves as it is; "" where there is none.
     """
 
     init: Callable[[Key], Variables]
@@ -70,6 +72,7 @@ class Network(NamedTuple):
         Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array, Arrays]] | None
     ) = None
     activations: Callable[[Variables, jax.Array], dict[str, jax.Array]] | None = None
+    embedding_layer: str = ""
 
 
 NetworkFactory = Callable[..., Network]

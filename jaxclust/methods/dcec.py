@@ -20,12 +20,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.methods import checks, pretraining, self_training
+from jaxclust.methods import checks, pretraining, renewals, self_training
 from jaxclust.methods.self_training import RefreshInfo, State
 from jaxclust.networks.autoencoders import cae, pixels, sae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import sharpened_target, soft_assignment
 from jaxclust.ops.batches import encoded, scaled
+from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import (
     NEW,
     PRETRAINING,
@@ -71,9 +72,24 @@ class Config:
     """Step size (Adam's default)."""
     momentum: float = 0.9
     """Momentum of SGD."""
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA). The targets
+    come from the images as they are."""
+    start: renewals.Centroids = dataclasses.field(default="kmeans", metadata=NEW)
+    """The initial centroids: k-means on the embedding (section 3.4), or graph degree linkage
+    (ours)."""
+    graph_windows: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Number of windows after which graph degree linkage makes the centroids anew (ours); None for
+    never."""
+    reset_epochs: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Passes over the images after which the weights are partly drawn anew (BRB has 20); None for
+    never."""
+    reset_share: float = dataclasses.field(default=0.2, metadata=NEW)
+    """Share of the weights that a reset draws anew (BRB)."""
 
     def __post_init__(self):
         optimizers.check(self)
+        renewals.check(self)
         checks.at_least(self, 2, "clusters")
         checks.choices(self)
         checks.at_least(self, 1, "update_interval", "restarts")
@@ -101,6 +117,12 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
     return optimizers.make(config.optimizer, config.learning_rate, config.momentum)
 
 
+def _start(config: Config, images: jax.Array) -> self_training.Start:
+    n = images.shape[0]
+    renewal = renewals.renewal(config, schedule(config, n), n)
+    return self_training.Start(_optimizer(config), renewal, soft_assignment, sharpened_target)
+
+
 def schedule(config: Config, n: int) -> Schedule:
     """A window is the steps between two updates of the target.
 
@@ -118,11 +140,8 @@ def schedule(config: Config, n: int) -> Schedule:
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """Makes centroids by k-means on the embedding of all images (section 3.4), and a target."""
-    start = self_training.Start(
-        _optimizer(config), config.clusters, config.restarts, soft_assignment, sharpened_target
-    )
-    return self_training.init(start, network, key, variables, images)
+    """Makes centroids from the embedding of all images (section 3.4), and a target."""
+    return self_training.init(_start(config, images), network, key, variables, images)
 
 
 def refresh(
@@ -132,7 +151,7 @@ def refresh(
 
     The run stops when less than ``tolerance`` of the labels changed (section 3.4).
     """
-    del key
+    state = self_training.renewed(_start(config, images), network, key, state, images)
     state, _, info = self_training.refresh(
         network, state, images, soft_assignment, sharpened_target
     )
@@ -143,7 +162,7 @@ def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
     """Makes one gradient step on network and centroids (eq. 5 to 7)."""
-    del key
+    batch = augmented(config.augment, key, batch)
     target = scaled(batch)
     # Eq. (4) sums over pixels, the authors' code takes the mean.
     scale = target[0].size if config.reconstruction == "sum" else 1

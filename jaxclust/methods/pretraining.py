@@ -13,6 +13,7 @@ import optax
 from jaxclust.methods import checks
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.batches import batch_size, encoded, scaled
+from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import NEW, Algorithm, Key, Network, Schedule, Variables
 
 
@@ -35,6 +36,8 @@ class Config:
     least_steps: int | None = dataclasses.field(default=None, metadata=NEW)
     """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
     (ours). None for the batch as it is."""
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
 
     def __post_init__(self):
         optimizers.check(self)
@@ -94,7 +97,8 @@ def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
     """Makes one gradient step on the reconstruction of a batch (eq. 1 and 4)."""
-    del key, rows
+    del rows
+    batch = augmented(config.augment, key, batch)
     reconstruct = checks.decoder(network, "pretraining")
     target = scaled(batch)
     scale = target[0].size if config.reconstruction == "sum" else 1

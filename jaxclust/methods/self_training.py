@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxclust.methods import renewals
 from jaxclust.ops.assignment import fraction_changed, nearest, nearest_centroid
 from jaxclust.ops.batches import encoded
-from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.optimizers import gradient_step
 from jaxclust.types import Key, Network, Prediction, Variables
 
@@ -35,6 +35,7 @@ class State(NamedTuple):
       target: the target distribution P of the last refresh, float32, (n, clusters).
       labels: the labels at the last refresh, int32, (n,).
       opt_state: the optimizer's arrays for params and centroids together.
+      windows: number of refreshes so far, int32; None where nothing depends on it.
     """
 
     variables: Variables
@@ -42,6 +43,7 @@ class State(NamedTuple):
     target: jax.Array
     labels: jax.Array
     opt_state: optax.OptState
+    windows: jax.Array | None = None
 
 
 class RefreshInfo(NamedTuple):
@@ -63,15 +65,13 @@ class Start(NamedTuple):
 
     Attributes:
       optimizer: the optimizer of params and centroids together.
-      clusters: number of clusters k.
-      restarts: number of k-means runs for the centroids; the best run counts.
+      renewal: how the centroids are made, at the start and later.
       soften: makes the soft assignments.
       sharpen: makes the target from the soft assignments.
     """
 
     optimizer: optax.GradientTransformation
-    clusters: int
-    restarts: int
+    renewal: renewals.Renewal
     soften: Soften
     sharpen: Sharpen
 
@@ -79,7 +79,7 @@ class Start(NamedTuple):
 def init(
     start: Start, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """The first state: k-means on the embedding of all images, and the first target.
+    """The first state: centroids from the embedding of all images, and the first target.
 
     Args:
       start: how the state is made.
@@ -88,16 +88,17 @@ def init(
       variables: the network's arrays, or None for fresh ones.
       images: uint8 or float32 in [0, 1], (n, h, w, c).
     """
-    network_key, kmeans_key = jax.random.split(key)
+    network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
-    centroids = kmeans(kmeans_key, features, start.clusters, restarts=start.restarts).centroids
+    centroids = renewals.centroids(start.renewal, centroid_key, features)
     return State(
         variables=variables,
         centroids=centroids,
         target=start.sharpen(start.soften(features, centroids)),
         labels=nearest_centroid(features, centroids),
         opt_state=start.optimizer.init((variables.params, centroids)),
+        windows=jnp.int32(0) if start.renewal.repeats else None,
     )
 
 
@@ -114,6 +115,32 @@ def refresh(
     labels = nearest_centroid(features, state.centroids)
     info = change(state.labels, labels, soft.shape[1])
     return state._replace(target=sharpen(soft), labels=labels), soft, info
+
+
+def renewed(start: Start, network: Network, key: Key, state: State, images: jax.Array) -> State:
+    """Counts a window, and makes weights or centroids anew where it is time for it.
+
+    The optimizer's momentum of the centroids is cleared with them.
+
+    Args:
+      start: how the state was made.
+      network: the network.
+      key: a typed key, ().
+      state: the state after the window's steps.
+      images: uint8 or float32 in [0, 1], (n, h, w, c).
+    """
+    if state.windows is None:
+        return state
+    windows = state.windows + 1
+    due, variables, centroids = renewals.renewed(
+        start.renewal, network, key, windows, (state.variables, state.centroids), images
+    )
+    trained = (variables.params, centroids)
+    cleared = renewals.without_momentum(start.optimizer, state.opt_state, trained)
+    opt_state = jax.tree.map(lambda new, old: jnp.where(due, new, old), cleared, state.opt_state)
+    return state._replace(
+        variables=variables, centroids=centroids, opt_state=opt_state, windows=windows
+    )
 
 
 def change(old: jax.Array, new: jax.Array, clusters: int) -> RefreshInfo:

@@ -43,7 +43,7 @@ def cae(shape: Shape, embedding: int, filters: tuple[int, ...] = (32, 64, 128)) 
     check_sizes(shape, embedding, filters)
     check_filters(filters)
     size, padding = _exact_size(shape[:2], len(filters))
-    return as_network(partial(_CAE, shape, size, padding, embedding, filters))
+    return as_network(partial(_CAE, shape, size, padding, embedding, filters), "embedding")
 
 
 @lru_cache
@@ -61,7 +61,7 @@ def sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)
       UsageError: a size, the embedding or a width is below 1.
     """
     check_sizes(shape, embedding, hidden)
-    return as_network(partial(_SAE, shape, embedding, hidden, False))
+    return as_network(partial(_SAE, shape, embedding, hidden, False), f"encoder{len(hidden) + 1}")
 
 
 @lru_cache
@@ -80,7 +80,7 @@ def tied_sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 
       UsageError: a size, the embedding or a width is below 1.
     """
     check_sizes(shape, embedding, hidden)
-    return as_network(partial(_SAE, shape, embedding, hidden, True))
+    return as_network(partial(_SAE, shape, embedding, hidden, True), f"encoder{len(hidden) + 1}")
 
 
 @lru_cache

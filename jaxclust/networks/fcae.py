@@ -90,7 +90,7 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
         encoder, size = fitted(shape[0], shape[1])
     else:
         size = _checked_size(encoder, shape)
-    return as_network(partial(_FCAE, shape, size, encoder))
+    return as_network(partial(_FCAE, shape, size, encoder), "features")
 
 
 def fitted(height: int, width: int) -> tuple[Encoder, tuple[int, int]]:

@@ -39,11 +39,12 @@ def from_flax(module: Callable[..., nnx.Module]) -> NetworkFactory:
     return lru_cache(factory)
 
 
-def as_network(build: Callable[..., nnx.Module]) -> Network:
+def as_network(build: Callable[..., nnx.Module], embedding_layer: str = "") -> Network:
     """A module's methods as pure functions of plain dicts.
 
     Args:
       build: ``build(rngs=nnx.Rngs)`` makes a module with the methods that ``from_flax`` names.
+      embedding_layer: the module's attribute that gives the features, as in ``Network``.
 
     Returns:
       The network; ``reconstruct`` and ``activations`` are None where the module lacks the methods
@@ -89,4 +90,5 @@ def as_network(build: Callable[..., nnx.Module]) -> Network:
         encode,
         reconstruct if hasattr(abstract, "reconstruct") else None,
         activations if hasattr(abstract, "maps") else None,
+        embedding_layer,
     )
