@@ -26,7 +26,9 @@ from jaxclust.ops.batches import encoded
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.kmeans_minibatch import running_means
 from jaxclust.ops.kmeans_seeding import kmeans_plus_plus
+from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import (
+    NEW,
     PRETRAINING,
     Algorithm,
     Key,
@@ -97,6 +99,9 @@ class Config:
     """Channels of the first convolutions, the backbone; None for the network's own (section II)."""
     adaptation: tuple[int, ...] | None = None
     """Channels of conv6 and conv7; None for the network's own (section II)."""
+
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
 
     def __post_init__(self):
         optimizers.check(self)
@@ -258,7 +263,8 @@ def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
     """Makes one cycle of table I (lines 5 to 20) on its N_m / k_m mini-batches."""
-    del key, rows
+    del rows
+    batch = augmented(config.augment, key, batch)
     x = state.scale * encoded(network, state.variables, batch)
     h = fc9(state.head["fc9"], x)
     distances = squared_distances(h, state.centroids)

@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import optax
 
 from jaxclust.errors import UsageError
-from jaxclust.methods import checks, dcec, pretraining, self_training
+from jaxclust.methods import checks, dcec, pretraining, renewals, self_training
 from jaxclust.methods.self_training import State
 from jaxclust.networks.fcae import fcae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import sharpened_target, soft_assignment
 from jaxclust.ops.batches import encoded
-from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
+from jaxclust.ops.moved_images import Augment, augmented
+from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 SURE = 0.8
 """Score above which an image is said to belong to a cluster (section 4.2.2)."""
@@ -70,8 +71,22 @@ class Config:
     stay, so that a step sees the features that its target was made from. The choice is ours; for
     stage II the paper does not say."""
 
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA).
+    The targets come from the images as they are."""
+    start: renewals.Start = dataclasses.field(default="kmeans", metadata=NEW)
+    """The initial centroids: k-means on the embedding, or graph degree linkage (ours)."""
+    graph_windows: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Number of epochs after which graph degree linkage makes the centroids anew (ours); None for
+    never."""
+    reset_epochs: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Epochs after which the weights are partly drawn anew (BRB has 20); None for never."""
+    reset_share: float = dataclasses.field(default=0.2, metadata=NEW)
+    """Share of the weights that a reset draws anew (BRB)."""
+
     def __post_init__(self):
         optimizers.check(self)
+        renewals.check(self)
         checks.at_least(self, 2, "clusters")
         if not 1 < self.alpha <= LARGEST:
             raise UsageError(f"alpha: must be above 1 and at most {LARGEST:g}, got {self.alpha}")
@@ -150,7 +165,7 @@ def schedule(config: Config, n: int) -> Schedule:
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """Makes centroids by k-means on the features of all images, and the first target.
+    """Makes centroids from the features of all images, and the first target.
 
     Steps that use their batch's own statistics see other features than a new network's running
     statistics of 0 and 1 give. In that case the running statistics are warmed up first.
@@ -159,14 +174,16 @@ def init(
         variables = network.init(jax.random.split(key)[0])
     if config.batch_norm == "batch" and jax.tree.leaves(variables.stats):
         variables = variables._replace(stats=_warmed_up(config, network, key, variables, images))
-    start = self_training.Start(
-        _optimizer(config),
-        config.clusters,
-        config.restarts,
-        partial(scores, config),
-        partial(boosted, config),
+    return self_training.init(_start(config, images), network, key, variables, images)
+
+
+def _start(config: Config, images: jax.Array) -> self_training.Start:
+    optimizer = _optimizer(config)
+    n = images.shape[0]
+    renewal = renewals.renewal(config, optimizer, schedule(config, n), n)
+    return self_training.Start(
+        optimizer, renewal, partial(scores, config), partial(boosted, config)
     )
-    return self_training.init(start, network, key, variables, images)
 
 
 def refresh(
@@ -176,7 +193,7 @@ def refresh(
 
     The run stops when the hard assignments stay as they are (Algorithm 2).
     """
-    del key
+    state = self_training.renewed(_start(config, images), network, key, state, images)
     state, soft, info = self_training.refresh(
         network, state, images, partial(scores, config), partial(boosted, config)
     )
@@ -188,7 +205,7 @@ def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
     """Makes one gradient step on encoder and centroids (eq. 4 and 5, the mean over the batch)."""
-    del key
+    batch = augmented(config.augment, key, batch)
 
     def loss(params, centroids):
         variables = Variables(params, state.variables.stats)

@@ -75,7 +75,7 @@ class Config:
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
     """How steps change their images at random: "affine" turns and shifts them (DEC-DA). The targets
     come from the images as they are."""
-    start: renewals.Centroids = dataclasses.field(default="kmeans", metadata=NEW)
+    start: renewals.Start = dataclasses.field(default="kmeans", metadata=NEW)
     """The initial centroids: k-means on the embedding (section 3.4), or graph degree linkage
     (ours)."""
     graph_windows: int | None = dataclasses.field(default=None, metadata=NEW)
@@ -118,9 +118,10 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def _start(config: Config, images: jax.Array) -> self_training.Start:
+    optimizer = _optimizer(config)
     n = images.shape[0]
-    renewal = renewals.renewal(config, schedule(config, n), n)
-    return self_training.Start(_optimizer(config), renewal, soft_assignment, sharpened_target)
+    renewal = renewals.renewal(config, optimizer, schedule(config, n), n)
+    return self_training.Start(optimizer, renewal, soft_assignment, sharpened_target)
 
 
 def schedule(config: Config, n: int) -> Schedule:

@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.methods import checks, pretraining_layerwise, self_training
+from jaxclust.methods import checks, pretraining_layerwise, renewals, self_training
 from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import tied_sae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import nearest, nearest_centroid
 from jaxclust.ops.batches import batch_size, encoded, scaled
-from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.kmeans_minibatch import running_means
+from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import (
     NEW,
     PRETRAINING,
@@ -73,9 +73,22 @@ class Config:
     tolerance: float = dataclasses.field(default=0.0, metadata=NEW)
     """Stop once less than this fraction of the labels changed in an epoch (ours);
     0 never stops."""
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA).
+    Labels and centroids come from the images as they are."""
+    start: renewals.Start = dataclasses.field(default="kmeans", metadata=NEW)
+    """The initial centroids: k-means on the embedding, or graph degree linkage (ours)."""
+    graph_windows: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Number of epochs after which graph degree linkage makes the centroids anew (ours); None for
+    never."""
+    reset_epochs: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Epochs after which the weights are partly drawn anew (BRB has 20); None for never."""
+    reset_share: float = dataclasses.field(default=0.2, metadata=NEW)
+    """Share of the weights that a reset draws anew (BRB)."""
 
     def __post_init__(self):
         optimizers.check(self)
+        renewals.check(self)
         optimizers.check_bias_rate(self.bias_rate)
         checks.at_least(self, 2, "clusters")
         checks.choices(self)
@@ -97,6 +110,7 @@ class State(NamedTuple):
       labels: s, the centroid of each sample when it was last seen, int32, (n,).
       before: the labels at the end of the epoch before, int32, (n,).
       opt_state: the optimizer's arrays for the params.
+      windows: number of epochs so far, int32; None where nothing depends on it.
     """
 
     variables: Variables
@@ -105,6 +119,7 @@ class State(NamedTuple):
     labels: jax.Array
     before: jax.Array
     opt_state: optax.OptState
+    windows: jax.Array | None = None
 
 
 class Info(NamedTuple):
@@ -136,26 +151,37 @@ def schedule(config: Config, n: int) -> Schedule:
     return Schedule(batch, -(-n // batch), config.epochs, "shuffled")
 
 
+def _renewal(config: Config, images: jax.Array) -> renewals.Renewal:
+    n = images.shape[0]
+    return renewals.renewal(config, None, schedule(config, n), n)
+
+
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """Makes centroids and labels by k-means on the embedding of all images (section 4.2)."""
-    network_key, kmeans_key = jax.random.split(key)
+    """Makes centroids and labels from the embedding of all images (section 4.2)."""
+    network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
-    start = kmeans(kmeans_key, features, config.clusters, restarts=config.restarts)
-    counts = jnp.full((config.clusters,), config.counts, jnp.int32)
+    renewal = _renewal(config, images)
+    centroids = renewals.centroids(renewal, centroid_key, features)
+    labels = nearest_centroid(features, centroids)
     opt_state = _optimizer(config).init(variables.params)
-    return State(variables, start.centroids, counts, start.labels, start.labels, opt_state)
+    windows = jnp.int32(0) if renewal.repeats else None
+    return State(variables, centroids, _counts(config), labels, labels, opt_state, windows)
+
+
+def _counts(config: Config) -> jax.Array:
+    return jnp.full((config.clusters,), config.counts, jnp.int32)
 
 
 def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
     """Makes one turn of Algorithm 1: network, assignments, centroids."""
-    del key
     reconstruct = checks.decoder(network, "dcn")
-    target = scaled(batch)
+    inputs = augmented(config.augment, key, batch)
+    target = scaled(inputs)
     centers = state.centroids[state.labels[rows]]
     scale = target[0].size if config.reconstruction == "sum" else 1
     weights = {
@@ -165,7 +191,7 @@ def step(
 
     def loss(params):
         variables = Variables(params, state.variables.stats)
-        reconstruction, features, stats = reconstruct(variables, batch, True)
+        reconstruction, features, stats = reconstruct(variables, inputs, True)
         error = losses.squared_error(reconstruction, target)
         distance = jnp.sum(jnp.square(features - centers), axis=1)
         total, means = losses.weighted(weights, {"reconstruction": error, "clustering": distance})
@@ -191,7 +217,18 @@ def refresh(
 
     The run stops when less than ``tolerance`` of them changed.
     """
-    del network, key, images
+    if state.windows is not None:
+        windows = state.windows + 1
+        due, state = renewals.renewed(
+            _renewal(config, images), network, key, windows, state, images
+        )
+        features = embed(config, network, state, images)
+        labels = nearest_centroid(features, state.centroids)
+        state = state._replace(
+            labels=jnp.where(due, labels, state.labels),
+            counts=jnp.where(due, _counts(config), state.counts),
+            windows=windows,
+        )
     info = self_training.change(state.before, state.labels, config.clusters)
     return state._replace(before=state.labels), info.changed < config.tolerance, info
 

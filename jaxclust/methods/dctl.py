@@ -33,7 +33,8 @@ from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import nearest
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.kmeans import kmeans, lloyd
-from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
+from jaxclust.ops.moved_images import Augment, augmented
+from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +96,8 @@ class Config:
     """The first filters are Glorot-uniform, or "orthonormal", where the penalty is least (open)."""
     single: Single = "selu"
     """What follows the pooling of a network of one layer (open)."""
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
 
     def __post_init__(self):
         checks.at_least(self, 2, "clusters")
@@ -240,7 +243,8 @@ def step(
 
     ``batch`` holds all images in their order, as ``schedule`` says.
     """
-    del key, rows
+    del rows
+    batch = augmented(config.augment, key, batch)
 
     def loss(trained):
         params, codes = trained if config.z_update == "adam" else (trained, None)

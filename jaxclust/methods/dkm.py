@@ -18,13 +18,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxclust.methods import checks, dcec, pretraining, self_training
+from jaxclust.methods import checks, dcec, pretraining, renewals, self_training
 from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import sae
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.assignment import nearest, nearest_centroid
 from jaxclust.ops.batches import batch_size, encoded, scaled
-from jaxclust.ops.kmeans import kmeans
+from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
@@ -47,8 +47,9 @@ class Config:
     """Number of values of alpha (authors' code; 40 for DKM^a)."""
     epochs_per_alpha: int = 5
     """Passes over the images for each value of alpha (authors' code)."""
-    start: Literal["kmeans", "uniform"] = "kmeans"
-    """The initial centroids: k-means on the embedding (DKM^p), or uniform in [-1, 1] (DKM^a)."""
+    start: Literal["kmeans", "graph", "uniform"] = "kmeans"
+    """The initial centroids: k-means on the embedding (DKM^p), graph degree linkage (ours), or
+    uniform in [-1, 1] (DKM^a)."""
     restarts: int = 10
     """k-means runs for the initial centroids; the best run counts (scikit-learn's default, which
     the authors' code uses)."""
@@ -66,9 +67,19 @@ class Config:
     tolerance: float = dataclasses.field(default=0.0, metadata=NEW)
     """Stop once less than this fraction of the labels changed in an epoch, at the last alpha; 0
     never stops (ours)."""
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
+    graph_windows: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Number of epochs after which graph degree linkage makes the centroids anew (ours); None for
+    never."""
+    reset_epochs: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Epochs after which the weights are partly drawn anew (BRB has 20); None for never."""
+    reset_share: float = dataclasses.field(default=0.2, metadata=NEW)
+    """Share of the weights that a reset draws anew (BRB)."""
 
     def __post_init__(self):
         optimizers.check(self)
+        renewals.check(self)
         checks.at_least(self, 2, "clusters")
         checks.choices(self)
         checks.at_least(self, 1, "alphas", "epochs_per_alpha", "restarts")
@@ -131,19 +142,23 @@ def schedule(config: Config, n: int) -> Schedule:
     return Schedule(batch, -(-n // batch), config.alphas * config.epochs_per_alpha, "shuffled")
 
 
+def _renewal(config: Config, images: jax.Array) -> renewals.Renewal:
+    n = images.shape[0]
+    return renewals.renewal(config, _optimizer(config), schedule(config, n), n)
+
+
 def init(
     config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
 ) -> State:
-    """Makes centroids by k-means on the embedding of all images, or draws them at random."""
+    """Makes centroids from the embedding of all images, or draws them at random."""
     network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
-    if config.start == "kmeans":
-        start = kmeans(centroid_key, features, config.clusters, restarts=config.restarts)
-        centroids = start.centroids
-    else:
+    if config.start == "uniform":
         shape = (config.clusters, features.shape[1])
         centroids = jax.random.uniform(centroid_key, shape, jnp.float32, -1, 1)
+    else:
+        centroids = renewals.centroids(_renewal(config, images), centroid_key, features)
     opt_state = _optimizer(config).init((variables.params, centroids))
     labels = nearest_centroid(features, centroids)
     return State(variables, centroids, labels, jnp.int32(0), opt_state)
@@ -153,7 +168,8 @@ def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
     """Makes one gradient step on network and centroids."""
-    del key, rows
+    del rows
+    batch = augmented(config.augment, key, batch)
     reconstruct = checks.decoder(network, "dkm")
     target = scaled(batch)
     scale = target[0].size if config.reconstruction == "sum" else 1
@@ -181,10 +197,12 @@ def refresh(
     The run stops when less than ``tolerance`` of the labels changed; while alpha grows, it does
     not.
     """
-    del key
+    epochs = state.epochs + 1
+    renewal = _renewal(config, images)
+    if renewal.repeats:
+        _, state = renewals.renewed(renewal, network, key, epochs, state, images)
     labels = nearest_centroid(embed(config, network, state, images), state.centroids)
     info = self_training.change(state.labels, labels, config.clusters)
-    epochs = state.epochs + 1
     first = config.epochs_per_alpha * (config.alphas - 1) if config.annealing else 0
     stop = (info.changed < config.tolerance) & (epochs > first)
     return state._replace(labels=labels, epochs=epochs), stop, info

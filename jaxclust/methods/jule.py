@@ -28,8 +28,9 @@ from jaxclust.methods.jule_triplets import Triplets, triplet_loss
 from jaxclust.ops.assignment import fraction_changed, nearest
 from jaxclust.ops.batches import encoded, scaled
 from jaxclust.ops.graph_linkage import Affinity, History, no_merges
+from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.ops.neighbor_graph import Graph, first_numbered, initial_clusters, unit
-from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Schedule, Variables
+from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Config:
     restart_rate: bool = True
     """Whether those steps count from the beginning of each period (section 4.1.2), or of the run
     (authors' codes)."""
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
 
     def __post_init__(self):
         checks.at_least(self, 2, "clusters")
@@ -240,6 +243,7 @@ def step(
     config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
 ) -> tuple[State, Info]:
     """Makes one step of SGD on the weighted triplet loss (eq. 11), the mean over the triplets."""
+    batch = augmented(config.augment, jax.random.fold_in(key, 1), batch)
     labels = state.labels[rows]
     triplets = triplets_of(config)
 

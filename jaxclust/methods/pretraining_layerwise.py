@@ -14,6 +14,7 @@ from jaxclust.errors import UsageError
 from jaxclust.methods import checks, pretraining
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.batches import batch_size, encoded, scaled
+from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import NEW, Algorithm, Key, Network, Schedule, Variables
 
 
@@ -57,6 +58,8 @@ class Config:
     least_steps: int | None = dataclasses.field(default=None, metadata=NEW)
     """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
     (ours). None for the batch as it is."""
+    augment: Augment = dataclasses.field(default="none", metadata=NEW)
+    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
 
     def __post_init__(self):
         optimizers.check(self)
@@ -153,7 +156,8 @@ def step(
 
     The loss of a layer on its own is half the squared error (authors' code).
     """
-    del key, rows
+    del rows
+    batch = augmented(config.augment, key, batch)
     activations = network.activations
     reconstruct = network.reconstruct
     # ``init`` refuses every network but ``tied_sae``, which has both functions.

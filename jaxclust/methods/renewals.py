@@ -17,9 +17,9 @@ from jaxclust.methods import checks
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.graph_start import graph_centroids
 from jaxclust.ops.kmeans import kmeans
-from jaxclust.types import Key, Network, Schedule, Variables
+from jaxclust.types import Key, Network, Schedule
 
-Centroids = Literal["kmeans", "graph"]
+Start = Literal["kmeans", "graph"]
 """How centroids are made from an embedding: by k-means, or by graph degree linkage."""
 
 
@@ -30,15 +30,18 @@ class Renewal(NamedTuple):
       start: how they are made.
       clusters: number of clusters k.
       restarts: number of k-means runs; the best run counts.
+      optimizer: the optimizer of params and centroids together, whose momentum of the centroids is
+        cleared with them; None where no optimizer trains centroids.
       graph_windows: number of windows between two renewals of the centroids by the graph, or None.
       reset_windows: number of windows between two resets of the weights, or None.
       reset_share: share of the weights that a reset draws anew.
       max_windows: number of windows of the run.
     """
 
-    start: Centroids
+    start: Start
     clusters: int
     restarts: int
+    optimizer: optax.GradientTransformation | None
     graph_windows: int | None = None
     reset_windows: int | None = None
     reset_share: float = 0.0
@@ -65,12 +68,15 @@ def check(config: Any) -> None:
     checks.in_range(config, 0, 1, "reset_share")
 
 
-def renewal(config: Any, schedule: Schedule, n: int) -> Renewal:
+def renewal(
+    config: Any, optimizer: optax.GradientTransformation | None, schedule: Schedule, n: int
+) -> Renewal:
     """The renewals that a config asks for.
 
     Args:
       config: has ``start``, ``clusters``, ``restarts``, ``graph_windows``, ``reset_epochs`` and
         ``reset_share``.
+      optimizer: as in ``Renewal``.
       schedule: of the run.
       n: number of images.
     """
@@ -82,6 +88,7 @@ def renewal(config: Any, schedule: Schedule, n: int) -> Renewal:
         config.start,
         config.clusters,
         config.restarts,
+        optimizer,
         config.graph_windows,
         reset_windows,
         config.reset_share,
@@ -94,7 +101,7 @@ def centroids(renewal: Renewal, key: Key, features: jax.Array) -> jax.Array:
 
     Args:
       renewal: how.
-      key: a typed key, (); the graph draws no random number.
+      key: a typed key, (); only k-means draws random numbers.
       features: float32, (n, d).
 
     Returns:
@@ -110,44 +117,51 @@ def renewed(
     network: Network,
     key: Key,
     windows: jax.Array,
-    before: tuple[Variables, jax.Array],
+    state: Any,
     images: jax.Array,
-) -> tuple[jax.Array, Variables, jax.Array]:
+) -> tuple[jax.Array, Any]:
     """Resets the weights or makes the centroids anew, where it is time for it.
 
-    As many windows follow as lie between two renewals, so that none comes at the end of a run.
+    Every ``graph_windows`` windows a graph makes the centroids. Every ``reset_windows`` windows the
+    weights move towards fresh ones, and the centroids are made as ``start`` says. As many windows
+    follow as lie between two renewals, so that none comes at the end of a run.
 
     Args:
       renewal: what is made anew, and when.
       network: the network.
       key: a typed key, ().
       windows: number of windows so far, int32, ().
-      before: the network's arrays, and the centroids, float32 (k, d).
+      state: the method's, with ``variables``, ``centroids`` and ``opt_state``.
       images: uint8 or float32 in [0, 1], (n, h, w, c).
 
     Returns:
-      Whether anything is new, bool (); the network's arrays; and the centroids.
+      Whether anything is new, bool (), and the state.
 
     Raises:
-      UsageError: the network does not say which layer gives its features, and there are resets.
+      UsageError: there are resets, and the network does not say which layer gives its features.
     """
     reset = _due(renewal.reset_windows, windows, renewal.max_windows)
     due = reset | _due(renewal.graph_windows, windows, renewal.max_windows)
     reset_key, centroid_key = jax.random.split(key)
+    by_graph = renewal.start == "graph" or renewal.graph_windows is not None
+    maker = renewal._replace(start="graph" if by_graph else "kmeans")
 
-    def new():
-        variables = before[0]
+    def new() -> Any:
+        variables = state.variables
         if renewal.reset_windows is not None:
-            weights = partly_fresh(network, reset_key, variables.params, renewal.reset_share)
-            weights = jax.tree.map(
-                lambda new, old: jnp.where(reset, new, old), weights, variables.params
+            fresh = partly_fresh(network, reset_key, variables.params, renewal.reset_share)
+            params = jax.tree.map(
+                lambda new, old: jnp.where(reset, new, old), fresh, variables.params
             )
-            variables = variables._replace(params=weights)
-        features = encoded(network, variables, images)
-        return variables, centroids(renewal, centroid_key, features)
+            variables = variables._replace(params=params)
+        means = centroids(maker, centroid_key, encoded(network, variables, images))
+        opt_state = state.opt_state
+        if renewal.optimizer is not None:
+            trained = (variables.params, means)
+            opt_state = _without_momentum(renewal.optimizer, opt_state, trained)
+        return state._replace(variables=variables, centroids=means, opt_state=opt_state)
 
-    variables, means = jax.lax.cond(due, new, lambda: before)
-    return due, variables, means
+    return due, jax.lax.cond(due, new, lambda: state)
 
 
 def partly_fresh(network: Network, key: Key, params: dict[str, Any], share: float) -> dict:
@@ -170,18 +184,12 @@ def partly_fresh(network: Network, key: Key, params: dict[str, Any], share: floa
     return mixed | {network.embedding_layer: params[network.embedding_layer]}
 
 
-def without_momentum(
+def _without_momentum(
     optimizer: optax.GradientTransformation,
     opt_state: optax.OptState,
     trained: tuple[dict[str, Any], jax.Array],
 ) -> optax.OptState:
-    """The optimizer's arrays with zeros for the centroids.
-
-    Args:
-      optimizer: the optimizer of params and centroids together.
-      opt_state: its arrays.
-      trained: the params and the centroids.
-    """
+    """The optimizer's arrays, with zeros for the centroids."""
     params, means = trained
     kept = (jax.tree.map(jnp.ones_like, params), jnp.zeros_like(means))
     return optax.tree_map_params(optimizer, jnp.multiply, opt_state, kept)

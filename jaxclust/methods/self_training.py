@@ -118,29 +118,12 @@ def refresh(
 
 
 def renewed(start: Start, network: Network, key: Key, state: State, images: jax.Array) -> State:
-    """Counts a window, and makes weights or centroids anew where it is time for it.
-
-    The optimizer's momentum of the centroids is cleared with them.
-
-    Args:
-      start: how the state was made.
-      network: the network.
-      key: a typed key, ().
-      state: the state after the window's steps.
-      images: uint8 or float32 in [0, 1], (n, h, w, c).
-    """
+    """Counts a window, and makes weights or centroids anew where it is time for it."""
     if state.windows is None:
         return state
     windows = state.windows + 1
-    due, variables, centroids = renewals.renewed(
-        start.renewal, network, key, windows, (state.variables, state.centroids), images
-    )
-    trained = (variables.params, centroids)
-    cleared = renewals.without_momentum(start.optimizer, state.opt_state, trained)
-    opt_state = jax.tree.map(lambda new, old: jnp.where(due, new, old), cleared, state.opt_state)
-    return state._replace(
-        variables=variables, centroids=centroids, opt_state=opt_state, windows=windows
-    )
+    _, state = renewals.renewed(start.renewal, network, key, windows, state, images)
+    return state._replace(windows=windows)
 
 
 def change(old: jax.Array, new: jax.Array, clusters: int) -> RefreshInfo:

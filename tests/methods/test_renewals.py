@@ -1,0 +1,125 @@
+"""What is made anew during a run: resets of the weights, and centroids from a graph."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxclust.methods import dbc, dcec, dcn, dkm, renewals
+from jaxclust.networks import sae, tied_sae
+from jaxclust.ops.graph_start import graph_centroids
+
+NETWORK = sae((8, 8, 1), 5, (16,))
+KEY = jax.random.key(0)
+GRAPH = {"clusters": 4, "batch": 30, "restarts": 2, "start": "graph", "graph_windows": 2}
+CONFIGS = {
+    "dcec": (dcec, dcec.Config(**GRAPH, max_steps=40, update_interval=4), NETWORK),
+    "dbc": (dbc, dbc.Config(**GRAPH, max_epochs=10), NETWORK),
+    "dkm": (dkm, dkm.Config(**GRAPH, alphas=10, epochs_per_alpha=1), NETWORK),
+    "dcn": (dcn, dcn.Config(**GRAPH, epochs=10), tied_sae((8, 8, 1), 5, (16,))),
+}
+
+
+@pytest.fixture(scope="module")
+def images(few_digits):
+    return jnp.asarray(few_digits[0][:120])
+
+
+def with_one_step(module, config, network, images):
+    """The state after a step, so that the optimizer has a momentum."""
+    state = module.init(config, network, KEY, None, images)
+    rows = jnp.arange(30, dtype=jnp.int32)
+    return module.step(config, network, KEY, state, images[rows], rows)[0]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_graph_makes_the_centroids_every_few_windows_but_not_at_the_end(name, images):
+    module, config, network = CONFIGS[name]
+    windows = module.schedule(config, len(images)).max_windows
+    assert windows == 10
+    state = with_one_step(module, config, network, images)
+    np.testing.assert_allclose(
+        module.init(config, network, KEY, None, images).centroids,
+        graph_centroids(module.embed(config, network, with_fresh(state, network), images), 4),
+        atol=1e-5,
+    )
+    counter = "epochs" if name == "dkm" else "windows"
+    # Window 2 makes centroids anew; after window 9 only one window would follow.
+    for before, renews in ((0, False), (1, True), (8, False), (9, False)):
+        number = state._replace(**{counter: jnp.int32(before)})
+        after = module.refresh(config, network, KEY, number, images)[0]
+        expected = state.centroids
+        if renews:
+            expected = graph_centroids(module.embed(config, network, state, images), 4)
+        np.testing.assert_allclose(after.centroids, expected, atol=1e-5)
+        assert int(getattr(after, counter)) == before + 1
+
+
+def with_fresh(state, network):
+    """The state with the weights that ``init`` draws."""
+    return state._replace(variables=network.init(jax.random.split(KEY)[0]))
+
+
+def test_new_centroids_have_no_momentum_and_weights_keep_theirs(images):
+    module, config, network = CONFIGS["dcec"]
+    state = with_one_step(module, config, network, images)._replace(windows=jnp.int32(1))
+    after = module.refresh(config, network, KEY, state, images)[0]
+    params, centroids = state.opt_state[0].mu
+    new_params, new_centroids = after.opt_state[0].mu
+    assert np.any(centroids != 0)
+    assert not np.any(new_centroids)
+    jax.tree.map(np.testing.assert_array_equal, new_params, params)
+
+
+def test_a_reset_mixes_the_weights_with_fresh_ones_except_in_the_embedding_layer(images):
+    config = dcec.Config(
+        clusters=4, batch=30, update_interval=4, max_steps=40, reset_epochs=1, restarts=2
+    )
+    state = with_one_step(dcec, config, NETWORK, images)._replace(windows=jnp.int32(0))
+    after = dcec.refresh(config, NETWORK, KEY, state, images)[0]
+    fresh = NETWORK.init(jax.random.split(KEY)[0]).params
+    for name, old in state.variables.params.items():
+        kernel = after.variables.params[name]["kernel"]
+        expected = old["kernel"]
+        if name != "encoder2":
+            expected = 0.8 * old["kernel"] + 0.2 * fresh[name]["kernel"]
+        np.testing.assert_allclose(kernel, expected, atol=1e-6, err_msg=name)
+    assert np.any(after.centroids != state.centroids)
+
+
+def test_dcn_counts_from_the_start_again_after_a_renewal(images):
+    module, config, network = CONFIGS["dcn"]
+    state = with_one_step(module, config, network, images)._replace(windows=jnp.int32(1))
+    assert np.any(state.counts != config.counts)
+    after = module.refresh(config, network, KEY, state, images)[0]
+    assert np.all(after.counts == config.counts)
+    labels = module.predict(config, network, after, images).cluster
+    np.testing.assert_array_equal(after.labels, labels)
+
+
+def test_a_run_without_renewals_has_no_counter(images):
+    config = dcec.Config(clusters=4, batch=30, restarts=2)
+    assert dcec.init(config, NETWORK, KEY, None, images).windows is None
+
+
+def test_reset_epochs_are_passes_over_the_images(images):
+    config = dcec.Config(clusters=4, reset_epochs=20)
+    # 140 steps of 256 images are 3.85 passes over 9,298 images.
+    schedule = dcec.schedule(config, 9298)
+    assert renewals.renewal(config, None, schedule, 9298).reset_windows == 5
+
+
+def test_settings_that_cannot_work_are_refused(images):
+    with pytest.raises(ValueError, match="graph_windows: must be at least 1, got 0"):
+        dcec.Config(graph_windows=0)
+    with pytest.raises(ValueError, match="reset_epochs: must be at least 1, got 0"):
+        dbc.Config(reset_epochs=0)
+    with pytest.raises(ValueError, match=r"reset_share: must be in \[0, 1\], got 2"):
+        dkm.Config(reset_share=2)
+    with pytest.raises(ValueError, match="start: must be kmeans or graph, got 'grap'"):
+        dcn.Config(start="grap")
+    config = dcec.Config(clusters=4, batch=30, update_interval=4, max_steps=40, reset_epochs=1)
+    unnamed = NETWORK._replace(embedding_layer="")
+    state = dcec.init(config, unnamed, KEY, None, images)
+    with pytest.raises(ValueError, match="network: must name its embedding_layer"):
+        dcec.refresh(config, unnamed, KEY, state, images)
