@@ -26,11 +26,17 @@ def command(words: list[str]) -> int:
       UsageError: they cannot be carried out.
     """
     if not words:
-        raise UsageError("method: must be given, as in jaxclust fit dcec --data digits, got none")
+        rule = "data: must be given, as in jaxclust fit --data digits"
+        raise UsageError(f"{rule}, or jaxclust fit dcec --data digits; got none")
+    dataset = None
     if words[0].startswith("-"):
-        from jaxclust.cli import sweep
+        if _is_sweep(words):
+            from jaxclust.cli import sweep
 
-        return sweep.command(words)
+            return sweep.command(words)
+        from jaxclust.cli import usual_method
+
+        dataset, words = usual_method.with_method(words)
     name, *rest = words
     request = options.read(name, rest)
     if request.options.clusters == "auto":
@@ -41,12 +47,19 @@ def command(words: list[str]) -> int:
         from jaxclust.cli import stream
 
         return stream.command(request)
-    return _fit(request)
+    return _fit(request, dataset)
 
 
-def _fit(request: Request) -> int:
+def _is_sweep(words: list[str]) -> bool:
+    """Whether the words name several methods, or ask for the help on that."""
+    names = {word.partition("=")[0] for word in words}
+    return bool(names & {"--methods", "-h", "--help"})
+
+
+def _fit(request: Request, dataset: Dataset | None) -> int:
     given, method, plan = request
-    dataset = datasets.read(given.data, options.reading(given))
+    if dataset is None:
+        dataset = datasets.read(given.data, options.reading(given))
     options.tell(dataset.summary, dataset.unreadable, given.quiet)
     clusters = given.clusters if isinstance(given.clusters, int) else None
     with Bars(disable=given.quiet) as bars:

@@ -28,7 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "group": Command("FOLDER", "groups your own pictures, and writes a page of them"),
     "check": Command("FOLDER", "lists copies, dark, blurred and damaged pictures"),
-    "fit": Command("METHOD --data NAME_OR_PATH", "clusters images"),
+    "fit": Command("[METHOD] --data NAME_OR_PATH", "clusters images"),
     "methods": Command("", "lists what METHOD can be"),
     "datasets": Command("", "lists the named image sets, and which of them are here"),
     "predict": Command(

@@ -193,10 +193,7 @@ def refresh(
 
     The run stops when the hard assignments stay as they are (Algorithm 2).
     """
-    state = self_training.renewed(_start(config, images), network, key, state, images)
-    state, soft, info = self_training.refresh(
-        network, state, images, partial(scores, config), partial(boosted, config)
-    )
+    state, soft, info = self_training.refresh(_start(config, images), network, key, state, images)
     polarized = jnp.mean((soft > SURE) | (soft < EXCLUDED), dtype=jnp.float32)
     return state, info.changed <= config.tolerance, RefreshInfo(*info, polarized)
 

@@ -152,10 +152,7 @@ def refresh(
 
     The run stops when less than ``tolerance`` of the labels changed (section 3.4).
     """
-    state = self_training.renewed(_start(config, images), network, key, state, images)
-    state, _, info = self_training.refresh(
-        network, state, images, soft_assignment, sharpened_target
-    )
+    state, _, info = self_training.refresh(_start(config, images), network, key, state, images)
     return state, info.changed < config.tolerance, info
 
 

@@ -164,8 +164,7 @@ def init(
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
     renewal = _renewal(config, images)
-    centroids = renewals.centroids(renewal, centroid_key, features)
-    labels = nearest_centroid(features, centroids)
+    centroids, labels = renewals.clusters_of(renewal, centroid_key, features)
     opt_state = _optimizer(config).init(variables.params)
     windows = jnp.int32(0) if renewal.repeats else None
     return State(variables, centroids, _counts(config), labels, labels, opt_state, windows)
@@ -219,11 +218,9 @@ def refresh(
     """
     if state.windows is not None:
         windows = state.windows + 1
-        due, state = renewals.renewed(
+        due, state, labels = renewals.renewed(
             _renewal(config, images), network, key, windows, state, images
         )
-        features = embed(config, network, state, images)
-        labels = nearest_centroid(features, state.centroids)
         state = state._replace(
             labels=jnp.where(due, labels, state.labels),
             counts=jnp.where(due, _counts(config), state.counts),

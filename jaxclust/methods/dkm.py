@@ -158,7 +158,7 @@ def init(
         shape = (config.clusters, features.shape[1])
         centroids = jax.random.uniform(centroid_key, shape, jnp.float32, -1, 1)
     else:
-        centroids = renewals.centroids(_renewal(config, images), centroid_key, features)
+        centroids, _ = renewals.clusters_of(_renewal(config, images), centroid_key, features)
     opt_state = _optimizer(config).init((variables.params, centroids))
     labels = nearest_centroid(features, centroids)
     return State(variables, centroids, labels, jnp.int32(0), opt_state)
@@ -200,7 +200,7 @@ def refresh(
     epochs = state.epochs + 1
     renewal = _renewal(config, images)
     if renewal.repeats:
-        _, state = renewals.renewed(renewal, network, key, epochs, state, images)
+        _, state, _ = renewals.renewed(renewal, network, key, epochs, state, images)
     labels = nearest_centroid(embed(config, network, state, images), state.centroids)
     info = self_training.change(state.labels, labels, config.clusters)
     first = config.epochs_per_alpha * (config.alphas - 1) if config.annealing else 0

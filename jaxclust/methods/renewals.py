@@ -15,12 +15,25 @@ import optax
 from jaxclust.errors import UsageError
 from jaxclust.methods import checks
 from jaxclust.ops.batches import encoded
-from jaxclust.ops.graph_start import graph_centroids
+from jaxclust.ops.assignment import cluster_means
+from jaxclust.ops.graph_start import graph_clusters
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.types import Key, Network, Schedule
 
 Start = Literal["kmeans", "graph"]
 """How centroids are made from an embedding: by k-means, or by graph degree linkage."""
+
+
+class Clusters(NamedTuple):
+    """Clusters of all images.
+
+    Attributes:
+      centroids: float32, (k, d).
+      labels: int32, (n,); those of a graph are not the nearest centroids.
+    """
+
+    centroids: jax.Array
+    labels: jax.Array
 
 
 class Renewal(NamedTuple):
@@ -46,6 +59,11 @@ class Renewal(NamedTuple):
     reset_windows: int | None = None
     reset_share: float = 0.0
     max_windows: int = 0
+
+    @property
+    def by_graph(self) -> bool:
+        """Whether clusters during the run come from a graph."""
+        return self.start == "graph" or self.graph_windows is not None
 
     @property
     def repeats(self) -> bool:
@@ -96,20 +114,19 @@ def renewal(
     )
 
 
-def centroids(renewal: Renewal, key: Key, features: jax.Array) -> jax.Array:
-    """Makes centroids from the embedding of all images.
+def clusters_of(renewal: Renewal, key: Key, features: jax.Array) -> Clusters:
+    """Makes clusters of the embedding of all images.
 
     Args:
       renewal: how.
       key: a typed key, (); only k-means draws random numbers.
       features: float32, (n, d).
-
-    Returns:
-      float32, (k, d).
     """
     if renewal.start == "graph":
-        return graph_centroids(features, renewal.clusters)
-    return kmeans(key, features, renewal.clusters, restarts=renewal.restarts).centroids
+        labels = graph_clusters(features, renewal.clusters)
+        return Clusters(cluster_means(features, labels, renewal.clusters), labels)
+    result = kmeans(key, features, renewal.clusters, restarts=renewal.restarts)
+    return Clusters(result.centroids, result.labels)
 
 
 def renewed(
@@ -119,7 +136,7 @@ def renewed(
     windows: jax.Array,
     state: Any,
     images: jax.Array,
-) -> tuple[jax.Array, Any]:
+) -> tuple[jax.Array, Any, jax.Array]:
     """Resets the weights or makes the centroids anew, where it is time for it.
 
     Every ``graph_windows`` windows a graph makes the centroids. Every ``reset_windows`` windows the
@@ -135,7 +152,8 @@ def renewed(
       images: uint8 or float32 in [0, 1], (n, h, w, c).
 
     Returns:
-      Whether anything is new, bool (), and the state.
+      Whether anything is new, bool (); the state; and the new clusters of all images, int32 (n,),
+      zeros where there are none.
 
     Raises:
       UsageError: there are resets, and the network does not say which layer gives its features.
@@ -143,10 +161,9 @@ def renewed(
     reset = _due(renewal.reset_windows, windows, renewal.max_windows)
     due = reset | _due(renewal.graph_windows, windows, renewal.max_windows)
     reset_key, centroid_key = jax.random.split(key)
-    by_graph = renewal.start == "graph" or renewal.graph_windows is not None
-    maker = renewal._replace(start="graph" if by_graph else "kmeans")
+    maker = renewal._replace(start="graph" if renewal.by_graph else "kmeans")
 
-    def new() -> Any:
+    def new() -> tuple[Any, jax.Array]:
         variables = state.variables
         if renewal.reset_windows is not None:
             fresh = partly_fresh(network, reset_key, variables.params, renewal.reset_share)
@@ -154,14 +171,17 @@ def renewed(
                 lambda new, old: jnp.where(reset, new, old), fresh, variables.params
             )
             variables = variables._replace(params=params)
-        means = centroids(maker, centroid_key, encoded(network, variables, images))
+        means, labels = clusters_of(maker, centroid_key, encoded(network, variables, images))
         opt_state = state.opt_state
         if renewal.optimizer is not None:
             trained = (variables.params, means)
             opt_state = _without_momentum(renewal.optimizer, opt_state, trained)
-        return state._replace(variables=variables, centroids=means, opt_state=opt_state)
+        new_state = state._replace(variables=variables, centroids=means, opt_state=opt_state)
+        return new_state, labels
 
-    return due, jax.lax.cond(due, new, lambda: state)
+    none = jnp.zeros(images.shape[0], jnp.int32)
+    state, labels = jax.lax.cond(due, new, lambda: (state, none))
+    return due, state, labels
 
 
 def partly_fresh(network: Network, key: Key, params: dict[str, Any], share: float) -> dict:

@@ -91,11 +91,14 @@ def init(
     network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
-    centroids = renewals.centroids(start.renewal, centroid_key, features)
+    centroids, clusters = renewals.clusters_of(start.renewal, centroid_key, features)
+    target = start.sharpen(start.soften(features, centroids))
+    if start.renewal.start == "graph":
+        target = jax.nn.one_hot(clusters, start.renewal.clusters, dtype=jnp.float32)
     return State(
         variables=variables,
         centroids=centroids,
-        target=start.sharpen(start.soften(features, centroids)),
+        target=target,
         labels=nearest_centroid(features, centroids),
         opt_state=start.optimizer.init((variables.params, centroids)),
         windows=jnp.int32(0) if start.renewal.repeats else None,
@@ -103,27 +106,32 @@ def init(
 
 
 def refresh(
-    network: Network, state: State, images: jax.Array, soften: Soften, sharpen: Sharpen
+    start: Start, network: Network, key: Key, state: State, images: jax.Array
 ) -> tuple[State, jax.Array, RefreshInfo]:
-    """Makes the target and the labels anew from all images.
+    """Makes the target and the labels anew from all images, and what else is due.
+
+    The target is sharpened from the soft assignments. After a graph has made the clusters, these
+    are the target of the next window: the means of a graph's clusters are a worse clustering than
+    the graph's.
 
     Returns:
       The state, the soft assignments, float32 (n, clusters), and how the labels changed.
     """
+    due = jnp.asarray(False)
+    clusters = state.labels
+    if state.windows is not None:
+        windows = state.windows + 1
+        due, state, clusters = renewals.renewed(start.renewal, network, key, windows, state, images)
+        state = state._replace(windows=windows)
     features = encoded(network, state.variables, images)
-    soft = soften(features, state.centroids)
+    soft = start.soften(features, state.centroids)
+    target = start.sharpen(soft)
+    if start.renewal.repeats and start.renewal.by_graph:
+        own = jax.nn.one_hot(clusters, soft.shape[1], dtype=jnp.float32)
+        target = jnp.where(due, own, target)
     labels = nearest_centroid(features, state.centroids)
     info = change(state.labels, labels, soft.shape[1])
-    return state._replace(target=sharpen(soft), labels=labels), soft, info
-
-
-def renewed(start: Start, network: Network, key: Key, state: State, images: jax.Array) -> State:
-    """Counts a window, and makes weights or centroids anew where it is time for it."""
-    if state.windows is None:
-        return state
-    windows = state.windows + 1
-    _, state = renewals.renewed(start.renewal, network, key, windows, state, images)
-    return state._replace(windows=windows)
+    return state._replace(target=target, labels=labels), soft, info
 
 
 def change(old: jax.Array, new: jax.Array, clusters: int) -> RefreshInfo:
