@@ -14,8 +14,8 @@ import optax
 
 from jaxclust.errors import UsageError
 from jaxclust.methods import checks
-from jaxclust.ops.batches import encoded
 from jaxclust.ops.assignment import cluster_means
+from jaxclust.ops.batches import encoded
 from jaxclust.ops.graph_start import graph_clusters
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.types import Key, Network, Schedule

@@ -50,19 +50,6 @@ def graph_clusters(features: jax.Array, clusters: int) -> jax.Array:
     return jnp.where(labels < clusters, labels, nearest_centroid(points, means))
 
 
-def graph_centroids(features: jax.Array, clusters: int) -> jax.Array:
-    """The mean features of ``graph_clusters``.
-
-    Args:
-      features: float32, (n, d).
-      clusters: number of clusters k.
-
-    Returns:
-      float32, (k, d).
-    """
-    return cluster_means(features, graph_clusters(features, clusters), clusters)
-
-
 def _large_clusters(
     labels: jax.Array, history: History, clusters: int
 ) -> tuple[jax.Array, jax.Array]:

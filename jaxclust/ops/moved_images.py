@@ -53,7 +53,9 @@ def moved(key: jax.Array, images: jax.Array) -> jax.Array:
     x = (jnp.arange(width) - width / 2 + 0.5)[None, :]
     rows = cosine * y - sine * x + (0.5 + SHIFT * draws[1]) * height - 0.5
     columns = sine * y + cosine * x + (0.5 + SHIFT * draws[2]) * width - 0.5
-    return _sampled(scaled(images), rows, columns)
+    # Without the barrier XLA (jax 0.10.2) fuses the sampling with what follows, and two such
+    # programs at once on two CPU devices give other numbers (docs/developer/xla-report.md).
+    return jax.lax.optimization_barrier(_sampled(scaled(images), rows, columns))
 
 
 def _sampled(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:

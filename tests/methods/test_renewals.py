@@ -7,7 +7,8 @@ import pytest
 
 from jaxclust.methods import dbc, dcec, dcn, dkm, renewals
 from jaxclust.networks import sae, tied_sae
-from jaxclust.ops.graph_start import graph_centroids
+from jaxclust.ops.assignment import cluster_means
+from jaxclust.ops.graph_start import graph_clusters
 
 NETWORK = sae((8, 8, 1), 5, (16,))
 KEY = jax.random.key(0)
@@ -25,6 +26,10 @@ def images(few_digits):
     return jnp.asarray(few_digits[0][:120])
 
 
+def graph_means(features, clusters):
+    return cluster_means(features, graph_clusters(features, clusters), clusters)
+
+
 def with_one_step(module, config, network, images):
     """The state after a step, so that the optimizer has a momentum."""
     state = module.init(config, network, KEY, None, images)
@@ -40,7 +45,7 @@ def test_the_graph_makes_the_centroids_every_few_windows_but_not_at_the_end(name
     state = with_one_step(module, config, network, images)
     np.testing.assert_allclose(
         module.init(config, network, KEY, None, images).centroids,
-        graph_centroids(module.embed(config, network, with_fresh(state, network), images), 4),
+        graph_means(module.embed(config, network, with_fresh(state, network), images), 4),
         atol=1e-5,
     )
     counter = "epochs" if name == "dkm" else "windows"
@@ -50,7 +55,7 @@ def test_the_graph_makes_the_centroids_every_few_windows_but_not_at_the_end(name
         after = module.refresh(config, network, KEY, number, images)[0]
         expected = state.centroids
         if renews:
-            expected = graph_centroids(module.embed(config, network, state, images), 4)
+            expected = graph_means(module.embed(config, network, state, images), 4)
         np.testing.assert_allclose(after.centroids, expected, atol=1e-5)
         assert int(getattr(after, counter)) == before + 1
 
@@ -58,6 +63,25 @@ def test_the_graph_makes_the_centroids_every_few_windows_but_not_at_the_end(name
 def with_fresh(state, network):
     """The state with the weights that ``init`` draws."""
     return state._replace(variables=network.init(jax.random.split(KEY)[0]))
+
+
+@pytest.mark.parametrize("name", ["dcec", "dbc"])
+def test_the_graphs_clusters_are_the_target_of_one_window(name, images):
+    module, config, network = CONFIGS[name]
+    state = module.init(config, network, KEY, None, images)
+    features = module.embed(config, network, state, images)
+    expected = np.eye(4)[np.asarray(graph_clusters(features, 4))]
+    np.testing.assert_array_equal(state.target, expected)
+    soft = module.refresh(config, network, KEY, state, images)[0]
+    assert np.asarray(soft.target).max(axis=1).min() < 1
+    again = module.refresh(config, network, KEY, soft, images)[0]
+    np.testing.assert_array_equal(again.target, expected)
+
+
+def test_from_kmeans_the_first_target_is_sharpened(images):
+    config = dcec.Config(clusters=4, batch=30, restarts=2)
+    target = dcec.init(config, NETWORK, KEY, None, images).target
+    assert np.asarray(target).max(axis=1).min() < 1
 
 
 def test_new_centroids_have_no_momentum_and_weights_keep_theirs(images):
@@ -93,8 +117,8 @@ def test_dcn_counts_from_the_start_again_after_a_renewal(images):
     assert np.any(state.counts != config.counts)
     after = module.refresh(config, network, KEY, state, images)[0]
     assert np.all(after.counts == config.counts)
-    labels = module.predict(config, network, after, images).cluster
-    np.testing.assert_array_equal(after.labels, labels)
+    features = module.embed(config, network, state, images)
+    np.testing.assert_array_equal(after.labels, graph_clusters(features, 4))
 
 
 def test_a_run_without_renewals_has_no_counter(images):

@@ -7,7 +7,7 @@ import pytest
 
 from jaxclust.evaluation import metrics
 from jaxclust.ops.graph_linkage import merge, no_merges
-from jaxclust.ops.graph_start import graph_centroids, graph_clusters
+from jaxclust.ops.graph_start import graph_clusters
 from jaxclust.ops.neighbor_graph import initial_clusters, knn_digraph, unit
 
 CLUSTERS = jax.jit(graph_clusters, static_argnums=1)
@@ -63,13 +63,6 @@ def test_outliers_do_not_use_up_the_clusters():
     assert np.bincount(clusters, minlength=3).min() >= 60
     assert metrics.accuracy(labels[:210], clusters[:210]) == 1
     assert metrics.accuracy(labels[:210], np.unique(cut, return_inverse=True)[1][:210]) < 1
-
-
-def test_centroids_are_the_means_of_the_features_as_they_are():
-    features, _ = blobs((50, 40))
-    clusters = np.asarray(CLUSTERS(features, 2))
-    means = [np.asarray(features)[clusters == cluster].mean(axis=0) for cluster in (0, 1)]
-    np.testing.assert_allclose(graph_centroids(features, 2), means, rtol=1e-5)
 
 
 def test_a_few_images_have_fewer_neighbors():
