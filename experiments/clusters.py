@@ -1,7 +1,7 @@
 """Which number of clusters the agreement between seeds picks.
 
-``jaxclust fit METHOD --clusters auto`` looks at no label. Here the sets have some, and each row
-says what was picked and how many classes there are.
+``jaxclust fit METHOD --clusters auto --criterion stability`` looks at no label. Here the sets have
+some, and each row says what was picked and how many classes there are.
 """
 
 import sys
@@ -53,7 +53,7 @@ def run_cell(method: str, data: str, request: Request) -> bool:
     if left <= 0:
         return False
     words = ["fit", method, "--data", data, "--clusters", "auto", "--cluster-range", RANGE]
-    words += ["--seeds", str(SEEDS), "--no-figures", "--out", str(out)]
+    words += ["--criterion", "stability", "--seeds", str(SEEDS), "--no-figures", "--out", str(out)]
     if left < float("inf"):
         words += ["--max-seconds", str(left)]
     runner.jaxclust([*words, "--resume"] if out.exists() else words)

@@ -85,7 +85,10 @@ EXPERIMENTS = {
         name: f"experiments.papers.{name}.experiment"
         for name in ("dcec", "jule", "dbc", "ccnn", "dctl")
     },
-    **{name: f"experiments.{name}" for name in ("compare", "selection", "clusters", "defaults")},
+    **{
+        name: f"experiments.{name}"
+        for name in ("compare", "selection", "clusters", "estimates", "defaults")
+    },
 }
 """The modules of all experiments, each with an ``EXPERIMENT``, by the names that people type."""
 

@@ -1,4 +1,6 @@
-"""``jaxclust fit METHOD --clusters auto``: the number of clusters on which the seeds agree best.
+"""``jaxclust fit METHOD --clusters auto --criterion stability``: a run for each number of clusters.
+
+The number is taken on which the seeds agree best.
 
 No true label is looked at. Each number has a run of its own; its stability is the mean adjusted
 Rand index between the run's seeds. Few clusters agree easily: of all numbers within 0.01 of the
@@ -22,6 +24,7 @@ from jaxclust.runs.files import read_labels
 from jaxclust.runs.folder import check_out, delete_runs, is_finished
 from jaxclust.runs.sweeps import (
     CLUSTERS,
+    STABILITY,
     UNFINISHED,
     Choice,
     Stability,
@@ -35,13 +38,14 @@ RANGE = "2,20"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Own:
-    """The options of ``jaxclust fit METHOD`` that the runs are not given as they were typed."""
+class Own:
+    """The options of ``jaxclust fit METHOD`` that a run is not given as they were typed."""
 
     data: str
     seeds: str = "5"
     clusters: Clusters = None
     cluster_range: str | None = None
+    criterion: str | None = None
     out: Path | None = None
     max_seconds: float | None = None
     resume: Switch = False
@@ -54,7 +58,7 @@ def command(request: Request, words: list[str]) -> int:
 
     Args:
       request: what ``words`` ask for.
-      words: the options after ``jaxclust fit METHOD``; the runs get those that are not ``_Own``.
+      words: the options after ``jaxclust fit METHOD``; the runs get those that are not ``Own``.
 
     Returns:
       The exit status: 0, or 1 if a run failed.
@@ -66,27 +70,26 @@ def command(request: Request, words: list[str]) -> int:
     if method.algorithm.deterministic:
         rule = f"clusters: auto compares seeds, which {method.name} does not have"
         raise UsageError(f"{rule}: it draws no random number")
-    numbers = _range(RANGE if given.cluster_range is None else given.cluster_range)
+    numbers = number_range(given.cluster_range)
     if len(plan.seeds) < 2:
         rule = "seeds: must be at least 2, whose agreement is the measure"
         raise UsageError(f"{rule}, got {given.seeds!r}")
     check_data(given)
-    _, rest = parse_known(_Own, words, "jaxclust fit", add_help=False)
+    _, rest = parse_known(Own, words, "jaxclust fit", add_help=False)
     common = ["--data", given.data, "--seeds", given.seeds, "--no-baseline", *rest]
     out = given.out
     resume = given.resume
     if out is None:
         name = f"{method.name}-{sweep.data_name(given.data)}-clusters"
-        out = sweep.free_folder(RUNS / name, lambda folder: _same_options(common, folder))
+        same = lambda folder: same_options(folder, STABILITY, common)  # noqa: E731
+        out = sweep.free_folder(RUNS / name, same)
         resume = resume or (out.exists() and not given.overwrite)
     check_out(out, resume, given.overwrite)
     if given.overwrite:
         delete_runs(list(out.glob("k-[0-9]*")))
         (out / CLUSTERS).unlink(missing_ok=True)
     known = read_choice(out) or Choice(None, ())
-    if known.arguments is not None and list(known.arguments) != common:
-        rule = f"resume: {out} must hold the same runs"
-        raise UsageError(f"{rule}, has those of {' '.join(known.arguments)}")
+    check_same(known, STABILITY, common, out)
     start = sweep.Start.within(given.max_seconds, given.quiet)
     # Numbers that are known from another range stay.
     rows = {row.clusters: row for row in known.rows}
@@ -113,10 +116,23 @@ def command(request: Request, words: list[str]) -> int:
     return 1 if crashed or lost else 0
 
 
-def _same_options(common: list[str], folder: Path) -> bool:
-    """Whether a folder holds runs of the same options."""
+def same_options(folder: Path, criterion: str, arguments: list[str]) -> bool:
+    """Whether a folder holds a number that a criterion chose, with the same options."""
     choice = read_choice(folder) if folder.is_dir() else None
-    return choice is not None and choice.arguments is not None and list(choice.arguments) == common
+    if choice is None or choice.arguments is None or choice.criterion != criterion:
+        return False
+    return list(choice.arguments) == arguments
+
+
+def check_same(known: Choice, criterion: str, arguments: list[str], out: Path) -> None:
+    """Refuses to go on with a choice by another criterion or with other options: UsageError."""
+    rule = f"resume: {out} must hold the same runs"
+    if known.arguments is None:
+        return
+    if known.criterion != criterion:
+        raise UsageError(f"{rule}, has those of the criterion {known.criterion}")
+    if list(known.arguments) != arguments:
+        raise UsageError(f"{rule}, has those of {' '.join(known.arguments)}")
 
 
 def _ordered(rows: dict[int, Stability]) -> tuple[Stability, ...]:
@@ -171,7 +187,13 @@ def choose(rows: Sequence[Stability]) -> int | None:
     return agreement.best_clusters(known) if known else None
 
 
-def _range(text: str) -> range:
+def number_range(text: str | None) -> range:
+    """The numbers of ``--cluster-range``; those of ``RANGE`` where it was not given.
+
+    Raises:
+      UsageError: the text is no such range.
+    """
+    text = RANGE if text is None else text
     low, comma, high = text.partition(",")
     if not (comma and low.isdecimal() and high.isdecimal() and 2 <= int(low) < int(high)):
         raise UsageError(f"cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got {text!r}")

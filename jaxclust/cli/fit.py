@@ -17,6 +17,7 @@ from jaxclust.runs.fit import execute
 from jaxclust.runs.plan import with_clusters
 from jaxclust.runs.progress import Bars
 from jaxclust.runs.run import Run
+from jaxclust.runs.sweeps import STABILITY
 
 
 def command(words: list[str]) -> int:
@@ -40,9 +41,11 @@ def command(words: list[str]) -> int:
     name, *rest = words
     request = options.read(name, rest)
     if request.options.clusters == "auto":
-        from jaxclust.cli import choose_clusters
+        from jaxclust.cli import choose_clusters, estimate_clusters
 
-        return choose_clusters.command(request, rest)
+        if request.options.criterion == STABILITY:
+            return choose_clusters.command(request, rest)
+        return estimate_clusters.command(request, rest)
     if request.options.stream:
         from jaxclust.cli import stream
 

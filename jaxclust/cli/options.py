@@ -14,9 +14,13 @@ from jaxclust.data.picture_sets import Reading
 from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods import registry
+from jaxclust.runs import number
 from jaxclust.runs.plan import MOST_SEEDS, Plan, check_weights_given, seeds_of
+from jaxclust.runs.sweeps import STABILITY
 from jaxclust.types import PRETRAINING, Json, Method
 
+CHOICES = (*number.CRITERIA, STABILITY)
+"""What the number of clusters can be chosen by."""
 RUNS = Path("runs")
 """Where runs go for which nobody named a folder."""
 Switch = tyro.conf.FlagCreatePairsOff[bool]
@@ -50,10 +54,14 @@ class Options:
       data: A named set (jaxclust datasets lists them); a folder, a .zip or .tar(.gz) archive
         or a .csv or .parquet table (columns file and label) of pictures; an .npz file with an
         array "images" (and "labels", if known), or an .npy file of images.
-      clusters: Number of clusters; auto tries each number of --cluster-range and takes the
-        one on which the seeds agree best. Without it: the number of classes of labeled
-        images.
+      clusters: Number of clusters; auto takes one of --cluster-range by a criterion. Without
+        it: the number of classes of labeled images.
       cluster_range: Numbers of clusters that --clusters auto tries (2,20 unless given).
+      criterion: What --clusters auto goes by (spectrum unless given). spectrum: the largest gap
+        of the spectrum of a graph of neighbors; merges: clusters of like size in the merges of
+        graph degree linkage; silhouette: that of k-means above that of random vectors; bic:
+        Gaussian mixtures. These look at pixels or --features once. stability: a run for each
+        number, of which the one counts on which the seeds agree best.
       seeds: How many seeds (5: seeds 0 to 4), or which (0,3,7; or 3, with a comma for that
         one).
       out: Folder for the run's files; it must not exist. Without it: runs/METHOD-DATA,
@@ -96,6 +104,7 @@ class Options:
     data: Annotated[str, tyro.conf.arg(metavar="NAME_OR_PATH")]
     clusters: Clusters = None
     cluster_range: Annotated[str | None, tyro.conf.arg(metavar="LOW,HIGH")] = None
+    criterion: Annotated[str | None, tyro.conf.arg(metavar="|".join(CHOICES))] = None
     seeds: str = "5"
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     preset: str = "default"
@@ -204,6 +213,13 @@ def _plan(options: Options) -> Plan:
     if options.cluster_range is not None and options.clusters != "auto":
         rule = "cluster-range: must come with --clusters auto"
         raise UsageError(f"{rule}, got {options.cluster_range!r} without")
+    if options.criterion is not None and options.clusters != "auto":
+        rule = "criterion: must come with --clusters auto"
+        raise UsageError(f"{rule}, got {options.criterion!r} without")
+    if options.criterion is not None and options.criterion not in CHOICES:
+        rule = f"criterion: must be one of {', '.join(CHOICES)}"
+        hint = did_you_mean(options.criterion, CHOICES)
+        raise UsageError(f"{rule}, got {options.criterion!r}{hint}")
     if options.resume and options.overwrite:
         raise UsageError("resume: must not be given together with overwrite")
     check_seconds(options.max_seconds)

@@ -19,6 +19,8 @@ from jaxclust.data import archives, tables
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.listing import shown as plain
 from jaxclust.errors import UsageError
+from jaxclust.evaluation.silhouettes import choose_number, tried
+from jaxclust.evaluation.vectors import fit_projection, project
 from jaxclust.groups import files as written
 from jaxclust.groups import options as asked
 from jaxclust.groups.files import Shown
@@ -31,7 +33,7 @@ from jaxclust.groups.gather import (
     joined,
     unreadable_of,
 )
-from jaxclust.groups.number import choose_number, sentences, tried
+from jaxclust.groups.number import sentences
 from jaxclust.groups.options import Options
 from jaxclust.groups.partition import Partition, as_grid, assign, make_partition
 from jaxclust.groups.result import Groups, read_result
@@ -45,7 +47,6 @@ from jaxclust.groups.show import (
     write_page,
 )
 from jaxclust.groups.state import State, read_state, write_state
-from jaxclust.groups.vectors import fit_projection, project
 from jaxclust.methods import registry
 from jaxclust.runs.consensus import CLUSTERS_CSV
 from jaxclust.runs.fit import execute

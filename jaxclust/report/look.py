@@ -179,7 +179,7 @@ def _agreement(look: Look, pictures: Pictures | None) -> Agreement:
 def _stabilities(cell: Cell) -> dict[int, float] | None:
     """Agreement by number of clusters, where the number of clusters was chosen by it."""
     choice = read_choice(cell.folders[0].parent)
-    if choice is None:
+    if choice is None or not choice.rows:
         return None
     return {
         row.clusters: row.stability

@@ -14,6 +14,8 @@ SWEEP = "cells.jsonl"
 """File in a folder of several runs, with a row for each method and data set."""
 CLUSTERS = "clusters.json"
 """File in a folder of one run for each number of clusters."""
+STABILITY = "stability"
+"""The criterion of the number of clusters that has a run for each number."""
 UNFINISHED = ("stopped", "waiting")
 """Ways in which a cell is when time was too short for it."""
 
@@ -102,16 +104,30 @@ class Choice:
 
     Attributes:
       chosen: the chosen number, or None.
-      rows: each number, in ascending order.
+      rows: each number, in ascending order, where each had a run; else none.
       arguments: options that all runs share; none in old files.
+      criterion: "stability", or the criterion of ``jaxclust.runs.number`` that looked once.
+      values: what such a criterion says of each number, by the number as text.
+      sentences: how sure such a criterion is.
     """
 
     chosen: int | None
     rows: tuple[Stability, ...]
     arguments: tuple[str, ...] | None = None
+    criterion: str = STABILITY
+    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
 
 
-_CHOICE_KINDS = {"chosen": int | None, "arguments": list | None, "rows": list}
+_CHOICE_KINDS = {
+    "chosen": int | None,
+    "arguments": list | None,
+    "rows": list,
+    "criterion": str,
+    "values": dict,
+    "sentences": list,
+}
+_NOT_IN_OLD_CHOICES = {"arguments": None, "criterion": STABILITY, "values": {}, "sentences": []}
 _NUMBER_KINDS = {
     "clusters": int,
     "stability": int | float | None,
@@ -139,16 +155,22 @@ def read_choice(folder: Path) -> Choice | None:
     except ValueError as error:
         raise UsageError(f"run: {path} must be JSON, is damaged ({error})") from error
     rule = f"run: {path} must hold the stability of numbers of clusters, got something else"
-    # Old files have no "arguments" and no "left_out".
-    if not isinstance(values, dict) or wrong_kinds({"arguments": None} | values, _CHOICE_KINDS):
+    if not isinstance(values, dict):
         raise UsageError(rule)
+    values = _NOT_IN_OLD_CHOICES | values
+    if wrong_kinds(values, _CHOICE_KINDS):
+        raise UsageError(rule)
+    # Old files have no "left_out" either.
     rows = [{"left_out": None} | row if isinstance(row, dict) else {} for row in values["rows"]]
     if any(wrong_kinds(row, _NUMBER_KINDS) for row in rows):
         raise UsageError(rule)
     kept: list[Any] = [{name: row[name] for name in _NUMBER_KINDS} for row in rows]
-    arguments = values.get("arguments")
+    arguments = values["arguments"]
     return Choice(
         chosen=values["chosen"],
         rows=tuple(Stability(**row) for row in kept),
         arguments=None if arguments is None else tuple(map(str, arguments)),
+        criterion=values["criterion"],
+        values=values["values"],
+        sentences=tuple(map(str, values["sentences"])),
     )

@@ -1,4 +1,4 @@
-"""``--clusters auto``: every number of clusters runs; the most stable is taken, without labels."""
+"""``--clusters auto --criterion stability``: every number runs, and the most stable is taken."""
 
 import json
 import signal
@@ -51,7 +51,7 @@ def fake(arguments):
 
 
 def command(out, more=""):
-    auto = f"--clusters auto --cluster-range 2,4 --out {out}"
+    auto = f"--clusters auto --criterion stability --cluster-range 2,4 --out {out}"
     return f"fit kmeans --data digits --seeds 2 {auto} {more}".split()
 
 
@@ -207,7 +207,8 @@ def test_an_image_that_cannot_be_read_leaves_the_seeds(tmp_path):
 
 
 def test_a_method_without_randomness_has_no_agreement_to_choose_by(tmp_path, capsys):
-    arguments = f"fit ac-gdl --data digits --out {tmp_path / 'never'} --clusters auto".split()
+    auto = f"--clusters auto --criterion stability --out {tmp_path / 'never'}"
+    arguments = f"fit ac-gdl --data digits {auto}".split()
     assert main(arguments) == 2
     assert (
         "clusters: auto compares seeds, which ac-gdl does not have: it draws no random number"
@@ -241,7 +242,8 @@ def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sweep, "_watched", fake)
-    words = "fit kmeans --data digits --seeds 2 --clusters auto --cluster-range 2,4"
+    auto = "--clusters auto --criterion stability --cluster-range 2,4"
+    words = f"fit kmeans --data digits --seeds 2 {auto}"
     assert main(words.split()) == 0
     assert f"files: {Path('runs/kmeans-digits-clusters/k-3')}" in capsys.readouterr().out
     assert main(words.split()) == 0

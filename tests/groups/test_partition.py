@@ -3,9 +3,9 @@ import pytest
 
 import jaxclust as jc
 from jaxclust.data.datasets import Dataset
+from jaxclust.evaluation.vectors import fit_projection, project
 from jaxclust.groups import partition as partitions
 from jaxclust.groups.partition import as_grid
-from jaxclust.groups.vectors import fit_projection, project
 from jaxclust.methods import registry
 from jaxclust.runs.fit import execute
 from jaxclust.runs.plan import Plan

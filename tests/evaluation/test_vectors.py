@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxclust.errors import UsageError
-from jaxclust.groups.vectors import fit_projection, project
+from jaxclust.evaluation.vectors import fit_projection, project
 
 
 def test_vectors_are_the_principal_components_of_scikit_learn_at_unit_length():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxclust.groups.number import choose_number
-from jaxclust.groups.vectors import fit_projection, project
+from jaxclust.evaluation.silhouettes import choose_number
+from jaxclust.evaluation.vectors import fit_projection, project
 
 
 def vectors_of(features):

@@ -1,0 +1,203 @@
+"""How many clusters images have, by criteria that look at them once, before anything is trained.
+
+They look at the pixels, or at the features that stand in the images' place, scaled to unit length.
+On an autoencoder's embedding of digits and USPS they were no nearer (docs/statistics.md).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxclust.errors import UsageError
+from jaxclust.evaluation.mixtures import bic
+from jaxclust.evaluation.silhouettes import WITHIN, choose_number
+from jaxclust.evaluation.spectrum import gaps
+from jaxclust.evaluation.vectors import fit_projection, project
+from jaxclust.ops.graph_linkage import History, merge, no_merges
+from jaxclust.ops.merge_sizes import balance
+from jaxclust.ops.neighbor_graph import Graph, initial_clusters, knn_digraph
+
+SAMPLE = 10_000
+"""Images that are drawn where there are more."""
+NEIGHBORS = (10, 15, 20)
+"""The spectra of graphs of so many neighbors are averaged (chosen on digits and USPS)."""
+LEAST_BALANCE = 2 / 3
+"""The smallest cluster must have this share of the mean size (chosen on digits and USPS)."""
+CLOSE = 0.9
+"""A second best number with this share of the best one's gap is nearly as good."""
+
+
+class Estimate(NamedTuple):
+    """A number of clusters, and what speaks for it.
+
+    Attributes:
+      clusters: the number.
+      values: what the criterion says of each number that was tried, in rising order.
+      sentences: how sure the number is, for people to read.
+    """
+
+    clusters: int
+    values: Mapping[int, float]
+    sentences: tuple[str, ...]
+
+
+def spectrum(vectors: np.ndarray, numbers: range) -> Estimate:
+    """The number after which the spectrum of the graph of neighbors has its largest gap.
+
+    Args:
+      vectors: float32 (n, d), of unit length.
+      numbers: the numbers to choose from.
+    """
+    several = []
+    for count in NEIGHBORS:
+        graph = _graph(vectors, min(count, len(vectors) - 1))
+        several.append(gaps(np.asarray(graph.neighbors), np.asarray(graph.weights), numbers))
+    values = {number: float(np.mean([one[number] for one in several])) for number in numbers}
+    best = max(values, key=lambda number: values[number])
+    each = sorted({max(one, key=lambda number: one[number]) for one in several})
+    alone = f"the graphs of {', '.join(map(str, NEIGHBORS))} neighbors alone say"
+    lines = [
+        f"{best} clusters: the largest gap of the graph's spectrum comes after {best} eigenvalues, "
+        f"{values[best]:.0%} of all gaps{_second(values, best)}; "
+        f"{alone} {', '.join(map(str, each))}."
+    ]
+    others = [value for number, value in values.items() if number != best]
+    if max(others, default=0.0) >= CLOSE * values[best]:
+        lines.append("The second best is nearly as good: the number is not sure.")
+    return Estimate(best, values, tuple(lines))
+
+
+def merges(vectors: np.ndarray, numbers: range) -> Estimate:
+    """The largest number of clusters of like size in the merges of graph degree linkage.
+
+    Args:
+      vectors: float32 (n, d), of unit length.
+      numbers: the numbers to choose from.
+    """
+    graph = _graph(vectors, min(NEIGHBORS[-1], len(vectors) - 1))
+    labels, history = jax.jit(_all_merges)(graph)
+    pairs = np.asarray(history.pairs)[: int(history.count)]
+    values = balance(np.asarray(labels), pairs, numbers)
+    balanced = [number for number, value in values.items() if value >= LEAST_BALANCE]
+    best = max(balanced) if balanced else max(values, key=lambda number: values[number])
+    asked = f"the smallest cluster is asked to have {LEAST_BALANCE:.0%} of the mean size"
+    line = f"{best} clusters: {asked}; with {best} it has {values[best]:.0%}"
+    line += f", with {best + 1} it has {values[best + 1]:.0%}." if best + 1 in values else "."
+    lines = [line]
+    if not balanced:
+        lines.append("No number reaches that, so that the number is a guess.")
+    return Estimate(best, values, tuple(lines))
+
+
+def silhouette(vectors: np.ndarray, numbers: range) -> Estimate:
+    """The number whose silhouette is furthest above that of random vectors.
+
+    As in ``jaxclust group`` it looks at 64 principal components; see ``evaluation.silhouettes``.
+
+    Args:
+      vectors: float32 (n, d), of unit length.
+      numbers: the numbers to choose from.
+    """
+    number = choose_number(project(fit_projection(vectors), vectors), numbers=numbers)
+    values = number.differences
+    best = number.groups
+    top = max(values, key=lambda number: values[number])
+    lines = [
+        f"{best} clusters: their mean silhouette is {values[best]:.3f} above that of random "
+        f"vectors; {top} have the largest with {values[top]:.3f}, and the smallest number within "
+        f"{WITHIN} of it is taken."
+    ]
+    if not number.supported:
+        lines.append("No number stands out: the images may have no clear clusters.")
+    return Estimate(best, values, tuple(lines))
+
+
+def mixtures(vectors: np.ndarray, numbers: range) -> Estimate:
+    """The number of Gaussians whose mixture has the lowest BIC.
+
+    Args:
+      vectors: float32 (n, d), of unit length.
+      numbers: the numbers to choose from.
+    """
+    values = bic(vectors, numbers)
+    best = min(values, key=lambda number: values[number])
+    negated = {number: -value for number, value in values.items()}
+    second = max((n for n in negated if n != best), key=lambda n: negated[n], default=None)
+    line = f"{best} clusters: a mixture of {best} Gaussians has the lowest BIC"
+    if second is not None:
+        line += f", by {values[second] - values[best]:.3f} an image; second best is {second}"
+    return Estimate(best, values, (f"{line}.",))
+
+
+CRITERIA: Mapping[str, Callable[[np.ndarray, range], Estimate]] = {
+    "spectrum": spectrum,
+    "merges": merges,
+    "silhouette": silhouette,
+    "bic": mixtures,
+}
+"""The criteria by the names that people type."""
+DEFAULT = "spectrum"
+"""Of all criteria the nearest on digits and USPS (docs/statistics.md)."""
+
+
+def estimate(criterion: str, images: np.ndarray, numbers: range) -> Estimate:
+    """The number of clusters of images by a criterion.
+
+    Of more than ``SAMPLE`` images so many are drawn, the same ones each time.
+
+    Args:
+      criterion: of ``CRITERIA``.
+      images: pixels or features, (n, ...), finite.
+      numbers: the numbers to choose from, at least two in a row, from 2.
+
+    Returns:
+      The estimate; its sentences say so where the end of ``numbers`` was taken.
+
+    Raises:
+      UsageError: there is no such criterion, or too few images for the numbers.
+    """
+    if criterion not in CRITERIA:
+        raise UsageError(f"criterion: must be one of {', '.join(CRITERIA)}, got {criterion!r}")
+    vectors = _vectors(images)
+    most = len(np.unique(vectors, axis=0)) // 5
+    if numbers[-1] > most:
+        rule = f"cluster-range: must end at most at a fifth of the different images, {most}"
+        raise UsageError(f"{rule}, got {numbers[0]},{numbers[-1]}")
+    found = CRITERIA[criterion](vectors, numbers)
+    if found.clusters not in (numbers[0], numbers[-1]):
+        return found
+    end = "smallest" if found.clusters == numbers[0] else "largest"
+    more = f"That is the {end} number that was tried: try another range, too."
+    return found._replace(sentences=(*found.sentences, more))
+
+
+def _second(values: Mapping[int, float], best: int) -> str:
+    """Which number is the best of the others, as the end of a sentence; the larger the better."""
+    others = {number: value for number, value in values.items() if number != best}
+    if not others:
+        return ""
+    second = max(others, key=lambda number: others[number])
+    return f", the best of the others is {second} with {others[second]:.0%}"
+
+
+def _vectors(images: np.ndarray) -> np.ndarray:
+    """A sample of the images as vectors of unit length, float32 (n, d); zeros stay zeros."""
+    if len(images) > SAMPLE:
+        places = np.random.default_rng(0).choice(len(images), SAMPLE, replace=False)
+        images = images[np.sort(places)]
+    vectors = images.reshape(len(images), -1).astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def _graph(vectors: np.ndarray, neighbors: int) -> Graph:
+    """The graph of nearest neighbors that graph degree linkage merges."""
+    return jax.jit(knn_digraph, static_argnums=1)(vectors, neighbors)
+
+
+def _all_merges(graph: Graph) -> tuple[jax.Array, History]:
+    """The first clusters of graph degree linkage, int32 (n,), and the merges down to one."""
+    labels = initial_clusters(graph)
+    return labels, merge(graph, labels, 1, no_merges(len(labels)))[1]

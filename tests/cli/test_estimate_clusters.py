@@ -1,0 +1,129 @@
+"""``--clusters auto``: the images are looked at once, and the method runs with that number."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxclust.cli import estimate_clusters
+from jaxclust.cli.main import main
+from jaxclust.runs import collect
+from jaxclust.runs.folder import is_finished
+from jaxclust.runs.sweeps import read_choice
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory):
+    """A file of 160 pictures of four far kinds, without labels."""
+    generator = np.random.default_rng(0)
+    kinds = generator.random((4, 6, 6)) > 0.5
+    pictures = np.repeat(kinds * 180.0, 40, axis=0) + generator.normal(size=(160, 6, 6)) * 12 + 36
+    path = tmp_path_factory.mktemp("far") / "far.npy"
+    np.save(path, np.clip(pictures, 0, 255).astype(np.uint8))
+    return path
+
+
+def command(far, out, more=""):
+    fit = f"fit kmeans --data {far} --seeds 2 --clusters auto --cluster-range 2,8"
+    return f"{fit} --restarts 2 --no-baseline --no-figures --over map --out {out} {more}".split()
+
+
+def test_the_chosen_number_runs_once_and_is_kept(far, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "auto"
+    assert main(command(far, out)) == 0
+    printed = capsys.readouterr().out
+    assert "number of clusters by spectrum, the best of 2 to 8:\n4 clusters: " in printed
+    choice = read_choice(out)
+    assert (choice.chosen, choice.criterion, choice.rows) == (4, "spectrum", ())
+    assert list(choice.values) == [str(number) for number in range(2, 9)]
+    assert choice.sentences[0] in printed
+    assert [path.name for path in out.iterdir() if path.is_dir()] == ["k-4"]
+    assert is_finished(out / "k-4")
+    # The folder stands for the run, for compare and report.
+    (cell,), _ = collect.read([str(out)])
+    assert cell.folders == (out / "k-4",)
+    assert main(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
+    # The number that is kept is taken again, without a look at the images.
+    monkeypatch.setattr(estimate_clusters, "estimate", None)
+    capsys.readouterr()
+    assert main(command(far, out, "--resume")) == 0
+    again = capsys.readouterr().out
+    assert choice.sentences[0] in again
+    assert f"{out / 'k-4'} is finished already" in again
+
+
+def test_each_criterion_is_kept_under_its_name_and_another_is_refused(far, tmp_path, capsys):
+    out = tmp_path / "auto"
+    assert main(command(far, out, "--criterion merges")) == 0
+    assert read_choice(out).criterion == "merges"
+    for more in ("", "--criterion stability"):
+        assert main(command(far, out, f"{more} --resume")) == 2
+        assert f"resume: {out} must hold the same runs" in capsys.readouterr().err
+    assert main(command(far, out, "--criterion spectrum --overwrite --quiet")) == 0
+    assert read_choice(out).criterion == "spectrum"
+    assert capsys.readouterr().out == f"files: {out / 'k-4'}\n"
+
+
+def test_time_that_runs_out_leaves_the_number(far, tmp_path, capsys):
+    out = tmp_path / "auto"
+    assert main(command(far, out, "--max-seconds 0.001")) == 0
+    assert "out of time; the same command with --resume goes on" in capsys.readouterr().out
+    assert read_choice(out).chosen == 4
+    assert main(command(far, out, "--resume")) == 0
+    assert is_finished(out / "k-4")
+
+
+def test_a_method_without_randomness_has_its_number_chosen(far, tmp_path):
+    out = tmp_path / "auto"
+    words = f"fit ac-gdl --data {far} --clusters auto --cluster-range 2,8 --out {out}"
+    assert main(f"{words} --no-baseline --no-figures --quiet".split()) == 0
+    assert is_finished(out / "k-4")
+
+
+def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
+    far, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = [word for word in command(far, "X") if word not in ("--out", "X")]
+    assert main(words) == 0
+    assert main(words) == 0
+    assert main([*words, "--criterion", "merges"]) == 0
+    assert main([*words, "--cluster-range", "3,7"]) == 0
+    names = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert names == [f"kmeans-far-clusters{end}" for end in ("", "-2", "-3")]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            "--criterion best",
+            "criterion: must be one of spectrum, merges, silhouette, bic, stability",
+        ),
+        ("--cluster-range 5", "cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got '5'"),
+        ("--cluster-range 2,60", "cluster-range: must end at most at a fifth of the different"),
+        ("--data nope", "data: must be one of digits"),
+        ("--stream", "criterion: must be stability with --stream, since the others need all"),
+        ("--gama 1", "Unrecognized options: --gama"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(far, tmp_path, capsys, more, message):
+    assert main(command(far, tmp_path / "never", more)) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_criterion_needs_auto(far, capsys):
+    assert main(f"fit kmeans --data {far} --clusters 3 --criterion bic".split()) == 2
+    assert "criterion: must come with --clusters auto, got 'bic'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"criterion": 5}, {"values": [1]}, {"sentences": "all"}])
+def test_a_damaged_choice_is_refused(far, tmp_path, capsys, wrong):
+    out = tmp_path / "auto"
+    out.mkdir()
+    (out / "clusters.json").write_text(json.dumps({"chosen": 3, "rows": []} | wrong))
+    assert main(command(far, out, "--resume")) == 2
+    assert "must hold the stability of numbers of clusters" in capsys.readouterr().err

@@ -1,0 +1,77 @@
+"""Each criterion of the number of clusters, on far groups and on scikit-learn's digits."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from jaxclust.errors import UsageError
+from jaxclust.runs import number
+from jaxclust.runs.number import CRITERIA, estimate
+
+
+def blobs(groups, n=240):
+    """Pictures of 5 x 6 values of some far groups of one size."""
+    size = n // groups
+    generator = np.random.default_rng(0)
+    centers = generator.normal(size=(groups, 30)) * 6
+    pictures = np.repeat(centers, size, axis=0) + generator.normal(size=(size * groups, 30))
+    return pictures.astype(np.float32).reshape(-1, 5, 6)
+
+
+@pytest.mark.parametrize("groups", [3, 6])
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_far_groups_are_counted(criterion, groups):
+    # A Gaussian in 20 dimensions has 231 numbers, and needs more images than that.
+    images = blobs(groups, 1200 if criterion == "bic" else 240)
+    found = estimate(criterion, images, range(2, 9))
+    assert found.clusters == groups
+    assert list(found.values) == list(range(2, 9))
+    assert found.sentences[0].startswith(f"{groups} clusters: ")
+    assert not any("was tried" in sentence for sentence in found.sentences)
+
+
+@pytest.mark.parametrize(("criterion", "least", "most"), [("spectrum", 9, 11), ("merges", 9, 11)])
+def test_digits_have_ten_or_so(criterion, least, most):
+    found = estimate(criterion, np.asarray(load_digits(return_X_y=True)[0]), range(2, 21))
+    assert least <= found.clusters <= most
+
+
+@pytest.mark.parametrize(("numbers", "end"), [(range(2, 5), "largest"), (range(6, 9), "smallest")])
+def test_the_end_of_the_range_is_said(numbers, end):
+    found = estimate("merges", blobs(4 if end == "largest" else 6), numbers)
+    said = f"That is the {end} number that was tried: try another range, too."
+    assert found.sentences[-1] == said
+
+
+@pytest.mark.parametrize(("second", "sure"), [(0.38, False), (0.2, True)])
+def test_a_number_that_is_hardly_better_is_said(monkeypatch, second, sure):
+    values = {2: 0.1, 3: second, 4: 0.4, 5: 0.0}
+    monkeypatch.setattr(number, "gaps", lambda neighbors, weights, numbers: values)
+    first, *rest = estimate("spectrum", blobs(3), range(2, 6)).sentences
+    assert f"40% of all gaps, the best of the others is 3 with {second:.0%}" in first
+    assert rest == ([] if sure else ["The second best is nearly as good: the number is not sure."])
+
+
+def test_noise_has_no_silhouette_that_stands_out():
+    noise = np.random.default_rng(3).normal(size=(300, 30)).astype(np.float32)
+    found = estimate("silhouette", noise, range(2, 9))
+    assert "No number stands out: the images may have no clear clusters." in found.sentences
+
+
+def test_of_many_images_a_sample_is_looked_at(monkeypatch):
+    monkeypatch.setattr(number, "SAMPLE", 90)
+    images = blobs(5)
+    assert estimate("spectrum", images, range(2, 9)).clusters == 5
+    seen = number._vectors(images)
+    assert len(seen) == 90
+    np.testing.assert_allclose(np.linalg.norm(seen, axis=1), 1, rtol=1e-5)
+
+
+def test_what_cannot_be_asked_is_refused():
+    with pytest.raises(UsageError, match="criterion: must be one of spectrum, .*, got 'best'"):
+        estimate("best", blobs(3), range(2, 9))
+    rule = "cluster-range: must end at most at a fifth of the different images, 48, got 2,60"
+    with pytest.raises(UsageError, match=rule):
+        estimate("spectrum", blobs(3), range(2, 61))
+    with pytest.raises(UsageError, match="different images, 0, got 2,4"):
+        estimate("bic", np.ones((50, 4, 4)), range(2, 5))
