@@ -36,14 +36,18 @@ class Config:
     least_steps: int | None = dataclasses.field(default=None, metadata=NEW)
     """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
     (ours). None for the batch as it is."""
+    max_steps: int | None = dataclasses.field(default=None, metadata=NEW)
+    """Largest number of steps, in whole passes (ours): large sets need fewer passes. None for no
+    limit."""
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
     """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
 
     def __post_init__(self):
         optimizers.check(self)
         checks.at_least(self, 0, "epochs")
-        if self.least_steps is not None:
-            checks.at_least(self, 1, "least_steps")
+        for name in ("least_steps", "max_steps"):
+            if getattr(self, name) is not None:
+                checks.at_least(self, 1, name)
         checks.choices(self)
 
 
@@ -76,7 +80,11 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 def schedule(config: Config, n: int) -> Schedule:
     """A window is an epoch."""
     batch = batch_size(n, config.batch, config.least_steps)
-    return Schedule(batch, -(-n // batch), config.epochs, "shuffled")
+    steps = -(-n // batch)
+    epochs = config.epochs
+    if config.max_steps is not None:
+        epochs = min(epochs, max(config.max_steps // steps, 1))
+    return Schedule(batch, steps, epochs, "shuffled")
 
 
 def init(

@@ -4,12 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxclust.errors import UsageError, did_you_mean
-from jaxclust.methods import agglomerative, ccnn, ccnn_variants, dbc, dcec, dcn, dctl, dkm, jule
+from jaxclust.methods import (
+    agglomerative,
+    best,
+    ccnn,
+    ccnn_variants,
+    dbc,
+    dcec,
+    dcn,
+    dctl,
+    dkm,
+    jule,
+)
 from jaxclust.types import PRETRAINING, Method
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for module in (dcec, dbc, ccnn, ccnn_variants, agglomerative, jule, dctl, dcn, dkm)
+    for module in (best, dcec, dbc, ccnn, ccnn_variants, agglomerative, jule, dctl, dcn, dkm)
     for method in module.METHODS
 }
 """Every method at its default settings, by name; presets and own settings change them."""

@@ -1,0 +1,166 @@
+"""The method ``best``, and what each of its parts is worth.
+
+A variant is ``best`` with one part taken away or added; ``dcec-da`` stands beside them. The
+settings were chosen on digits and USPS. The other sets are reported: MNIST-test and MNIST, and
+beside them four sets of other kinds.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from experiments import rows, runner, tables
+from experiments.experiment import Experiment, Part, Request
+from experiments.rows import Line
+from jaxclust.comparison import tables as comparison_tables
+from jaxclust.comparison.compare import comparison
+from jaxclust.comparison.options import Options
+from jaxclust.data import datasets
+from jaxclust.engine import fit as engine
+from jaxclust.engine.checkpoint import settings_json
+from jaxclust.evaluation import metrics
+from jaxclust.methods import registry
+from jaxclust.runs.cells import Cell
+from jaxclust.runs.consensus import make_consensus
+from jaxclust.runs.rows import peak_memory_mb
+from jaxclust.runs.settings import digest
+from jaxclust.types import Method
+
+RESULTS = rows.RESULTS / "best.jsonl"
+VOTES = rows.RESULTS / "best_votes.jsonl"
+"""For each cell the scores of the consensus and of the most central seed, and what it cost."""
+SEEDS = {
+    "digits": 10,
+    "usps": 10,
+    "mnist-test": 10,
+    "mnist": 3,
+    "fashion-mnist-test": 3,
+    "coil20-32": 3,
+    "coil100-32": 3,
+    "yaleb": 3,
+}
+_STILL = {"augment": "none", "pretraining.augment": "none"}
+VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "best": ("best", {}),
+    "dcec-da": ("dcec-da", {}),
+    "from k-means": ("best", {"start": "kmeans", "graph_windows": None}),
+    "images as they are": ("best", _STILL),
+    "one graph": ("best", {"graph_windows": None}),
+    "with resets": ("best", {"reset_epochs": 20}),
+}
+"""For each variant its method, and the settings that differ from the method's default."""
+USUAL = ("best", "dcec-da")
+
+
+def cells(request: Request) -> Iterator[runner.Cell]:
+    """The variants that a request names, on its data sets; small images have their preset."""
+    for data in request.data:
+        dataset = datasets.load(data)
+        preset = "small" if min(dataset.images.shape[1:3]) < 16 else "default"
+        for variant in request.variants:
+            name, changes = VARIANTS[variant]
+            method = registry.method(name, preset, clusters=dataset.classes).with_settings(changes)
+            place = request.folder / data
+            options = engine.Options(
+                directory=place / variant.replace(" ", "-"),
+                pretrained=place / _pretraining_name(method),
+            )
+            key = {"data": data, "method": name, "variant": variant}
+            seeds = range(SEEDS[data])
+            yield runner.Cell(RESULTS, key, dataset, method, seeds, request, options, preset)
+
+
+def _pretraining_name(method: Method) -> str:
+    """Name of a folder that all variants of one pretraining share."""
+    text = json.dumps(settings_json(method.pretraining), sort_keys=True)
+    return f"pretraining-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def run(request: Request) -> bool:
+    """Runs the cells that have no rows; False where time ran out."""
+    for cell in cells(request):
+        if runner.is_done(cell):
+            continue
+        done = runner.run(cell)
+        if done is None:
+            return False
+        rows.append(VOTES, [_votes(cell, done)])
+    return True
+
+
+def _votes(cell: runner.Cell, done: engine.Fit) -> Line:
+    """The line of a cell in ``VOTES``."""
+    assert done.labels is not None  # The run is finished.
+    kept = [seed for seed in cell.seeds if done.failed[seed] is None]
+    line: Line = dict(cell.key) | {"seeds": len(cell.seeds), "failed": len(cell.seeds) - len(kept)}
+    if kept:
+        consensus = make_consensus(done.labels[kept], kept, cell.method.clusters)
+        truth = runner.labels_of(cell.dataset)
+        central = metrics.scores(truth, done.labels[consensus.medoid])
+        line |= {name: round(value, 6) for name, value in consensus.scores(truth).items()}
+        line |= {f"central_{name}": round(value, 6) for name, value in central.items()}
+    times = [phase.times for phase in done.phases.values()]
+    line |= {"seconds": round(sum(time.seconds for time in times), 1)}
+    line |= {"compile_seconds": round(sum(time.compile_seconds for time in times), 1)}
+    line |= {"peak_memory_mb": peak_memory_mb(), "config_hash": digest(cell.settings)}
+    return line
+
+
+def text() -> str:
+    """Every cell's seeds, its vote and its cost; and the parts on USPS, each against ``best``."""
+    found = rows.read(RESULTS)
+    votes = {(line["data"], line["variant"]): line for line in rows.read_lines(VOTES)}
+    heads = ["data", "variant", "seeds", "ACC", "least", "NMI", "vote: ACC", "NMI"]
+    lines = [[*heads, "most central seed: ACC", "minutes a seed", "peak, MB"]]
+    for data in SEEDS:
+        for variant in VARIANTS:
+            cell = [row for row in found if (row.data, row.variant) == (data, variant)]
+            if not cell:
+                continue
+            vote = votes[data, variant]
+            accuracies = [row.acc for row in cell]
+            known = [value for value in accuracies if value is not None]
+            lines.append(
+                [
+                    data,
+                    variant,
+                    str(len(cell)),
+                    tables.interval(accuracies),
+                    f"{min(known):.4f}" if known else "-",
+                    tables.interval([row.nmi for row in cell]),
+                    *(
+                        f"{vote[name]:.4f}" if name in vote else "-"
+                        for name in ("acc", "nmi", "central_acc")
+                    ),
+                    f"{vote['seconds'] / vote['seeds'] / 60:.1f}",
+                    f"{vote['peak_memory_mb']:,.0f}",
+                ]
+            )
+    return f"{tables.aligned(lines)}\n\n{parts()}".rstrip()
+
+
+def parts() -> str:
+    """The variants with ten seeds, each against ``best`` on the same set, with corrected tests."""
+    compared: dict[tuple[str, str], Cell] = {}
+    for row in rows.read(RESULTS):
+        key = (row.data, row.variant or "")
+        compared.setdefault(key, Cell(*key, {})).rows[row.seed] = row
+    if len({variant for _, variant in compared}) < 2:
+        return ""
+    options = Options(baseline="best", family="data", planned=len(VARIANTS) - 1)
+    return comparison_tables.text(comparison(list(compared.values()), options))
+
+
+EXPERIMENT = Experiment(
+    RESULTS,
+    text,
+    {
+        "": Part(
+            "the variants that have no rows",
+            run,
+            {"data": tuple(SEEDS), "variants": tuple(VARIANTS)},
+            {"data": ("digits", "usps"), "variants": USUAL},
+        )
+    },
+)
