@@ -13,6 +13,7 @@ from typing import Any
 from experiments import rows, runner, tables
 from experiments.experiment import Experiment, Part, Request
 from experiments.rows import Line
+from jaxclust.cli.usual_method import LEAST_SIDE
 from jaxclust.comparison import tables as comparison_tables
 from jaxclust.comparison.compare import comparison
 from jaxclust.comparison.options import Options
@@ -57,7 +58,7 @@ def cells(request: Request) -> Iterator[runner.Cell]:
     """The variants that a request names, on its data sets; small images have their preset."""
     for data in request.data:
         dataset = datasets.load(data)
-        preset = "small" if min(dataset.images.shape[1:3]) < 16 else "default"
+        preset = "small" if min(dataset.images.shape[1:3]) < LEAST_SIDE else "default"
         for variant in request.variants:
             name, changes = VARIANTS[variant]
             method = registry.method(name, preset, clusters=dataset.classes).with_settings(changes)

