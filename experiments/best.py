@@ -13,7 +13,6 @@ from typing import Any
 from experiments import rows, runner, tables
 from experiments.experiment import Experiment, Part, Request
 from experiments.rows import Line
-from jaxclust.cli.usual_method import LEAST_SIDE
 from jaxclust.comparison import tables as comparison_tables
 from jaxclust.comparison.compare import comparison
 from jaxclust.comparison.options import Options
@@ -55,13 +54,12 @@ USUAL = ("best", "dcec-da")
 
 
 def cells(request: Request) -> Iterator[runner.Cell]:
-    """The variants that a request names, on its data sets; small images have their preset."""
+    """The variants that a request names, on its data sets."""
     for data in request.data:
         dataset = datasets.load(data)
-        preset = "small" if min(dataset.images.shape[1:3]) < LEAST_SIDE else "default"
         for variant in request.variants:
             name, changes = VARIANTS[variant]
-            method = registry.method(name, preset, clusters=dataset.classes).with_settings(changes)
+            method = registry.method(name, clusters=dataset.classes).with_settings(changes)
             place = request.folder / data
             options = engine.Options(
                 directory=place / variant.replace(" ", "-"),
@@ -69,7 +67,7 @@ def cells(request: Request) -> Iterator[runner.Cell]:
             )
             key = {"data": data, "method": name, "variant": variant}
             seeds = range(SEEDS[data])
-            yield runner.Cell(RESULTS, key, dataset, method, seeds, request, options, preset)
+            yield runner.Cell(RESULTS, key, dataset, method, seeds, request, options, "default")
 
 
 def _pretraining_name(method: Method) -> str:

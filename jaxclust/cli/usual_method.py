@@ -12,9 +12,6 @@ from jaxclust.runs.embedders import open_embedder
 
 GRAY = "best"
 """The method for gray images."""
-LEAST_SIDE = 16
-"""Smaller images are not moved: on the 8 x 8 pixels of digits a move of .8 pixels costs more than
-it gives."""
 COLOR = "efficientnet-lite0"
 """The features for color images, which k-means clusters, as ``jaxclust group`` does."""
 
@@ -39,13 +36,9 @@ def with_method(words: list[str]) -> tuple[Dataset | None, list[str]]:
         _tell(given, "features", "kmeans")
         return None, ["kmeans", *words]
     dataset = datasets.read(given.data, options.reading(given))
-    _, height, width, channels = dataset.images.shape
-    if channels == 1:
-        method = [GRAY]
-        if min(height, width) < LEAST_SIDE and given.preset == "default":
-            method += ["--preset", "small"]
-        _tell(given, f"gray images of {height} x {width}", " ".join(method))
-        return dataset, [*method, *words]
+    if dataset.images.shape[-1] == 1:
+        _tell(given, "gray images", GRAY)
+        return dataset, [GRAY, *words]
     try:
         open_embedder(COLOR)
     except UsageError as error:

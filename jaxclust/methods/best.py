@@ -32,7 +32,6 @@ _PAPER = {
     "max_steps": 20_000,
     **changes(_PRETRAINING, pretraining.Config(epochs=500, augment="affine"), PRETRAINING),
 }
-_SMALL = {"augment": "none", "pretraining.augment": "none"}
 _QUICK = {"max_steps": 1400, "pretraining.epochs": 30}
 
 _DEC_DA = Method(
@@ -44,7 +43,7 @@ _DEC_DA = Method(
     config=_DEC,
     pretrainer=pretraining.ALGORITHM,
     pretraining=_PRETRAINING,
-    presets={"default": {}, "paper": _PAPER, "quick": _QUICK, "small": _SMALL},
+    presets={"default": {}, "paper": _PAPER, "quick": _QUICK},
 )
 
 METHODS = (
@@ -53,7 +52,7 @@ METHODS = (
         about="the best of this package on gray images: DEC on moved images, clusters from a graph",
         reference="Guo, Zhu, Liu, Yin 2018; Yang, Parikh, Batra 2016",
         config=replace(_DEC, graph_windows=4),
-        presets={"default": {}, "quick": _QUICK, "small": _SMALL},
+        presets={"default": {}, "quick": _QUICK},
     ),
     _DEC_DA,
     _DEC_DA.replace(
@@ -64,7 +63,6 @@ METHODS = (
             "default": {},
             "paper": {"gamma": 0.1, **_PAPER},
             "quick": _QUICK,
-            "small": _SMALL,
         },
     ),
 )

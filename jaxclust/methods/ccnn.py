@@ -101,7 +101,8 @@ class Config:
     """Channels of conv6 and conv7; None for the network's own (section II)."""
 
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
-    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
+    """How steps change their images at random: "affine" turns and shifts them, unless a side
+    has fewer than 16 pixels (DEC-DA)."""
 
     def __post_init__(self):
         optimizers.check(self)

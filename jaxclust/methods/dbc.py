@@ -72,8 +72,8 @@ class Config:
     stage II the paper does not say."""
 
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
-    """How steps change their images at random: "affine" turns and shifts them (DEC-DA).
-    The targets come from the images as they are."""
+    """How steps change their images at random: "affine" turns and shifts them, unless a side
+    has fewer than 16 pixels (DEC-DA). The targets come from the images as they are."""
     start: renewals.Start = dataclasses.field(default="kmeans", metadata=NEW)
     """The initial centroids: k-means on the embedding, or graph degree linkage (ours)."""
     graph_windows: int | None = dataclasses.field(default=None, metadata=NEW)

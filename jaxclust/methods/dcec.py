@@ -73,8 +73,8 @@ class Config:
     momentum: float = 0.9
     """Momentum of SGD."""
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
-    """How steps change their images at random: "affine" turns and shifts them (DEC-DA). The targets
-    come from the images as they are."""
+    """How steps change their images at random: "affine" turns and shifts them, unless a side
+    has fewer than 16 pixels (DEC-DA). The targets come from the images as they are."""
     start: renewals.Start = dataclasses.field(default="kmeans", metadata=NEW)
     """The initial centroids: k-means on the embedding (section 3.4), or graph degree linkage
     (ours)."""

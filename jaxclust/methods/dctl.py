@@ -97,7 +97,8 @@ class Config:
     single: Single = "selu"
     """What follows the pooling of a network of one layer (open)."""
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
-    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
+    """How steps change their images at random: "affine" turns and shifts them, unless a side
+    has fewer than 16 pixels (DEC-DA)."""
 
     def __post_init__(self):
         checks.at_least(self, 2, "clusters")

@@ -68,7 +68,8 @@ class Config:
     """Stop once less than this fraction of the labels changed in an epoch, at the last alpha; 0
     never stops (ours)."""
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
-    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
+    """How steps change their images at random: "affine" turns and shifts them, unless a side
+    has fewer than 16 pixels (DEC-DA)."""
     graph_windows: int | None = dataclasses.field(default=None, metadata=NEW)
     """Number of epochs after which graph degree linkage makes the centroids anew (ours); None for
     never."""

@@ -101,7 +101,7 @@ class Config:
     """Whether those steps count from the beginning of each period (section 4.1.2), or of the run
     (authors' codes)."""
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
-    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
+    """"affine" turns and shifts a step's images of 16 x 16 pixels and more (DEC-DA)."""
 
     def __post_init__(self):
         checks.at_least(self, 2, "clusters")

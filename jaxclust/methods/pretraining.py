@@ -40,7 +40,8 @@ class Config:
     """Largest number of steps, in whole passes (ours): large sets need fewer passes. None for no
     limit."""
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
-    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
+    """How steps change their images at random: "affine" turns and shifts them, unless a side
+    has fewer than 16 pixels (DEC-DA)."""
 
     def __post_init__(self):
         optimizers.check(self)

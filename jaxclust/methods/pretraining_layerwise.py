@@ -59,7 +59,8 @@ class Config:
     """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
     (ours). None for the batch as it is."""
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
-    """How steps change their images at random: "affine" turns and shifts them (DEC-DA)."""
+    """How steps change their images at random: "affine" turns and shifts them, unless a side
+    has fewer than 16 pixels (DEC-DA)."""
 
     def __post_init__(self):
         optimizers.check(self)

@@ -30,13 +30,14 @@ METHOD = compose.METHOD.replace(network=small_network).with_settings(SMALL)
 
 @pytest.fixture(scope="module")
 def images(few_digits):
-    return jnp.asarray(few_digits[0][:64])
+    """Digits of 16 x 16 pixels: smaller images are not moved by the setting."""
+    return jnp.asarray(few_digits[0][:64].repeat(2, axis=1).repeat(2, axis=2))
 
 
 @pytest.fixture(scope="module")
 def states(images):
     """The first state of the composed method, and that of the package's setting."""
-    network = METHOD.build((8, 8, 1))
+    network = METHOD.build((16, 16, 1))
     with_setting = dataclasses.replace(METHOD.config, start="graph")
     variables = network.init(jax.random.key(5))
     return tuple(
@@ -58,7 +59,7 @@ def test_it_starts_as_with_the_setting(states):
 
 
 def test_its_steps_are_those_of_the_setting(states, images):
-    network = METHOD.build((8, 8, 1))
+    network = METHOD.build((16, 16, 1))
     rows = jnp.arange(64, dtype=jnp.int32)
     first = pretraining.init(METHOD.pretraining, network, KEY, None, images)
     for own, usual, config, state in (

@@ -41,8 +41,8 @@ def test_the_cases_are_every_algorithm_with_steps():
 def test_a_step_on_moved_images_is_the_step_on_images_moved_before(name, few_digits):
     """The step moves its batch with its own key, and does nothing else with it."""
     method, algorithm, config = CASES[name]
-    images = jnp.asarray(few_digits[0][:60])
-    network = method.build((8, 8, 1))
+    images = jnp.asarray(few_digits[0][:60].repeat(2, axis=1).repeat(2, axis=2))
+    network = method.build((16, 16, 1))
     if "clusters" in {field.name for field in dataclasses.fields(config)}:
         config = dataclasses.replace(config, clusters=10)
     state = jax.jit(algorithm.init, static_argnums=(0, 1))(config, network, KEY, None, images)

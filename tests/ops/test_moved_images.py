@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.ops.moved_images import SHIFT, TURN, augmented, moved
+from jaxclust.ops.moved_images import LEAST_SIDE, SHIFT, TURN, augmented, moved
 
 KEY = jax.random.key(3)
 
@@ -53,7 +53,12 @@ def test_bytes_are_scaled_as_floats_are(few_digits):
     np.testing.assert_array_equal(moved(KEY, images), moved(KEY, images / np.float32(255)))
 
 
-def test_without_augmentation_the_images_stay_as_they_are(few_digits):
-    images = jnp.asarray(few_digits[0][:8])
+def test_without_augmentation_the_images_stay_as_they_are():
+    images = jax.random.uniform(jax.random.key(0), (3, LEAST_SIDE, LEAST_SIDE + 3, 1))
     assert augmented("none", KEY, images) is images
     np.testing.assert_array_equal(augmented("affine", KEY, images), moved(KEY, images))
+
+
+def test_small_images_stay_as_they_are():
+    images = jax.random.uniform(jax.random.key(0), (3, 40, LEAST_SIDE - 1, 1))
+    assert augmented("affine", KEY, images) is images
