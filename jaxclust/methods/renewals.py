@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.custom_batching import sequential_vmap
 
 from jaxclust.errors import UsageError
 from jaxclust.methods import checks
@@ -158,30 +159,36 @@ def renewed(
     Raises:
       UsageError: there are resets, and the network does not say which layer gives its features.
     """
-    reset = _due(renewal.reset_windows, windows, renewal.max_windows)
-    due = reset | _due(renewal.graph_windows, windows, renewal.max_windows)
-    reset_key, centroid_key = jax.random.split(key)
     maker = renewal._replace(start="graph" if renewal.by_graph else "kmeans")
 
-    def new() -> tuple[Any, jax.Array]:
-        variables = state.variables
-        if renewal.reset_windows is not None:
-            fresh = partly_fresh(network, reset_key, variables.params, renewal.reset_share)
-            params = jax.tree.map(
-                lambda new, old: jnp.where(reset, new, old), fresh, variables.params
-            )
-            variables = variables._replace(params=params)
-        means, labels = clusters_of(maker, centroid_key, encoded(network, variables, images))
-        opt_state = state.opt_state
-        if renewal.optimizer is not None:
-            trained = (variables.params, means)
-            opt_state = _without_momentum(renewal.optimizer, opt_state, trained)
-        new_state = state._replace(variables=variables, centroids=means, opt_state=opt_state)
-        return new_state, labels
+    # Under vmap one lane runs after the other: a ``cond`` over all lanes at once would make new
+    # clusters in every window.
+    @sequential_vmap
+    def where_due(key, windows, state, images):
+        reset = _due(renewal.reset_windows, windows, renewal.max_windows)
+        due = reset | _due(renewal.graph_windows, windows, renewal.max_windows)
+        reset_key, centroid_key = jax.random.split(key)
 
-    none = jnp.zeros(images.shape[0], jnp.int32)
-    state, labels = jax.lax.cond(due, new, lambda: (state, none))
-    return due, state, labels
+        def new():
+            variables = state.variables
+            if renewal.reset_windows is not None:
+                fresh = partly_fresh(network, reset_key, variables.params, renewal.reset_share)
+                params = jax.tree.map(
+                    lambda new, old: jnp.where(reset, new, old), fresh, variables.params
+                )
+                variables = variables._replace(params=params)
+            means, labels = clusters_of(maker, centroid_key, encoded(network, variables, images))
+            opt_state = state.opt_state
+            if renewal.optimizer is not None:
+                trained = (variables.params, means)
+                opt_state = _without_momentum(renewal.optimizer, opt_state, trained)
+            new_state = state._replace(variables=variables, centroids=means, opt_state=opt_state)
+            return new_state, labels
+
+        none = jnp.zeros(images.shape[0], jnp.int32)
+        return due, *jax.lax.cond(due, new, lambda: (state, none))
+
+    return where_due(key, windows, state, images)
 
 
 def partly_fresh(network: Network, key: Key, params: dict[str, Any], share: float) -> dict:

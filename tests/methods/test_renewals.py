@@ -133,6 +133,26 @@ def test_reset_epochs_are_passes_over_the_images(images):
     assert renewals.renewal(config, None, schedule, 9298).reset_windows == 5
 
 
+def test_lanes_are_renewed_together_as_alone(images):
+    """Each lane has its own number of windows; the first lane is due, the second is not."""
+    module, config, network = CONFIGS["dcec"]
+    state = with_one_step(module, config, network, images)
+    lanes = [state._replace(windows=jnp.int32(before)) for before in (1, 2)]
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)
+
+    def refresh(lane):
+        return module.refresh(config, network, KEY, lane, images)[0]
+
+    result = jax.jit(jax.vmap(refresh))(together)
+    for place, lane in enumerate(lanes):
+        alone = jax.jit(refresh)(lane)
+        jax.tree.map(
+            lambda both, one, place=place: np.testing.assert_allclose(both[place], one, atol=1e-5),
+            result,
+            alone,
+        )
+
+
 def test_settings_that_cannot_work_are_refused(images):
     with pytest.raises(ValueError, match="graph_windows: must be at least 1, got 0"):
         dcec.Config(graph_windows=0)
