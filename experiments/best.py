@@ -6,9 +6,12 @@ beside them four sets of other kinds.
 """
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from experiments import rows, runner, tables
 from experiments.experiment import Experiment, Part, Request
@@ -40,6 +43,8 @@ SEEDS = {
     "coil100-32": 3,
     "yaleb": 3,
 }
+LANES = {"mnist-test": 5, "mnist": 1}
+"""Seeds that run together, where not all do: a group's rows are kept when it has ended."""
 _STILL = {"augment": "none", "pretraining.augment": "none"}
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "best": ("best", {}),
@@ -53,21 +58,24 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 USUAL = ("best", "dcec-da")
 
 
-def cells(request: Request) -> Iterator[runner.Cell]:
-    """The variants that a request names, on its data sets."""
-    for data in request.data:
-        dataset = datasets.load(data)
-        for variant in request.variants:
-            name, changes = VARIANTS[variant]
-            method = registry.method(name, clusters=dataset.classes).with_settings(changes)
-            place = request.folder / data
-            options = engine.Options(
-                directory=place / variant.replace(" ", "-"),
-                pretrained=place / _pretraining_name(method),
-            )
-            key = {"data": data, "method": name, "variant": variant}
-            seeds = range(SEEDS[data])
-            yield runner.Cell(RESULTS, key, dataset, method, seeds, request, options, "default")
+def groups(data: str, variant: str, request: Request) -> Iterator[runner.Cell]:
+    """The cells of a variant on a data set, one for each group of seeds that runs together."""
+    dataset = datasets.load(data)
+    name, changes = VARIANTS[variant]
+    method = registry.method(name, clusters=dataset.classes).with_settings(changes)
+    count = SEEDS[data]
+    lanes = LANES.get(data, count)
+    for first in range(0, count, lanes):
+        seeds = range(first, min(first + lanes, count))
+        place = request.folder / data
+        if lanes < count:
+            place = place / f"seeds-{first}-{seeds[-1]}"
+        options = engine.Options(
+            directory=place / variant.replace(" ", "-"),
+            pretrained=place / _pretraining_name(method),
+        )
+        key = {"data": data, "method": name, "variant": variant}
+        yield runner.Cell(RESULTS, key, dataset, method, seeds, request, options, "default")
 
 
 def _pretraining_name(method: Method) -> str:
@@ -77,29 +85,44 @@ def _pretraining_name(method: Method) -> str:
 
 
 def run(request: Request) -> bool:
-    """Runs the cells that have no rows; False where time ran out."""
-    for cell in cells(request):
-        if runner.is_done(cell):
+    """Runs the groups of seeds that have no rows, and lets all seeds of a variant vote."""
+    voted = {(line["data"], line["variant"]) for line in rows.read_lines(VOTES)}
+    for data, variant in itertools.product(request.data, request.variants):
+        if (data, variant) in voted:
             continue
-        done = runner.run(cell)
-        if done is None:
-            return False
-        rows.append(VOTES, [_votes(cell, done)])
+        cells = list(groups(data, variant, request))
+        fits = []
+        for cell in cells:
+            # A finished group is read from its checkpoints, since rows have no labels.
+            done = runner.fit(cell)
+            if not done.finished:
+                return False
+            fits.append(done)
+            known = {line["seed"] for line in runner.lines_of(RESULTS, cell.key)}
+            if not known & set(cell.seeds):
+                rows.add(RESULTS, runner.make(cell, done))
+        rows.append(VOTES, [_votes(cells[0], fits)])
     return True
 
 
-def _votes(cell: runner.Cell, done: engine.Fit) -> Line:
-    """The line of a cell in ``VOTES``."""
-    assert done.labels is not None  # The run is finished.
-    kept = [seed for seed in cell.seeds if done.failed[seed] is None]
-    line: Line = dict(cell.key) | {"seeds": len(cell.seeds), "failed": len(cell.seeds) - len(kept)}
+def _votes(cell: runner.Cell, fits: Sequence[engine.Fit]) -> Line:
+    """The line of a variant on a data set in ``VOTES``.
+
+    Args:
+      cell: that of the first group of seeds.
+      fits: what each group gave.
+    """
+    labels = np.concatenate([done.labels for done in fits if done.labels is not None])
+    failed = [failure for done in fits for failure in done.failed]
+    kept = [seed for seed, failure in enumerate(failed) if failure is None]
+    line: Line = dict(cell.key) | {"seeds": len(failed), "failed": len(failed) - len(kept)}
     if kept:
-        consensus = make_consensus(done.labels[kept], kept, cell.method.clusters)
+        consensus = make_consensus(labels[kept], kept, cell.method.clusters)
         truth = runner.labels_of(cell.dataset)
-        central = metrics.scores(truth, done.labels[consensus.medoid])
+        central = metrics.scores(truth, labels[consensus.medoid])
         line |= {name: round(value, 6) for name, value in consensus.scores(truth).items()}
         line |= {f"central_{name}": round(value, 6) for name, value in central.items()}
-    times = [phase.times for phase in done.phases.values()]
+    times = [phase.times for done in fits for phase in done.phases.values()]
     line |= {"seconds": round(sum(time.seconds for time in times), 1)}
     line |= {"compile_seconds": round(sum(time.compile_seconds for time in times), 1)}
     line |= {"peak_memory_mb": peak_memory_mb(), "config_hash": digest(cell.settings)}
