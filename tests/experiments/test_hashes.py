@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
-from experiments import compare, rows, runner
+from experiments import best, compare, rows, runner
 from experiments.experiment import Request
 from experiments.papers.ccnn import cells as ccnn
 from experiments.papers.dbc import cells as dbc
@@ -102,3 +102,12 @@ def test_every_row_of_the_comparison_has_todays_hash(dataset):
     }
     for row in made:
         assert row.config_hash == known[row.method, row.preset], (row.data, row.method)
+
+
+def test_every_row_of_best_has_todays_hash(dataset):
+    for variant in best.VARIANTS if dataset.name in best.SEEDS else ():
+        first = next(best.groups(dataset.name, variant, REQUEST))
+        lines = [
+            line for path in (best.RESULTS, best.VOTES) for line in runner.lines_of(path, first.key)
+        ]
+        assert {line["config_hash"] for line in lines} <= {digest(first.settings)}, variant
