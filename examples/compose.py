@@ -11,14 +11,15 @@ import jax
 
 import jaxclust as jc
 from jaxclust.methods import dcec, pretraining
-from jaxclust.ops.assignment import cluster_means
+from jaxclust.ops.assignment import cluster_means, nearest_centroid
 from jaxclust.ops.graph_start import graph_clusters
-from jaxclust.ops.moved_images import moved
+from jaxclust.ops.moved_images import augmented
 
 
 def pretrain_step(config, network, key, state, batch, rows):
     """A step on the reconstruction of moved images."""
-    return pretraining.step(config, network, key, state, moved(key, batch), rows)
+    batch = augmented("affine", key, batch)
+    return pretraining.step(config, network, key, state, batch, rows)
 
 
 def init(config, network, key, variables, images):
@@ -27,12 +28,17 @@ def init(config, network, key, variables, images):
     features = dcec.embed(config, network, state, images)
     labels = graph_clusters(features, config.clusters)
     centroids = cluster_means(features, labels, config.clusters)
-    return state._replace(centroids=centroids, target=jax.nn.one_hot(labels, config.clusters))
+    return state._replace(
+        centroids=centroids,
+        target=jax.nn.one_hot(labels, config.clusters),
+        labels=nearest_centroid(features, centroids),
+    )
 
 
 def step(config, network, key, state, batch, rows):
     """DEC's step on moved images, towards the target of the images as they are."""
-    return dcec.step(config, network, key, state, moved(key, batch), rows)
+    batch = augmented("affine", key, batch)
+    return dcec.step(config, network, key, state, batch, rows)
 
 
 METHOD = jc.method("dec-conv").replace(
@@ -49,7 +55,8 @@ def main(data: str) -> None:
     images = jc.load(data)
     run = jc.fit(METHOD, images, seeds=4)
     print(run.scores(images.labels))
-    print("vote:", run.consensus().scores(images.labels))
+    if images.labels is not None:
+        print("vote:", run.consensus().scores(images.labels))
 
 
 if __name__ == "__main__":

@@ -105,6 +105,11 @@ def run(request: Request) -> bool:
     return True
 
 
+def _labels(done: engine.Fit) -> np.ndarray:
+    assert done.labels is not None  # It is finished.
+    return done.labels
+
+
 def _votes(cell: runner.Cell, fits: Sequence[engine.Fit]) -> Line:
     """The line of a variant on a data set in ``VOTES``.
 
@@ -112,7 +117,7 @@ def _votes(cell: runner.Cell, fits: Sequence[engine.Fit]) -> Line:
       cell: that of the first group of seeds.
       fits: what each group gave.
     """
-    labels = np.concatenate([done.labels for done in fits if done.labels is not None])
+    labels = np.concatenate([_labels(done) for done in fits])
     failed = [failure for done in fits for failure in done.failed]
     kept = [seed for seed, failure in enumerate(failed) if failure is None]
     line: Line = dict(cell.key) | {"seeds": len(failed), "failed": len(failed) - len(kept)}
@@ -130,11 +135,11 @@ def _votes(cell: runner.Cell, fits: Sequence[engine.Fit]) -> Line:
 
 
 def text() -> str:
-    """Every cell's seeds, its vote and its cost; and the parts on USPS, each against ``best``."""
+    """Every variant's seeds, its vote and its cost; and each variant against ``best``."""
     found = rows.read(RESULTS)
     votes = {(line["data"], line["variant"]): line for line in rows.read_lines(VOTES)}
     heads = ["data", "variant", "seeds", "ACC", "least", "NMI", "vote: ACC", "NMI"]
-    lines = [[*heads, "most central seed: ACC", "minutes a seed", "peak, MB"]]
+    lines = [[*heads, "most central seed: ACC", "minutes a seed", "peak of the process, MB"]]
     for data in SEEDS:
         for variant in VARIANTS:
             cell = [row for row in found if (row.data, row.variant) == (data, variant)]
@@ -166,6 +171,8 @@ def parts() -> str:
     """The variants with ten seeds, each against ``best`` on the same set, with corrected tests."""
     compared: dict[tuple[str, str], Cell] = {}
     for row in rows.read(RESULTS):
+        if SEEDS[row.data] < 10:
+            continue
         key = (row.data, row.variant or "")
         compared.setdefault(key, Cell(*key, {})).rows[row.seed] = row
     if len({variant for _, variant in compared}) < 2:

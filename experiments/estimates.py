@@ -4,6 +4,7 @@ The criteria look at no label. Each row has a data set, a criterion and a range 
 of each criterion and the default were chosen on digits and USPS; the other sets are reported.
 """
 
+import importlib
 import importlib.util
 import time
 from collections.abc import Callable
@@ -104,8 +105,8 @@ def _criteria(data: str, given: str) -> dict[str, Choose]:
 
 def in_umap(images: np.ndarray, numbers: range) -> int:
     """The number by ``jaxclust group``'s rule in five dimensions of a UMAP."""
-    import umap
-
+    # By its name, since the package need not be installed where types are checked, either.
+    umap = importlib.import_module(UMAP_PACKAGE)
     vectors = images.reshape(len(images), -1).astype(np.float32)
     reduced = umap.UMAP(n_components=5, min_dist=0.0, random_state=0).fit_transform(vectors)
     return choose_number(np.asarray(reduced, np.float32), numbers=numbers).groups

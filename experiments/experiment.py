@@ -87,7 +87,7 @@ EXPERIMENTS = {
     },
     **{
         name: f"experiments.{name}"
-        for name in ("best", "compare", "selection", "clusters", "estimates", "defaults")
+        for name in ("best", "compare", "selection", "clusters", "estimates", "defaults", "vote")
     },
 }
 """The modules of all experiments, each with an ``EXPERIMENT``, by the names that people type."""

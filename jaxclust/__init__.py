@@ -1,10 +1,11 @@
 """Deep image clustering in JAX, for many seeds at once.
 
 ``load`` reads images, ``fit`` clusters them, ``method`` chooses and changes a method, ``compare``
-says which differences between methods the seeds can carry, ``open_run`` reads a run back. ``group``
-sorts a folder of pictures into groups. ``DeepClustering`` is scikit-learn's face.
-``jaxclust.types`` has the other types that a method of one's own needs, ``jaxclust.errors`` what is
-raised for bad input, ``jaxclust.methods`` the algorithms and pretrainings, each as its module's
+says which differences between methods the seeds can carry, ``open_run`` reads a run back, ``vote``
+lets the images on which a run's seeds agree decide about the others. ``group`` sorts a folder of
+pictures into groups. ``DeepClustering`` is scikit-learn's face. ``jaxclust.types`` has the other
+types that a method of one's own needs, ``jaxclust.errors`` what is raised for bad input,
+``jaxclust.methods`` the algorithms and pretrainings, each as its module's
 ``ALGORITHM`` and ``Config``.
 """
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jaxclust.runs.fit import fit
     from jaxclust.runs.reading import open_run
     from jaxclust.runs.run import Run
+    from jaxclust.runs.vote import vote
     from jaxclust.types import Algorithm, Method, Network
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "Network": "jaxclust.types",
     "Algorithm": "jaxclust.types",
     "Run": "jaxclust.runs.run",
+    "vote": "jaxclust.runs.vote",
 }
 _PACKAGES = ("methods", "networks", "ops", "data")
 
@@ -57,6 +60,7 @@ __all__ = [
     "networks",
     "open_run",
     "ops",
+    "vote",
 ]
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
         "RUN --data NAME_OR_PATH --out FILE.csv",
         "sorts new images into a run's clusters",
     ),
+    "vote": Command("RUN", "lets images on which a run's seeds agree decide about the others"),
     "weights": Command(
         "METHOD --data LABELED --out FILE.safetensors",
         "trains a network's first layers on another set's labels",

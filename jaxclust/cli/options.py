@@ -57,9 +57,9 @@ class Options:
       clusters: Number of clusters; auto takes one of --cluster-range by a criterion. Without
         it: the number of classes of labeled images.
       cluster_range: Numbers of clusters that --clusters auto tries (2,20 unless given).
-      criterion: What --clusters auto goes by (spectrum unless given). spectrum: the largest gap
-        of the spectrum of a graph of neighbors; merges: clusters of like size in the merges of
-        graph degree linkage; silhouette: that of k-means above that of random vectors; bic:
+      criterion: What --clusters auto goes by (merges unless given). merges: clusters of like
+        size in the merges of graph degree linkage; spectrum: the largest gap of the spectrum of
+        a graph of neighbors; silhouette: that of k-means above that of random vectors; bic:
         Gaussian mixtures. These look at pixels or --features once. stability: a run for each
         number, of which the one counts on which the seeds agree best.
       seeds: How many seeds (5: seeds 0 to 4), or which (0,3,7; or 3, with a comma for that

@@ -7,8 +7,9 @@ distribution, and draws the scores towards the target on mini-batches.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +87,7 @@ class Config:
 
     def __post_init__(self):
         optimizers.check(self)
-        renewals.check(self)
+        renewals.check(self, self.max_epochs)
         checks.at_least(self, 2, "clusters")
         if not 1 < self.alpha <= LARGEST:
             raise UsageError(f"alpha: must be above 1 and at most {LARGEST:g}, got {self.alpha}")
@@ -174,16 +175,28 @@ def init(
         variables = network.init(jax.random.split(key)[0])
     if config.batch_norm == "batch" and jax.tree.leaves(variables.stats):
         variables = variables._replace(stats=_warmed_up(config, network, key, variables, images))
-    return self_training.init(_start(config, images), network, key, variables, images)
+    return self_training.init(_start(config, images, network), network, key, variables, images)
 
 
-def _start(config: Config, images: jax.Array) -> self_training.Start:
+def _start(config: Config, images: jax.Array, network: Network) -> self_training.Start:
     optimizer = _optimizer(config)
     n = images.shape[0]
     renewal = renewals.renewal(config, optimizer, schedule(config, n), n)
+    if config.batch_norm == "batch":
+        renewal = renewal._replace(settle=partial(_settled, config, network))
     return self_training.Start(
         optimizer, renewal, partial(scores, config), partial(boosted, config)
     )
+
+
+def _settled(
+    config: Config, network: Network, key: Key, variables: Variables, images: jax.Array
+) -> Variables:
+    """The network after a reset of its weights, with statistics that belong to them."""
+    if not jax.tree.leaves(variables.stats):
+        return variables
+    enter, batches = _passes(config, network, key, variables, images)
+    return variables._replace(stats=jax.lax.fori_loop(0, batches, enter, variables.stats))
 
 
 def refresh(
@@ -193,9 +206,11 @@ def refresh(
 
     The run stops when the hard assignments stay as they are (Algorithm 2).
     """
-    state, soft, info = self_training.refresh(_start(config, images), network, key, state, images)
+    state, soft, may_stop, info = self_training.refresh(
+        _start(config, images, network), network, key, state, images
+    )
     polarized = jnp.mean((soft > SURE) | (soft < EXCLUDED), dtype=jnp.float32)
-    return state, info.changed <= config.tolerance, RefreshInfo(*info, polarized)
+    return state, may_stop & (info.changed <= config.tolerance), RefreshInfo(*info, polarized)
 
 
 def step(
@@ -232,15 +247,29 @@ def _warmed_up(
 ) -> dict:
     """Warms up a new network's batch-norm statistics on random batches.
 
-    As many batches pass as leave ``FORGOTTEN`` of the first statistics. Statistics that are no
-    longer those of ``network.init`` are returned as they are.
+    Statistics that are no longer those of ``network.init`` are returned as they are.
+    """
+    enter, batches = _passes(config, network, key, variables, images)
+    first = variables.stats
+    unchanged = jax.tree.map(jnp.array_equal, first, network.init(key).stats)
+    new = jnp.stack(jax.tree.leaves(unchanged)).all()
+    return jax.lax.fori_loop(0, jnp.where(new, batches, 0), enter, first)
+
+
+def _passes(
+    config: Config, network: Network, key: Key, variables: Variables, images: jax.Array
+) -> tuple[Callable[[Any, dict], dict], jax.Array]:
+    """Random batches that renew the batch-norm statistics.
+
+    Returns:
+      ``enter(number, stats)``, the statistics after one more batch; and how many batches leave
+      ``FORGOTTEN`` of the first statistics, int32, ().
     """
     first = variables.stats
     batch = schedule(config, len(images)).batch
     rows_key = jax.random.fold_in(key, 2)  # 0 and 1 would give the keys of ``split``.
 
     def enter(number, stats):
-        """The statistics after one more batch."""
         rows = jax.random.randint(jax.random.fold_in(rows_key, number), (batch,), 0, len(images))
         return network.encode(variables._replace(stats=stats), images[rows], True)[1]
 
@@ -257,10 +286,7 @@ def _warmed_up(
     from_one = after_a_batch(1)
     from_zero = after_a_batch(0)
     largest = jnp.stack(jax.tree.leaves(jax.tree.map(momentum, from_one, from_zero))).max()
-    batches = jnp.ceil(jnp.log(FORGOTTEN) / jnp.log(largest)).astype(jnp.int32)
-    unchanged = jax.tree.map(jnp.array_equal, first, network.init(key).stats)
-    new = jnp.stack(jax.tree.leaves(unchanged)).all()
-    return jax.lax.fori_loop(0, jnp.where(new, batches, 0), enter, first)
+    return enter, jnp.ceil(jnp.log(FORGOTTEN) / jnp.log(largest)).astype(jnp.int32)
 
 
 def _optimizer(config: Config) -> optax.GradientTransformation:

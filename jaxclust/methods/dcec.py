@@ -89,7 +89,6 @@ class Config:
 
     def __post_init__(self):
         optimizers.check(self)
-        renewals.check(self)
         checks.at_least(self, 2, "clusters")
         checks.choices(self)
         checks.at_least(self, 1, "update_interval", "restarts")
@@ -97,6 +96,7 @@ class Config:
         checks.in_range(self, 0, 1, "tolerance")
         if self.update_epochs is not None:
             checks.positive(self, "update_epochs")
+        renewals.check(self, _windows(self))
 
 
 class Info(NamedTuple):
@@ -132,10 +132,13 @@ def schedule(config: Config, n: int) -> Schedule:
     """
     batch = min(config.batch, n)
     steps = min(config.update_interval, max(config.max_steps, 1))
-    windows = config.max_steps // steps
     if config.update_epochs is not None:
         steps = min(steps, math.ceil(config.update_epochs * n / batch))
-    return Schedule(batch, steps, windows, "sequential")
+    return Schedule(batch, steps, _windows(config), "sequential")
+
+
+def _windows(config: Config) -> int:
+    return config.max_steps // min(config.update_interval, max(config.max_steps, 1))
 
 
 def init(
@@ -152,8 +155,10 @@ def refresh(
 
     The run stops when less than ``tolerance`` of the labels changed (section 3.4).
     """
-    state, _, info = self_training.refresh(_start(config, images), network, key, state, images)
-    return state, info.changed < config.tolerance, info
+    state, _, may_stop, info = self_training.refresh(
+        _start(config, images), network, key, state, images
+    )
+    return state, may_stop & (info.changed < config.tolerance), info
 
 
 def step(
@@ -196,8 +201,9 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
 
 
 ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dcec")
-KMEANS = ALGORITHM._replace(name="kmeans", fixed=("max_steps",))
-"""k-means on the features alone: ``max_steps`` is 0 and stays 0."""
+_OF_STEPS = ("max_steps", "augment", "start", "graph_windows", "reset_epochs", "reset_share")
+KMEANS = ALGORITHM._replace(name="kmeans", fixed=_OF_STEPS)
+"""k-means on the features alone: ``max_steps`` is 0 and stays 0. Settings of steps stay, too."""
 
 _TABLE_1 = "Guo et al. 2017, table 1"
 

@@ -88,7 +88,7 @@ class Config:
 
     def __post_init__(self):
         optimizers.check(self)
-        renewals.check(self)
+        renewals.check(self, self.epochs)
         optimizers.check_bias_rate(self.bias_rate)
         checks.at_least(self, 2, "clusters")
         checks.choices(self)
@@ -164,6 +164,7 @@ def init(
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
     renewal = _renewal(config, images)
+    renewals.check_network(renewal, network)
     centroids, labels = renewals.clusters_of(renewal, centroid_key, features)
     opt_state = _optimizer(config).init(variables.params)
     windows = jnp.int32(0) if renewal.repeats else None
@@ -216,6 +217,7 @@ def refresh(
 
     The run stops when less than ``tolerance`` of them changed.
     """
+    may_stop = jnp.asarray(True)
     if state.windows is not None:
         windows = state.windows + 1
         due, state, labels = renewals.renewed(
@@ -226,8 +228,10 @@ def refresh(
             counts=jnp.where(due, _counts(config), state.counts),
             windows=windows,
         )
+        may_stop = renewals.may_stop(_renewal(config, images), windows)
     info = self_training.change(state.before, state.labels, config.clusters)
-    return state._replace(before=state.labels), info.changed < config.tolerance, info
+    stop = may_stop & (info.changed < config.tolerance)
+    return state._replace(before=state.labels), stop, info
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:

@@ -80,7 +80,7 @@ class Config:
 
     def __post_init__(self):
         optimizers.check(self)
-        renewals.check(self)
+        renewals.check(self, self.alphas * self.epochs_per_alpha)
         checks.at_least(self, 2, "clusters")
         checks.choices(self)
         checks.at_least(self, 1, "alphas", "epochs_per_alpha", "restarts")
@@ -155,11 +155,13 @@ def init(
     network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
+    renewal = _renewal(config, images)
+    renewals.check_network(renewal, network)
     if config.start == "uniform":
         shape = (config.clusters, features.shape[1])
         centroids = jax.random.uniform(centroid_key, shape, jnp.float32, -1, 1)
     else:
-        centroids, _ = renewals.clusters_of(_renewal(config, images), centroid_key, features)
+        centroids, _ = renewals.clusters_of(renewal, centroid_key, features)
     opt_state = _optimizer(config).init((variables.params, centroids))
     labels = nearest_centroid(features, centroids)
     return State(variables, centroids, labels, jnp.int32(0), opt_state)
@@ -205,7 +207,7 @@ def refresh(
     labels = nearest_centroid(embed(config, network, state, images), state.centroids)
     info = self_training.change(state.labels, labels, config.clusters)
     first = config.epochs_per_alpha * (config.alphas - 1) if config.annealing else 0
-    stop = (info.changed < config.tolerance) & (epochs > first)
+    stop = (info.changed < config.tolerance) & (epochs > first) & renewals.may_stop(renewal, epochs)
     return state._replace(labels=labels, epochs=epochs), stop, info
 
 

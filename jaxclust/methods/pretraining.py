@@ -37,8 +37,8 @@ class Config:
     """Steps that a pass over few images has at least: their batch is smaller, down to 32 images
     (ours). None for the batch as it is."""
     max_steps: int | None = dataclasses.field(default=None, metadata=NEW)
-    """Largest number of steps, in whole passes (ours): large sets need fewer passes. None for no
-    limit."""
+    """Largest number of steps, but at least one pass (ours): large sets need fewer passes. None for
+    no limit."""
     augment: Augment = dataclasses.field(default="none", metadata=NEW)
     """How steps change their images at random: "affine" turns and shifts them, unless a side
     has fewer than 16 pixels (DEC-DA)."""

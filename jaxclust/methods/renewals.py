@@ -6,6 +6,7 @@ Miklautz, Klein, Sidak, Leiber, Lang, Shkabrii, Tschiatschek, Plant: Breaking th
 Barrier in Centroid-based Deep Clustering, ICLR 2025 (BRB).
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from jaxclust.ops.assignment import cluster_means
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.graph_start import graph_clusters
 from jaxclust.ops.kmeans import kmeans
-from jaxclust.types import Key, Network, Schedule
+from jaxclust.types import Key, Network, Schedule, Variables
 
 Start = Literal["kmeans", "graph"]
 """How centroids are made from an embedding: by k-means, or by graph degree linkage."""
@@ -44,12 +45,14 @@ class Renewal(NamedTuple):
       start: how they are made.
       clusters: number of clusters k.
       restarts: number of k-means runs; the best run counts.
-      optimizer: the optimizer of params and centroids together, whose momentum of the centroids is
-        cleared with them; None where no optimizer trains centroids.
+      optimizer: the optimizer of params and centroids together, whose moments of the centroids are
+        set to zero with them; None where no optimizer trains centroids.
       graph_windows: number of windows between two renewals of the centroids by the graph, or None.
       reset_windows: number of windows between two resets of the weights, or None.
       reset_share: share of the weights that a reset draws anew.
       max_windows: number of windows of the run.
+      settle: ``settle(key, variables, images) -> variables`` brings running statistics to the
+        weights that a reset has changed; None where there are none.
     """
 
     start: Start
@@ -60,6 +63,7 @@ class Renewal(NamedTuple):
     reset_windows: int | None = None
     reset_share: float = 0.0
     max_windows: int = 0
+    settle: Callable[[Key, Variables, jax.Array], Variables] | None = None
 
     @property
     def by_graph(self) -> bool:
@@ -69,22 +73,36 @@ class Renewal(NamedTuple):
     @property
     def repeats(self) -> bool:
         """Whether anything is made anew during the run."""
-        return self.graph_windows is not None or self.reset_windows is not None
+        return self.last > 0
+
+    @property
+    def last(self) -> int:
+        """The window after which something is made anew for the last time; 0 for never.
+
+        A renewal is left out if fewer windows than lie between two of them would follow it.
+        """
+        gaps = [gap for gap in (self.graph_windows, self.reset_windows) if gap is not None]
+        return max(((self.max_windows - gap) // gap * gap for gap in gaps), default=0)
 
 
-def check(config: Any) -> None:
+def check(config: Any, max_windows: int) -> None:
     """Refuses settings of renewals that cannot work.
 
     Args:
       config: has ``graph_windows``, ``reset_epochs`` and ``reset_share``.
+      max_windows: the largest number of windows of a run.
 
     Raises:
-      UsageError: a number is below 1, or the share is not in [0, 1].
+      UsageError: a number is below 1, the share is not in [0, 1], or the graph would never make
+        clusters anew.
     """
     for name in ("graph_windows", "reset_epochs"):
         if getattr(config, name) is not None:
             checks.at_least(config, 1, name)
     checks.in_range(config, 0, 1, "reset_share")
+    if config.graph_windows is not None and 2 * config.graph_windows > max_windows:
+        rule = f"graph_windows: must be at most half of the {max_windows} windows"
+        raise UsageError(f"{rule}, got {config.graph_windows}")
 
 
 def renewal(
@@ -98,13 +116,20 @@ def renewal(
       optimizer: as in ``Renewal``.
       schedule: of the run.
       n: number of images.
+
+    Raises:
+      UsageError: no reset would have as many epochs after it as lie between two of them.
     """
     reset_windows = None
     if config.reset_epochs is not None:
-        window = schedule.batch * schedule.steps_per_window
-        reset_windows = max(round(config.reset_epochs * n / window), 1)
+        steps = config.reset_epochs * -(-n // schedule.batch)
+        reset_windows = max(round(steps / schedule.steps_per_window), 1)
+        if 2 * reset_windows > schedule.max_windows:
+            epochs = schedule.max_windows * schedule.steps_per_window // -(-n // schedule.batch)
+            rule = f"reset_epochs: must be at most half of the run's {epochs} epochs"
+            raise UsageError(f"{rule}, got {config.reset_epochs}")
     return Renewal(
-        config.start,
+        "graph" if config.start == "graph" else "kmeans",
         config.clusters,
         config.restarts,
         optimizer,
@@ -125,7 +150,12 @@ def clusters_of(renewal: Renewal, key: Key, features: jax.Array) -> Clusters:
     """
     if renewal.start == "graph":
         labels = graph_clusters(features, renewal.clusters)
-        return Clusters(cluster_means(features, labels, renewal.clusters), labels)
+        means = cluster_means(features, labels, renewal.clusters)
+        # Where merging starts with fewer clusters, images stand in for the means that are missing.
+        numbers = jnp.arange(renewal.clusters)
+        used = jnp.zeros(renewal.clusters, bool).at[labels].set(True)[:, None]
+        images = features[numbers * features.shape[0] // renewal.clusters]
+        return Clusters(jnp.where(used, means, images), labels)
     result = kmeans(key, features, renewal.clusters, restarts=renewal.restarts)
     return Clusters(result.centroids, result.labels)
 
@@ -140,9 +170,9 @@ def renewed(
 ) -> tuple[jax.Array, Any, jax.Array]:
     """Resets the weights or makes the centroids anew, where it is time for it.
 
-    Every ``graph_windows`` windows a graph makes the centroids. Every ``reset_windows`` windows the
-    weights move towards fresh ones, and the centroids are made as ``start`` says. As many windows
-    follow as lie between two renewals, so that none comes at the end of a run.
+    Every ``graph_windows`` windows the centroids are made anew. Every ``reset_windows`` windows the
+    weights move towards fresh ones first. A graph makes the centroids where ``start`` is "graph" or
+    ``graph_windows`` is set, k-means otherwise.
 
     Args:
       renewal: what is made anew, and when.
@@ -153,12 +183,13 @@ def renewed(
       images: uint8 or float32 in [0, 1], (n, h, w, c).
 
     Returns:
-      Whether anything is new, bool (); the state; and the new clusters of all images, int32 (n,),
-      zeros where there are none.
+      Whether the centroids are new, bool (); the state; and the new clusters of all images, int32
+      (n,), zeros where there are none.
 
     Raises:
       UsageError: there are resets, and the network does not say which layer gives its features.
     """
+    check_network(renewal, network)
     maker = renewal._replace(start="graph" if renewal.by_graph else "kmeans")
 
     # Under vmap one lane runs after the other: a ``cond`` over all lanes at once would make new
@@ -173,15 +204,17 @@ def renewed(
             variables = state.variables
             if renewal.reset_windows is not None:
                 fresh = partly_fresh(network, reset_key, variables.params, renewal.reset_share)
-                params = jax.tree.map(
-                    lambda new, old: jnp.where(reset, new, old), fresh, variables.params
+                fresh = variables._replace(params=fresh)
+                if renewal.settle is not None:
+                    fresh = renewal.settle(reset_key, fresh, images)
+                variables = jax.tree.map(
+                    lambda new, old: jnp.where(reset, new, old), fresh, variables
                 )
-                variables = variables._replace(params=params)
             means, labels = clusters_of(maker, centroid_key, encoded(network, variables, images))
             opt_state = state.opt_state
             if renewal.optimizer is not None:
                 trained = (variables.params, means)
-                opt_state = _without_momentum(renewal.optimizer, opt_state, trained)
+                opt_state = _without_moments(renewal.optimizer, opt_state, trained)
             new_state = state._replace(variables=variables, centroids=means, opt_state=opt_state)
             return new_state, labels
 
@@ -204,14 +237,14 @@ def partly_fresh(network: Network, key: Key, params: dict[str, Any], share: floa
       UsageError: the network does not say which layer gives its features.
     """
     if network.embedding_layer not in params:
-        rule = "network: must name its embedding_layer, which resets leave as it is"
+        rule = f"network: must have its embedding_layer among {', '.join(params)}"
         raise UsageError(f"{rule}, got {network.embedding_layer!r}")
     fresh = network.init(key).params
     mixed = jax.tree.map(lambda old, new: (1 - share) * old + share * new, params, fresh)
     return mixed | {network.embedding_layer: params[network.embedding_layer]}
 
 
-def _without_momentum(
+def _without_moments(
     optimizer: optax.GradientTransformation,
     opt_state: optax.OptState,
     trained: tuple[dict[str, Any], jax.Array],
@@ -220,6 +253,23 @@ def _without_momentum(
     params, means = trained
     kept = (jax.tree.map(jnp.ones_like, params), jnp.zeros_like(means))
     return optax.tree_map_params(optimizer, jnp.multiply, opt_state, kept)
+
+
+def may_stop(renewal: Renewal, windows: jax.Array) -> jax.Array:
+    """Whether a run may stop: nothing was made anew in this window, or will be later; bool ().
+
+    Args:
+      renewal: what is made anew, and when.
+      windows: number of windows so far, int32, ().
+    """
+    return windows > renewal.last
+
+
+def check_network(renewal: Renewal, network: Network) -> None:
+    """Refuses a network that cannot be reset: UsageError."""
+    if renewal.reset_windows is not None and not network.embedding_layer:
+        rule = "network: must name its embedding_layer, which resets leave as it is"
+        raise UsageError(f"{rule}, got {network.embedding_layer!r}")
 
 
 def _due(every: int | None, windows: jax.Array, max_windows: int) -> jax.Array:

@@ -88,6 +88,7 @@ def init(
       variables: the network's arrays, or None for fresh ones.
       images: uint8 or float32 in [0, 1], (n, h, w, c).
     """
+    renewals.check_network(start.renewal, network)
     network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
@@ -107,7 +108,7 @@ def init(
 
 def refresh(
     start: Start, network: Network, key: Key, state: State, images: jax.Array
-) -> tuple[State, jax.Array, RefreshInfo]:
+) -> tuple[State, jax.Array, jax.Array, RefreshInfo]:
     """Makes the target and the labels anew from all images, and what else is due.
 
     The target is sharpened from the soft assignments. After a graph has made the clusters, these
@@ -115,14 +116,17 @@ def refresh(
     the graph's.
 
     Returns:
-      The state, the soft assignments, float32 (n, clusters), and how the labels changed.
+      The state; the soft assignments, float32 (n, clusters); whether the run may stop now, bool
+      (), which it may not before the last renewal; and how the labels changed.
     """
     due = jnp.asarray(False)
+    may_stop = jnp.asarray(True)
     clusters = state.labels
     if state.windows is not None:
         windows = state.windows + 1
         due, state, clusters = renewals.renewed(start.renewal, network, key, windows, state, images)
         state = state._replace(windows=windows)
+        may_stop = renewals.may_stop(start.renewal, windows)
     features = encoded(network, state.variables, images)
     soft = start.soften(features, state.centroids)
     target = start.sharpen(soft)
@@ -131,7 +135,7 @@ def refresh(
         target = jnp.where(due, own, target)
     labels = nearest_centroid(features, state.centroids)
     info = change(state.labels, labels, soft.shape[1])
-    return state._replace(target=target, labels=labels), soft, info
+    return state._replace(target=target, labels=labels), soft, may_stop, info
 
 
 def change(old: jax.Array, new: jax.Array, clusters: int) -> RefreshInfo:

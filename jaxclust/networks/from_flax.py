@@ -13,7 +13,7 @@ from jaxclust.types import Arrays, Network, NetworkFactory, Shape, Variables, ne
 
 
 @lru_cache
-def from_flax(module: Callable[..., nnx.Module]) -> NetworkFactory:
+def from_flax(module: Callable[..., nnx.Module], embedding_layer: str = "") -> NetworkFactory:
     """A network factory from a flax.nnx module, for ``method.replace(network=...)``.
 
     Args:
@@ -23,6 +23,8 @@ def from_flax(module: Callable[..., nnx.Module]) -> NetworkFactory:
         (n, embedding). A module that is to be pretrained also has
         ``reconstruct(images) -> (reconstruction, features)``. It may have
         ``maps(images) -> {name: array}``, which gives its inner maps for figures.
+      embedding_layer: the module's attribute that gives the features. Only resets of the weights
+        (``reset_epochs``) ask for it, since they leave this layer as it is.
 
     Returns:
       ``factory(shape, embedding, **settings) -> Network``, cached, with the module's name; the
@@ -33,7 +35,7 @@ def from_flax(module: Callable[..., nnx.Module]) -> NetworkFactory:
     """
 
     def factory(shape: Shape, embedding: int, **settings: Any) -> Network:
-        return as_network(partial(module, shape, embedding, **settings))
+        return as_network(partial(module, shape, embedding, **settings), embedding_layer)
 
     factory.__name__ = network_name(module)
     return lru_cache(factory)

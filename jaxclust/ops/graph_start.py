@@ -1,9 +1,8 @@
 """Clusters of an embedding by graph degree linkage, as a start for methods that have centroids.
 
-On the embedding of a pretrained autoencoder k-means splits large clusters and joins small ones.
-Graph degree linkage does this less, but leaves a handful of outliers as clusters of their own.
-So the merges are undone until as many large clusters stand as are asked for, and the images of all
-other clusters join the nearest mean.
+k-means prefers clusters of equal size and round shape; graph degree linkage follows the data, but
+leaves a handful of outliers as clusters of their own. So the merges are undone until as many large
+clusters stand as are asked for, and the images of all other clusters join the nearest mean.
 """
 
 import chex
@@ -30,9 +29,9 @@ def graph_clusters(features: jax.Array, clusters: int) -> jax.Array:
       clusters: number of clusters k.
 
     Returns:
-      int32, (n,), in 0..k-1. If merging never leaves k clusters of at least n / (4 k) images, the k
-      largest are taken where the most of them are that large. A number is unused only where
-      merging starts with fewer than k clusters.
+      int32, (n,), in 0..k-1, in the order of the clusters' sizes. If no stage of the merging has k
+      clusters of at least n / (4 k) images, the stage with most of them counts, and its k largest
+      clusters. A number is unused only where merging starts with fewer than k clusters.
     """
     chex.assert_rank(features, 2)
     n = features.shape[0]

@@ -14,7 +14,12 @@ from jaxclust.runs.rows import labeling_files
 from jaxclust.runs.settings import Settings, read_settings
 from jaxclust.types import Json
 
-FILES = ("results.jsonl", "clusters.csv", "baseline.jsonl", "history.csv", "unreadable.csv")
+VOTE_CSV = "vote.csv"
+"""What ``jaxclust vote`` writes into a run's folder."""
+FILES = (
+    *("results.jsonl", "clusters.csv", "baseline.jsonl", "history.csv", "unreadable.csv"),
+    VOTE_CSV,
+)
 FOLDERS = {
     "figures": ("curves.png", "embedding.png", "clusters.png", "cluster-[0-9]*.png"),
     "tensorboard": ("seed-*/events.out.tfevents.*.jaxclust", "seed-*"),

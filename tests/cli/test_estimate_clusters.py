@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from jaxclust.cli import estimate_clusters
+from jaxclust.cli import estimate_clusters, options
 from jaxclust.cli.main import main
+from jaxclust.report import look
 from jaxclust.runs import collect
 from jaxclust.runs.folder import is_finished
 from jaxclust.runs.sweeps import read_choice
@@ -14,10 +15,13 @@ from jaxclust.runs.sweeps import read_choice
 
 @pytest.fixture(scope="module")
 def far(tmp_path_factory):
-    """A file of 160 pictures of four far kinds, without labels."""
+    """A file of 200 pictures of four far kinds, without labels.
+
+    tests/runs/test_number.py has as many of this size: they share the compiled graph and merges.
+    """
     generator = np.random.default_rng(0)
     kinds = generator.random((4, 6, 6)) > 0.5
-    pictures = np.repeat(kinds * 180.0, 40, axis=0) + generator.normal(size=(160, 6, 6)) * 12 + 36
+    pictures = np.repeat(kinds * 180.0, 50, axis=0) + generator.normal(size=(200, 6, 6)) * 12 + 36
     path = tmp_path_factory.mktemp("far") / "far.npy"
     np.save(path, np.clip(pictures, 0, 255).astype(np.uint8))
     return path
@@ -32,9 +36,9 @@ def test_the_chosen_number_runs_once_and_is_kept(far, tmp_path, capsys, monkeypa
     out = tmp_path / "auto"
     assert main(command(far, out)) == 0
     printed = capsys.readouterr().out
-    assert "number of clusters by spectrum, the best of 2 to 8:\n4 clusters: " in printed
+    assert "number of clusters by merges, the best of 2 to 8:\n4 clusters: " in printed
     choice = read_choice(out)
-    assert (choice.chosen, choice.criterion, choice.rows) == (4, "spectrum", ())
+    assert (choice.chosen, choice.criterion, choice.rows) == (4, "merges", ())
     assert list(choice.values) == [str(number) for number in range(2, 9)]
     assert choice.sentences[0] in printed
     assert [path.name for path in out.iterdir() if path.is_dir()] == ["k-4"]
@@ -42,6 +46,7 @@ def test_the_chosen_number_runs_once_and_is_kept(far, tmp_path, capsys, monkeypa
     # The folder stands for the run, for compare and report.
     (cell,), _ = collect.read([str(out)])
     assert cell.folders == (out / "k-4",)
+    monkeypatch.setattr(look, "in_two_dimensions", lambda points: np.zeros((len(points), 2)))
     assert main(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
     # The number that is kept is taken again, without a look at the images.
     monkeypatch.setattr(estimate_clusters, "estimate", None)
@@ -54,13 +59,13 @@ def test_the_chosen_number_runs_once_and_is_kept(far, tmp_path, capsys, monkeypa
 
 def test_each_criterion_is_kept_under_its_name_and_another_is_refused(far, tmp_path, capsys):
     out = tmp_path / "auto"
-    assert main(command(far, out, "--criterion merges")) == 0
-    assert read_choice(out).criterion == "merges"
+    assert main(command(far, out, "--criterion spectrum")) == 0
+    assert read_choice(out).criterion == "spectrum"
     for more in ("", "--criterion stability"):
         assert main(command(far, out, f"{more} --resume")) == 2
         assert f"resume: {out} must hold the same runs" in capsys.readouterr().err
-    assert main(command(far, out, "--criterion spectrum --overwrite --quiet")) == 0
-    assert read_choice(out).criterion == "spectrum"
+    assert main(command(far, out, "--criterion merges --overwrite --quiet")) == 0
+    assert read_choice(out).criterion == "merges"
     assert capsys.readouterr().out == f"files: {out / 'k-4'}\n"
 
 
@@ -73,11 +78,15 @@ def test_time_that_runs_out_leaves_the_number(far, tmp_path, capsys):
     assert is_finished(out / "k-4")
 
 
-def test_a_method_without_randomness_has_its_number_chosen(far, tmp_path):
+def test_a_method_without_randomness_has_its_number_chosen(far, tmp_path, monkeypatch):
     out = tmp_path / "auto"
-    words = f"fit ac-gdl --data {far} --clusters auto --cluster-range 2,8 --out {out}"
-    assert main(f"{words} --no-baseline --no-figures --quiet".split()) == 0
-    assert is_finished(out / "k-4")
+    runs = []
+    monkeypatch.setattr(estimate_clusters.fit, "command", lambda words: runs.append(words) or 0)
+    words = f"ac-gdl --data {far} --clusters auto --cluster-range 2,8 --out {out} --no-figures"
+    request = options.read("ac-gdl", words.split()[1:])
+    assert estimate_clusters.command(request, words.split()[1:]) == 0
+    run = f"ac-gdl --data {far} --seeds 5 --no-figures --clusters 4 --out {out / 'k-4'}"
+    assert runs == [run.split()]
 
 
 def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
@@ -87,7 +96,7 @@ def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
     words = [word for word in command(far, "X") if word not in ("--out", "X")]
     assert main(words) == 0
     assert main(words) == 0
-    assert main([*words, "--criterion", "merges"]) == 0
+    assert main([*words, "--criterion", "spectrum"]) == 0
     assert main([*words, "--cluster-range", "3,7"]) == 0
     names = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert names == [f"kmeans-far-clusters{end}" for end in ("", "-2", "-3")]
@@ -98,7 +107,7 @@ def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
     [
         (
             "--criterion best",
-            "criterion: must be one of spectrum, merges, silhouette, bic, stability",
+            "criterion: must be one of merges, spectrum, silhouette, bic, stability",
         ),
         ("--cluster-range 5", "cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got '5'"),
         ("--cluster-range 2,60", "cluster-range: must end at most at a fifth of the different"),

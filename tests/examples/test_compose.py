@@ -56,6 +56,7 @@ def test_it_starts_as_with_the_setting(states):
     own, usual = states
     np.testing.assert_allclose(own.centroids, usual.centroids, atol=1e-6)
     np.testing.assert_array_equal(own.target, usual.target)
+    np.testing.assert_array_equal(own.labels, usual.labels)
 
 
 def test_its_steps_are_those_of_the_setting(states, images):

@@ -1,12 +1,15 @@
 """What is made anew during a run: resets of the weights, and centroids from a graph."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxclust.engine import driver
 from jaxclust.methods import dbc, dcec, dcn, dkm, renewals
-from jaxclust.networks import sae, tied_sae
+from jaxclust.networks import cae, fcae, sae, tied_sae
 from jaxclust.ops.assignment import cluster_means
 from jaxclust.ops.graph_start import graph_clusters
 
@@ -121,6 +124,74 @@ def test_dcn_counts_from_the_start_again_after_a_renewal(images):
     np.testing.assert_array_equal(after.labels, graph_clusters(features, 4))
 
 
+def test_a_run_stops_only_after_the_last_renewal(images):
+    """Nothing changes in any window; the last of ten windows in which it may is the eighth."""
+    for name in ("dcec", "dbc", "dkm", "dcn"):
+        module, config, network = CONFIGS[name]
+        config = dataclasses.replace(config, tolerance=1.0)
+        counter = "epochs" if name == "dkm" else "windows"
+        state = module.init(config, network, KEY, None, images)
+        for before, stops in ((0, False), (6, False), (7, False), (8, True)):
+            number = state._replace(**{counter: jnp.int32(before)})
+            assert bool(module.refresh(config, network, KEY, number, images)[1]) is stops, name
+
+
+def test_dbcs_statistics_settle_after_a_reset(images):
+    network = fcae((8, 8, 1), 4)
+    config = dbc.Config(
+        clusters=4, batch=30, restarts=2, max_epochs=10, reset_epochs=1, reset_share=1.0
+    )
+    state = dbc.init(config, network, KEY, None, images)
+    after = dbc.refresh(config, network, KEY, state, images)[0]
+    features, _ = network.encode(after.variables, images, False)
+    with_batch, _ = network.encode(after.variables, images, True)
+    stale, _ = network.encode(after.variables._replace(stats=state.variables.stats), images, False)
+
+    def gap(other):
+        return float(jnp.mean((other - with_batch) ** 2))
+
+    assert gap(features) < gap(stale) / 2
+
+
+@pytest.mark.parametrize(
+    ("network", "width"), [(cae, 7), (sae, 7), (tied_sae, 7), (fcae, 160)], ids=lambda x: str(x)
+)
+def test_the_embedding_layer_of_a_network_is_as_wide_as_the_features(network, width):
+    made = network((16, 16, 1), 7)
+    params = made.init(KEY).params[made.embedding_layer]
+    assert {leaf.shape[-1] for leaf in jax.tree.leaves(params)} == {width}
+
+
+def test_a_run_with_renewals_is_the_same_in_chunks_and_together(images):
+    """Graphs after two and four of eight windows, resets after three; lanes end together."""
+    config = dcec.Config(
+        clusters=4,
+        batch=30,
+        restarts=2,
+        update_interval=4,
+        max_steps=32,
+        tolerance=0.0,
+        start="graph",
+        graph_windows=2,
+        reset_epochs=3,
+    )
+    keys = jax.random.split(KEY, 2)
+
+    def trained(over, windows):
+        program = driver.Program(dcec.ALGORITHM, config, NETWORK, over)
+        begun = driver.begin(program, keys, None, images)
+        return driver.train(program, begun, images, windows_per_chunk=windows)
+
+    whole = trained("map", None)
+    assert np.asarray(whole.lanes.state.windows).tolist() == [8, 8]
+    chunks = trained("map", 1)
+    jax.tree.map(np.testing.assert_array_equal, whole.lanes.state, chunks.lanes.state)
+    together = trained("vmap", None)
+    np.testing.assert_allclose(
+        together.history["loss"], whole.history["loss"], rtol=0.05, atol=1e-3
+    )
+
+
 def test_a_run_without_renewals_has_no_counter(images):
     config = dcec.Config(clusters=4, batch=30, restarts=2)
     assert dcec.init(config, NETWORK, KEY, None, images).windows is None
@@ -164,6 +235,10 @@ def test_settings_that_cannot_work_are_refused(images):
         dcn.Config(start="grap")
     config = dcec.Config(clusters=4, batch=30, update_interval=4, max_steps=40, reset_epochs=1)
     unnamed = NETWORK._replace(embedding_layer="")
-    state = dcec.init(config, unnamed, KEY, None, images)
     with pytest.raises(ValueError, match="network: must name its embedding_layer"):
-        dcec.refresh(config, unnamed, KEY, state, images)
+        dcec.init(config, unnamed, KEY, None, images)
+    with pytest.raises(ValueError, match="graph_windows: must be at most half of the 20 windows"):
+        dcec.Config(max_steps=2800, graph_windows=11)
+    late = dataclasses.replace(config, reset_epochs=6)
+    with pytest.raises(ValueError, match="reset_epochs: must be at most half of the run's 10 epo"):
+        dcec.init(late, NETWORK, KEY, None, images)

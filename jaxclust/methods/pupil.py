@@ -1,0 +1,132 @@
+"""A classifier that is taught the clusters of some images, for the votes of ``runs.vote``.
+
+It is one more algorithm for the driver. It has DCEC's encoder, a dense layer and dropout, and sees
+its images turned and shifted at random, so that it learns what the images of a cluster have in
+common and not their pixels.
+Mahon, Lukasiewicz: Selective Pseudo-Label Clustering, KI 2021 (SPC), trains on the images on which
+an ensemble agrees.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxclust.methods import checks
+from jaxclust.methods.pretraining_supervised import Info, State
+from jaxclust.ops import optimizers
+from jaxclust.ops.batches import encoded
+from jaxclust.ops.moved_images import Augment, augmented
+from jaxclust.types import Algorithm, Key, Network, Prediction, Schedule, Variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings, chosen on digits and USPS."""
+
+    clusters: int = 10
+    """Number of clusters."""
+    epochs: int = 20
+    """Passes over the images."""
+    least_steps: int = 700
+    """Steps that the training of few images has at least; there are more passes then."""
+    batch: int = 128
+    """Images per step."""
+    learning_rate: float = 1e-3
+    """Step size of Adam at the start; it falls to 0 as a half cosine."""
+    dropout: float = 0.5
+    """Share of the features that a step sets to 0."""
+    augment: Augment = "affine"
+    """How steps change their images at random: "affine" turns and shifts them."""
+
+    def __post_init__(self):
+        checks.at_least(self, 2, "clusters")
+        checks.at_least(self, 1, "epochs", "least_steps", "batch")
+        checks.positive(self, "learning_rate")
+        checks.in_range(self, 0, 0.99, "dropout")
+        checks.choices(self)
+
+
+def schedule(config: Config, n: int) -> Schedule:
+    """A window is an epoch."""
+    batch = min(config.batch, n)
+    steps = -(-n // batch)
+    return Schedule(batch, steps, max(config.epochs, -(-config.least_steps // steps)), "shuffled")
+
+
+def _optimizer(config: Config, n: int) -> optax.GradientTransformation:
+    own = schedule(config, n)
+    steps = own.steps_per_window * own.max_windows
+    return optax.adam(optax.cosine_decay_schedule(config.learning_rate, steps))
+
+
+def init(
+    config: Config, network: Network, key: Key, variables: Variables | None, images: jax.Array
+) -> State:
+    """Starts from a fresh network, or from the given ``variables``.
+
+    ``pretraining_supervised.with_labels`` sets the labels.
+    """
+    network_key, classifier_key = jax.random.split(key)
+    arrays = network.init(network_key) if variables is None else variables
+    width = jax.eval_shape(lambda: network.encode(arrays, images[:1], False)[0]).shape[1]
+    kernel = jax.nn.initializers.glorot_uniform()(
+        classifier_key, (width, config.clusters), jnp.float32
+    )
+    classifier = {"kernel": kernel, "bias": jnp.zeros(config.clusters, jnp.float32)}
+    opt_state = _optimizer(config, images.shape[0]).init((arrays.params, classifier))
+    return State(arrays, classifier, jnp.zeros(images.shape[0], jnp.int32), opt_state)
+
+
+def _logits(classifier: dict[str, jax.Array], features: jax.Array) -> jax.Array:
+    return jax.nn.relu(features) @ classifier["kernel"] + classifier["bias"]
+
+
+def step(
+    config: Config, network: Network, key: Key, state: State, batch: jax.Array, rows: jax.Array
+) -> tuple[State, Info]:
+    """Makes one gradient step on the cross-entropy of a batch."""
+    move_key, drop_key = jax.random.split(key)
+    batch = augmented(config.augment, move_key, batch)
+    labels = state.labels[rows]
+
+    def loss(trained: tuple[dict[str, Any], dict[str, jax.Array]]):
+        params, classifier = trained
+        features, stats = network.encode(Variables(params, state.variables.stats), batch, True)
+        kept = jax.random.bernoulli(drop_key, 1 - config.dropout, features.shape)
+        logits = _logits(classifier, jnp.where(kept, features / (1 - config.dropout), 0))
+        accuracy = jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return jnp.mean(cross_entropy), (stats, accuracy)
+
+    (params, classifier), opt_state, value, (stats, accuracy) = optimizers.gradient_step(
+        _optimizer(config, state.labels.shape[0]),
+        loss,
+        (state.variables.params, state.classifier),
+        state.opt_state,
+    )
+    variables = Variables(params, stats)
+    return State(variables, classifier, state.labels, opt_state), Info(value, accuracy)
+
+
+def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
+    """The features, float32 (n, d)."""
+    del config
+    return encoded(network, state.variables, images)
+
+
+def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
+    """The most probable cluster and its probability.
+
+    There are no centroids, so that the distance is zero.
+    """
+    logits = _logits(state.classifier, embed(config, network, state, images))
+    probability = jnp.max(jax.nn.softmax(logits), axis=1)
+    return Prediction(
+        jnp.argmax(logits, axis=1).astype(jnp.int32), probability, jnp.zeros_like(probability)
+    )
+
+
+ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, name="pupil")
