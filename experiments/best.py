@@ -145,7 +145,7 @@ def text() -> str:
             cell = [row for row in found if (row.data, row.variant) == (data, variant)]
             if not cell:
                 continue
-            vote = votes[data, variant]
+            vote = votes.get((data, variant), {})  # It comes when all seeds have rows.
             accuracies = [row.acc for row in cell]
             known = [value for value in accuracies if value is not None]
             lines.append(
@@ -160,8 +160,8 @@ def text() -> str:
                         f"{vote[name]:.4f}" if name in vote else "-"
                         for name in ("acc", "nmi", "central_acc")
                     ),
-                    f"{vote['seconds'] / vote['seeds'] / 60:.1f}",
-                    f"{vote['peak_memory_mb']:,.0f}",
+                    f"{vote['seconds'] / vote['seeds'] / 60:.1f}" if vote else "-",
+                    f"{vote['peak_memory_mb']:,.0f}" if vote else "-",
                 ]
             )
     return f"{tables.aligned(lines)}\n\n{parts()}".rstrip()
