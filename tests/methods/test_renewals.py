@@ -154,7 +154,9 @@ def test_dbcs_statistics_settle_after_a_reset(images):
 
 
 @pytest.mark.parametrize(
-    ("network", "width"), [(cae, 7), (sae, 7), (tied_sae, 7), (fcae, 160)], ids=lambda x: str(x)
+    ("network", "width"),
+    [(cae, 7), (sae, 7), (tied_sae, 7), (fcae, 160)],
+    ids=["cae", "sae", "tied_sae", "fcae"],
 )
 def test_the_embedding_layer_of_a_network_is_as_wide_as_the_features(network, width):
     made = network((16, 16, 1), 7)
