@@ -59,7 +59,7 @@ def test_a_clone_is_unfitted_with_the_same_settings(fitted):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "nope"}, "method: must be one of kmeans"),
+        ({"method": "nope"}, "method: must be one of best"),
         ({"n_clusters": 1}, "clusters: must be at least 2, got 1"),
         ({"n_init": 0}, "n_init: must be an integer of at least 1, got 0"),
         ({"random_state": -1}, "random_state: must be an integer of at least 0, got -1"),

@@ -23,6 +23,7 @@ def test_the_folder_holds_what_it_should(finished):
     assert names == {"config.json", "labels.npy", *FILES, *FOLDERS} - {
         "tensorboard",
         "unreadable.csv",
+        "vote.csv",
     }
     labels = np.load(finished / "labels.npy", allow_pickle=False)
     assert (labels.shape, labels.dtype) == ((2, 300), np.int32)

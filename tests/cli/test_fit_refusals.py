@@ -78,10 +78,10 @@ def test_images_that_cannot_be_clustered_are_refused(images, message, tmp_path, 
 
 
 def test_other_words_are_refused(capsys):
-    known = "group, check, fit, methods, datasets, predict, weights, compare or report"
+    known = "group, check, fit, methods, datasets, predict, vote, weights, compare or report"
     assert f"command: must be {known}, got 'train'" in error(capsys, ["train"])
-    assert "method: must be one of kmeans" in error(capsys, ["fit", "foo"])
-    assert "method: must be given" in error(capsys, ["fit"])
+    assert "method: must be one of best" in error(capsys, ["fit", "foo"])
+    assert "data: must be given" in error(capsys, ["fit"])
     assert "data: must be given" in error(capsys, ["fit", "dcec", "--out", "x"])
     assert "options: --dta; did you mean --data?" in error(capsys, ["fit", "dcec", "--dta", "x"])
 

@@ -14,7 +14,7 @@ from jaxclust.runs.sweeps import SWEEP, read_sweep
 @pytest.mark.parametrize(
     ("methods", "more", "message"),
     [
-        ("kmeans,nope", "", "methods: must be of kmeans, "),
+        ("kmeans,nope", "", "methods: must be of best, "),
         ("kmeans,kmeans", "", "methods: must be distinct, got kmeans,kmeans"),
         ("kmeans", "--gama 1", "Unrecognized options: --gama"),
         (

@@ -129,7 +129,7 @@ def test_a_run_through_the_driver_lowers_the_loss(images):
         ("alpha", -0.1, "alpha: must be at least 0 and finite, got -0.1"),
         ("alphas", 0, "alphas: must be at least 1, got 0"),
         ("tolerance", 1.5, "tolerance: must be in"),
-        ("start", "zero", "start: must be kmeans or uniform, got 'zero'"),
+        ("start", "zero", "start: must be kmeans, graph or uniform, got 'zero'"),
         ("batch", 0, "batch: must be at least 1, got 0"),
     ],
 )

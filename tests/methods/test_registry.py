@@ -134,8 +134,10 @@ def test_deterministic_methods_give_the_same_labels_for_two_seeds(name, few_digi
 @pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].algorithm.fixed])
 def test_fixed_settings_are_refused_and_not_listed(name):
     method = METHODS[name]
-    assert method.algorithm.fixed == ("max_steps",)
-    assert "max_steps" not in method.settings()
+    assert method.algorithm.fixed[0] == "max_steps"
+    assert not set(method.algorithm.fixed) & set(method.settings())
+    with pytest.raises(ValueError, match=f"start: must stay kmeans for {name}, got graph"):
+        method.with_settings({"start": "graph"})
     with pytest.raises(ValueError, match=f"max_steps: must stay 0 for {name}, got 5"):
         method.with_settings({"max_steps": 5})
     assert method.with_settings({"max_steps": 0}).config == method.config

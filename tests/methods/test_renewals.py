@@ -142,7 +142,7 @@ def test_dbcs_statistics_settle_after_a_reset(images):
         clusters=4, batch=30, restarts=2, max_epochs=10, reset_epochs=1, reset_share=1.0
     )
     state = dbc.init(config, network, KEY, None, images)
-    after = dbc.refresh(config, network, KEY, state, images)[0]
+    after = dbc.refresh(config, network, jax.random.key(9), state, images)[0]
     features, _ = network.encode(after.variables, images, False)
     with_batch, _ = network.encode(after.variables, images, True)
     stale, _ = network.encode(after.variables._replace(stats=state.variables.stats), images, False)

@@ -53,6 +53,8 @@ def variants(config, fixed=()):
 def test_the_command_that_repeats_a_run_is_read_as_its_settings(name):
     # Without a file of weights some methods have only the preset that needs none.
     preset = "random" if registry.get(name).needs_weights else "paper"
+    if preset not in registry.get(name).presets:
+        preset = "default"
     method = registry.method(name, preset)
     fixed = method.algorithm.fixed
     runs = [method.replace(config=config) for config in variants(method.config, fixed)]
