@@ -5,9 +5,7 @@ settings were chosen on digits and USPS. The other sets are reported: MNIST-test
 beside them four sets of other kinds.
 """
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,14 +19,12 @@ from jaxclust.comparison.compare import comparison
 from jaxclust.comparison.options import Options
 from jaxclust.data import datasets
 from jaxclust.engine import fit as engine
-from jaxclust.engine.checkpoint import settings_json
 from jaxclust.evaluation import metrics
 from jaxclust.methods import registry
 from jaxclust.runs.cells import Cell
 from jaxclust.runs.consensus import make_consensus
 from jaxclust.runs.rows import peak_memory_mb
 from jaxclust.runs.settings import digest
-from jaxclust.types import Method
 
 RESULTS = rows.RESULTS / "best.jsonl"
 VOTES = rows.RESULTS / "best_votes.jsonl"
@@ -72,16 +68,10 @@ def groups(data: str, variant: str, request: Request) -> Iterator[runner.Cell]:
             place = place / f"seeds-{first}-{seeds[-1]}"
         options = engine.Options(
             directory=place / variant.replace(" ", "-"),
-            pretrained=place / _pretraining_name(method),
+            pretrained=place / runner.pretraining_folder(method),
         )
         key = {"data": data, "method": name, "variant": variant}
         yield runner.Cell(RESULTS, key, dataset, method, seeds, request, options, "default")
-
-
-def _pretraining_name(method: Method) -> str:
-    """Name of a folder that all variants of one pretraining share."""
-    text = json.dumps(settings_json(method.pretraining), sort_keys=True)
-    return f"pretraining-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def run(request: Request) -> bool:

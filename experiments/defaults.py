@@ -6,8 +6,6 @@ runs every method at its default with two seeds on eight sets: no seed may end i
 all images into one cluster.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,7 +18,6 @@ from experiments.experiment import Experiment, Part, Request
 from experiments.rows import Line
 from jaxclust.data import datasets
 from jaxclust.engine import fit as engine
-from jaxclust.engine.checkpoint import settings_json
 from jaxclust.methods import registry
 from jaxclust.runs.rows import Row, row_name
 from jaxclust.runs.settings import digest
@@ -63,22 +60,13 @@ def cells(request: Request) -> Iterator[runner.Cell]:
                 place = request.folder / data
                 options = engine.Options(
                     directory=place / name / variant.replace(" ", "_"),
-                    pretrained=place / _pretraining_name(method),
+                    pretrained=place / runner.pretraining_folder(method),
                 )
                 # The first of several labelings stands for all.
                 title = row_name(name, method.algorithm.labelings[0])
                 key = {"data": data, "method": title, "variant": variant}
                 seeds = SEEDS[data]
                 yield runner.Cell(RESULTS, key, dataset, method, seeds, request, options)
-
-
-def _pretraining_name(method: Method) -> str:
-    """Name of a folder that all candidates of one network and pretraining share."""
-    if method.pretraining is None:
-        return "no-pretraining"
-    text = json.dumps(settings_json(method.pretraining), sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{runner.pretraining_name(method)}-{digest}"
 
 
 def run(request: Request) -> bool:

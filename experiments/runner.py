@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +18,7 @@ from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import driver
 from jaxclust.engine import fit as engine
+from jaxclust.engine.checkpoint import settings_json
 from jaxclust.errors import UsageError
 from jaxclust.methods import pretraining, registry
 from jaxclust.runs.rows import Row, make_rows
@@ -162,6 +165,14 @@ def pretraining_name(method: Method) -> str:
     if method.pretrainer in (None, pretraining.ALGORITHM):
         return network
     return f"{network}-{method.pretrainer.name}"
+
+
+def pretraining_folder(method: Method) -> str:
+    """Name of a folder that all methods of one network and the same pretraining settings share."""
+    if method.pretraining is None:
+        return "no-pretraining"
+    text = json.dumps(settings_json(method.pretraining), sort_keys=True)
+    return f"{pretraining_name(method)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def show(name: str, phase: str, event: driver.Event | None) -> None:

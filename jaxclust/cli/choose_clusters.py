@@ -10,6 +10,7 @@ each seed is stable and wrong, so that the curve is kept for people to judge.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,17 +78,9 @@ def command(request: Request, words: list[str]) -> int:
     check_data(given)
     _, rest = parse_known(Own, words, "jaxclust fit", add_help=False)
     common = ["--data", given.data, "--seeds", given.seeds, "--no-baseline", *rest]
-    out = given.out
-    resume = given.resume
-    if out is None:
-        name = f"{method.name}-{sweep.data_name(given.data)}-clusters"
-        same = lambda folder: same_options(folder, STABILITY, common)  # noqa: E731
-        out = sweep.free_folder(RUNS / name, same)
-        resume = resume or (out.exists() and not given.overwrite)
-    check_out(out, resume, given.overwrite)
+    out = folder_of(request, STABILITY, common)
     if given.overwrite:
-        delete_runs(list(out.glob("k-[0-9]*")))
-        (out / CLUSTERS).unlink(missing_ok=True)
+        delete_choice(out)
     known = read_choice(out) or Choice(None, ())
     check_same(known, STABILITY, common, out)
     start = sweep.Start.within(given.max_seconds, given.quiet)
@@ -116,7 +109,38 @@ def command(request: Request, words: list[str]) -> int:
     return 1 if crashed or lost else 0
 
 
-def same_options(folder: Path, criterion: str, arguments: list[str]) -> bool:
+def folder_of(request: Request, criterion: str, arguments: list[str]) -> Path:
+    """The folder for a number of clusters and its runs.
+
+    It is the one that was named, or the first that is free or has the same choice.
+
+    Args:
+      request: of the command.
+      criterion: what the number is chosen by.
+      arguments: the options that decide it.
+
+    Raises:
+      UsageError: the folder must not be written to.
+    """
+    given = request.options
+    out = given.out
+    resume = given.resume
+    if out is None:
+        name = f"{request.method.name}-{sweep.data_name(given.data)}-clusters"
+        same = functools.partial(_same_options, criterion, arguments)
+        out = sweep.free_folder(RUNS / name, same)
+        resume = resume or (out.exists() and not given.overwrite)
+    check_out(out, resume, given.overwrite)
+    return out
+
+
+def delete_choice(out: Path) -> None:
+    """Deletes a number of clusters and its runs from a folder."""
+    delete_runs(list(out.glob("k-[0-9]*")))
+    (out / CLUSTERS).unlink(missing_ok=True)
+
+
+def _same_options(criterion: str, arguments: list[str], folder: Path) -> bool:
     """Whether a folder holds a number that a criterion chose, with the same options."""
     choice = read_choice(folder) if folder.is_dir() else None
     if choice is None or choice.arguments is None or choice.criterion != criterion:

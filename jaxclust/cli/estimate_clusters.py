@@ -8,26 +8,33 @@ the folder ``k-K`` beside it, so that ``compare`` and ``report`` take the folder
 import time
 
 from jaxclust.cli import fit, options, sweep
-from jaxclust.cli.choose_clusters import Own, check_same, number_range, same_options
-from jaxclust.cli.options import RUNS, Options, Request
+from jaxclust.cli.choose_clusters import (
+    Own,
+    check_same,
+    delete_choice,
+    folder_of,
+    number_range,
+)
+from jaxclust.cli.options import Request
 from jaxclust.cli.parse import parse_known
 from jaxclust.data import datasets
+from jaxclust.data.datasets import Dataset
 from jaxclust.engine.devices import use_devices
 from jaxclust.errors import UsageError
 from jaxclust.runs import feature_inputs
-from jaxclust.runs.folder import check_out, delete_runs
 from jaxclust.runs.number import DEFAULT, Estimate, estimate
 from jaxclust.runs.plan import Plan, check_plan, with_clusters
-from jaxclust.runs.sweeps import CLUSTERS, Choice, read_choice, write_choice
+from jaxclust.runs.sweeps import Choice, read_choice, write_choice
 from jaxclust.types import Method
 
 
-def command(request: Request, words: list[str]) -> int:
+def command(request: Request, words: list[str], dataset: Dataset | None = None) -> int:
     """Chooses the number of clusters unless the folder has it, and runs the method with it.
 
     Args:
       request: what ``words`` ask for.
       words: the options after ``jaxclust fit METHOD``; the run gets those that are not ``Own``.
+      dataset: the images where they were read already.
 
     Returns:
       The exit status: 0, or 1 if every seed failed.
@@ -46,21 +53,16 @@ def command(request: Request, words: list[str]) -> int:
     _, rest = parse_known(Own, words, "jaxclust fit", add_help=False)
     tried = f"{numbers[0]},{numbers[-1]}"
     common = ["--data", given.data, "--seeds", given.seeds, "--cluster-range", tried, *rest]
-    out = given.out
-    resume = given.resume
-    if out is None:
-        name = f"{method.name}-{sweep.data_name(given.data)}-clusters"
-        out = sweep.free_folder(RUNS / name, lambda folder: same_options(folder, criterion, common))
-        resume = resume or (out.exists() and not given.overwrite)
-    check_out(out, resume, given.overwrite)
+    out = folder_of(request, criterion, common)
     choice = None if given.overwrite else read_choice(out)
     if choice is not None:
         check_same(choice, criterion, common, out)
     if choice is None or choice.chosen is None:
-        number = _estimate(given, method, plan, numbers)
+        if dataset is None:
+            dataset = datasets.read(given.data, options.reading(given))
+        number = _estimate(dataset, method, plan, criterion, numbers)
         if given.overwrite:
-            delete_runs(list(out.glob("k-[0-9]*")))
-            (out / CLUSTERS).unlink(missing_ok=True)
+            delete_choice(out)
         values = {str(clusters): value for clusters, value in number.values.items()}
         choice = Choice(
             number.clusters, (), tuple(common), criterion, values, tuple(number.sentences)
@@ -88,15 +90,16 @@ def command(request: Request, words: list[str]) -> int:
         run.append("--resume")
     if given.quiet:
         run.append("--quiet")
-    return fit.command(run)
+    return fit.command(run, dataset)
 
 
-def _estimate(given: Options, method: Method, plan: Plan, numbers: range) -> Estimate:
+def _estimate(
+    dataset: Dataset, method: Method, plan: Plan, criterion: str, numbers: range
+) -> Estimate:
     """The number of clusters of the images, or of the features in their place."""
-    dataset = datasets.read(given.data, options.reading(given))
     check_plan(with_clusters(method, dataset, numbers[0]), dataset, plan)
     # Before anything starts JAX, which then keeps the number of its devices.
     use_devices(plan.over, len(plan.seeds))
     if plan.features is not None:
         dataset, _ = feature_inputs.replaced(dataset, plan.features)
-    return estimate(given.criterion or DEFAULT, dataset.images, numbers)
+    return estimate(criterion, dataset.images, numbers)

@@ -20,8 +20,12 @@ from jaxclust.runs.run import Run
 from jaxclust.runs.sweeps import STABILITY
 
 
-def command(words: list[str]) -> int:
+def command(words: list[str], dataset: Dataset | None = None) -> int:
     """Runs what the words after ``jaxclust fit`` ask for; the exit status.
+
+    Args:
+      words: the words.
+      dataset: the images where they were read already.
 
     Raises:
       UsageError: they cannot be carried out.
@@ -29,7 +33,6 @@ def command(words: list[str]) -> int:
     if not words:
         rule = "data: must be given, as in jaxclust fit --data digits"
         raise UsageError(f"{rule}, or jaxclust fit dcec --data digits; got none")
-    dataset = None
     if words[0].startswith("-"):
         if _is_sweep(words):
             from jaxclust.cli import sweep
@@ -45,7 +48,7 @@ def command(words: list[str]) -> int:
 
         if request.options.criterion == STABILITY:
             return choose_clusters.command(request, rest)
-        return estimate_clusters.command(request, rest)
+        return estimate_clusters.command(request, rest, dataset)
     if request.options.stream:
         from jaxclust.cli import stream
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jaxclust.evaluation.vectors import sampled
+
 SAMPLE = 5_000
 """Vectors that are drawn where there are more."""
 COMPONENTS = 20
@@ -21,10 +23,7 @@ def bic(vectors: np.ndarray, numbers: range) -> dict[int, float]:
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
 
-    if len(vectors) > SAMPLE:
-        places = np.random.default_rng(0).choice(len(vectors), SAMPLE, replace=False)
-        vectors = vectors[np.sort(places)]
-    vectors = vectors.astype(np.float64)
+    vectors = sampled(vectors, SAMPLE).astype(np.float64)
     pca = PCA(min(COMPONENTS, *vectors.shape), random_state=0)
     points = pca.fit_transform(vectors)
     # Directions without variance say nothing, and make the covariances singular.

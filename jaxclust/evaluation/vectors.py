@@ -87,5 +87,18 @@ def project(projection: Projection, features: np.ndarray) -> np.ndarray:
         vectors[block] = (features[block] - projection.mean) @ projection.components
     if not projection.unit:
         return vectors
+    return unit_length(vectors)
+
+
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Vectors scaled to unit length, (n, d); zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def sampled(vectors: np.ndarray, most: int) -> np.ndarray:
+    """All rows, or ``most`` of them, in their order: the same ones each time."""
+    if len(vectors) <= most:
+        return vectors
+    places = np.random.default_rng(0).choice(len(vectors), most, replace=False)
+    return vectors[np.sort(places)]

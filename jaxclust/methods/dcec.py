@@ -131,14 +131,19 @@ def schedule(config: Config, n: int) -> Schedule:
     as many windows as T steps make of ``max_steps``. Batches run through the images in their order.
     """
     batch = min(config.batch, n)
-    steps = min(config.update_interval, max(config.max_steps, 1))
+    steps = _window(config)
     if config.update_epochs is not None:
         steps = min(steps, math.ceil(config.update_epochs * n / batch))
     return Schedule(batch, steps, _windows(config), "sequential")
 
 
 def _windows(config: Config) -> int:
-    return config.max_steps // min(config.update_interval, max(config.max_steps, 1))
+    return config.max_steps // _window(config)
+
+
+def _window(config: Config) -> int:
+    """Steps of a window where there are many images."""
+    return min(config.update_interval, max(config.max_steps, 1))
 
 
 def init(

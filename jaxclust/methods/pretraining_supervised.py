@@ -84,14 +84,24 @@ def init(
 
     The state has no labels yet.
     """
+    return first_state(_optimizer(config), config.clusters, network, key, variables, images)
+
+
+def first_state(
+    optimizer: optax.GradientTransformation,
+    clusters: int,
+    network: Network,
+    key: Key,
+    variables: Variables | None,
+    images: jax.Array,
+) -> State:
+    """A fresh network, or the given ``variables``, with a fresh classifier and no labels yet."""
     network_key, classifier_key = jax.random.split(key)
     arrays = network.init(network_key) if variables is None else variables
     width = jax.eval_shape(lambda: network.encode(arrays, images[:1], False)[0]).shape[1]
-    kernel = jax.nn.initializers.glorot_uniform()(
-        classifier_key, (width, config.clusters), jnp.float32
-    )
-    classifier = {"kernel": kernel, "bias": jnp.zeros(config.clusters, jnp.float32)}
-    opt_state = _optimizer(config).init((arrays.params, classifier))
+    kernel = jax.nn.initializers.glorot_uniform()(classifier_key, (width, clusters), jnp.float32)
+    classifier = {"kernel": kernel, "bias": jnp.zeros(clusters, jnp.float32)}
+    opt_state = optimizer.init((arrays.params, classifier))
     return State(arrays, classifier, jnp.zeros(images.shape[0], jnp.int32), opt_state)
 
 
@@ -117,10 +127,8 @@ def step(
     def loss(trained):
         params, classifier = trained
         features, stats = network.encode(Variables(params, state.variables.stats), batch, True)
-        logits = features @ classifier["kernel"] + classifier["bias"]
-        accuracy = jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
-        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return jnp.mean(cross_entropy), (stats, accuracy)
+        value, accuracy = cross_entropy(logits_of(classifier, features), labels)
+        return value, (stats, accuracy)
 
     trained = (state.variables.params, state.classifier)
     trained, opt_state, value, (stats, accuracy) = optimizers.gradient_step(
@@ -143,7 +151,32 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
     There are no centroids, so that the distance is zero.
     """
     features = embed(config, network, state, images)
-    logits = features @ state.classifier["kernel"] + state.classifier["bias"]
+    return prediction(logits_of(state.classifier, features))
+
+
+def logits_of(classifier: dict[str, jax.Array], features: jax.Array) -> jax.Array:
+    """The logits of a dense layer, float32 (n, k), for features, float32 (n, d)."""
+    return features @ classifier["kernel"] + classifier["bias"]
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The mean cross-entropy in nats, and the share of samples classified correctly.
+
+    Args:
+      logits: float32, (n, k).
+      labels: int32, (n,), in 0..k-1.
+    """
+    accuracy = jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
+    values = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return jnp.mean(values), accuracy
+
+
+def prediction(logits: jax.Array) -> Prediction:
+    """The most probable class of each sample and its probability; the distance is zero.
+
+    Args:
+      logits: float32, (n, k).
+    """
     probability = jnp.max(jax.nn.softmax(logits), axis=1)
     return Prediction(
         jnp.argmax(logits, axis=1).astype(jnp.int32), probability, jnp.zeros_like(probability)

@@ -15,7 +15,14 @@ import jax.numpy as jnp
 import optax
 
 from jaxclust.methods import checks
-from jaxclust.methods.pretraining_supervised import Info, State
+from jaxclust.methods.pretraining_supervised import (
+    Info,
+    State,
+    cross_entropy,
+    first_state,
+    logits_of,
+    prediction,
+)
 from jaxclust.ops import optimizers
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.moved_images import Augment, augmented
@@ -69,19 +76,12 @@ def init(
 
     ``pretraining_supervised.with_labels`` sets the labels.
     """
-    network_key, classifier_key = jax.random.split(key)
-    arrays = network.init(network_key) if variables is None else variables
-    width = jax.eval_shape(lambda: network.encode(arrays, images[:1], False)[0]).shape[1]
-    kernel = jax.nn.initializers.glorot_uniform()(
-        classifier_key, (width, config.clusters), jnp.float32
-    )
-    classifier = {"kernel": kernel, "bias": jnp.zeros(config.clusters, jnp.float32)}
-    opt_state = _optimizer(config, images.shape[0]).init((arrays.params, classifier))
-    return State(arrays, classifier, jnp.zeros(images.shape[0], jnp.int32), opt_state)
+    optimizer = _optimizer(config, images.shape[0])
+    return first_state(optimizer, config.clusters, network, key, variables, images)
 
 
 def _logits(classifier: dict[str, jax.Array], features: jax.Array) -> jax.Array:
-    return jax.nn.relu(features) @ classifier["kernel"] + classifier["bias"]
+    return logits_of(classifier, jax.nn.relu(features))
 
 
 def step(
@@ -97,9 +97,8 @@ def step(
         features, stats = network.encode(Variables(params, state.variables.stats), batch, True)
         kept = jax.random.bernoulli(drop_key, 1 - config.dropout, features.shape)
         logits = _logits(classifier, jnp.where(kept, features / (1 - config.dropout), 0))
-        accuracy = jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
-        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return jnp.mean(cross_entropy), (stats, accuracy)
+        value, accuracy = cross_entropy(logits, labels)
+        return value, (stats, accuracy)
 
     (params, classifier), opt_state, value, (stats, accuracy) = optimizers.gradient_step(
         _optimizer(config, state.labels.shape[0]),
@@ -122,11 +121,7 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
 
     There are no centroids, so that the distance is zero.
     """
-    logits = _logits(state.classifier, embed(config, network, state, images))
-    probability = jnp.max(jax.nn.softmax(logits), axis=1)
-    return Prediction(
-        jnp.argmax(logits, axis=1).astype(jnp.int32), probability, jnp.zeros_like(probability)
-    )
+    return prediction(_logits(state.classifier, embed(config, network, state, images)))
 
 
 ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, name="pupil")

@@ -77,12 +77,9 @@ class Renewal(NamedTuple):
 
     @property
     def last(self) -> int:
-        """The window after which something is made anew for the last time; 0 for never.
-
-        A renewal is left out if fewer windows than lie between two of them would follow it.
-        """
+        """The window after which something is made anew for the last time; 0 for never."""
         gaps = [gap for gap in (self.graph_windows, self.reset_windows) if gap is not None]
-        return max(((self.max_windows - gap) // gap * gap for gap in gaps), default=0)
+        return max((_last(gap, self.max_windows) for gap in gaps), default=0)
 
 
 def check(config: Any, max_windows: int) -> None:
@@ -275,4 +272,12 @@ def check_network(renewal: Renewal, network: Network) -> None:
 def _due(every: int | None, windows: jax.Array, max_windows: int) -> jax.Array:
     if every is None:
         return jnp.asarray(False)
-    return (windows % every == 0) & (windows + every <= max_windows)
+    return (windows % every == 0) & (windows <= _last(every, max_windows))
+
+
+def _last(every: int, max_windows: int) -> int:
+    """The last window of one kind of renewal.
+
+    A renewal is left out if fewer windows than lie between two of them would follow it.
+    """
+    return (max_windows - every) // every * every

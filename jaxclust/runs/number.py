@@ -14,7 +14,7 @@ from jaxclust.errors import UsageError
 from jaxclust.evaluation.mixtures import bic
 from jaxclust.evaluation.silhouettes import WITHIN, choose_number
 from jaxclust.evaluation.spectrum import gaps
-from jaxclust.evaluation.vectors import fit_projection, project
+from jaxclust.evaluation.vectors import fit_projection, project, sampled, unit_length
 from jaxclust.ops.graph_linkage import History, merge, no_merges
 from jaxclust.ops.merge_sizes import balance
 from jaxclust.ops.neighbor_graph import Graph, initial_clusters, knn_digraph
@@ -185,12 +185,8 @@ def _second(values: Mapping[int, float], best: int) -> str:
 
 def _vectors(images: np.ndarray) -> np.ndarray:
     """A sample of the images as vectors of unit length, float32 (n, d); zeros stay zeros."""
-    if len(images) > SAMPLE:
-        places = np.random.default_rng(0).choice(len(images), SAMPLE, replace=False)
-        images = images[np.sort(places)]
-    vectors = images.reshape(len(images), -1).astype(np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
+    images = sampled(images, SAMPLE)
+    return unit_length(images.reshape(len(images), -1).astype(np.float32))
 
 
 def _graph(vectors: np.ndarray, neighbors: int) -> Graph:

@@ -81,12 +81,21 @@ def test_time_that_runs_out_leaves_the_number(far, tmp_path, capsys):
 def test_a_method_without_randomness_has_its_number_chosen(far, tmp_path, monkeypatch):
     out = tmp_path / "auto"
     runs = []
-    monkeypatch.setattr(estimate_clusters.fit, "command", lambda words: runs.append(words) or 0)
+    read = []
+
+    def command(words, dataset):
+        runs.append(words)
+        read.append(dataset.name)
+        return 0
+
+    monkeypatch.setattr(estimate_clusters.fit, "command", command)
     words = f"ac-gdl --data {far} --clusters auto --cluster-range 2,8 --out {out} --no-figures"
     request = options.read("ac-gdl", words.split()[1:])
     assert estimate_clusters.command(request, words.split()[1:]) == 0
     run = f"ac-gdl --data {far} --seeds 5 --no-figures --clusters 4 --out {out / 'k-4'}"
     assert runs == [run.split()]
+    # The run gets the images that were looked at, and does not read them again.
+    assert len(read) == 1
 
 
 def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
