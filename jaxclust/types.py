@@ -18,6 +18,9 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Arrays = dict[str, Union[jax.Array, "Arrays"]]
 """Arrays by name, in nested dicts."""
 
+Params = dict[str, Any]
+"""A network's arrays, as nested dicts whose names the network alone knows."""
+
 Order = Literal["shuffled", "sequential"]
 """How images come to the steps; see ``Schedule``."""
 Shape = tuple[int, int, int]
@@ -42,8 +45,8 @@ class Variables(NamedTuple):
       stats: arrays that change without a gradient, such as batch-norm statistics; may be empty.
     """
 
-    params: dict[str, Any]
-    stats: dict[str, Any]
+    params: Params
+    stats: Params
 
 
 class Network(NamedTuple):

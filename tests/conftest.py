@@ -1,7 +1,6 @@
 """Two CPU devices for the whole session: spreading seeds over devices is tested everywhere."""
 
 import os
-import tempfile
 from pathlib import Path
 
 # One worker runs on each core: further threads of scikit-learn and of OpenBLAS would only wait.
@@ -24,16 +23,13 @@ if QUICK_FLAGS in USUAL_FLAGS:  # A worker inherits them.
     USUAL_FLAGS = USUAL_FLAGS.replace(QUICK_FLAGS, "").strip()
 os.environ["XLA_FLAGS"] = f"{USUAL_FLAGS} {QUICK_FLAGS}"
 
-# Programs that a module compiled serve the other modules, the processes that its tests start, and
-# the other workers, which inherit the environment of the process that starts them. The folder is
-# new for each session, so that no program in it is old.
-PROGRAMS = "JAXCLUST_TEST_PROGRAMS"
-if PROGRAMS not in os.environ:
-    FOLDER = tempfile.TemporaryDirectory(prefix="jaxclust-tests-")
-    os.environ[PROGRAMS] = FOLDER.name
-os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ[PROGRAMS]
+# Programs that a test compiled serve the other tests, the processes that tests start, the other
+# workers, and the next time that the tests run. JAX finds a program by its text, its options and
+# the compiler's version, so that none is old.
+PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "programs"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
+jax.config.update("jax_compilation_cache_dir", str(PROGRAMS))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.devices()  # Reads XLA_FLAGS before a module changes them.
 

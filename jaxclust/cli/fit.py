@@ -8,6 +8,7 @@ from jaxclust.cli import options
 from jaxclust.cli.options import Options, Request
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
+from jaxclust.engine import programs
 from jaxclust.engine.fit import steps_per_window
 from jaxclust.errors import UsageError
 from jaxclust.report import terminal
@@ -43,6 +44,8 @@ def command(words: list[str], dataset: Dataset | None = None) -> int:
         dataset, words = usual_method.with_method(words)
     name, *rest = words
     request = options.read(name, rest)
+    if not request.options.cache:
+        programs.turn_off()
     if request.options.clusters == "auto":
         from jaxclust.cli import choose_clusters, estimate_clusters
 

@@ -98,6 +98,7 @@ class Options:
         stream.
       tensorboard: Also write the history as TensorBoard event files, a folder for each
         seed.
+      cache: Keep compiled programs for the next command, in $JAXCLUST_CACHE or ~/.cache/jaxclust.
       quiet: Show no progress and no table; warnings stay.
     """
 
@@ -124,6 +125,7 @@ class Options:
     baseline: bool = True
     figures: bool = True
     tensorboard: Switch = False
+    cache: bool = True
     quiet: Switch = False
 
 

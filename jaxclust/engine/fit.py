@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclust.data.sources import Source
-from jaxclust.engine import blocks, checkpoint, driver
+from jaxclust.engine import blocks, checkpoint, driver, programs
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.engine.devices import Over, check_over, fastest
 from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
@@ -113,6 +113,7 @@ def fit(
       UsageError: an argument breaks its rule, a checkpoint cannot be used, no image of a stream
         can be read, or the weights were trained on the labels of these very images.
     """
+    programs.keep()
     over = fastest(len(seeds)) if options.over is None else options.over
     deadline = None
     if options.max_seconds is not None:
@@ -376,6 +377,7 @@ def apply(
     Returns:
       What the function gives, NumPy arrays with a leading axis of lanes.
     """
+    programs.keep()
     network = method.build(images.shape[1:])
     # Lane by lane, as in a run too unless it was vmapped; then it is the same up to rounding.
     program = driver.Program(method.algorithm, method.config, network, "map")

@@ -9,7 +9,7 @@ The paper's baselines I to III and its larger networks are in ``ccnn_variants.py
 """
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -190,7 +190,7 @@ def fine_tuning(config: Config) -> FineTuning:
     )
 
 
-def network_settings(config: Config) -> dict[str, Any]:
+def network_settings(config: Config) -> dict[str, object]:
     """The settings that the networks take from the config."""
     widths = {"filters": config.filters, "adaptation": config.adaptation}
     return {name: value for name, value in widths.items() if value is not None}

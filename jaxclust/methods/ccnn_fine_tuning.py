@@ -4,7 +4,7 @@ Hsu, Lin: CNN-Based Joint Clustering and Representation Learning with Feature Dr
 Large-Scale Image Data, IEEE Transactions on Multimedia 2018.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import optax
 from jaxclust.methods import ccnn_head
 from jaxclust.methods.ccnn_head import Head, Layer
 from jaxclust.ops import losses, optimizers
-from jaxclust.types import Network, Variables
+from jaxclust.types import Network, Params, Variables
 
 
 class FineTuning(NamedTuple):
@@ -93,7 +93,7 @@ def most_reliable(
     return (places + batch * jnp.arange(len(distances), dtype=jnp.int32)[:, None]).reshape(-1)
 
 
-def trained(tuning: FineTuning, head: Head, params: dict[str, Any]) -> dict[str, Any]:
+def trained(tuning: FineTuning, head: Head, params: Params) -> Params:
     """The arrays that the optimizer moves.
 
     Args:

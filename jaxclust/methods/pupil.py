@@ -8,7 +8,6 @@ an ensemble agrees.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +25,7 @@ from jaxclust.methods.pretraining_supervised import (
 from jaxclust.ops import optimizers
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.moved_images import Augment, augmented
-from jaxclust.types import Algorithm, Key, Network, Prediction, Schedule, Variables
+from jaxclust.types import Algorithm, Key, Network, Params, Prediction, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +91,7 @@ def step(
     batch = augmented(config.augment, move_key, batch)
     labels = state.labels[rows]
 
-    def loss(trained: tuple[dict[str, Any], dict[str, jax.Array]]):
+    def loss(trained: tuple[Params, dict[str, jax.Array]]):
         params, classifier = trained
         features, stats = network.encode(Variables(params, state.variables.stats), batch, True)
         kept = jax.random.bernoulli(drop_key, 1 - config.dropout, features.shape)

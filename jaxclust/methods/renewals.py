@@ -20,7 +20,7 @@ from jaxclust.ops.assignment import cluster_means
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.graph_start import graph_clusters
 from jaxclust.ops.kmeans import kmeans
-from jaxclust.types import Key, Network, Schedule, Variables
+from jaxclust.types import Key, Network, Params, Schedule, Variables
 
 Start = Literal["kmeans", "graph"]
 """How centroids are made from an embedding: by k-means, or by graph degree linkage."""
@@ -221,7 +221,7 @@ def renewed(
     return where_due(key, windows, state, images)
 
 
-def partly_fresh(network: Network, key: Key, params: dict[str, Any], share: float) -> dict:
+def partly_fresh(network: Network, key: Key, params: Params, share: float) -> dict:
     """Weights that are moved towards fresh ones, except those of the embedding layer (BRB).
 
     Args:
@@ -244,7 +244,7 @@ def partly_fresh(network: Network, key: Key, params: dict[str, Any], share: floa
 def _without_moments(
     optimizer: optax.GradientTransformation,
     opt_state: optax.OptState,
-    trained: tuple[dict[str, Any], jax.Array],
+    trained: tuple[Params, jax.Array],
 ) -> optax.OptState:
     """The optimizer's arrays, with zeros for the centroids."""
     params, means = trained

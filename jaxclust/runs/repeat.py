@@ -53,8 +53,8 @@ def repeat(settings: Settings) -> str:
 
 def _changed(settings: dict[str, Json], usual: Any, prefix: str) -> list[str]:
     """The flags of the settings that a preset does not have."""
-    kept: dict[str, Any] = dict(settings_from_json(settings))
-    known: dict[str, Any] = {}
+    kept: dict[str, object] = dict(settings_from_json(settings))
+    known: dict[str, object] = {}
     for field in () if usual is None else dataclasses.fields(usual):
         value = getattr(usual, field.name)
         known[field.name] = list(value) if isinstance(value, tuple) else value
