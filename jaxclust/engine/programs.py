@@ -3,6 +3,7 @@
 import hashlib
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -22,16 +23,17 @@ def keep() -> None:
     processor, since a program may use instructions that another processor lacks. Nothing is done
     where somebody has said otherwise: where JAX's cache is off, or has a folder already.
     """
-    if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir:
+    config: Any = jax.config
+    if not config.jax_enable_compilation_cache or config.jax_compilation_cache_dir:
         return
     folder = cache_folder() / "programs" / _processor()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return  # A cache that cannot be written is none.
-    jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    config.update("jax_compilation_cache_max_size", MOST_BYTES)
+    config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
+    config.update("jax_compilation_cache_dir", str(folder))
     # JAX asks only once whether there is a folder, which may have been before.
     compilation_cache.reset_cache()
 
