@@ -87,7 +87,10 @@ EXPERIMENTS = {
     },
     **{
         name: f"experiments.{name}"
-        for name in ("best", "compare", "selection", "clusters", "estimates", "defaults", "vote")
+        for name in (
+            *("best", "compare", "selection", "clusters", "estimates", "defaults", "vote"),
+            "photographs",
+        )
     },
 }
 """The modules of all experiments, each with an ``EXPERIMENT``, by the names that people type."""
