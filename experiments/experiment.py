@@ -89,7 +89,7 @@ EXPERIMENTS = {
         name: f"experiments.{name}"
         for name in (
             *("best", "compare", "selection", "clusters", "estimates", "defaults", "vote"),
-            "photographs",
+            *("photographs", "halves"),
         )
     },
 }
