@@ -24,7 +24,7 @@ def cells(request: Request) -> Iterator[runner.Cell]:
     """Each method on the features of each set."""
     for data in request.data:
         pictures = load(data)
-        dataset, _ = feature_inputs.replaced(pictures, FEATURES)
+        dataset = feature_inputs.replaced(pictures, FEATURES)[0]._replace(name=data)
         for name in request.methods:
             method = registry.method(name, clusters=dataset.classes)
             place = request.folder / data

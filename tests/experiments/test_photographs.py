@@ -17,7 +17,7 @@ def test_each_method_gets_the_features(tmp_path, monkeypatch):
 
     def replaced(dataset, which):
         asked.append((dataset.name, which))
-        return dataset._replace(images=features), None
+        return Dataset("another name", features, labels), None
 
     monkeypatch.setattr(photographs, "RESULTS", tmp_path / "rows.jsonl")
     monkeypatch.setattr(photographs, "load", lambda name: pictures._replace(name=name))
