@@ -87,6 +87,7 @@ def _packages(path: Path) -> set[str]:
     ("module", "heavy"),
     [
         ("jaxclust", ("jax", "matplotlib", "numpy", "tyro")),
+        ("jaxclust.cli.group", ("jax", "matplotlib", "sklearn", "jaxclust.methods")),
         ("jaxclust.cli.main", ("jax", "matplotlib", "numpy", "tyro", "jaxclust.methods")),
         (
             "jaxclust.cli.fit",

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxclust.cli import sweep
-from jaxclust.cli.options import RUNS, Clusters, Request, Switch, check_data
-from jaxclust.cli.parse import parse_known
+from jaxclust.cli.options import RUNS, Clusters, Request, check_data
+from jaxclust.cli.parse import Switch, parse_known
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import agreement
 from jaxclust.runs.files import read_labels

@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from jaxclust.cli.options import Switch
-from jaxclust.cli.parse import parse
+from jaxclust.cli.parse import Switch, parse
+from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError
+from jaxclust.groups.options import Options as Asked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Options:
         Parquet table with a column "file".
       clusters: Number of groups; it is estimated unless it is given.
       features: What the pictures are compared by: efficientnet-lite0, squeezenet,
-        onnx:MODEL.onnx, or an .npy or .parquet file with a row for each picture.
+        onnx:MODEL.onnx, dsift-pca, or an .npy or .parquet file with a row for each picture.
       seeds: How many runs of k-means vote on each picture's group.
       resize: How a picture is brought to the square that a network needs: crop cuts its middle
         out, pad adds a border, stretch changes its proportions.
@@ -46,9 +47,9 @@ class Options:
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     clusters: Annotated[int | None, tyro.conf.arg(metavar="K")] = None
-    features: Annotated[str, tyro.conf.arg(metavar="NAME_OR_FILE")] = "efficientnet-lite0"
-    seeds: int = 10
-    resize: Literal["crop", "pad", "stretch"] = "crop"
+    features: Annotated[str, tyro.conf.arg(metavar="NAME_OR_FILE")] = Asked.features
+    seeds: int = Asked.seeds
+    resize: Resize = Asked.resize
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     add: Annotated[
         tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FOLDER")
@@ -81,7 +82,6 @@ def command(words: list[str]) -> int:
             raise UsageError(f"{first}: must not be given together with {other}")
     from jaxclust.groups.files import PAGE, TABLE
     from jaxclust.groups.group import group_pictures  # After the options: JAX takes seconds.
-    from jaxclust.groups.options import Options as Asked
     from jaxclust.runs.progress import Bars
 
     names = {field.name for field in dataclasses.fields(Asked)}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from jaxclust.cli.parse import FLAT, parse, parse_known
+from jaxclust.cli.parse import FLAT, Switch, parse, parse_known
 from jaxclust.data import datasets, listing, picture_sets, sources
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.pictures import Resize
@@ -23,8 +23,6 @@ CHOICES = (*number.CRITERIA, STABILITY)
 """What the number of clusters can be chosen by."""
 RUNS = Path("runs")
 """Where runs go for which nobody named a folder."""
-Switch = tyro.conf.FlagCreatePairsOff[bool]
-"""An option without a value that is off unless given."""
 
 
 def _clusters(words: list[str]) -> int | str:

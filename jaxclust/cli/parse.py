@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 FLAT = tyro.conf.arg(name="")
 """Marks a field that is a dataclass itself, whose options get no prefix."""
+Switch = tyro.conf.FlagCreatePairsOff[bool]
+"""An option without a value that is off unless given."""
 
 
 def parse(

@@ -9,8 +9,7 @@ import numpy as np
 import tyro
 
 from jaxclust.cli import options
-from jaxclust.cli.options import Switch
-from jaxclust.cli.parse import parse
+from jaxclust.cli.parse import Switch, parse
 from jaxclust.data import datasets, listing
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError

@@ -7,8 +7,7 @@ from typing import Annotated
 import tyro
 
 from jaxclust.cli.compare import Runs, check_runs
-from jaxclust.cli.options import Switch
-from jaxclust.cli.parse import FLAT, parse
+from jaxclust.cli.parse import FLAT, Switch, parse
 from jaxclust.comparison import options as comparison_options
 from jaxclust.comparison.compare import UNSCORED, comparison, with_scores
 from jaxclust.data import datasets, sources

@@ -18,8 +18,8 @@ from typing import Annotated, NamedTuple
 import tyro
 
 from jaxclust.cli import options
-from jaxclust.cli.options import RUNS, Request, Switch
-from jaxclust.cli.parse import parse_known
+from jaxclust.cli.options import RUNS, Request
+from jaxclust.cli.parse import Switch, parse_known
 from jaxclust.data import archives, array_files, datasets, sources, tables
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.errors import UsageError, did_you_mean

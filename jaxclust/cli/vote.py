@@ -6,8 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxclust.cli.options import Switch
-from jaxclust.cli.parse import parse
+from jaxclust.cli.parse import Switch, parse
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError

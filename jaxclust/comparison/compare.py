@@ -21,6 +21,7 @@ from jaxclust.runs.cells import Cell, check_same_images
 from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import row_name
 from jaxclust.runs.run import Run
+from jaxclust.runs.scores import unscored_notes
 from jaxclust.runs.settings import deciding, is_deterministic
 
 UNSCORED = "without true labels there are no scores to compare: {}"
@@ -133,6 +134,7 @@ def comparison(cells: Sequence[Cell], options: Options, notes: Sequence[str] = (
             "shows such runs: agreement between seeds, silhouette, final loss"
         )
     notes = [*notes]
+    notes += unscored_notes([row for cell in scored for row in cell.rows.values()])
     if unscored:
         notes.append(UNSCORED.format(unscored))
     methods = list(dict.fromkeys(cell.method for cell in scored))

@@ -1,12 +1,11 @@
 """A comparison as text, JSON, CSV, LaTeX or Markdown."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jaxclust.comparison.types import Comparison, DataSetComparison, MethodSummary, Pair, Ranks
+from jaxclust.data.csv_cells import csv_text
 from jaxclust.evaluation.stats import power
 from jaxclust.types import Json
 
@@ -216,9 +215,7 @@ def as_csv(comparison: Comparison) -> str:
         lines += _rank_lines(comparison.ranks)
     for note in comparison.notes:
         lines.append(["notes", "", "", "", "note", note])
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(lines)
-    return out.getvalue().rstrip("\n")
+    return csv_text(lines).rstrip("\n")
 
 
 def _rank_lines(ranks: Ranks) -> list[list[Json]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxclust.data import array_files, listing, picture_sets, tfds
+from jaxclust.data import array_files, known_labels, listing, picture_sets, tfds
 from jaxclust.data.named_sets import SETS, Named
 from jaxclust.data.picture_sets import USUAL, Reading
 from jaxclust.data.pictures import Resize
@@ -46,7 +46,8 @@ class Dataset(NamedTuple):
     Attributes:
       name: as typed for a named set, the file's stem or the folder's name otherwise.
       images: uint8 in 0..255 or float32 in [0, 1], (n, h, w, c).
-      labels: true classes for scoring, int32 (n,) in 0..classes-1, or None.
+      labels: true classes for scoring, int32 (n,) in 0..classes-1, -1 for an image whose class is
+        not known; None where no class is known.
       files: the pictures' names relative to the folder, archive or table's folder they were read
         from, or None.
       folder_digest: ``picture_sets.listing_digest`` of the files there, or None.
@@ -81,8 +82,8 @@ class Dataset(NamedTuple):
 
     @property
     def classes(self) -> int | None:
-        """Number of classes, None without labels."""
-        return None if self.labels is None else len(np.unique(self.labels))
+        """Number of known classes, None without labels."""
+        return None if self.labels is None else int(self.labels.max()) + 1
 
 
 def load(
@@ -112,8 +113,7 @@ def load(
         (3).
       resize: how pictures get to the size: "crop", "pad" or "stretch", see ``pictures.decode``.
       labels: where the classes of pictures come from: "folders", "none", or the path of a table
-        with the columns ``file`` and ``label``. Where a picture lacks a class the set has no
-        labels.
+        with the columns ``file`` and ``label``. A picture without a class has the label -1.
       strict: refuse picture files that cannot be read. They are left out otherwise, and
         ``Dataset.unreadable`` names them.
 
@@ -251,7 +251,8 @@ def checked(
     Args:
       name: how results call it.
       images: uint8 in 0..255 or float in [0, 1]; (n, h, w) or (n, h, w, c).
-      labels: integers (n,), any values; they are renumbered from 0 in sorted order. Or None.
+      labels: integers (n,), any values; they are renumbered from 0 in sorted order, except -1,
+        which says that an image's class is not known. Or None.
       least: how many images there must be.
 
     Raises:
@@ -275,7 +276,7 @@ def checked(
             raise UsageError(f"{rule}, got {labels.shape}")
         if not np.issubdtype(labels.dtype, np.integer):
             raise UsageError(f"labels: must be integers, got dtype {labels.dtype}")
-        labels = np.unique(labels, return_inverse=True)[1].astype(np.int32)
+        labels, _ = known_labels.numbered(labels)
     return Dataset(name, np.ascontiguousarray(images), labels)
 
 

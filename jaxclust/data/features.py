@@ -11,15 +11,15 @@ distances keep their proportions. They are float32 and of either sign.
 import contextlib
 import hashlib
 import importlib.metadata
+import io
 import math
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxclust.data import feature_files
+from jaxclust.data import cache_files, feature_files
 from jaxclust.data.array_files import UNREADABLE
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError, did_you_mean
@@ -283,16 +283,9 @@ def cached(images: np.ndarray) -> np.ndarray:
         ):
             return features
     features = dsift_pca(images)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all, whoever else computes the same.
-        handle, part = tempfile.mkstemp(".part", dir=path.parent)
-        try:
-            with open(handle, "wb") as file:
-                np.save(file, features, allow_pickle=False)
-            os.replace(part, path)
-        except OSError:
-            os.unlink(part)
+    content = io.BytesIO()
+    np.save(content, features, allow_pickle=False)
+    cache_files.keep(path, content.getvalue())
     return features
 
 

@@ -11,7 +11,7 @@
 import os
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -226,7 +226,11 @@ def _walked(root: Path) -> Iterator[str]:
 
 def _named(root: Path, files: Sequence[str], source: Path) -> list[str]:
     """The files of a table by their names in a listing, in the table's order."""
-    names = [_relative(root, file) for file in files]
+
+    def exists(name: str) -> bool:
+        return os.path.lexists(root / name)
+
+    names = [_relative(root, file, exists) for file in files]
     if "" in names:
         raise UsageError(f"data: {source} must name a file in each row, got an empty one")
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -236,10 +240,19 @@ def _named(root: Path, files: Sequence[str], source: Path) -> list[str]:
     return names
 
 
-def _relative(root: Path, file: str) -> str:
-    """A path in a table by its name in a listing; "" for an empty one."""
-    if not file or "\0" in file:
+def _relative(root: Path, file: str, exists: Callable[[str], bool]) -> str:
+    """A path in a table by its name in a listing; "" for an empty one.
+
+    Blanks around it belong to the name where ``exists`` says that there is such a file.
+    """
+    if not file.strip() or "\0" in file:
         return ""
+    name = _behind(root, file)
+    return name if file == file.strip() or exists(name) else _behind(root, file.strip())
+
+
+def _behind(root: Path, file: str) -> str:
+    """A path as seen from the root with forward slashes; whole where it lies elsewhere."""
     top = os.path.abspath(root)
     whole = os.path.normpath(os.path.join(top, file))
     inside = whole.startswith(os.path.join(top, "")) and whole != top
@@ -253,7 +266,7 @@ def _words(root: Path, table: Path, files: set[str]) -> dict[str, str]:
         raise UsageError(f"labels: {table} must have a column {tables.LABEL_COLUMN}, has none")
     words: dict[str, str] = {}
     for file, label in zip(rows.files, rows.labels, strict=True):
-        name = _relative(root, file)
+        name = _relative(root, file, files.__contains__)
         if name not in files or not label:
             continue
         if words.setdefault(name, label) != label:

@@ -7,18 +7,16 @@
 """
 
 import hashlib
-import os
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.data import archives, pictures
+from jaxclust.data import archives, known_labels, pictures
 from jaxclust.data import listing as listings
+from jaxclust.data.in_threads import Done, each_shown
 from jaxclust.data.listing import Listing, shown
 from jaxclust.data.pictures import Resize, Unreadable
 from jaxclust.errors import UsageError
@@ -33,13 +31,6 @@ NAMED = 10
 """Number of unreadable files that a message names."""
 CLASSES_NAMED = 5
 """Number of classes that a summary names."""
-WITH_BAR = 500
-"""Number of pictures above which a bar shows how far they are read."""
-AT_ONCE = 64
-"""Pictures that wait for a thread; their contents are not in memory yet."""
-MOST_THREADS = 8
-
-Result = TypeVar("Result")
 
 
 class Reading(NamedTuple):
@@ -113,7 +104,7 @@ class PictureSet(NamedTuple):
     Attributes:
       name: the name of the folder, archive or table.
       images: uint8 (n, h, w, c).
-      labels: classes, int32 (n,) in 0..classes-1, or None.
+      labels: classes, int32 (n,) in 0..classes-1, -1 where one is not known; or None.
       files: the pictures' names relative to the listing's root.
       class_names: the classes' names by their number; None without labels.
       unreadable: the names of files that could not be read, and why.
@@ -144,11 +135,11 @@ def survey(source: Path, reading: Reading = USUAL) -> Survey:
       OSError: a folder cannot be listed.
     """
     surveyed = _surveyed(source, reading)
-    _check_unreadable(surveyed, surveyed.unreadable, reading.strict)
+    check_readable(source, surveyed.listed, surveyed.unreadable, reading.strict)
     return surveyed
 
 
-def _surveyed(source: Path, reading: Reading) -> Survey:
+def _surveyed(source: Path, reading: Reading, done: Done | None = None) -> Survey:
     """``survey``, whatever cannot be read."""
     _check(reading)
     listed = listings.listing(source, reading.labels)
@@ -160,7 +151,8 @@ def _surveyed(source: Path, reading: Reading) -> Survey:
         own_size, mode = pictures.header(listed.path(index) or listed.content(index))
         return own_size, pictures.is_gray(mode)
 
-    found = _each(header, range(len(listed.files)), "sizes of pictures", reading.progress)
+    places = range(len(listed.files))
+    found = each_shown(header, places, "sizes of pictures", done or reading.progress)
     for index, result in enumerate(found):
         if isinstance(result, Unreadable):
             unreadable[index] = str(result)
@@ -174,7 +166,9 @@ def _surveyed(source: Path, reading: Reading) -> Survey:
     return Survey(source, listed, shape, reading, unreadable, extremes)
 
 
-def read(source: Path, reading: Reading = USUAL, least: int = 1) -> PictureSet:
+def read(
+    source: Path, reading: Reading = USUAL, least: int = 1, done: Done | None = None
+) -> PictureSet:
     """All pictures of a folder, an archive or a table, in the order of their names.
 
     Several threads read. The result does not depend on their number.
@@ -183,32 +177,34 @@ def read(source: Path, reading: Reading = USUAL, least: int = 1) -> PictureSet:
       source: see ``listing.listing``.
       reading: how pictures are read.
       least: how many readable pictures there must be.
+      done: as for ``each``, for the headers first and then for the pictures; None for a bar where
+        the reading has one.
 
     Raises:
       UsageError: as from ``survey``, or there are too few pictures.
       OSError: a folder cannot be listed.
     """
-    surveyed = _surveyed(source, reading)
+    surveyed = _surveyed(source, reading, done)
     # A strict reading names all files at the end, and not only those whose headers are damaged.
-    _check_unreadable(surveyed, surveyed.unreadable, strict=False)
+    check_readable(source, surveyed.listed, surveyed.unreadable, strict=False)
     listed = surveyed.listed
     unreadable = dict(surveyed.unreadable)
     left = [index for index in range(len(listed.files)) if index not in unreadable]
     images = np.empty((len(left), *surveyed.shape), np.uint8)
     kept: list[int] = []
-    results = _each(surveyed.read, left, "reading pictures", reading.progress)
+    results = each_shown(surveyed.read, left, "reading pictures", done or reading.progress)
     for index, result in zip(left, results, strict=True):
         if isinstance(result, Unreadable):
             unreadable[index] = str(result)
         else:
             images[len(kept)] = result
             kept.append(index)
-    _check_unreadable(surveyed, unreadable, reading.strict)
+    check_readable(source, listed, unreadable, reading.strict)
     if len(kept) < least:
         lost = f"; not readable: {_named(listed, unreadable)}" if unreadable else ""
         raise UsageError(f"images: must be at least {least}, got {len(kept)}{lost}")
     known = None if listed.labels is None else listed.labels[kept]
-    labels, class_names = complete_labels(known, listed.classes)
+    labels, class_names = numbered_labels(known, listed.classes)
     return PictureSet(
         name=surveyed.name,
         images=images[: len(kept)],
@@ -232,24 +228,24 @@ def listing_digest(listed: Listing) -> str:
     return digest.hexdigest()
 
 
-def complete_labels(
+def numbered_labels(
     labels: np.ndarray | None, classes: tuple[str, ...] | None
 ) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
-    """Labels of which none is missing, numbered from 0, and the classes' names.
+    """Labels numbered from 0 without a gap, and the classes' names.
 
     Args:
       labels: int32 (n,), -1 where none is known; or None.
       classes: the names of all numbers in ``labels``; or None.
 
     Returns:
-      Both None where a label is missing or fewer than two classes are left.
+      Labels, int32 (n,), -1 where none is known. Both None where fewer than two classes are left.
     """
-    if labels is None or classes is None or (labels < 0).any():
+    if labels is None or classes is None:
         return None, None
-    present, numbers = np.unique(labels, return_inverse=True)
+    numbers, present = known_labels.numbered(labels)
     if len(present) < 2:
         return None, None
-    return numbers.astype(np.int32), tuple(classes[number] for number in present)
+    return numbers, tuple(classes[number] for number in present)
 
 
 def named(unreadable: Mapping[str, str]) -> str:
@@ -257,38 +253,6 @@ def named(unreadable: Mapping[str, str]) -> str:
     words = [f"{shown(name)} ({reason})" for name, reason in list(unreadable.items())[:NAMED]]
     more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
     return f"{', '.join(words)}{more}"
-
-
-def _each(
-    work: Callable[[int], Result], places: range | list[int], title: str, progress: bool
-) -> Iterator[Result | Unreadable]:
-    """``work(place)`` of each place in order, by several threads, or why there is none."""
-    from tqdm import tqdm
-
-    def attempt(place: int) -> Result | Unreadable:
-        try:
-            return work(place)
-        except Unreadable as error:
-            return error
-
-    hidden = not (progress and len(places) > WITH_BAR and sys.stderr.isatty())
-    threads = min(os.cpu_count() or 1, MOST_THREADS)
-    with (
-        pictures.quiet(),
-        ThreadPoolExecutor(threads) as pool,
-        tqdm(
-            total=len(places),
-            desc=title,
-            file=sys.stderr,
-            leave=False,
-            dynamic_ncols=True,
-            disable=hidden,
-        ) as bar,
-    ):
-        for first in range(0, len(places), AT_ONCE):
-            for result in pool.map(attempt, places[first : first + AT_ONCE]):
-                bar.update()
-                yield result
 
 
 def _check(reading: Reading) -> None:
@@ -305,16 +269,28 @@ def _check(reading: Reading) -> None:
     pictures.check_resize(reading.resize)
 
 
-def _check_unreadable(surveyed: Survey, unreadable: Mapping[int, str], strict: bool) -> None:
-    """Refuses a set of which too much cannot be read."""
-    count = len(surveyed.listed.files)
-    words = _named(surveyed.listed, unreadable)
-    source = shown(str(surveyed.source))
+def check_readable(
+    source: Path, listed: Listing, unreadable: Mapping[int, str], strict: bool
+) -> None:
+    """Refuses pictures of which more cannot be read than damage explains.
+
+    Args:
+      source: where they are.
+      listed: all of them.
+      unreadable: places of files that cannot be read, and why.
+      strict: whether each must be readable; half of them otherwise.
+
+    Raises:
+      UsageError: too many cannot be read.
+    """
+    count = len(listed.files)
+    words = _named(listed, unreadable)
+    place = shown(str(source))
     if unreadable and strict:
-        rule = f"data: every picture in {source} must be readable"
+        rule = f"data: every picture in {place} must be readable"
         raise UsageError(f"{rule}, got {words}; unless strict, such files are left out")
     if 2 * len(unreadable) > count:
-        rule = f"data: half of the pictures in {source} must be readable"
+        rule = f"data: half of the pictures in {place} must be readable"
         raise UsageError(f"{rule}, got {len(unreadable)} of {count} that are not: {words}")
 
 
@@ -358,17 +334,18 @@ def _classes(surveyed: Survey, labels: np.ndarray | None) -> str:
     names = surveyed.listed.classes
     if labels is None or names is None:
         return "no labels"
-    missing = int((labels < 0).sum())
-    if missing:
-        why = "without a class" if from_table else "beside sub-folders"
-        return f"no labels ({missing:,} of {len(labels):,} {why})"
-    present = np.unique(labels)
+    _, present = known_labels.numbered(labels)
     if len(present) < 2:
-        return "no labels (all of one class)"
+        return "no labels (all of one class)" if len(present) else "no labels"
     first = ", ".join(shown(names[number]) for number in present[:CLASSES_NAMED])
     more = ", ..." if len(present) > CLASSES_NAMED else ""
     kind = "classes" if from_table else "folders as classes"
-    return f"{len(present):,} {kind} ({first}{more})"
+    line = f"{len(present):,} {kind} ({first}{more})"
+    missing = int((labels == known_labels.NOT_KNOWN).sum())
+    if missing:
+        why = "" if from_table else " beside sub-folders"
+        line += f", {missing:,} of {len(labels):,} without a class{why}"
+    return line
 
 
 def _times(sides: tuple[int, ...]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust.data import listing, picture_sets, pictures, tfds
+from jaxclust.data import known_labels, listing, picture_sets, pictures, tfds
 from jaxclust.data.datasets import Fingerprint
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.pictures import Unreadable
@@ -36,7 +36,8 @@ class Source:
       name: how results call the set.
       shape: (n, h, w, c).
       dtype: uint8 or float32.
-      labels: true classes for scoring, int32 (n,), or None.
+      labels: true classes for scoring, int32 (n,), -1 where one is not known; or None.
+      class_names: the classes' names by their number, or None where they have none.
       digest: SHA-256 that tells one set from another.
       called: ``called(i)`` is the name of image i.
       summary: one line on pictures that are streamed and files that were left out, or "".
@@ -67,6 +68,7 @@ class Source:
         self.labels = labels
         self.called = called
         self.summary = summary
+        self.class_names: tuple[str, ...] | None = None
         self._read = read
         # Grain reads from more than one thread.
         self._lock = threading.Lock()
@@ -241,8 +243,11 @@ def _pictures(path: Path, reading: Reading) -> Source:
     digest = picture_sets.listing_digest(listed)
     shape = (len(listed.files), *surveyed.shape)
     fingerprint = Fingerprint(surveyed.name, shape, "uint8", digest)
-    labels, _ = picture_sets.complete_labels(listed.labels, listed.classes)
-    return Source(fingerprint, labels, surveyed.read, listed.files.__getitem__, surveyed.summary)
+    labels, class_names = picture_sets.numbered_labels(listed.labels, listed.classes)
+    called = listed.files.__getitem__
+    source = Source(fingerprint, labels, surveyed.read, called, surveyed.summary)
+    source.class_names = class_names
+    return source
 
 
 def _set(data: str) -> Source:
@@ -266,7 +271,7 @@ def _set(data: str) -> Source:
     if labeled:
         classes = (int(example["label"]) for example in examples)
         values = np.fromiter(classes, np.int64, len(examples))
-        labels = np.unique(values, return_inverse=True)[1].astype(np.int32)
+        labels, _ = known_labels.numbered(values)
     digest = hashlib.sha256(f"{data} {shape}".encode()).hexdigest()
     return Source(Fingerprint(name, shape, "uint8", digest), labels, read)
 

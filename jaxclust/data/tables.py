@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxclust.data.csv_cells import from_cell
 from jaxclust.errors import UsageError
 
 ENDINGS = (".csv", ".parquet")
@@ -15,7 +16,7 @@ class Table(NamedTuple):
     """The rows of a table.
 
     Attributes:
-      files: paths as they are written.
+      files: paths as they are written, with blanks around them.
       labels: words in the order of ``files``, "" where one is missing; None without such a column.
     """
 
@@ -27,7 +28,8 @@ def read_table(path: Path, what: str) -> Table:
     """Reads a table.
 
     Args:
-      path: a .csv file in UTF-8 with commas, semicolons or tabs, or a .parquet file.
+      path: a .csv file in UTF-8 with commas, semicolons or tabs, with or without the apostrophes of
+        ``csv_cells``; or a .parquet file.
       what: the name of the argument that an error begins with.
 
     Raises:
@@ -63,9 +65,14 @@ def _csv(path: Path, what: str) -> dict[str, list[str]]:
     names = [name.strip().lower() for name in rows[0]] if rows else []
     filled = [row for row in rows[1:] if any(cell.strip() for cell in row)]
     return {
-        name: [row[place].strip() if place < len(row) else "" for row in filled]
+        name: [_cell(row[place], name) if place < len(row) else "" for row in filled]
         for place, name in enumerate(names)
     }
+
+
+def _cell(cell: str, column: str) -> str:
+    """The text of a cell; blanks around it may belong to the name of a file."""
+    return from_cell(cell if column in FILE_COLUMNS else cell.strip())
 
 
 def _parquet(path: Path, what: str) -> dict[str, list[str]]:

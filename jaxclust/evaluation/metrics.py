@@ -174,6 +174,29 @@ def scores(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     }
 
 
+def known_scores(true: ArrayLike, predicted: ArrayLike) -> tuple[dict[str, float], int]:
+    """``scores`` over the samples of which both the class and the cluster are known.
+
+    Args:
+      true: true classes, integers (n,), -1 for a sample whose class is not known.
+      predicted: clusters, integers (n,), -1 for a sample that is in no cluster.
+
+    Returns:
+      The scores, none where no such sample is left; and how many samples are in a cluster and have
+      no known class.
+
+    Raises:
+      UsageError: the labels are not two integer vectors of one length, at least 1.
+    """
+    _pair(true, predicted)
+    classes = np.asarray(true)
+    clusters = np.asarray(predicted)
+    clustered = clusters != -1
+    both = clustered & (classes != -1)
+    found = scores(classes[both], clusters[both]) if both.any() else {}
+    return found, int(clustered.sum() - both.sum())
+
+
 def _encode(labels: ArrayLike, name: str) -> tuple[np.ndarray, int]:
     """Labels as 0..k-1, int64 (n,), and k."""
     labels = np.asarray(labels)

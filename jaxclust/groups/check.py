@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxclust.data import pictures
+from jaxclust.data import in_threads, pictures
 from jaxclust.data.listing import NONE, listing
 from jaxclust.data.pictures import Unreadable
 from jaxclust.errors import UsageError
@@ -66,13 +66,17 @@ def find_issues(folder: Path, bars: Bars) -> tuple[int, list[Finding]]:
     findings: list[Finding] = []
     readable: dict[str, str] = {}
     total = len(listed.files)
-    for place, name in enumerate(listed.files):
-        bars.count("reading pictures", place + 1, total)
-        try:
-            with pictures.quiet():
-                pictures.decode(listed.content(place), (64, 64, 3))
-        except Unreadable as error:
-            findings.append(Finding(name, UNREADABLE, str(error)))
+
+    def decode(place: int) -> None:
+        pictures.decode(listed.content(place), (64, 64, 3))
+
+    def show(done: int, total: int) -> None:
+        bars.count("reading pictures", done, total)
+
+    attempts = in_threads.each(decode, range(total), show)
+    for name, attempt in zip(listed.files, attempts, strict=True):
+        if isinstance(attempt, Unreadable):
+            findings.append(Finding(name, UNREADABLE, str(attempt)))
             continue
         readable[os.path.abspath(listed.root / name)] = name
     bars.close()

@@ -1,12 +1,14 @@
 """Corrections that a person made to groups of pictures, in a CSV file."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxclust.data.csv_cells import from_cell
 from jaxclust.errors import UsageError, did_you_mean
 
 REQUIRED = ("file", "group", "name")
@@ -23,10 +25,25 @@ class _Row(NamedTuple):
     into: str
 
 
-def read_edits(
-    path: Path, names: Sequence[str], groups: np.ndarray, group_names: Sequence[str]
-) -> tuple[np.ndarray, list[str]]:
-    """Applies the corrections of a file that the gallery's "Save corrections" wrote.
+class Edits(NamedTuple):
+    """The corrections of a file.
+
+    Attributes:
+      content: the file's bytes.
+      rows: its rows, in their order.
+    """
+
+    content: bytes
+    rows: tuple[_Row, ...]
+
+    @property
+    def moved_files(self) -> set[str]:
+        """The files that are moved one by one, not with their whole group."""
+        return {row.file for row in self.rows if row.file}
+
+
+def read_edits(path: Path) -> Edits:
+    """Reads a file of corrections that the gallery's "Save corrections" wrote.
 
     The file is a CSV in UTF-8 with the columns ``file,group,name,into``, in any order. ``into`` may
     be left out where no groups are merged. A row is one of three:
@@ -53,6 +70,37 @@ def read_edits(
 
     Args:
       path: the .csv file.
+
+    Raises:
+      UsageError: the file cannot be read, lacks a column, or has a row that is none of the three.
+    """
+    rows = []
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig", "surrogateescape")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = [cell.strip() for cell in next(reader, [])]
+        for column in REQUIRED:
+            if column not in header:
+                raise UsageError(
+                    f"edits: {path} must have the columns file, group and name, "
+                    f"got {', '.join(header) or 'an empty file'}"
+                )
+        for cells in reader:
+            if any(cells):
+                rows.append(_row(f"edits: {path} line {reader.line_num}", header, cells))
+    except (OSError, csv.Error) as error:
+        raise UsageError(f"edits: {path} must be a CSV file that can be read ({error})") from error
+    return Edits(content, tuple(rows))
+
+
+def apply_edits(
+    edits: Edits, names: Sequence[str], groups: np.ndarray, group_names: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Applies corrections.
+
+    Args:
+      edits: as ``read_edits`` gives them.
       names: file names of the n pictures, as the gallery shows them.
       groups: group of each picture before, int32 (n,), 0..k-1 or -1.
       group_names: names of the k groups before, "" where a group has none.
@@ -62,11 +110,10 @@ def read_edits(
       were, so that a group that was merged or emptied has no pictures.
 
     Raises:
-      UsageError: the file cannot be read, lacks a column, or has a row that is none of the three;
-        or a picture or a group is unknown, has two rows that contradict each other, or is merged
-        and used at once.
+      UsageError: a picture or a group is unknown, has two rows that contradict each other, or is
+        merged and used at once.
     """
-    rows = _rows(path)
+    rows = edits.rows
     k = len(group_names)
     total = _total(rows, k)
     into = _merges([row for row in rows if row.into], k, total)
@@ -100,44 +147,13 @@ def read_edits(
     return edited, new_names
 
 
-def moved_files(path: Path) -> set[str]:
-    """The files that corrections move one by one, not with their whole group.
-
-    Args:
-      path: as for ``read_edits``.
-
-    Raises:
-      UsageError: the file cannot be read, lacks a column, or has a row that is no correction.
-    """
-    return {row.file for row in _rows(path) if row.file}
-
-
-def _rows(path: Path) -> list[_Row]:
-    """The rows of a file, each of which has a group and is one of the three kinds."""
-    rows = []
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [cell.strip() for cell in next(reader, [])]
-            for column in REQUIRED:
-                if column not in header:
-                    raise UsageError(
-                        f"edits: {path} must have the columns file, group and name, "
-                        f"got {', '.join(header) or 'an empty file'}"
-                    )
-            for cells in reader:
-                if any(cells):
-                    rows.append(_row(f"edits: {path} line {reader.line_num}", header, cells))
-    except (OSError, csv.Error) as error:
-        raise UsageError(f"edits: {path} must be a CSV file that can be read ({error})") from error
-    return rows
-
-
 def _row(where: str, header: list[str], cells: list[str]) -> _Row:
     if len(cells) != len(header):
         raise UsageError(f"{where}: must have {len(header)} cells, got {len(cells)}")
     cell = dict(zip(header, cells, strict=True))
-    row = _Row(where, cell["file"], cell["group"], cell["name"], cell.get("into", "").strip())
+    file = from_cell(cell["file"])
+    name = from_cell(cell["name"])
+    row = _Row(where, file, cell["group"], name, cell.get("into", "").strip())
     if (row.file and (row.name or row.into)) or (row.name and row.into):
         raise UsageError(f"{where}: must fill one of file, name and into, got {','.join(cells)}")
     return row
@@ -154,7 +170,7 @@ def _number(row: _Row, cell: str, low: int, total: int) -> int:
     return number
 
 
-def _total(rows: list[_Row], k: int) -> int:
+def _total(rows: Sequence[_Row], k: int) -> int:
     """How many groups there are with the new ones, whose numbers go on from k without a gap."""
     cells = {cell for row in rows for cell in (row.group, row.into)}
     used = {int(cell) for cell in cells if cell.strip().isdecimal()}
@@ -164,7 +180,7 @@ def _total(rows: list[_Row], k: int) -> int:
     return total
 
 
-def _merges(rows: list[_Row], k: int, total: int) -> dict[int, int]:
+def _merges(rows: Sequence[_Row], k: int, total: int) -> dict[int, int]:
     """The group that each merged group goes to."""
     into: dict[int, int] = {}
     for row in rows:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.errors import UsageError
+from jaxclust.groups.edits import Edits
 from jaxclust.groups.partition import Partition
 from jaxclust.groups.state import STATE
 from jaxclust.runs.files import read_csv, write_csv, write_file
@@ -95,12 +96,12 @@ def edits_of(out: Path) -> list[Path]:
     return sorted(out.glob(_EDITS), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
 
 
-def keep_edits(out: Path, edits: Path) -> None:
-    """Adds a file of corrections to those that a folder keeps, unless it is the last of them."""
+def keep_edits(out: Path, edits: Edits) -> None:
+    """Adds corrections to the files that a folder keeps, unless they are the last of them."""
     kept = edits_of(out)
-    if kept and kept[-1].read_bytes() == edits.read_bytes():
+    if kept and kept[-1].read_bytes() == edits.content:
         return
-    write_file(out / f"edits-{len(edits_of(out)) + 1}.csv", edits.read_bytes())
+    write_file(out / f"edits-{len(kept) + 1}.csv", edits.content)
 
 
 def delete_results(out: Path) -> None:

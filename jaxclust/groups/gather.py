@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxclust.data import feature_files
+from jaxclust.data import feature_files, in_threads, picture_sets
+from jaxclust.data import features as array_features
 from jaxclust.data import pictures as decoding
-from jaxclust.data.features import NETWORKS
-from jaxclust.data.listing import FOLDERS, Listing, left_out_note, listing, shown
-from jaxclust.data.picture_sets import listing_digest, named
+from jaxclust.data.features import DSIFT_PCA, KNOWN
+from jaxclust.data.in_threads import Done
+from jaxclust.data.listing import FOLDERS, NONE, Listing, left_out_note, listing, shown
+from jaxclust.data.picture_sets import Reading, check_readable, listing_digest
+from jaxclust.data.pictures import Unreadable
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.groups.options import Options
 from jaxclust.groups.show import Pictures
@@ -23,8 +26,6 @@ from jaxclust.runs.progress import Bars
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MOST_UNREADABLE = 0.5
-"""Share of unreadable files above which there must be another cause than damage."""
 THUMBNAIL = 320
 """Pixels of the longer side of a picture on the page, before the page scales it."""
 
@@ -126,7 +127,7 @@ def _summary(source: Path, files: Listing, options: Options) -> str:
     text = f"{len(files.files):,} pictures in {shown(str(source))}"
     if files.classes is not None:
         text += f", {len(files.classes)} known kinds for comparison alone"
-    if is_embedder(options.features):
+    if is_embedder(options.features) or options.features == DSIFT_PCA:
         text += f" -> {options.features} ({options.resize})"
     return text + left_out_note(files.left_out)
 
@@ -145,10 +146,18 @@ def gather(found: Found, options: Options, bars: Bars, check: Callable[[], objec
         where ``options.strict``.
     """
     files = found.listing
-    if not is_embedder(options.features):
-        made = _from_file(found, options)
+    title = f"features of {found.source.name}"
+
+    def show_reading(done: int, total: int) -> None:
+        bars.count("reading pictures", done, total)
+        check()
+
+    if options.features == DSIFT_PCA:
+        made = _descriptors(found, options, bars, show_reading)
+    elif not is_embedder(options.features):
+        made = _from_file(found, options, show_reading)
+        bars.close()
     else:
-        title = f"features of {found.source.name}"
         bars.count(title, 0, len(files.files))
 
         def show(done: int, total: int, _: float) -> None:
@@ -163,16 +172,29 @@ def gather(found: Found, options: Options, bars: Bars, check: Callable[[], objec
             made = features_of.features_of(options.features, given, show)
         bars.close()
     unreadable = dict(sorted(made.unreadable.items()))
-    limit = 0 if options.strict else MOST_UNREADABLE * len(files.files)
-    if len(unreadable) > limit:
-        share = "every picture" if options.strict else "at least half of the pictures"
-        rule = f"folder: {share} in {shown(str(found.source))} must be readable"
-        names = {files.files[row]: reason for row, reason in unreadable.items()}
-        raise UsageError(f"{rule}, got {named(names)}")
+    check_readable(found.source, files, unreadable, options.strict)
     return Gathered(found, made.rows, made.values, unreadable)
 
 
-def _from_file(found: Found, options: Options) -> features_of.Features:
+def _descriptors(found: Found, options: Options, bars: Bars, show: Done) -> features_of.Features:
+    """Dense SIFT with PCA of the pictures, brought to one size as ``fit`` does.
+
+    Raises:
+      UsageError: more than half of the pictures cannot be read, all are alike, or OpenCV is not
+        installed.
+    """
+    reading = Reading(resize=options.resize, labels=NONE)
+    pictures = picture_sets.read(found.source, reading, done=show)
+    bars.stage(f"features {DSIFT_PCA}")
+    values = array_features.cached(pictures.images)
+    bars.close()
+    places = {name: place for place, name in enumerate(found.listing.files)}
+    rows = np.array([places[name] for name in pictures.files], np.int64)
+    unreadable = {places[name]: reason for name, reason in pictures.unreadable.items()}
+    return features_of.Features(values, rows, unreadable)
+
+
+def _from_file(found: Found, options: Options, show: Done) -> features_of.Features:
     """Features of the pictures' files from a table that was computed elsewhere.
 
     Raises:
@@ -185,8 +207,8 @@ def _from_file(found: Found, options: Options) -> features_of.Features:
     elif name.endswith(".parquet"):
         values = feature_files.read_parquet(Path(name), files)
     else:
-        known = f"{', '.join(NETWORKS)}, onnx:FILE or the path of an .npy or .parquet file"
-        raise UsageError(f"features: must be {known}, got {name!r}{did_you_mean(name, NETWORKS)}")
+        known = f"{', '.join(KNOWN)}, onnx:FILE or the path of an .npy or .parquet file"
+        raise UsageError(f"features: must be {known}, got {name!r}{did_you_mean(name, KNOWN)}")
     if values.ndim != 2 or len(values) != len(files) or values.dtype.kind not in "fiu":
         rule = f"features: {name} must have numbers of shape ({len(files)}, d)"
         source = shown(str(found.source))
@@ -196,12 +218,12 @@ def _from_file(found: Found, options: Options) -> features_of.Features:
     if not np.isfinite(values).all():
         rule = f"features: {name} must have finite numbers below 1e38"
         raise UsageError(f"{rule}, got others in {int((~np.isfinite(values)).sum())} places")
-    unreadable: dict[int, str] = {}
-    for index in range(len(files)):
-        try:
-            decoding.header(found.listing.path(index) or found.listing.content(index))
-        except decoding.Unreadable as error:
-            unreadable[index] = str(error)
+
+    def header(index: int) -> object:
+        return decoding.header(found.listing.path(index) or found.listing.content(index))
+
+    headers = enumerate(in_threads.each(header, range(len(files)), show))
+    unreadable = {index: str(read) for index, read in headers if isinstance(read, Unreadable)}
     rows = np.setdiff1d(np.arange(len(files)), list(unreadable)).astype(np.int64)
     return features_of.Features(values[rows], rows, unreadable)
 
@@ -228,7 +250,7 @@ def joined(parts: Sequence[Gathered], vectors: np.ndarray) -> Pictures:
     def thumbnail(index: int) -> "Image":
         try:
             return decoding.thumbnail(content(index), THUMBNAIL)
-        except decoding.Unreadable as error:  # It was readable when its features were computed.
+        except Unreadable as error:  # It was readable when its features were computed.
             raise OSError(str(error)) from error
 
     title = first.source.resolve().name

@@ -23,6 +23,7 @@ from jaxclust.evaluation.silhouettes import choose_number, tried
 from jaxclust.evaluation.vectors import fit_projection, project
 from jaxclust.groups import files as written
 from jaxclust.groups import options as asked
+from jaxclust.groups.edits import Edits, read_edits
 from jaxclust.groups.files import Shown
 from jaxclust.groups.gather import (
     Found,
@@ -66,12 +67,14 @@ class Job(NamedTuple):
       out: the folder for the results.
       bars: shows progress.
       end: when to stop, by ``time.monotonic``; None for never.
+      edits: corrections that are asked for, or None.
     """
 
     options: Options
     out: Path
     bars: Bars
     end: float | None
+    edits: Edits | None
 
     def seconds_left(self) -> float | None:
         """Time until ``end``; None without.
@@ -132,6 +135,7 @@ def group_pictures(options: Options, bars: Bars) -> Groups:
       UsageError: something breaks its rule.
     """
     asked.check(options)
+    edits = None if options.edits is None else read_edits(options.edits)
     end = None if options.max_seconds is None else time.monotonic() + options.max_seconds
     found = find(options.folder, options)
     if len(found.listing.files) < LEAST:
@@ -161,7 +165,7 @@ def group_pictures(options: Options, bars: Bars) -> Groups:
         kept or fresh, folder=folder, view=options.view(), added=added, inputs=inputs
     )
     try:
-        return _work(Job(options, out, bars, end), sources, state)
+        return _work(Job(options, out, bars, end, edits), sources, state)
     except OutOfTime:
         return Groups(out, ())
 
@@ -223,7 +227,9 @@ def _work(job: Job, sources: Sequence[Found], state: State) -> Groups:
       OutOfTime: the end has come.
       UsageError: something breaks its rule.
     """
-    options, out, bars, _ = job
+    options = job.options
+    out = job.out
+    bars = job.bars
     parts = [gather(sources[0], options, bars, job.seconds_left)]
     if len(parts[0].features) < LEAST:
         rule = f"folder: must hold {LEAST} readable pictures or more"
@@ -246,7 +252,7 @@ def _work(job: Job, sources: Sequence[Found], state: State) -> Groups:
     twice = [name for name, count in Counter(pictures.files).items() if count > 1]
     if twice:
         raise UsageError(f"add: must name each picture once, got {plain(twice[0])} more than once")
-    edits = [*written.edits_of(out), *([options.edits] if options.edits else [])]
+    edits = [*map(read_edits, written.edits_of(out)), *([job.edits] if job.edits else [])]
     kinds = [kind for part in parts for kind in part.kinds]
     known = kinds if isinstance(options.labels, Path) else None
     view = View(known, edits, options.levels, options.outliers)
@@ -274,7 +280,9 @@ class Said(NamedTuple):
 
 def _write(job: Job, pictures: Pictures, shown: Shown, said: Said) -> Groups:
     """Writes all files, the state last."""
-    options, out, bars, _ = job
+    options = job.options
+    out = job.out
+    bars = job.bars
     state, notes, unreadable = said
 
     def thumbnails(done: int, total: int) -> None:
@@ -293,8 +301,8 @@ def _write(job: Job, pictures: Pictures, shown: Shown, said: Said) -> Groups:
     if options.export is not None:
         lines += write_map(options.export, pictures, shown)
         exports = tuple(dict.fromkeys([*exports, str(options.export.resolve())]))
-    if options.edits is not None:
-        written.keep_edits(out, options.edits)
+    if job.edits is not None:
+        written.keep_edits(out, job.edits)
     ended = {"finished": True, "names": shown.names, "notes": notes, "exports": exports}
     write_state(out, dataclasses.replace(state, **ended))
     return Groups(out, pictures.files, shown, unreadable, tuple(lines))

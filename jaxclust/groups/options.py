@@ -5,14 +5,16 @@ import importlib.util
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jaxclust.data.archives import is_archive
-from jaxclust.data.pictures import RESIZES
+from jaxclust.data.features import DSIFT_PCA
+from jaxclust.data.pictures import RESIZES, Resize
 from jaxclust.errors import UsageError
-from jaxclust.groups.edits import moved_files
 from jaxclust.runs.embedders import is_embedder
-from jaxclust.types import Json
+
+if TYPE_CHECKING:
+    from jaxclust.types import Json  # JAX takes seconds, and the command reads defaults here.
 
 SEEDS = 10
 """Seeds that vote unless another number is asked for."""
@@ -28,7 +30,8 @@ class Options:
     Attributes:
       folder: the pictures: a folder, a .zip or .tar file, or a .csv or .parquet table of paths.
       clusters: number of groups; None to estimate it.
-      features: a name that ``runs.features`` knows.
+      features: a name that ``runs.features`` knows; "dsift-pca"; or the path of an .npy or .parquet
+        file with a row for each picture.
       seeds: how many seeds vote.
       resize: how a picture is brought to the square that a network needs.
       out: the folder to write; None for NAME-groups in the current directory.
@@ -41,7 +44,6 @@ class Options:
       placing: whether each group gets a folder of links or copies.
       export: a .parquet file for interactive maps; one that the folder wrote before is replaced.
       strict: refuse damaged pictures in place of leaving them out.
-      resume: go on, which every call does; must not come with ``overwrite``.
       overwrite: delete an earlier result in ``out`` once the new one can be made. Corrections are
         set aside.
       max_seconds: stop after this long; the same call goes on.
@@ -51,7 +53,7 @@ class Options:
     clusters: int | None = None
     features: str = FEATURES
     seeds: int = SEEDS
-    resize: Literal["crop", "pad", "stretch"] = "crop"
+    resize: Resize = "crop"
     out: Path | None = None
     add: tuple[Path, ...] = ()
     edits: Path | None = None
@@ -61,11 +63,10 @@ class Options:
     placing: Placing | None = None
     export: Path | None = None
     strict: bool = False
-    resume: bool = False
     overwrite: bool = False
     max_seconds: float | None = None
 
-    def settings(self) -> dict[str, Json]:
+    def settings(self) -> "dict[str, Json]":
         """What decides which groups there are, beside the pictures."""
         return {
             "clusters": self.clusters,
@@ -74,7 +75,7 @@ class Options:
             "resize": self.resize,
         }
 
-    def view(self) -> dict[str, Json]:
+    def view(self) -> "dict[str, Json]":
         """What decides how the groups are shown."""
         return {
             "labels": None if self.labels is None else str(self.labels),
@@ -100,11 +101,10 @@ def check(options: Options) -> None:
     sources = (options.folder, *options.add)
     if options.placing == "link" and any(map(is_archive, sources)):
         raise UsageError("link: must be of files on disk, got an archive; --copy can")
-    if options.add and not is_embedder(options.features) and options.features.endswith(".npy"):
+    of_these_alone = options.features == DSIFT_PCA or options.features.endswith(".npy")
+    if options.add and not is_embedder(options.features) and of_these_alone:
         rule = "add: must come with the features of a network or a .parquet file"
         raise UsageError(f"{rule}, got {options.features}, which has none of other pictures")
-    if options.edits is not None and options.edits.is_file():
-        moved_files(options.edits)
     if options.clusters is not None and options.clusters < 2:
         raise UsageError(f"clusters: must be at least 2, got {options.clusters}")
     if options.seeds < 2:

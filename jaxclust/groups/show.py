@@ -13,7 +13,7 @@ from jaxclust.data.listing import shown as plain
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.groups import files as written
-from jaxclust.groups.edits import moved_files, read_edits
+from jaxclust.groups.edits import Edits, apply_edits
 from jaxclust.groups.files import Shown
 from jaxclust.groups.partition import (
     Partition,
@@ -60,13 +60,13 @@ class View(NamedTuple):
     Attributes:
       known: the kind of each of n pictures, None where it is not known; they name the groups.
         None for no names.
-      edits: files of corrections, in the order in which they were made.
+      edits: corrections, in the order in which they were made.
       levels: whether there are coarser and finer groups, too.
       outliers: whether pictures that fit no group are set apart.
     """
 
     known: Sequence[str | None] | None
-    edits: Sequence[Path]
+    edits: Sequence[Edits]
     levels: bool
     outliers: bool
 
@@ -81,7 +81,7 @@ def make_shown(pictures: Pictures, partition: Partition, k: int, view: View) -> 
       view: how they are to be shown.
 
     Raises:
-      UsageError: a file of corrections cannot be applied; or there are too few pictures for levels.
+      UsageError: corrections cannot be applied; or there are too few pictures for levels.
     """
     found: dict[str, np.ndarray] = {}
     if view.levels:
@@ -93,9 +93,9 @@ def make_shown(pictures: Pictures, partition: Partition, k: int, view: View) -> 
     if view.outliers:
         groups = np.where(partition.certain, groups, -1).astype(np.int32)
     names = [""] * k if view.known is None else names_by_labels(groups, view.known, k)
-    for path in view.edits:
-        groups, names = read_edits(path, pictures.files, groups, names)
-        files = moved_files(path)
+    for edits in view.edits:
+        groups, names = apply_edits(edits, pictures.files, groups, names)
+        files = edits.moved_files
         moved = np.array([name in files for name in pictures.files], bool)
         # A person has decided about these.
         certain = np.where(moved, groups >= 0, partition.certain)
@@ -216,15 +216,16 @@ def notes_of(partition: Partition, labels: np.ndarray | None, unreadable: int) -
     notes = []
     doubtful = int((~partition.certain & (partition.groups >= 0)).sum())
     if doubtful:
-        rule = "between two groups, or far from the center of its own"
+        whose = "its" if doubtful == 1 else "their"
+        rule = f"between two groups, or far from the center of {whose} own"
         notes.append(f"{_counted(doubtful, 'picture')} doubtful: {rule}.")
     if unreadable:
         notes.append(f"{_counted(unreadable, 'file')} not readable: {written.UNREADABLE}.")
     if labels is not None:
         groups = partition.groups[: len(labels)]
+        scores, _ = metrics.known_scores(labels, groups)
         has = np.flatnonzero((labels >= 0) & (groups >= 0))
-        if has.size:
-            scores = metrics.scores(labels[has], groups[has])
+        if scores:
             kinds = len(np.unique(labels[has]))
             measured = f"ACC {scores['acc']:.3f}, NMI {scores['nmi']:.3f}, ARI {scores['ari']:.3f}"
             notes.append(f"Compared with {kinds} known kinds of {len(has):,} pictures: {measured}.")

@@ -82,6 +82,7 @@ summary{cursor:pointer;padding:6px 0}
 @media print{nav,.skip,.switch{display:none}.scroll{overflow:visible}}
 """
     + "".join(f".c{place}{{fill:{color}}}" for place, color in enumerate(_COLORS))
+    + ".unknown{fill:#bbb}"
     + "@media(prefers-color-scheme:dark){.embedding circle:not(.here){filter:brightness(1.35)}}"
 )
 
@@ -112,7 +113,7 @@ for (const figure of document.querySelectorAll(".embedding")) {
     thumb.style.left = (right ? x + 12 : x - 16 - zoom * width) + "px";
     thumb.style.top = Math.max(4, y - zoom * height - 8) + "px";
     thumb.style.display = "block";
-    const known = points.classes ? `, ${points.called[points.classes[i]]}` : "";
+    const known = points.classes?.[i] >= 0 ? `, ${points.called[points.classes[i]]}` : "";
     const name = points.names.length ? points.names[i] : `image ${points.rows[i]}`;
     const file = document.createElement(points.addresses.length ? "a" : "span");
     if (points.addresses.length) file.href = points.addresses[i];
@@ -160,6 +161,7 @@ for (const figure of document.querySelectorAll(".embedding")) {
   for (const input of figure.parentNode.querySelectorAll(".switch input"))
     if (input.closest(".switch").nextElementSibling === figure)
       input.addEventListener("change", () => circles.forEach((circle, i) =>
-        circle.setAttribute("class", "c" + points[input.value][i] % points.colors)));
+        circle.setAttribute("class", points[input.value][i] < 0 ? "unknown"
+          : "c" + points[input.value][i] % points.colors)));
 }
 """

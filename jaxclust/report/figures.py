@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from jaxclust.data.listing import shown
 from jaxclust.engine.driver import History
 from jaxclust.report.image_grid import grid
 from jaxclust.report.projection import in_two_dimensions
@@ -15,6 +16,11 @@ POINTS = 1000
 """At most this many images are embedded in two dimensions."""
 NAMED = 20
 """At most this many clusters have a legend: more colors cannot be told apart."""
+
+LONGEST_NAME = 24
+"""Characters of a class's name in a legend."""
+NOT_KNOWN = "#bbbbbb"
+"""Color of an image whose true class is not known."""
 
 
 def curves(path: Path, histories: Mapping[str, History], seeds: Sequence[int]) -> None:
@@ -58,7 +64,12 @@ def curves(path: Path, histories: Mapping[str, History], seeds: Sequence[int]) -
 
 
 def embedding(
-    path: Path, features: np.ndarray, clusters: np.ndarray, labels: np.ndarray | None, title: str
+    path: Path,
+    features: np.ndarray,
+    clusters: np.ndarray,
+    labels: np.ndarray | None,
+    title: str,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """t-SNE of the features, colored by cluster and, where known, by true class, with a legend.
 
@@ -66,8 +77,9 @@ def embedding(
       path: of the .png file.
       features: float32 (n, d), n at most ``POINTS``.
       clusters: int32 (n,).
-      labels: true classes, int32 (n,), or None.
+      labels: true classes, int32 (n,), -1 for a gray point; or None.
       title: of the figure.
+      class_names: the classes' names by their number; None for numbers.
     """
     places = in_two_dimensions(features)
     panels = [("cluster", clusters)] + ([] if labels is None else [("true class", labels)])
@@ -77,7 +89,12 @@ def embedding(
         count = int(colors.max()) + 1
         cmap = "tab20" if count > 10 else "tab10"
         last = max(count, 20 if count > 10 else 10) - 1
-        dots = axes.scatter(*places.T, c=colors, cmap=cmap, vmin=0, vmax=last, s=8, linewidths=0)
+        known = colors >= 0
+        if not known.all():
+            axes.scatter(*places[~known].T, c=NOT_KNOWN, s=8, linewidths=0)
+        dots = axes.scatter(
+            *places[known].T, c=colors[known], cmap=cmap, vmin=0, vmax=last, s=8, linewidths=0
+        )
         axes.set_title(f"by {name}", loc="left")
         if count <= NAMED:
             numbers = range(count)
@@ -85,7 +102,7 @@ def embedding(
                 Line2D([], [], marker="o", linestyle="", markersize=5, color=dots.to_rgba(number))
                 for number in numbers
             ]
-            axes.legend(
+            legend = axes.legend(
                 handles,
                 [str(number) for number in numbers],
                 loc="center left",
@@ -94,10 +111,19 @@ def embedding(
                 frameon=False,
                 fontsize="small",
             )
+            if colors is labels and class_names is not None:
+                for entry, class_name in zip(legend.get_texts(), class_names, strict=False):
+                    entry.set_parse_math(False)  # A "$" in a name is no formula.
+                    entry.set_text(_short(shown(class_name)))
         axes.set_xticks([])
         axes.set_yticks([])
     figure.suptitle(title)
     figure.savefig(path, dpi=130)
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the points beside it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
 
 def contact_sheet(path: Path, images: np.ndarray, columns: int = 10) -> None:

@@ -141,7 +141,10 @@ function edits() {
       rows.push([data.names[i], number.get(state.group[i]) ?? -1, "", ""]);
   return rows;
 }
-const csv = row => row.map(cell => /[",\r\n]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` :
+/** Text that a spreadsheet would run as a formula begins with an apostrophe: data/csv_cells.py. */
+const text = cell => typeof cell === "string" && /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(cell) ?
+  `'${cell}` : cell;
+const csv = row => row.map(text).map(cell => /[",\r\n]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` :
   cell).join(",") + "\n";
 /** Bytes of a text in which a lone surrogate stands for a byte that is no UTF-8, as in Python. */
 const bytes = text => text.split(/(\p{Surrogate})/u).map(piece =>

@@ -24,7 +24,8 @@ function openPanel(i) {
     find("open").href = address;
   }
   find("open").hidden = !(data.links && (data.links.start || data.links.ends[i]));
-  find("file").textContent = name;
+  // A long name breaks between its parts.
+  find("file").replaceChildren(...name.split(/(?<=[/_.-])/).flatMap(part => [part, make("wbr")]));
   const place = `${(at + 1).toLocaleString("en")} of ${list.length.toLocaleString("en")}`;
   const certain = id < 0 ? "" : ` · ${howSure(sure[i] / 1e4)}`;
   find("where").textContent = `${called(id)}, picture ${place}${certain}`;

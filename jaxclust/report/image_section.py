@@ -148,9 +148,12 @@ def _cluster(cluster: int, members: np.ndarray, pictures: Pictures) -> str:
     if not members.size:
         return f"<p>{words}</p>"
     if pictures.labels is not None:
-        counts = np.bincount(pictures.labels[members])
-        most = pictures.class_name(int(counts.argmax()))
-        words += f", {100 * counts.max() / members.size:.0f} % of {most}"
+        known = pictures.labels[members]
+        known = known[known >= 0]
+        if known.size:
+            counts = np.bincount(known)
+            most = pictures.class_name(int(counts.argmax()))
+            words += f", {100 * counts.max() / known.size:.0f} % of {most}"
     chosen = np.random.default_rng(cluster).permutation(members)[:SHOWN]
     links = _links(pictures, chosen)
     return elements.sheet(pictures.read(chosen), f"{len(chosen)} of {words}", words, links=links)

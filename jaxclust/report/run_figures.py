@@ -61,7 +61,9 @@ def draw(
     title = f"{dataset.name}: {len(sample):,} images in the embedding of seed {seed}"
     if len(votes.seeds) > 1:
         title += f"\nclusters: consensus of {len(votes.seeds)} seeds"
-    figures.embedding(folder / "embedding.png", features, labels[sample], classes, title)
+    class_names = (dataset if original is None else original).class_names
+    path = folder / "embedding.png"
+    figures.embedding(path, features, labels[sample], classes, title, class_names)
     bars.stage("contact sheets", clusters)
     digits = len(str(clusters - 1))
     for cluster in range(clusters):

@@ -48,7 +48,7 @@ class Pictures(NamedTuple):
     Attributes:
       name: the set's name.
       images: uint8 or float32 in [0, 1], (n, h, w, c); or a stream's.
-      labels: true classes, int32 (n,), or None.
+      labels: true classes, int32 (n,), -1 where one is not known; or None.
       files: the images' names in the folder that they were read from, or None.
       root: that folder, archive or table, or None.
       class_names: the classes' names by their number, or None where they have none.
@@ -134,7 +134,7 @@ def open_set(path: str, reading: Reading, streamed: bool) -> CheckedSet:
     if streamed and (listed or path.startswith(sources.SET) or path.endswith(".npy")):
         source = sources.open_source(path, reading=as_read)
         images = Streamed(source, np.arange(len(source)))
-        pictures = Pictures(source.name, images, source.labels)
+        pictures = Pictures(source.name, images, source.labels, class_names=source.class_names)
         if listed:
             files = tuple(source.called(place) for place in range(len(source)))
             pictures = pictures._replace(files=files, root=Path(path))

@@ -232,19 +232,23 @@ def _matrices(look: Look, seeds: Agreement) -> str:
         shade = np.clip(matrix, 0, 1)
         title = "Agreement between seeds (ARI)"
         parts.append(elements.matrix(title, names, names, cells, shade))
-    if look.pictures is not None and look.pictures.labels is not None:
-        parts.append(_confusion(look.pictures, look.pictures.labels, seeds.consensus))
+    classes = None if look.pictures is None else look.pictures.labels
+    if look.pictures is not None and classes is not None and (classes >= 0).any():
+        parts.append(_confusion(look.pictures, classes, seeds.consensus))
     if not parts:
         return ""
     return f'<h3>Agreement and confusion</h3><div class="figures">{"".join(parts)}</div>'
 
 
 def _confusion(pictures: Pictures, classes: np.ndarray, votes: Consensus) -> str:
-    """Classes by clusters of the consensus; ``classes`` are the true ones, (n,)."""
-    counts = metrics.confusion(classes, votes.labels)
+    """Classes by clusters of the consensus; ``classes`` are the true ones, (n,), -1 for unknown."""
+    known = classes >= 0
+    classes = classes[known]
+    labels = votes.labels[known]
+    counts = metrics.confusion(classes, labels)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    rows = [pictures.class_name(k) for k in range(counts.shape[0])]
-    clusters = metrics.confusion_clusters(classes, votes.labels)
+    rows = [pictures.class_name(k) for k in np.unique(classes).tolist()]
+    clusters = metrics.confusion_clusters(classes, labels)
     columns = [str(k) if k >= 0 else "" for k in clusters]
     cells = [[str(value) if value else "" for value in line] for line in counts]
     who = "the consensus" if len(votes.seeds) > 1 else f"seed {votes.medoid}"

@@ -1,11 +1,10 @@
 """The report's files: the page, and the consensus of the seeds as a table."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxclust.comparison.types import Comparison
+from jaxclust.data.csv_cells import csv_text
 from jaxclust.report import page, run_images
 from jaxclust.report.look import Look, look
 from jaxclust.runs.cells import Cell
@@ -43,14 +42,12 @@ def consensus_csv(looks: Sequence[Look]) -> str:
 
     An image has its file's name where the look knows it, otherwise its place.
     """
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["data", "method", "image", "cluster", "votes"])
+    lines: list[list[object]] = [["data", "method", "image", "cluster", "votes"]]
     for one in looks:
         if one.agreement is not None:
             votes = one.agreement.consensus
             names = one.rows.tolist() if one.files is None else one.files
             columns = (names, votes.labels.tolist(), votes.share.tolist())
             for name, cluster, share in zip(*columns, strict=True):
-                writer.writerow([one.cell.data, one.cell.method, name, cluster, f"{share:.4g}"])
-    return table.getvalue()
+                lines.append([one.cell.data, one.cell.method, name, cluster, f"{share:.4g}"])
+    return csv_text(lines)

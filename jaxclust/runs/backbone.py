@@ -36,12 +36,16 @@ def write(
       The accuracy in training, over the last epoch.
 
     Raises:
-      UsageError: there are no labels, the file exists or has no folder, or training met a NaN or
+      UsageError: labels are missing, the file exists or has no folder, or training met a NaN or
         inf.
     """
     torch_weights.check_place(path)
     if dataset.labels is None:
         raise UsageError(f"data: must have labels, got {dataset.name} without")
+    missing = int((dataset.labels < 0).sum())
+    if missing:
+        rule = f"data: must have a label of each image, {dataset.name} lacks"
+        raise UsageError(f"{rule} {missing} of {len(dataset.labels)}")
     config = dataclasses.replace(config, clusters=dataset.classes)
     network = factory(dataset.images.shape[1:], dataset.classes)
     program = driver.Program(supervised.ALGORITHM, config, network, "map")

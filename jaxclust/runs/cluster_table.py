@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxclust.data.csv_cells import from_cell
 from jaxclust.errors import UsageError
 
 SURE = ("probability", "distance")
@@ -48,7 +49,7 @@ def read_cluster_table(path: Path, labels: np.ndarray) -> ClusterTable:
     expected = ["" if cluster < 0 else str(cluster) for cluster in labels.tolist()]
     if [line[1] for line in lines] != expected:
         raise UsageError(f"{rule}, got other clusters; has somebody changed or sorted it?")
-    names = tuple(line[0] for line in lines)
+    names = tuple(from_cell(line[0]) for line in lines)
     sure = {}
     for name in SURE:
         if name in header:

@@ -51,13 +51,13 @@ class Consensus(NamedTuple):
         """Scores of the consensus against true classes, over the images that could be read.
 
         Args:
-          labels: true classes, integers (n,).
+          labels: true classes, integers (n,), -1 for an image whose class is not known, which the
+            scores leave out.
 
         Returns:
-          ``acc``, ``nmi``, ``nmi_sqrt``, ``nmi_max`` and ``ari``.
+          ``acc``, ``nmi``, ``nmi_sqrt``, ``nmi_max`` and ``ari``; nothing where no class is known.
         """
-        readable = self.labels >= 0
-        return metrics.scores(np.asarray(labels)[readable], self.labels[readable])
+        return metrics.known_scores(labels, self.labels)[0]
 
     def numbered(self, each: Prediction, seeds: Sequence[int]) -> Prediction:
         """Predictions of some seeds in the numbering of the consensus.

@@ -8,13 +8,13 @@ is computed again; where nothing can be written, nothing is kept.
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxclust.data import cache_files
 
 KEY_BYTES = 32
 """Length of a key, a SHA-256."""
@@ -112,12 +112,4 @@ def write(cache: Cache, keys: Sequence[bytes], values: Iterable[np.ndarray]) -> 
         "values": np.stack(list(values)),
     }
     path = cache.folder / f"{hashlib.sha256(joined).hexdigest()[:32]}{ENDING}"
-    with contextlib.suppress(OSError):
-        cache.folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(".part", dir=cache.folder)
-        try:
-            with open(handle, "wb") as file:
-                file.write(save(arrays))
-            os.replace(part, path)
-        except OSError:
-            os.unlink(part)
+    cache_files.keep(path, save(arrays))

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from jaxclust.data.csv_cells import from_cell, to_rows
 from jaxclust.errors import UsageError
 from jaxclust.types import Json
 
@@ -23,8 +24,10 @@ def write_file(path: Path, content: str | bytes) -> None:
     os.replace(beside, path)
 
 
-def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[str | int]]) -> None:
+def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
     """Writes a table line by line, and the file whole or not at all.
+
+    Text that a spreadsheet would run as a formula is written by the rule of ``csv_cells``.
 
     Args:
       path: the .csv file.
@@ -36,7 +39,7 @@ def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[str | 
         # With this end of lines the writer quotes a "\r" in a name, too.
         writer = csv.writer(_Lines(file), lineterminator="\r\n")
         writer.writerow(header)
-        writer.writerows(lines)
+        writer.writerows(to_rows(lines))
     os.replace(beside, path)
 
 
@@ -48,7 +51,10 @@ def read_csv(path: Path) -> list[dict[str, str]]:
       csv.Error: it is no table.
     """
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return list(csv.DictReader(file))
+        return [
+            {name: from_cell(cell or "") for name, cell in line.items()}
+            for line in csv.DictReader(file)
+        ]
 
 
 class _Lines:

@@ -1,9 +1,8 @@
 """Predictions as a table."""
 
-import csv
-import io
 from collections.abc import Iterable
 
+from jaxclust.data.csv_cells import csv_text
 from jaxclust.types import Prediction
 
 
@@ -14,9 +13,8 @@ def prediction_csv(names: Iterable[str | int], predicted: Prediction) -> str:
       names: the images' file names or places.
       predicted: of as many images.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", *Prediction._fields])
-    for name, cluster, probability, distance in zip(names, *predicted, strict=True):
-        writer.writerow([name, int(cluster), f"{probability:.6g}", f"{distance:.6g}"])
-    return text.getvalue()
+    lines = [
+        [name, int(cluster), f"{probability:.6g}", f"{distance:.6g}"]
+        for name, cluster, probability, distance in zip(names, *predicted, strict=True)
+    ]
+    return csv_text([["image", *Prediction._fields], *lines])

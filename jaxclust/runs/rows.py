@@ -59,6 +59,8 @@ class Row:
       versions: of the packages that decide the numbers.
       device: what the run ran on.
       unreadable: of a stream the number of images that could not be read.
+      unscored: number of the n images whose true class is not known, which the scores leave out;
+        None for none.
       variant: of an experiment which settings of the method it is of.
       input: of an experiment what the method was given.
       extra: further columns of an experiment.
@@ -91,6 +93,7 @@ class Row:
     versions: dict[str, str] | None = None
     device: str | None = None
     unreadable: int | None = None
+    unscored: int | None = None
     variant: str | None = None
     input: str | None = None
     extra: Mapping[str, Json] = dataclasses.field(default_factory=dict)
@@ -106,7 +109,7 @@ class Row:
     def to_json(self) -> dict[str, Json]:
         """The row as a line of a file has it."""
         values = {name: getattr(self, name) for name in ORDER}
-        for name in ("unreadable", "variant", "input"):
+        for name in ("unreadable", "unscored", "variant", "input"):
             if getattr(self, name) is not None:
                 values[name] = getattr(self, name)
         return values | dict(self.extra)
@@ -143,7 +146,7 @@ def make_rows(
       settings: of the run.
       done: the run.
       labelings: by name, int32 (seeds, n), of the n images that could be read.
-      true_labels: int32 (n,), or None.
+      true_labels: int32 (n,), -1 where one is not known; or None.
       steps_per_window: of the clustering phase.
     """
     seeds = settings.seeds
@@ -180,21 +183,35 @@ def make_rows(
                 **shared,
             )
             if failed is None:
-                row = _with_outcome(row, labels[lane], true_labels)
+                row = with_scores(_with_sizes(row, labels[lane]), labels[lane], true_labels)
             rows.append(row)
     return rows
 
 
-def _with_outcome(row: Row, labels: np.ndarray, true_labels: np.ndarray | None) -> Row:
-    """The row with its clusters' sizes, and with scores where the true labels are known."""
+def _with_sizes(row: Row, labels: np.ndarray) -> Row:
+    """The row with its clusters' sizes."""
     sizes = np.bincount(labels, minlength=row.clusters)
-    scores = {} if true_labels is None else metrics.scores(true_labels, labels)
     return dataclasses.replace(
         row,
         empty_clusters=int((sizes == 0).sum()),
         largest_cluster=round(float(sizes.max() / sizes.sum()), 4),
-        **scores,
     )
+
+
+def with_scores(row: Row, labels: np.ndarray, true_labels: np.ndarray | None) -> Row:
+    """The row with the scores of its clusters where true labels are known, and without otherwise.
+
+    Args:
+      row: of a seed that did not fail.
+      labels: its clusters, int32 (n,), -1 for an image that could not be read.
+      true_labels: integers (n,), -1 where one is not known; or None.
+    """
+    scores: dict[str, float] = {}
+    unscored = 0
+    if true_labels is not None:
+        scores, unscored = metrics.known_scores(true_labels, labels)
+    own: dict[str, Any] = {name: scores.get(name) for name in SCORES}
+    return dataclasses.replace(row, unscored=unscored or None, **own)
 
 
 def row_name(method: str, labeling: str) -> str:

@@ -14,12 +14,11 @@ from jaxclust.engine import fit as engine
 from jaxclust.engine.driver import Lanes
 from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
-from jaxclust.evaluation import metrics
 from jaxclust.runs import feature_inputs, saving
 from jaxclust.runs.cluster_table import ClusterTable, read_cluster_table
 from jaxclust.runs.consensus import CLUSTERS_CSV, Consensus, make_consensus
 from jaxclust.runs.folder import RESULTS
-from jaxclust.runs.rows import Row
+from jaxclust.runs.rows import Row, with_scores
 from jaxclust.runs.scores import Scores
 from jaxclust.runs.settings import Settings, method_of
 from jaxclust.types import Method, Prediction, Variables
@@ -108,10 +107,11 @@ class Run:
         """Scores of each seed against true classes.
 
         Args:
-          labels: true classes, integers (n,); a data set without labels has None.
+          labels: true classes, integers (n,), -1 for an image whose class is not known, which the
+            scores leave out; a data set without labels has None.
 
         Raises:
-          UsageError: the labels are not one integer for each image, or there are none.
+          UsageError: the labels are not one integer for each image, or none is known.
         """
         n = self.labels.shape[1]
         if labels is None or np.shape(labels) != (n,):
@@ -120,13 +120,12 @@ class Run:
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
             raise UsageError(f"labels: must be integers, got dtype {labels.dtype}")
-        rows = []
-        for clusters, row in zip(self.labels, self.rows[: len(self.seeds)], strict=True):
-            scores: dict[str, float] = {}
-            if row.failed is None:
-                readable = clusters >= 0
-                scores = metrics.scores(labels[readable], clusters[readable])
-            rows.append(dataclasses.replace(row, **scores))
+        if (labels == -1).all():
+            raise UsageError("labels: must have a known class, got -1 for each image")
+        rows = [
+            with_scores(row, clusters, labels) if row.failed is None else row
+            for clusters, row in zip(self.labels, self.rows[: len(self.seeds)], strict=True)
+        ]
         votes = self.consensus().scores(labels) if self.has_consensus else None
         return Scores(tuple(rows), votes)
 

@@ -110,10 +110,20 @@ def score_table(
         if failed:
             note = f"{rows[0].method}: failed with NaN or inf, not in the mean"
             notes.append(f"{note}: {', '.join(failed)}")
+    notes += unscored_notes([row for rows in blocks for row in rows])
     if not any(votes):
         grid.pop()
     body = [line[0].ljust(10) + "".join(cell.rjust(10) for cell in line[1:]) for line in grid]
     return "\n".join(line.rstrip() for line in [*body, *notes])
+
+
+def unscored_notes(rows: Sequence[Row]) -> list[str]:
+    """A sentence for each data set of which the scores leave out images."""
+    counts = {(row.data, row.unscored, row.n) for row in rows if row.unscored}
+    return [
+        f"{data}: {unscored:,} of {n:,} images have no known class and are not in the scores"
+        for data, unscored, n in sorted(counts)
+    ]
 
 
 def _cells(rows: Sequence[Row], name: str, digits: int) -> list[str]:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import error, run
+from commands import error, results, run
 from jaxclust.cli.main import main
+from jaxclust.evaluation import metrics
 from jaxclust.report import run_images
+from jaxclust.runs.reading import open_run
 from jaxclust.runs.repeat import repeat
 from jaxclust.runs.settings import read_settings
 
@@ -114,6 +116,32 @@ def test_no_labels_needs_a_number_of_clusters_and_has_no_scores(photos, tmp_path
     assert read_settings(out).origin["no_labels"] is True
     assert "--no-labels" in shlex.split(repeat(read_settings(out)))
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0]).get("acc") is None
+
+
+def test_pictures_without_a_label_are_not_in_the_scores(photos, tmp_path, capsys):
+    """The scores are those of the labeled pictures, and a line and the rows count the others."""
+    (photos / "a" / "bad, very.jpg").unlink()
+    table = tmp_path / "labels.csv"
+    known = {f"{'ab'[n % 2]}/{n}.png": n % 2 for n in range(8)}
+    table.write_text("file,label\n" + "".join(f"{name},{kind}\n" for name, kind in known.items()))
+    out = tmp_path / "run"
+    words = f"fit kmeans --data {photos} --labels {table} --out {out} --restarts 1 --over map"
+    assert run(f"{words} --seeds 2") == 0
+    streams = capsys.readouterr()
+    assert "2 classes (0, 1), 4 of 12 without a class ->" in streams.err
+    note = "photos: 4 of 12 images have no known class and are not in the scores"
+    assert streams.out.count(note) == 1
+    opened = open_run(out)
+    places = [opened.files.index(name) for name in known]
+    for clusters, row in zip(opened.labels, results(out), strict=True):
+        expected = metrics.scores(list(known.values()), clusters[places])
+        assert {name: row.score(name) for name in expected} == expected
+        assert (row.n, row.unscored) == (12, 4)
+    assert main(["compare", str(out)]) == 0
+    assert note in capsys.readouterr().out
+    page = tmp_path / "page.html"
+    assert main(["report", str(out), "--out", str(page)]) == 0
+    assert note in page.read_text()
 
 
 def test_an_archive_is_clustered_and_streamed_like_its_folder(photos, tmp_path, capsys):

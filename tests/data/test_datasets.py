@@ -24,6 +24,13 @@ def test_digits_ship_with_scikit_learn(digits):
     assert digits.classes == 10
 
 
+def test_minus_one_says_that_a_class_is_not_known():
+    images = np.arange(5 * 16, dtype=np.uint8).reshape(5, 4, 4)
+    dataset = datasets.checked("x", images, np.array([7, -1, -3, 7, -1]))
+    assert (dataset.labels.tolist(), dataset.classes) == ([1, -1, 0, 1, -1], 2)
+    assert datasets.checked("x", images, np.full(5, -1)).labels is None
+
+
 @pytest.fixture
 def small_mnist(tmp_path, monkeypatch):
     """An "mnist" of 40 images, of which the last 10 are "mnist-test"; its images and labels.

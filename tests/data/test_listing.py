@@ -200,6 +200,18 @@ def test_labels_of_a_table_go_to_the_files_that_they_name(tmp_path):
     assert listed.labels.tolist() == [-1, -1, 1, 0]
 
 
+def test_blanks_around_a_name_belong_to_it_where_there_is_such_a_file(tmp_path):
+    touch(tmp_path, " a.png", "a.png", "b.png", "c.png ")
+    rows = "file,label\n a.png, x\na.png,y\n b.png ,z\nc.png ,x\n gone.png,y\n"
+    listed = listing(table(tmp_path / "t.csv", rows))
+    assert listed.files == (" a.png", "a.png", "b.png", "c.png ", "gone.png")
+    assert [listed.classes[label] for label in listed.labels] == ["x", "y", "z", "x", "y"]
+    (tmp_path / "c.png ").rename(tmp_path / "c.png")
+    labeled = listing(tmp_path, table(tmp_path / "l.csv", "file,label\n a.png,x\n b.png,y\n"))
+    assert labeled.files == (" a.png", "a.png", "b.png", "c.png")
+    assert labeled.labels.tolist() == [0, -1, 1, -1]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -146,7 +146,7 @@ def test_the_line_says_all_of_it(folder, dataset):
     line = dataset.summary
     assert line.startswith(f"{len(good)} images of ")
     assert "-> 16 x 16 x 3 (crop)" in line
-    assert "no labels (" in line  # Pictures lie in the root, too.
+    assert "without a class beside sub-folders" in line  # Pictures lie in the root, too.
     assert "left out: 4 .txt, 3 without ending, 3 .mp4, 2 .cr2, 2 .xmp, 1 .db" in line
     assert line.endswith(f"not readable: {len(damaged)} of {len(good) + len(damaged)}")
     assert all(dataset.unreadable.values())

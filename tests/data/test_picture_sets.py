@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from jaxclust.data import datasets, picture_sets
+from jaxclust.data import datasets, in_threads, picture_sets
 from jaxclust.data.listing import listing
 from random_pictures import color, gray, put
 
@@ -98,8 +98,9 @@ def test_images_beside_sub_folders_are_read_and_have_no_class(tmp_path):
     put(tmp_path / "x" / "b.png", gray())
     put(tmp_path / "y" / "c.png", gray())
     dataset = datasets.load(tmp_path)
-    assert (dataset.files, dataset.labels) == (("a.png", "x/b.png", "y/c.png"), None)
-    assert "no labels (1 of 3 beside sub-folders)" in dataset.summary
+    assert dataset.files == ("a.png", "x/b.png", "y/c.png")
+    assert (dataset.labels.tolist(), dataset.classes) == ([-1, 0, 1], 2)
+    assert "2 folders as classes (x, y), 1 of 3 without a class beside sub" in dataset.summary
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
@@ -275,7 +276,7 @@ def test_few_files_are_held_at_a_time(tmp_path):
 def test_a_bar_shows_on_a_terminal_alone_and_for_many_pictures(tmp_path, monkeypatch, capsys):
     for number in range(6):
         put(tmp_path / f"{number}.png", gray())
-    monkeypatch.setattr(picture_sets, "WITH_BAR", 5)
+    monkeypatch.setattr(in_threads, "WITH_BAR", 5)
     datasets.load(tmp_path)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
@@ -284,7 +285,7 @@ def test_a_bar_shows_on_a_terminal_alone_and_for_many_pictures(tmp_path, monkeyp
     assert "reading pictures" in shown
     assert "/6 [" in shown
     picture_sets.read(tmp_path, picture_sets.Reading(progress=False))
-    monkeypatch.setattr(picture_sets, "WITH_BAR", 6)
+    monkeypatch.setattr(in_threads, "WITH_BAR", 6)
     datasets.load(tmp_path)
     assert capsys.readouterr().err == ""
 
@@ -307,7 +308,9 @@ def test_the_line_says_what_the_classes_are(tmp_path):
     assert words == f"14 images of 9 x 7 to 22 x 7, {classes} -> 64 x 64 x 1 (crop)"
     table = tmp_path / "p" / "t.csv"
     table.write_text("file,label\nclass0/0.png,x\nclass1/2.png,y\nclass2/4.png,\n")
-    assert ", no labels (1 of 3 without a class) ->" in datasets.load(table).summary
+    dataset = datasets.load(table)
+    assert ", 2 classes (x, y), 1 of 3 without a class ->" in dataset.summary
+    assert (dataset.labels.tolist(), dataset.class_names) == ([0, 1, -1], ("x", "y"))
     table.write_text("file,label\nclass0/0.png,x\nclass1/2.png,y\n")
     dataset = datasets.load(table)
     assert ", 2 classes (x, y) ->" in dataset.summary

@@ -136,6 +136,17 @@ def test_scores():
     }
 
 
+def test_samples_without_a_class_or_cluster_are_not_scored():
+    true = [0, 0, 1, 1, -1, 2, -1]
+    predicted = [1, 1, 0, 1, 0, -1, -1]
+    expected = metrics.scores([0, 0, 1, 1], [1, 1, 0, 1])
+    assert metrics.known_scores(true, predicted) == (expected, 1)
+    assert metrics.known_scores([-1, -1], [0, 1]) == ({}, 2)
+    assert metrics.known_scores([0, 1], [-1, -1]) == ({}, 0)
+    with pytest.raises(ValueError, match="same length"):
+        metrics.known_scores([0], [0, 1])
+
+
 @pytest.mark.parametrize(
     "score", [metrics.accuracy, metrics.nmi, metrics.ari, metrics.confusion, metrics.scores]
 )

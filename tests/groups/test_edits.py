@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxclust.errors import UsageError
-from jaxclust.groups.edits import moved_files, read_edits
+from jaxclust.groups.edits import apply_edits, read_edits
 
 NAMES = ("a.jpg", "b, c.jpg", "caf\udce9.jpg", "two\nlines.jpg", "e.jpg", "f.jpg")
 GROUPS = np.array([0, 0, 1, 1, 2, -1], np.int32)
@@ -14,7 +14,7 @@ GROUP_NAMES = ("", "Cats", "")
 def applied(folder, text):
     path = folder / "edits.csv"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    return read_edits(path, NAMES, GROUPS, GROUP_NAMES)
+    return apply_edits(read_edits(path), NAMES, GROUPS, GROUP_NAMES)
 
 
 def test_every_kind_of_row(tmp_path):
@@ -90,10 +90,10 @@ def test_a_missing_column_is_refused(tmp_path, header):
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UsageError, match="must be a CSV file that can be read"):
-        read_edits(tmp_path / "none.csv", NAMES, GROUPS, GROUP_NAMES)
+        read_edits(tmp_path / "none.csv")
 
 
 def test_files_that_are_moved_one_by_one(tmp_path):
     path = tmp_path / "edits.csv"
     path.write_text("file,group,name,into\n,1,,0\nb.jpg,2,,\n,0,Cats,\n")
-    assert moved_files(path) == {"b.jpg"}
+    assert read_edits(path).moved_files == {"b.jpg"}

@@ -11,12 +11,13 @@ from PIL import Image
 
 from drawings import KINDS, draw
 from jaxclust.cli.main import main
+from jaxclust.data.csv_cells import from_cell
 from jaxclust.data.datasets import load
 
 pytestmark = pytest.mark.optimized
 
 NAMES = (
-    "plain",
+    "=1+1",
     "two words",
     "quote'\"",
     "a<b>&c",
@@ -70,7 +71,7 @@ def fill(root, images):
 
 def listed(path):
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    return [line["file"] for line in csv.DictReader(io.StringIO(text, newline=""))]
+    return [from_cell(line["file"]) for line in csv.DictReader(io.StringIO(text, newline=""))]
 
 
 def check(root, images, out, more, capsys):

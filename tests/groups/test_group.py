@@ -94,6 +94,31 @@ def test_labels_of_some_files_name_the_groups(folder, features, here):
     assert names == {"dots": "Dots", "rings": "Rings", "stripes": ""}
 
 
+def test_names_that_a_spreadsheet_would_run_come_back_as_they_were(folder, features, here):
+    """Through groups.csv, as a table of paths, of labels and of corrections."""
+    odd = ["=1+1.jpg", "-a.jpg", "@b.jpg", "'=c.jpg"]
+    for number, name in enumerate(odd):
+        (folder / "dots" / f"{number:02d}.jpg").unlink()
+        shutil.copy(folder / "rings" / f"{number:02d}.jpg", folder / name)
+    common = [*words(folder, features), "--clusters", "3", "--out", "out", "--quiet"]
+    assert main(common) == 0
+    written = [line["file"] for line in table(here / "out")]
+    assert written[:4] == ["''=c.jpg", "'-a.jpg", "'=1+1.jpg", "'@b.jpg"]
+    again = jc.group(folder, 3, features=str(features), seeds=3, out="out", progress=False)
+    assert sorted(again.files[:4]) == sorted(odd)
+    shutil.copy(here / "out" / "groups.csv", folder / "table.csv")
+    assert sorted(jc.load(folder / "table.csv").files) == sorted(again.files)
+    (here / "known.csv").write_text("file,label\n'=1+1.jpg,'=Sums\n")
+    (here / "edits.csv").write_text("file,group,name,into\n'-a.jpg,3,,\n,3,'+New,\n")
+    more = ["--labels", "known.csv", "--edits", "edits.csv"]
+    assert main([*common, *more]) == 0
+    lines = {line["file"]: line["name"] for line in table(here / "out")}
+    assert (lines["'=1+1.jpg"], lines["'-a.jpg"]) == ("'=Sums", "'+New")
+    given = {"features": str(features), "seeds": 3, "labels": "known.csv"}
+    again = jc.group(folder, 3, out="out", progress=False, **given)
+    assert set(again.names) >= {"=Sums", "+New"}
+
+
 def test_corrections_are_taken_back_and_kept(folder, features, here):
     common = words(folder, features, "--clusters", 3, "--out", "out", "--quiet")
     assert main(common) == 0

@@ -1,5 +1,7 @@
 """What ``jaxclust group`` is given: changed, damaged, odd or text."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ import jaxclust as jc
 from commands import error
 from grouped import table, words
 from jaxclust.cli.main import main
+from jaxclust.data import pictures
 from jaxclust.errors import UsageError
+from jaxclust.evaluation import metrics
 
 pytestmark = pytest.mark.optimized
 
@@ -56,6 +60,52 @@ def test_damaged_files_are_named_also_with_features_from_a_file(folder, features
     assert main([*common, "--copy"]) == 0
     assert len(table(here / "out")) == 35
     assert (here / "out" / "unreadable.csv").read_text() == "file,reason\ndots/05.jpg,empty\n"
+
+
+def test_descriptors_group_pictures_and_name_damaged_ones(folder, here, capsys):
+    pytest.importorskip("cv2", reason="dsift-pca needs OpenCV")
+    (folder / "dots" / "05.jpg").write_bytes(b"")
+    common = [*words(folder, "dsift-pca"), "--clusters", "3", "--out", "out"]
+    assert main(common) == 0
+    streams = capsys.readouterr()
+    assert "-> dsift-pca (crop)" in streams.err
+    assert len(table(here / "out")) == 35
+    assert (here / "out" / "unreadable.csv").read_text() == "file,reason\ndots/05.jpg,empty\n"
+    kinds = [line["file"].partition("/")[0] for line in table(here / "out")]
+    groups = [int(line["group"]) for line in table(here / "out")]
+    _, numbers = np.unique(kinds, return_inverse=True)
+    assert metrics.accuracy(numbers, groups) > 0.9
+    assert main(common) == 0
+    assert "finished already" in capsys.readouterr().err
+    more = error(capsys, [*common, "--add", str(folder)])
+    assert "add: must come with the features of a network or a .parquet file" in more
+
+
+def test_more_damage_than_half_is_refused_in_the_words_of_fit(folder, features, here, capsys):
+    for path in folder.rglob("[01][0-9].jpg"):
+        if path.parent.name != "rings" or path.stem < "08":
+            path.write_bytes(b"")
+    line = error(capsys, [*words(folder, features), "--clusters", "3", "--quiet"])
+    rule = f"data: half of the pictures in {folder} must be readable, got 32 of 36 that are not"
+    assert f"{rule}: dots/00.jpg (empty), dots/01.jpg (empty), " in line
+    assert line.endswith("and 22 more")
+    assert line in error(capsys, ["fit", "kmeans", "--data", str(folder), "--clusters", "3"])
+
+
+def test_the_headers_of_files_are_read_by_several_threads(folder, features, here, monkeypatch):
+    """Two threads meet, which one thread alone would wait for in vain."""
+    meeting = threading.Barrier(2, timeout=20)
+    read = pictures.header
+
+    def header(source):
+        if meeting.n_waiting or not met:
+            met.append(meeting.wait())
+        return read(source)
+
+    met = []
+    monkeypatch.setattr(pictures, "header", header)
+    assert main([*words(folder, features), "--clusters", "3", "--quiet"]) == 0
+    assert met
 
 
 def test_the_face_takes_text_for_paths(folder, features, here):

@@ -56,6 +56,47 @@ def test_losses_that_a_logarithm_cannot_show_are_on_a_linear_axis(
     assert drawn[0].axes[0].get_yscale() == scale
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that would be saved."""
+    kept = []
+
+    class Kept(figures.Figure):
+        def savefig(self, path, **kwargs):
+            kept.append(self)
+
+    monkeypatch.setattr(figures, "Figure", Kept)
+    return kept
+
+
+def legend(axes):
+    """Texts of a panel's legend."""
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_legend_of_an_embedding_names_the_classes(tmp_path, drawn):
+    features = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    clusters = np.arange(12, dtype=np.int32) % 4
+    labels = np.arange(12, dtype=np.int32) % 3 - 1
+    path = tmp_path / "embedding.png"
+    figures.embedding(path, features, clusters, labels, "title", ("a$b$", "x" * 40))
+    by_cluster, by_class = drawn[0].axes
+    assert legend(by_cluster) == ["0", "1", "2", "3"]
+    assert legend(by_class) == ["a$b$", f"{'x' * 21}..."]
+    assert not by_class.get_legend().get_texts()[0].get_parse_math()
+    figures.embedding(path, features, clusters, labels, "title")
+    assert legend(drawn[1].axes[1]) == ["0", "1"]
+
+
+def test_images_of_unknown_class_are_gray_in_the_embedding(tmp_path, drawn):
+    features = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    labels = np.array([-1, 0, 1, -1, 0, -1], np.int32)
+    figures.embedding(tmp_path / "embedding.png", features, labels.clip(0), labels, "title")
+    unknown, known = drawn[0].axes[1].collections
+    assert (len(unknown.get_offsets()), len(known.get_offsets())) == (3, 3)
+    assert (unknown.get_facecolor()[:, :3] == 0xBB / 255).all()
+
+
 def test_the_figures_of_a_run_have_the_clusters_of_its_table(
     run, few_digits, tmp_path, monkeypatch
 ):
@@ -78,7 +119,7 @@ def test_the_figures_of_a_run_have_the_clusters_of_its_table(
     for cluster in range(10):
         found = {images[image.tobytes()] for image in sheets[f"cluster-{cluster}"]}
         assert found == ({cluster} if (clusters == cluster).any() else set())
-    ((_, features, colors, _, title),) = shown
+    ((_, features, colors, _, title, _),) = shown
     order = np.random.default_rng(0).permutation(300)
     np.testing.assert_array_equal(colors, clusters[order])
     np.testing.assert_array_equal(features, opened.embed(few_digits[0][order], 0))

@@ -8,7 +8,7 @@ import pytest
 
 import chromium
 from galleries import AWKWARD, TARGET, copied, gallery, written
-from jaxclust.groups.edits import read_edits
+from jaxclust.groups.edits import apply_edits, read_edits
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 
@@ -96,6 +96,7 @@ def test_the_panel(case):
     opened, file, where = told["panel"]
     assert opened
     assert file == given.names[order[1]]
+    assert told["breaks"] == [*file.replace("/", "/ ").replace(".", ". ").split(), ""]
     assert where.startswith(f"Group 0, picture 2 of {len(order)} · ")
     assert where.endswith(f": {min(99, round(100 * given.sure[order[1]]))} %")
     assert told["original"] == told["link"] == TARGET
@@ -107,6 +108,8 @@ def test_the_panel(case):
 
 def test_levels_and_search(case):
     given, told = case
+    text, room = told["hint"]  # The search's own button stands at its end.
+    assert 0 < text < room
     n = len(given.names)
     assert [head[1:] for head in told["coarse"]] == [
         ["Coarse group 0", f"{n - 1} pictures"],
@@ -129,7 +132,8 @@ def test_corrections_come_back_as_they_were_seen(case, tmp_path):
     assert told["leaves"] == [False, True, False]
     path = tmp_path / told["download"]
     path.write_bytes(bytes(told["csv"]))
-    groups, names = read_edits(path, given.names, given.groups, given.group_names)
+    assert "'=New" in path.read_text(errors="replace")  # No formula for a spreadsheet.
+    groups, names = apply_edits(read_edits(path), given.names, given.groups, given.group_names)
     expected = given.groups.copy()
     expected[order[0][:3]] = 4
     expected[order[2]] = 0
@@ -137,9 +141,9 @@ def test_corrections_come_back_as_they_were_seen(case, tmp_path):
     expected[order[3]] = 1
     np.testing.assert_array_equal(groups, expected)
     np.testing.assert_array_equal([told["groups"][str(i)] for i in range(len(groups))], expected)
-    assert names == ['Dogs, "good" ones', "Cats & <dogs>", "", "", "New"]
+    assert names == ['Dogs, "good" ones', "Cats & <dogs>", "", "", "=New"]
     seen = {head[0]: head[1] for head in told["after"]}
-    assert seen == {"group-0": names[0], "group-1": names[1], "group-2": "", "group-4": "New"} | {
+    assert seen == {"group-0": names[0], "group-1": names[1], "group-2": "", "group-4": "=New"} | {
         "none": "Fits no group"
     }
     rows = path.read_bytes().count(b"\n") - 1 - (b'"two\nlines.png"' in path.read_bytes())

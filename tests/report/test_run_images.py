@@ -161,6 +161,7 @@ def test_a_stream_is_shown_without_the_images_that_cannot_be_read(few_digits, tm
     assert points["rows"] == [index for index in range(40) if index != 5]
     votes = open_run(run).consensus()
     assert points["clusters"] == votes.labels[points["rows"]].tolist()
+    assert points["called"] == ["0", "1", "2"]  # The folders' names, not "class 0".
     assert points["classes"] == [int(path.parent.name) for path in files if path != files[5]]
 
 

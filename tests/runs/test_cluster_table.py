@@ -10,6 +10,7 @@ from PIL import Image
 import jaxclust as jc
 from jaxclust.errors import UsageError
 from jaxclust.runs.cluster_table import read_cluster_table
+from jaxclust.runs.consensus import write_clusters
 from jaxclust.runs.reading import open_run
 from run_folders import memory_run
 
@@ -33,6 +34,14 @@ def test_a_table_with_and_without_the_new_columns(tmp_path):
     np.testing.assert_array_equal(table.sure["distance"], [1.5, 2, np.nan, 0])
     path.write_text("image,cluster,share,seed_0\n0,0,1,0\n1,2,1,2\n2,,,\n3,1,1,1\n")
     assert read_cluster_table(path, LABELS).names is None
+
+
+def test_names_that_a_spreadsheet_would_run_come_back_as_they_were(tmp_path):
+    path = tmp_path / "clusters.csv"
+    names = ("=1+1.png", "-a.png", "'=b.png", "@c.png")
+    write_clusters(path, names.__getitem__, {"cluster": LABELS})
+    assert path.read_text().splitlines()[1] == "'=1+1.png,0"
+    assert read_cluster_table(path, LABELS).names == names
 
 
 @pytest.mark.parametrize(
