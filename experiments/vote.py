@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,10 +17,9 @@ from experiments import rows, tables
 from experiments.experiment import Experiment, Part, Request
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
-from jaxclust.engine.fit import Options, fit
+from jaxclust.engine.fit import Options, apply, fit
 from jaxclust.evaluation import metrics
 from jaxclust.methods import pupil
-from jaxclust.ops.batches import encoded
 from jaxclust.ops.graph_start import graph_clusters
 from jaxclust.runs import vote
 from jaxclust.runs.consensus import make_consensus
@@ -135,13 +133,9 @@ def labels(material: Material, dataset: Dataset, request: Request) -> np.ndarray
     assert done.labels is not None  # No time was set, so that the run came to its end.
     if not by_graph:
         return done.labels
-    network = method.build(dataset.images.shape[1:])
-    variables = done.phases["pretrain"].lanes.state.variables
-    found = []
-    for lane in range(len(SEEDS)):
-        own = jax.tree.map(lambda leaf, lane=lane: leaf[lane], variables)
-        features = encoded(network, own, jnp.asarray(dataset.images))
-        found.append(np.asarray(graph_clusters(features, dataset.classes)))
+    states = done.phases["cluster"].lanes.state
+    features = apply(method, states, dataset.images, "embed")
+    found = [graph_clusters(jnp.asarray(own), dataset.classes) for own in features]
     return np.stack(found)
 
 

@@ -58,8 +58,9 @@ class Options:
       criterion: What --clusters auto goes by (merges unless given). merges: clusters of like
         size in the merges of graph degree linkage; spectrum: the largest gap of the spectrum of
         a graph of neighbors; silhouette: that of k-means above that of random vectors; bic:
-        Gaussian mixtures. These look at pixels or --features once. stability: a run for each
-        number, of which the one counts on which the seeds agree best.
+        Gaussian mixtures. These look at pixels or --features once. dying: the clusters that
+        live in the end when DEC begins with 35 and small ones die, which takes minutes.
+        stability: a run for each number, of which the one counts on which the seeds agree best.
       seeds: How many seeds (5: seeds 0 to 4), or which (0,3,7; or 3, with a comma for that
         one).
       out: Folder for the run's files; it must not exist. Without it: runs/METHOD-DATA,

@@ -179,14 +179,11 @@ def init(
 
 
 def _start(config: Config, images: jax.Array, network: Network) -> self_training.Start:
-    optimizer = _optimizer(config)
     n = images.shape[0]
-    renewal = renewals.renewal(config, optimizer, schedule(config, n), n)
+    renewal = renewals.renewal(config, _optimizer(config), schedule(config, n), n)
     if config.batch_norm == "batch":
         renewal = renewal._replace(settle=partial(_settled, config, network))
-    return self_training.Start(
-        optimizer, renewal, partial(scores, config), partial(boosted, config)
-    )
+    return self_training.Start(renewal, partial(scores, config), partial(boosted, config))
 
 
 def _settled(

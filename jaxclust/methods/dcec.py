@@ -118,10 +118,9 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def _start(config: Config, images: jax.Array) -> self_training.Start:
-    optimizer = _optimizer(config)
     n = images.shape[0]
-    renewal = renewals.renewal(config, optimizer, schedule(config, n), n)
-    return self_training.Start(optimizer, renewal, soft_assignment, sharpened_target)
+    renewal = renewals.renewal(config, _optimizer(config), schedule(config, n), n)
+    return self_training.Start(renewal, soft_assignment, sharpened_target)
 
 
 def schedule(config: Config, n: int) -> Schedule:

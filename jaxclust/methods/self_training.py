@@ -64,13 +64,11 @@ class Start(NamedTuple):
     """How the first state of a run is made.
 
     Attributes:
-      optimizer: the optimizer of params and centroids together.
-      renewal: how the centroids are made, at the start and later.
+      renewal: how the centroids are made, at the start and later; it has an optimizer.
       soften: makes the soft assignments.
       sharpen: makes the target from the soft assignments.
     """
 
-    optimizer: optax.GradientTransformation
     renewal: renewals.Renewal
     soften: Soften
     sharpen: Sharpen
@@ -88,6 +86,8 @@ def init(
       variables: the network's arrays, or None for fresh ones.
       images: uint8 or float32 in [0, 1], (n, h, w, c).
     """
+    optimizer = start.renewal.optimizer
+    assert optimizer is not None
     renewals.check_network(start.renewal, network)
     network_key, centroid_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
@@ -101,7 +101,7 @@ def init(
         centroids=centroids,
         target=target,
         labels=nearest_centroid(features, centroids),
-        opt_state=start.optimizer.init((variables.params, centroids)),
+        opt_state=optimizer.init((variables.params, centroids)),
         windows=jnp.int32(0) if start.renewal.repeats else None,
     )
 

@@ -32,9 +32,18 @@ def augmented(augment: Augment, key: jax.Array, images: jax.Array) -> jax.Array:
     Returns:
       ``moved(key, images)``, or the images as they are.
     """
-    if augment == "none" or min(images.shape[1:3]) < LEAST_SIDE:
+    if augment == "none" or too_small(images.shape[1:]):
         return images
     return moved(key, images)
+
+
+def too_small(shape: tuple[int, ...]) -> bool:
+    """Whether "affine" leaves images as they are, since a side has too few pixels.
+
+    Args:
+      shape: (h, w, c) of the images.
+    """
+    return min(shape[:2]) < LEAST_SIDE
 
 
 def moved(key: jax.Array, images: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """Charts as inline SVG in the page's colors: intervals, curves with bands, an embedding."""
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
@@ -240,9 +241,9 @@ def _grid_x(scale: _Scale, top: float, bottom: float, whole: bool = False) -> st
 
 
 def _grid_y(scale: _Scale, right: float, logarithmic: bool) -> str:
-    """Level lines with their numbers; ``logarithmic`` numbers are powers of ten."""
+    """Level lines with their numbers; a ``logarithmic`` scale is one of powers of ten."""
     parts = []
-    for tick in scale.ticks(4):
+    for tick in _exponents(scale) if logarithmic else scale.ticks(4):
         y = scale(tick)
         number = 10**tick if logarithmic else tick
         parts.append(
@@ -250,6 +251,24 @@ def _grid_y(scale: _Scale, right: float, logarithmic: bool) -> str:
             f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{number:.2g}</text>'
         )
     return "".join(parts)
+
+
+def _exponents(scale: _Scale) -> list[float]:
+    """The logarithms of round numbers within a scale of powers of ten, about four of them."""
+    powers = range(math.ceil(scale.low), math.floor(scale.high) + 1)
+    if len(powers) > 2:
+        return [float(power) for power in powers[:: math.ceil(len(powers) / 5)]]
+    numbers = [
+        factor * 10.0**power
+        for power in range(math.floor(scale.low), math.ceil(scale.high) + 1)
+        for factor in (1, 2, 5)
+    ]
+    exponents = [math.log10(number) for number in numbers]
+    exponents = [exponent for exponent in exponents if scale.low <= exponent <= scale.high]
+    if len(exponents) > 1:
+        return exponents
+    plain = _Scale(10**scale.low, 10**scale.high, 0, 1)
+    return [math.log10(number) for number in plain.ticks(4) if number > 0]
 
 
 def _axis_name(below: str) -> str:

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from jaxclust.data.listing import shown
 from jaxclust.engine.driver import History
+from jaxclust.evaluation import metrics
 from jaxclust.report.image_grid import grid
 from jaxclust.report.projection import in_two_dimensions
 
@@ -23,7 +24,9 @@ NOT_KNOWN = "#bbbbbb"
 """Color of an image whose true class is not known."""
 
 
-def curves(path: Path, histories: Mapping[str, History], seeds: Sequence[int]) -> None:
+def curves(
+    path: Path, histories: Mapping[str, History], seeds: Sequence[int], note: str = ""
+) -> None:
     """Loss in each phase, and the fraction of changed labels in the clustering.
 
     There is a line for each seed. No file is written where no phase has windows.
@@ -32,6 +35,7 @@ def curves(path: Path, histories: Mapping[str, History], seeds: Sequence[int]) -
       path: of the .png file.
       histories: each phase's columns; phases without windows are left out.
       seeds: of the lanes.
+      note: stands below the curves.
     """
     panels = [
         (phase, name)
@@ -56,10 +60,12 @@ def curves(path: Path, histories: Mapping[str, History], seeds: Sequence[int]) -
         axes.xaxis.get_major_locator().set_params(integer=True)
         title = {"pretrain": "pretraining", "cluster": "clustering"}.get(phase, phase)
         axes.set_title(title, loc="left")
-        axes.set_xlabel("epoch" if phase == "pretrain" else "update of the target")
+        axes.set_xlabel("epoch" if phase == "pretrain" else "window")
         axes.set_ylabel({"loss": "loss", "changed": "fraction of labels changed"}[name])
         axes.grid(alpha=0.3)
     figure.axes[0].legend(frameon=False, fontsize="small")
+    if note:
+        figure.supxlabel(note, fontsize="small", x=0.99, ha="right")
     figure.savefig(path, dpi=130)
 
 
@@ -73,6 +79,8 @@ def embedding(
 ) -> None:
     """t-SNE of the features, colored by cluster and, where known, by true class, with a legend.
 
+    A cluster has the color of the class that it is matched with.
+
     Args:
       path: of the .png file.
       features: float32 (n, d), n at most ``POINTS``.
@@ -81,37 +89,41 @@ def embedding(
       title: of the figure.
       class_names: the classes' names by their number; None for numbers.
     """
+    if labels is not None and (labels < 0).all():
+        labels = None
     places = in_two_dimensions(features)
-    panels = [("cluster", clusters)] + ([] if labels is None else [("true class", labels)])
+    panels = [("cluster", clusters, _cluster_colors(clusters, labels))]
+    if labels is not None:
+        panels.append(("true class", labels, np.arange(int(labels.max()) + 1)))
+    count = max(int(colors.max()) for _, _, colors in panels) + 1
+    cmap = "tab20" if count > 10 else "tab10"
+    last = max(count, 20 if count > 10 else 10) - 1
     figure = Figure(figsize=(4.6 * len(panels), 4.6), layout="constrained")
     row = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (name, colors) in zip(row, panels, strict=True):
-        count = int(colors.max()) + 1
-        cmap = "tab20" if count > 10 else "tab10"
-        last = max(count, 20 if count > 10 else 10) - 1
-        known = colors >= 0
+    for axes, (name, groups, colors) in zip(row, panels, strict=True):
+        limits = {"vmin": 0, "vmax": last}
+        known = groups >= 0
         if not known.all():
             axes.scatter(*places[~known].T, c=NOT_KNOWN, s=8, linewidths=0)
         dots = axes.scatter(
-            *places[known].T, c=colors[known], cmap=cmap, vmin=0, vmax=last, s=8, linewidths=0
+            *places[known].T, c=colors[groups[known]], cmap=cmap, **limits, s=8, linewidths=0
         )
         axes.set_title(f"by {name}", loc="left")
-        if count <= NAMED:
-            numbers = range(count)
+        if len(colors) <= NAMED:
             handles = [
-                Line2D([], [], marker="o", linestyle="", markersize=5, color=dots.to_rgba(number))
-                for number in numbers
+                Line2D([], [], marker="o", linestyle="", markersize=5, color=dots.to_rgba(color))
+                for color in colors
             ]
             legend = axes.legend(
                 handles,
-                [str(number) for number in numbers],
+                [str(number) for number in range(len(colors))],
                 loc="center left",
                 bbox_to_anchor=(1, 0.5),
                 handletextpad=0.1,
                 frameon=False,
                 fontsize="small",
             )
-            if colors is labels and class_names is not None:
+            if groups is labels and class_names is not None:
                 for entry, class_name in zip(legend.get_texts(), class_names, strict=False):
                     entry.set_parse_math(False)  # A "$" in a name is no formula.
                     entry.set_text(_short(shown(class_name)))
@@ -124,6 +136,25 @@ def embedding(
 def _short(name: str) -> str:
     """A name that leaves room for the points beside it."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+
+
+def _cluster_colors(clusters: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """The color of each cluster: its own number, or that of the class it is matched with."""
+    count = int(clusters.max()) + 1
+    if labels is None:
+        return np.arange(count)
+    known = labels >= 0
+    classes = np.unique(labels[known])
+    colors = np.full(count, -1)
+    matched = metrics.confusion_clusters(labels[known], clusters[known])
+    # Clusters without a class follow those that have one.
+    for number, cluster in zip(classes, matched, strict=False):
+        if cluster >= 0:
+            colors[cluster] = number
+    others = np.setdiff1d(np.arange(count + int(classes[-1]) + 1), classes)
+    alone = colors < 0
+    colors[alone] = others[: np.count_nonzero(alone)]
+    return colors
 
 
 def contact_sheet(path: Path, images: np.ndarray, columns: int = 10) -> None:

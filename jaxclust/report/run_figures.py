@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxclust.data.datasets import Dataset
-from jaxclust.report import figures, picture_sheets
+from jaxclust.report import figures, picture_sheets, renewals
 from jaxclust.runs.progress import Bars
 from jaxclust.runs.run import Run
 
@@ -40,7 +40,8 @@ def draw(
     """
     folder.mkdir(exist_ok=True)
     histories = {name: phase.history for name, phase in run.phases.items()}
-    figures.curves(folder / "curves.png", histories, run.seeds)
+    note = renewals.sentence(run.settings.config)
+    figures.curves(folder / "curves.png", histories, run.seeds, note)
     if len(run.failed) == len(run.seeds):
         return
     votes = run.consensus()

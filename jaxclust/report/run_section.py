@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxclust.comparison import tables
 from jaxclust.evaluation import agreement, metrics
-from jaxclust.report import charts, elements, image_section
+from jaxclust.report import charts, elements, image_section, renewals
 from jaxclust.report.elements import text
 from jaxclust.report.image_section import Shown
 from jaxclust.report.look import Agreement, Look
@@ -218,7 +218,8 @@ def _curve_figures(look: Look) -> Iterator[str]:
             chart = charts.curves(windows, values, column == "loss", below, label)
             if chart:
                 several = ", a line for each seed, their median and range" if len(lanes) > 1 else ""
-                caption = text(f"{name}{several}.")
+                anew = renewals.sentence(look.settings[0].config) if phase == "cluster" else ""
+                caption = text(f"{name}{several}. {anew}".strip())
                 yield f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
 
 

@@ -16,6 +16,7 @@ from jaxclust.engine import fit as engine
 from jaxclust.engine.devices import OVERS, Over, use_devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
+from jaxclust.ops import moved_images
 from jaxclust.runs import feature_inputs, pretrained, start_weights
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.files import write_csv, write_file, write_labels
@@ -228,8 +229,8 @@ def execute(
         labels=None if out is None else out / "labels.npy",
         about=settings.extra,
     )
-    if method.caution:
-        bars.say(f"note: {method.caution}")
+    for note in _notes(method, _shape(data)[1:]):
+        bars.say(f"note: {note}")
     given = data if isinstance(data, Source) else data.images
     done = engine.fit(method, given, plan.seeds, options)
     rows = _rows(method, settings, done, data.labels)
@@ -252,6 +253,17 @@ def execute(
         if run.finished:
             _write(run, out, data, plan, bars)
     return run
+
+
+def _notes(method: Method, shape: tuple[int, ...]) -> list[str]:
+    """What a user should read before a run on images of shape (h, w, c), as whole lines."""
+    notes = [method.caution] if method.caution else []
+    configs = (method.config, method.pretraining)
+    moves = any(getattr(config, "augment", "none") != "none" for config in configs)
+    if moves and moved_images.too_small(shape):
+        rule = f"augment affine moves no image with a side below {moved_images.LEAST_SIDE} pixels"
+        notes.append(f"{rule}, and these have {shape[0]} x {shape[1]}: they stay as they are")
+    return notes
 
 
 def _over(plan: Plan) -> Over:

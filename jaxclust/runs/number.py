@@ -1,7 +1,8 @@
-"""How many clusters images have, by criteria that look at them once, before anything is trained.
+"""How many clusters images have, by criteria that look at them once, before a method runs.
 
 They look at the pixels, or at the features that stand in the images' place, scaled to unit length.
-On an autoencoder's embedding of digits and USPS they were no nearer (docs/statistics.md).
+On an autoencoder's embedding of digits and USPS they were no nearer (docs/statistics.md). Only
+``dying`` trains a network.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,11 +11,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxclust.engine import fit as engine
 from jaxclust.errors import UsageError
 from jaxclust.evaluation.mixtures import bic
 from jaxclust.evaluation.silhouettes import WITHIN, choose_number
 from jaxclust.evaluation.spectrum import gaps
 from jaxclust.evaluation.vectors import fit_projection, project, sampled, unit_length
+from jaxclust.methods.dying import METHOD
 from jaxclust.ops.graph_linkage import History, merge, no_merges
 from jaxclust.ops.merge_sizes import balance
 from jaxclust.ops.neighbor_graph import Graph, initial_clusters, knn_digraph
@@ -27,6 +30,11 @@ LEAST_BALANCE = 2 / 3
 """The smallest cluster must have this share of the mean size (chosen on digits and USPS)."""
 CLOSE = 0.9
 """A second best number with this share of the best one's gap is nearly as good."""
+
+START = 35
+"""Clusters with which ``dying`` begins where the range ends below (the authors' number)."""
+SEEDS = 3
+"""Seeds of ``dying``, of which the middle number counts."""
 
 
 class Estimate(NamedTuple):
@@ -131,11 +139,45 @@ def mixtures(vectors: np.ndarray, numbers: range) -> Estimate:
     return Estimate(best, values, (f"{line}.",))
 
 
+def dying(vectors: np.ndarray, numbers: range) -> Estimate:
+    """The number of clusters that live after a training in which they die (UNSEEN).
+
+    It begins with ``START`` clusters, or with the largest of ``numbers`` if that is more. See
+    ``methods.dying``.
+
+    Args:
+      vectors: float32 (n, d), of unit length.
+      numbers: the numbers to choose from; another number becomes the nearest end.
+
+    Raises:
+      UsageError: every seed met a NaN or inf.
+    """
+    clusters = max(numbers[-1], min(START, len(vectors) // 5))
+    images = ((vectors - vectors.mean()) / vectors.std())[:, None, None]
+    method = METHOD.with_settings({"clusters": clusters})
+    done = engine.fit(method, images, tuple(range(SEEDS)))
+    alive = np.asarray(done.phases["cluster"].lanes.state.alive)
+    living = [int(own.sum()) for own, failed in zip(alive, done.failed, strict=True) if not failed]
+    if not living:
+        raise UsageError("criterion: must be another one, got dying, whose seeds met NaN or inf")
+    best = min(max(sorted(living)[len(living) // 2], numbers[0]), numbers[-1])
+    each = ", ".join(map(str, living))
+    lines = [
+        f"{best} clusters: of {clusters} clusters {each} lived in the end, a number for each of "
+        f"{len(living)} seeds, and the middle one counts."
+    ]
+    if max(living) - min(living) > 2:
+        lines.append("The seeds differ by more than two: the number is not sure.")
+    shares = {number: living.count(number) / len(living) for number in numbers}
+    return Estimate(best, shares, tuple(lines))
+
+
 CRITERIA: Mapping[str, Callable[[np.ndarray, range], Estimate]] = {
     "merges": merges,
     "spectrum": spectrum,
     "silhouette": silhouette,
     "bic": mixtures,
+    "dying": dying,
 }
 """The criteria by the names that people type."""
 DEFAULT = "merges"
@@ -157,7 +199,8 @@ def estimate(criterion: str, images: np.ndarray, numbers: range) -> Estimate:
       The estimate; its sentences say so where the end of ``numbers`` was taken.
 
     Raises:
-      UsageError: there is no such criterion, or too few images for the numbers.
+      UsageError: there is no such criterion, there are too few images for the numbers, or a
+        training failed.
     """
     if criterion not in CRITERIA:
         raise UsageError(f"criterion: must be one of {', '.join(CRITERIA)}, got {criterion!r}")

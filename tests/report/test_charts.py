@@ -115,6 +115,20 @@ def test_a_loss_that_falls_below_0_is_drawn_where_it_is():
     np.testing.assert_allclose(slope * np.array(losses) + offset, heights, atol=0.1)
 
 
+@pytest.mark.parametrize(("low", "high", "said"), [
+    (0.2, 1.2, ["0.2", "0.5", "1"]),
+    (0.012, 0.15, ["0.02", "0.05", "0.1"]),
+    (3.1, 4.2, ["3.5", "4"]),
+    (1e-3, 2.0, ["0.001", "0.01", "0.1", "1"]),
+    (1e-9, 1.0, ["1e-09", "1e-07", "1e-05", "0.001", "0.1"]),
+])  # fmt: skip
+def test_a_logarithmic_axis_has_round_numbers(low, high, said):
+    losses = [np.array([high, low])]
+    chart = charts.curves([np.arange(1.0, 3.0)], losses, True, "x", "t")
+    levels = re.findall(r'<text class="end" x="[^"]*" y="[^"]*">([^<]*)<', chart)
+    assert levels == said
+
+
 def summary(name="m", **values):
     """A method with one seed or two, and what else the chart shows."""
     shared = {"clusters": 10, "n": 2, "constant": False, "failed": {}, "missing": ()}

@@ -140,6 +140,24 @@ def test_a_legend_names_the_clusters_in_their_colors(tmp_path, monkeypatch):
     assert [colors.index(tuple(color)) for color in dots.get_facecolors()] == [3, 0, 3, 1, 0, 1]
 
 
+def test_a_cluster_has_the_color_of_its_class(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, path, **_: drawn.append(figure))
+    features = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
+    clusters = np.array([3, 3, 0, 0, 1, 1, 4])
+    labels = np.array([0, 0, 1, 1, 5, 5, 5])
+    figures.embedding(tmp_path / "e.png", features, clusters, labels, "seven")
+    left, right = (axes.collections[0] for axes in drawn[0].axes)
+    for dots in (left, right):
+        dots.update_scalarmappable()
+    shown, true = left.get_facecolors(), right.get_facecolors()
+    np.testing.assert_array_equal(shown[:6], true[:6])
+    # The cluster without a class has a color that no class has.
+    assert not any((shown[6] == other).all() for other in true)
+    colors = [handle.get_color() for handle in drawn[0].axes[0].get_legend().legend_handles]
+    np.testing.assert_array_equal(shown, [colors[cluster] for cluster in clusters])
+
+
 def test_embedding_of_few_points(tmp_path):
     features = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     figures.embedding(tmp_path / "e.png", features, np.array([0, 1, 0, 1, 2]), None, "five")

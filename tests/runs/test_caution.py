@@ -1,8 +1,11 @@
-"""A method's caution is said where the method is listed and where it runs."""
+"""Notes before a run: a method's caution, also where it is listed, and settings without effect."""
+
+import pytest
 
 import jaxclust as jc
 from jaxclust.cli.main import main
 from jaxclust.methods import registry
+from jaxclust.runs import fit
 
 CAUTION = "on digits this method scores below another"
 
@@ -30,3 +33,19 @@ def test_fit_says_it_where_it_shows_progress(few_digits, capsys):
     assert capsys.readouterr().err.startswith(f"jaxclust: note: {CAUTION}\n")
     jc.fit(mine, few_digits[0][:50], clusters=3, seeds=1, progress=False)
     assert capsys.readouterr().err == ""
+
+
+SMALL = "augment affine moves no image with a side below 16 pixels, and these have {}: "
+SMALL += "they stay as they are"
+
+
+@pytest.mark.parametrize(("side", "settings", "said"), [
+    (15, {"augment": "affine"}, True),
+    (15, {"pretraining": {"augment": "affine"}}, True),
+    (16, {"augment": "affine", "pretraining": {"augment": "affine"}}, False),
+    (15, {}, False),
+])  # fmt: skip
+def test_images_too_small_to_be_moved_are_said(side, settings, said):
+    method = jc.method("dcec", **settings)
+    expected = [SMALL.format(f"15 x {side + 4}")] if said else []
+    assert fit._notes(method, (side, side + 4, 1)) == expected

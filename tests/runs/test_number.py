@@ -1,5 +1,7 @@
 """Each criterion of the number of clusters, on far groups and on scikit-learn's digits."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -21,7 +23,7 @@ def blobs(groups, n=N):
 
 
 @pytest.mark.parametrize("groups", [3, 6])
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", [name for name in CRITERIA if name != "dying"])
 def test_far_groups_are_counted(criterion, groups):
     # A Gaussian in 20 dimensions has 231 numbers, and needs more images than that.
     images = blobs(groups, 1200 if criterion == "bic" else N)
@@ -36,6 +38,47 @@ def test_far_groups_are_counted(criterion, groups):
 def test_digits_have_ten_or_so(criterion):
     found = estimate(criterion, np.asarray(load_digits(return_X_y=True)[0])[:N], range(2, 21))
     assert 9 <= found.clusters <= 11
+
+
+def _clusters_that_live(monkeypatch, counts, failed):
+    """Lets a training end with so many clusters in each seed; gives what was trained."""
+    asked = {}
+
+    def train(method, images, seeds):
+        clusters = method.clusters
+        alive = np.arange(clusters) < np.asarray(counts)[:, None]
+        asked.update(clusters=clusters, images=images, seeds=len(seeds))
+        lanes = SimpleNamespace(state=SimpleNamespace(alive=alive))
+        return SimpleNamespace(phases={"cluster": SimpleNamespace(lanes=lanes)}, failed=failed)
+
+    monkeypatch.setattr(number.engine, "fit", train)
+    return asked
+
+
+def test_the_middle_of_the_seeds_living_clusters_is_taken(monkeypatch):
+    asked = _clusters_that_live(monkeypatch, [9, 4, 5], [None] * 3)
+    found = estimate("dying", blobs(3), range(2, 13))
+    assert (asked["clusters"], asked["seeds"], asked["images"].shape) == (35, 3, (N, 1, 1, 36))
+    assert abs(asked["images"].mean()) < 1e-5
+    assert asked["images"].std() == pytest.approx(1, rel=1e-5)
+    assert found.clusters == 5
+    assert found.values[9] == pytest.approx(1 / 3)
+    assert sum(found.values.values()) == pytest.approx(1)
+    said = "5 clusters: of 35 clusters 9, 4, 5 lived in the end, a number for each of 3 seeds, "
+    assert found.sentences[0] == f"{said}and the middle one counts."
+    assert found.sentences[1] == "The seeds differ by more than two: the number is not sure."
+
+
+def test_failed_seeds_do_not_count_and_the_range_bounds_the_number(monkeypatch):
+    asked = _clusters_that_live(monkeypatch, [2, 39, 38], [("cluster", 3), None, None])
+    found = estimate("dying", blobs(3), range(2, 38))
+    assert asked["clusters"] == 37
+    assert found.clusters == 37
+    assert "lived in the end, a number for each of 2 seeds" in found.sentences[0]
+    assert found.sentences[1].startswith("That is the largest number that was tried")
+    _clusters_that_live(monkeypatch, [2, 2, 2], [("cluster", 3)] * 3)
+    with pytest.raises(UsageError, match="criterion: must be another one, got dying"):
+        estimate("dying", blobs(3), range(2, 9))
 
 
 @pytest.mark.parametrize(("numbers", "end"), [(range(2, 5), "largest"), (range(6, 9), "smallest")])
