@@ -16,6 +16,8 @@ from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError, did_you_mean
 
 NAMES = tuple(SETS)
+ROUNDING = 1e-6
+"""How far floats may lie beside [0, 1]."""
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -250,7 +252,8 @@ def checked(
 
     Args:
       name: how results call it.
-      images: uint8 in 0..255 or float in [0, 1]; (n, h, w) or (n, h, w, c).
+      images: uint8 in 0..255 or float in [0, 1]; (n, h, w) or (n, h, w, c). Floats up to ROUNDING
+        beside [0, 1], as a scaler leaves them, become 0 or 1.
       labels: integers (n,), any values; they are renumbered from 0 in sorted order, except -1,
         which says that an image's class is not known. Or None.
       least: how many images there must be.
@@ -270,6 +273,8 @@ def checked(
     if images.dtype != np.uint8:
         _check_floats(images)
         images = images.astype(np.float32)
+        if images.min() < 0 or images.max() > 1:
+            images = np.clip(images, 0, 1)
     if labels is not None:
         if labels.shape != images.shape[:1]:
             rule = f"labels: must have shape ({len(images)},) like the images"
@@ -292,7 +297,7 @@ def _check_floats(images: np.ndarray) -> None:
         raise UsageError(f"{rule}, got NaN or inf in {count} of {images.size} values")
     low = float(images.min())
     high = float(images.max())
-    if low < 0 or high > 1:
+    if low < -ROUNDING or high > 1 + ROUNDING:
         hint = "; divide them by the largest possible value" if low >= 0 else ""
         raise UsageError(f"images: floats must lie in [0, 1], got {low:g} to {high:g}{hint}")
 

@@ -243,7 +243,7 @@ def execute(
         own_method=own_method,
         unreadable=done.unreadable,
         names=data.files if isinstance(data, Dataset) else None,
-        unreadable_files=data.unreadable if isinstance(data, Dataset) else {},
+        unreadable_files=dict(data.unreadable) if isinstance(data, Dataset) else {},
         predictions=done.predictions,
     )
     if out is not None:

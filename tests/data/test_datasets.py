@@ -258,6 +258,14 @@ def test_images_that_cannot_be_clustered_are_refused(images, message):
         datasets.checked("x", images)
 
 
+def test_floats_that_rounding_has_put_beside_0_and_1_are_taken():
+    images = np.where(GOOD == 3, 1 + 9e-7, np.where(GOOD == 4, -9e-7, 0.5))
+    taken = datasets.checked("x", images).images[..., 0]
+    np.testing.assert_array_equal(taken, np.where(GOOD == 3, 1, np.where(GOOD == 4, 0, 0.5)))
+    with pytest.raises(ValueError, match=r"floats must lie in \[0, 1\], got 0.5 to 1"):
+        datasets.checked("x", np.where(GOOD == 3, 1 + 2e-6, 0.5))
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
