@@ -45,10 +45,12 @@ _STILL = {"augment": "none", "pretraining.augment": "none"}
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "best": ("best", {}),
     "dcec-da": ("dcec-da", {}),
-    "from k-means": ("best", {"start": "kmeans", "graph_windows": None}),
+    "from k-means": ("best", {"start": "kmeans"}),
     "images as they are": ("best", _STILL),
-    "one graph": ("best", {"graph_windows": None}),
-    "with resets": ("best", {"reset_epochs": 20}),
+    "without resets": ("best", {"reset_epochs": None}),
+    "graph again for resets": ("best", {"reset_epochs": None, "graph_windows": 4}),
+    "graph again and resets": ("best", {"graph_windows": 4}),
+    "k-means without resets": ("best", {"start": "kmeans", "reset_epochs": None}),
 }
 """For each variant its method, and the settings that differ from the method's default."""
 USUAL = ("best", "dcec-da")

@@ -81,7 +81,8 @@ class Config:
     """Number of epochs after which graph degree linkage makes the centroids anew (ours); None for
     never."""
     reset_epochs: int | None = dataclasses.field(default=None, metadata=NEW)
-    """Epochs after which the weights are partly drawn anew (BRB has 20); None for never."""
+    """Epochs after which the weights are partly drawn anew (BRB has 20), at most a quarter of the
+    run; None for never."""
     reset_share: float = dataclasses.field(default=0.2, metadata=NEW)
     """Share of the weights that a reset draws anew (BRB)."""
 

@@ -115,15 +115,16 @@ def renewal(
       n: number of images.
 
     Raises:
-      UsageError: no reset would have as many epochs after it as lie between two of them.
+      UsageError: the run has one window, so that no reset would have another one after it.
     """
     reset_windows = None
     if config.reset_epochs is not None:
         steps = config.reset_epochs * -(-n // schedule.batch)
-        reset_windows = max(round(steps / schedule.steps_per_window), 1)
-        if 2 * reset_windows > schedule.max_windows:
-            epochs = schedule.max_windows * schedule.steps_per_window // -(-n // schedule.batch)
-            rule = f"reset_epochs: must be at most half of the run's {epochs} epochs"
+        # Few epochs are a whole run on large sets: there are at least three resets all the same.
+        most = schedule.max_windows // 4
+        reset_windows = max(min(round(steps / schedule.steps_per_window), most), 1)
+        if schedule.max_windows < 2:
+            rule = "reset_epochs: must be None for a run of one window"
             raise UsageError(f"{rule}, got {config.reset_epochs}")
     return Renewal(
         "graph" if config.start == "graph" else "kmeans",

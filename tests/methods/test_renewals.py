@@ -206,6 +206,15 @@ def test_reset_epochs_are_passes_over_the_images(images):
     assert renewals.renewal(config, None, schedule, 9298).reset_windows == 5
 
 
+@pytest.mark.parametrize(("n", "windows"), [(9298, 5), (70_000, 5), (10_000_000, 5)])
+def test_large_sets_have_three_resets_all_the_same(n, windows):
+    """20 windows of 140 steps are 10 passes over 70,000 images, of which 20 would be no reset."""
+    config = dcec.Config(clusters=4, reset_epochs=20, max_steps=2800)
+    renewal = renewals.renewal(config, None, dcec.schedule(config, n), n)
+    assert renewal.reset_windows == windows
+    assert renewal.last == 15
+
+
 def test_lanes_are_renewed_together_as_alone(images):
     """Each lane has its own number of windows; the first lane is due, the second is not."""
     module, config, network = CONFIGS["dcec"]
@@ -241,6 +250,8 @@ def test_settings_that_cannot_work_are_refused(images):
         dcec.init(config, unnamed, KEY, None, images)
     with pytest.raises(ValueError, match="graph_windows: must be at most half of the 20 windows"):
         dcec.Config(max_steps=2800, graph_windows=11)
-    late = dataclasses.replace(config, reset_epochs=6)
-    with pytest.raises(ValueError, match="reset_epochs: must be at most half of the run's 10 epo"):
-        dcec.init(late, NETWORK, KEY, None, images)
+    short = dataclasses.replace(config, max_steps=4)
+    with pytest.raises(
+        ValueError, match="reset_epochs: must be None for a run of one window, got 1"
+    ):
+        dcec.init(short, NETWORK, KEY, None, images)
