@@ -11,6 +11,7 @@ STREAM = rows.RESULTS / "stream.jsonl"
 PEERS = rows.RESULTS / "peers.jsonl"
 COMPOSE = rows.RESULTS / "compose.jsonl"
 GROUPS = rows.RESULTS / "groups.jsonl"
+TABLES = rows.RESULTS / "tables.jsonl"
 GOAL = 0.98
 """ACC on USPS, near what is reported of DEC-DA, whose text is not at hand."""
 
@@ -39,6 +40,23 @@ def peers() -> str:
             for seconds in (line[name], line[name] + line[compiling]):
                 cells.append(f"{seconds:.0f} ({seconds / base:.2f})")
         lines.append([*cells, f"{line['clustpy_acc']:.3f}", f"{line['acc']:.3f}"])
+    return tables.markdown(lines)
+
+
+def of_numbers() -> str:
+    """ARI of programs on tables of numbers (``benchmarks.tables``), as Markdown."""
+    found = rows.read_lines(TABLES)
+    sets = list(dict.fromkeys(line["data"] for line in found))
+    lines = [["program", *sets]]
+    for program in dict.fromkeys(line["program"] for line in found):
+        cells = []
+        for data in sets:
+            scores = [
+                line["ari"] for line in found if (line["data"], line["program"]) == (data, program)
+            ]
+            each = ", ".join(f"{score:.3f}" for score in scores[0]) if scores else ""
+            cells.append(f"{sum(scores[0]) / len(scores[0]):.3f} ({each})" if scores else "")
+        lines.append([program, *cells])
     return tables.markdown(lines)
 
 

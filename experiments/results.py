@@ -194,6 +194,7 @@ def blocks() -> dict[str, str]:
         "groups": benchmark_tables.groups(),
         "stream": benchmark_tables.stream(),
         "peers": benchmark_tables.peers(),
+        "tables": benchmark_tables.of_numbers(),
         "compose": fenced(benchmark_tables.compose()),
         "ccnn-imagenet": fenced(imagenet_tables.text()),
         **{name: with_figures(name) for name in EXPERIMENTS},

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import coverage, linkage, peers, rows, seeds, step, stream
+from benchmarks import tables as tables_of_numbers
 from experiments import benchmark_tables
 from jaxclust.data import datasets
 from jaxclust.engine import fit
@@ -37,6 +38,28 @@ def test_every_peer_pretrains_and_clusters_for_the_same_epochs(name):
 def test_a_peers_settings_are_those_of_one_program():
     algorithms = [peers.peer_method("dcn", 1797).algorithm for _ in range(2)]
     assert algorithms[0] is algorithms[1]
+
+
+def test_tables_of_numbers_have_a_row_for_each_program(results, monkeypatch):
+    """Two blobs that each program tells apart; a row that is there is not made again."""
+    classes = np.repeat([0, 1], 20)
+    table = np.c_[classes, np.tile([0.0, 0.1], 20)]
+    monkeypatch.setattr(tables_of_numbers, "SETS", {"blobs": lambda: (table, classes)})
+    programs = {
+        name: tables_of_numbers.PROGRAMS[name] for name in ("KMeans", "scikit-learn KMeans")
+    }
+    monkeypatch.setattr(tables_of_numbers, "PROGRAMS", programs)
+    monkeypatch.setattr(tables_of_numbers, "stand_in", lambda: None)
+    monkeypatch.setattr(tables_of_numbers.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr("sys.argv", ["tables"])
+    for _ in range(2):
+        tables_of_numbers.main()
+    made = rows.read_rows("tables")
+    assert [row["program"] for row in made] == list(programs)
+    assert [row["ari"] for row in made] == [[1.0, 1.0, 1.0]] * 2
+    monkeypatch.setattr(benchmark_tables, "TABLES", results / "tables.jsonl")
+    text = benchmark_tables.of_numbers().splitlines()
+    assert text[2] == "| KMeans | 1.000 (1.000, 1.000, 1.000) |"
 
 
 def test_a_peer_with_a_row_is_not_run_again(results, monkeypatch, capsys):

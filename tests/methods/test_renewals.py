@@ -251,7 +251,5 @@ def test_settings_that_cannot_work_are_refused(images):
     with pytest.raises(ValueError, match="graph_windows: must be at most half of the 20 windows"):
         dcec.Config(max_steps=2800, graph_windows=11)
     short = dataclasses.replace(config, max_steps=4)
-    with pytest.raises(
-        ValueError, match="reset_epochs: must be None for a run of one window"
-    ):
+    with pytest.raises(ValueError, match="reset_epochs: must be None for a run of one window"):
         dcec.init(short, NETWORK, KEY, None, images)
