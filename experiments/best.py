@@ -48,7 +48,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "from k-means": ("best", {"start": "kmeans"}),
     "images as they are": ("best", _STILL),
     "without resets": ("best", {"reset_epochs": None}),
-    "graph again for resets": ("best", {"reset_epochs": None, "graph_windows": 4}),
+    "graph again instead of resets": ("best", {"reset_epochs": None, "graph_windows": 4}),
     "graph again and resets": ("best", {"graph_windows": 4}),
     "k-means without resets": ("best", {"start": "kmeans", "reset_epochs": None}),
 }

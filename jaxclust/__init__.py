@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
-    from jaxclust import data, methods, networks, ops
+    from jaxclust import data, estimators, methods, networks, ops
     from jaxclust.comparison.compare import compare
     from jaxclust.data.datasets import load
     from jaxclust.estimators import DeepClustering
@@ -41,7 +41,7 @@ _HOMES = {
     "Run": "jaxclust.runs.run",
     "vote": "jaxclust.runs.vote",
 }
-_PACKAGES = ("methods", "networks", "ops", "data")
+_PACKAGES = ("methods", "networks", "ops", "data", "estimators")
 
 __all__ = [
     "Algorithm",
@@ -52,6 +52,7 @@ __all__ = [
     "__version__",
     "compare",
     "data",
+    "estimators",
     "fit",
     "group",
     "load",

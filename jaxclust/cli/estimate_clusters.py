@@ -5,6 +5,7 @@ the folder ``k-K`` beside it, so that ``compare`` and ``report`` take the folder
 ``--criterion stability`` each number has a run of its own: see ``choose_clusters``.
 """
 
+import sys
 import time
 
 from jaxclust.cli import fit, options, sweep
@@ -48,6 +49,9 @@ def command(request: Request, words: list[str], dataset: Dataset | None = None) 
     if given.stream:
         rule = "criterion: must be stability with --stream, since the others need all images"
         raise UsageError(f"{rule}, got {criterion}")
+    if criterion == "dying" and given.max_seconds is not None:
+        rule = "max-seconds: must not come with --criterion dying, whose training is not stopped"
+        raise UsageError(f"{rule}, got {given.max_seconds:g}")
     numbers = number_range(given.cluster_range)
     options.check_data(given)
     _, rest = parse_known(Own, words, "jaxclust fit", add_help=False)
@@ -60,6 +64,9 @@ def command(request: Request, words: list[str], dataset: Dataset | None = None) 
     if choice is None or choice.chosen is None:
         if dataset is None:
             dataset = datasets.read(given.data, options.reading(given))
+        if criterion == "dying" and not given.quiet:
+            line = "dying trains an autoencoder and DEC with three seeds first, which takes minutes"
+            print(f"jaxclust: {line}", file=sys.stderr)
         number = _estimate(dataset, method, plan, criterion, numbers)
         if given.overwrite:
             delete_choice(out)

@@ -59,7 +59,7 @@ class Options:
         size in the merges of graph degree linkage; spectrum: the largest gap of the spectrum of
         a graph of neighbors; silhouette: that of k-means above that of random vectors; bic:
         Gaussian mixtures. These look at pixels or --features once. dying: the clusters that
-        live in the end when DEC begins with 35 and small ones die, which takes minutes.
+        live in the end when DEC begins with 35 and those that shrink die; it takes minutes.
         stability: a run for each number, of which the one counts on which the seeds agree best.
       seeds: How many seeds (5: seeds 0 to 4), or which (0,3,7; or 3, with a comma for that
         one).

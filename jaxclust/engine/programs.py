@@ -1,6 +1,7 @@
 """Compiled programs that are kept on disk, so that the next process need not compile them."""
 
 import hashlib
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ def keep() -> None:
 
     The folder is ``programs`` in ``cache_folder()``, with a folder in it for each kind of
     processor, since a program may use instructions that another processor lacks. Nothing is done
-    where somebody has said otherwise: where JAX's cache is off, or has a folder already.
+    where the folder cannot be written to, and where somebody has said otherwise: where JAX's cache
+    is off, or has a folder already.
     """
     config: Any = jax.config
     if not config.jax_enable_compilation_cache or config.jax_compilation_cache_dir:
@@ -30,7 +32,11 @@ def keep() -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return  # A cache that cannot be written is none.
+        return
+    # Without leave to write JAX can neither lock nor read, and would warn of each program.
+    lock = folder / ".lockfile"
+    if not os.access(folder, os.W_OK) or (lock.exists() and not os.access(lock, os.W_OK)):
+        return
     config.update("jax_compilation_cache_max_size", MOST_BYTES)
     config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
     config.update("jax_compilation_cache_dir", str(folder))

@@ -1,6 +1,5 @@
 """What ``group`` returns, and how it is printed."""
 
-import csv
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,7 +122,7 @@ def read_result(out: Path, state: State) -> Groups:
             for name in ("coarse", "fine")
             if lines and name in lines[0]
         }
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         rule = f"out: {path} must be as it was written"
         raise UsageError(f"{rule} ({error}); delete {out} to begin again") from error
     partition = Partition(groups, sure, distance, certain)

@@ -113,19 +113,13 @@ def renewal(
       optimizer: as in ``Renewal``.
       schedule: of the run.
       n: number of images.
-
-    Raises:
-      UsageError: the run has one window, so that no reset would have another one after it.
     """
     reset_windows = None
-    if config.reset_epochs is not None:
+    if config.reset_epochs is not None and schedule.max_windows > 1:
         steps = config.reset_epochs * -(-n // schedule.batch)
-        # Few epochs are a whole run on large sets: there are at least three resets all the same.
+        # A run on a large set has few epochs, and three resets all the same from four windows on.
         most = schedule.max_windows // 4
         reset_windows = max(min(round(steps / schedule.steps_per_window), most), 1)
-        if schedule.max_windows < 2:
-            rule = "reset_epochs: must be None for a run of one window"
-            raise UsageError(f"{rule}, got {config.reset_epochs}")
     return Renewal(
         "graph" if config.start == "graph" else "kmeans",
         config.clusters,

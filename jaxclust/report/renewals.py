@@ -21,11 +21,8 @@ def sentence(config: Mapping[str, Json]) -> str:
         )
         sentences.append(f"{every} a graph makes the clusters anew, with other numbers.")
     if config.get("reset_epochs") is not None:
-        epochs = config["reset_epochs"]
-        every = (
-            "After each epoch, except near the end,"
-            if epochs == 1
-            else f"Every {epochs} epochs, except near the end,"
+        sentences.append(
+            f"Every {config['reset_epochs']} epochs, or every quarter of the run if that is less, "
+            "except near the end, weights are partly drawn anew, and the clusters with them."
         )
-        sentences.append(f"{every} weights are partly drawn anew, and the clusters with them.")
     return " ".join(sentences)

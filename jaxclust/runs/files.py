@@ -48,13 +48,17 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
     Raises:
       OSError: the file cannot be read.
-      csv.Error: it is no table.
+      UsageError: it is no table, or a line has more cells than the first.
     """
+    rule = f"table: {path} must be as it was written"
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return [
-            {name: from_cell(cell or "") for name, cell in line.items()}
-            for line in csv.DictReader(file)
-        ]
+        try:
+            lines = list(csv.DictReader(file))
+        except csv.Error as error:
+            raise UsageError(f"{rule} ({error})") from error
+    if any(None in line for line in lines):
+        raise UsageError(f"{rule}, has a line with more cells than the first")
+    return [{name: from_cell(cell or "") for name, cell in line.items()} for line in lines]
 
 
 class _Lines:

@@ -10,6 +10,7 @@ from jaxclust.cli.main import main
 from jaxclust.report import look
 from jaxclust.runs import collect
 from jaxclust.runs.folder import is_finished
+from jaxclust.runs.number import Estimate
 from jaxclust.runs.sweeps import read_choice
 
 
@@ -131,6 +132,18 @@ def test_what_cannot_be_asked_is_refused(far, tmp_path, capsys, more, message):
     assert message in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "never").exists()
+
+
+def test_dying_says_that_it_trains_and_refuses_a_time(far, tmp_path, capsys, monkeypatch):
+    words = ["fit", "kmeans", "--data", str(far), "--clusters", "auto", "--criterion", "dying"]
+    words += ["--out", str(tmp_path / "out")]
+    assert main([*words, "--max-seconds", "9"]) == 2
+    assert "max-seconds: must not come with --criterion dying" in capsys.readouterr().err
+    monkeypatch.setattr(
+        estimate_clusters, "estimate", lambda *_: Estimate(2, {2: 1.0}, ("two live.",))
+    )
+    assert main([*words, "--no-figures"]) == 0
+    assert "dying trains an autoencoder and DEC" in capsys.readouterr().err
 
 
 def test_a_criterion_needs_auto(far, capsys):

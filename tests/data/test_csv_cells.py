@@ -7,6 +7,7 @@ import pytest
 
 from jaxclust.data import tables
 from jaxclust.data.csv_cells import csv_text, from_cell, to_cell
+from jaxclust.errors import UsageError
 from jaxclust.runs.files import read_csv, write_csv
 
 FORMULAS = (
@@ -61,3 +62,10 @@ def test_tables_of_pictures_are_read_by_the_rule(tmp_path):
     table = tables.read_table(path, "data")
     assert table.files == ["=a.png", "=b.png", "'=c.png"]
     assert table.labels == ["-x", "y", "z"]
+
+
+def test_a_line_with_a_cell_too_many_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("file,reason\na.png,damaged,more\n")
+    with pytest.raises(UsageError, match="a line with more cells than the first"):
+        read_csv(path)

@@ -77,6 +77,14 @@ def test_a_folder_that_cannot_be_made_is_no_cache(tmp_path):
     assert hits(tmp_path / "cache") == 0
 
 
+def test_a_folder_of_another_user_is_no_cache(tmp_path):
+    assert hits(tmp_path) == 0
+    # Root may write everywhere, so that the answer of the system stands in.
+    refused = "programs.os.access = lambda path, mode: False"
+    assert hits(tmp_path, refused) == 0
+    assert hits(tmp_path) == 1
+
+
 def test_processors_of_other_kinds_have_other_folders(monkeypatch):
     here = programs._processor()
     assert here == programs._processor()

@@ -215,6 +215,11 @@ def test_large_sets_have_three_resets_all_the_same(n, windows):
     assert renewal.last == 15
 
 
+def test_a_run_of_one_window_has_no_reset():
+    config = dcec.Config(clusters=4, batch=30, update_interval=4, max_steps=4, reset_epochs=1)
+    assert not renewals.renewal(config, None, dcec.schedule(config, 60), 60).repeats
+
+
 def test_lanes_are_renewed_together_as_alone(images):
     """Each lane has its own number of windows; the first lane is due, the second is not."""
     module, config, network = CONFIGS["dcec"]
@@ -250,6 +255,3 @@ def test_settings_that_cannot_work_are_refused(images):
         dcec.init(config, unnamed, KEY, None, images)
     with pytest.raises(ValueError, match="graph_windows: must be at most half of the 20 windows"):
         dcec.Config(max_steps=2800, graph_windows=11)
-    short = dataclasses.replace(config, max_steps=4)
-    with pytest.raises(ValueError, match="reset_epochs: must be None for a run of one window"):
-        dcec.init(short, NETWORK, KEY, None, images)

@@ -16,8 +16,8 @@ from jaxclust.report.renewals import sentence
     (
         {"graph_windows": 1, "reset_epochs": 20},
         "After each window, except near the end, a graph makes the clusters anew, "
-        "with other numbers. Every 20 epochs, except near the end, weights are partly drawn anew, "
-        "and the clusters with them.",
+        "with other numbers. Every 20 epochs, or every quarter of the run if that is less, except "
+        "near the end, weights are partly drawn anew, and the clusters with them.",
     ),
 ])  # fmt: skip
 def test_what_is_made_anew_is_said(config, said):
