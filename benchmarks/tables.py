@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,10 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.peers import stand_in
 from benchmarks.rows import append_row, read_rows
+from jaxclust.data import datasets
 from jaxclust.engine.clocks import Stopwatch
 from jaxclust.estimators import DEC, KMeans
+from jaxclust.runs import feature_inputs
 
 SEEDS = (0, 1, 2)
 FEATURES = "efficientnet-lite0"
@@ -46,10 +49,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 def photographs() -> tuple[np.ndarray, np.ndarray]:
     """Features of 3,000 photographs of ten kinds, float32 (3000, 1280), with mean square 1."""
-    from experiments.papers.ccnn.imagenet import load
-    from jaxclust.runs.feature_inputs import replaced
-
-    dataset, _ = replaced(load("photos-10"), FEATURES)
+    pictures = datasets.load(Path(os.environ["JAXCLUST_DATA"]) / "photos-10", channels=3)
+    dataset, _ = feature_inputs.replaced(pictures, FEATURES)
     assert dataset.labels is not None
     return dataset.images.reshape(len(dataset.images), -1), dataset.labels
 
