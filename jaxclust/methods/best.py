@@ -52,7 +52,8 @@ METHODS = (
         about="the best of this package on gray images: DEC on moved images, clusters from a graph",
         reference="Guo, Zhu, Liu, Yin 2018; Miklautz et al. 2025",
         config=replace(_DEC, reset_epochs=20),
-        presets={"default": {}, "quick": _QUICK},
+        # Resets need the epochs that "quick" saves.
+        presets={"default": {}, "quick": _QUICK | {"reset_epochs": None}},
     ),
     _DEC_DA,
     _DEC_DA.replace(
