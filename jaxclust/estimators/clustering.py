@@ -154,21 +154,12 @@ class DeepClustering(
         Raises:
           UsageError: an argument breaks its rule, every seed failed, or ``max_seconds`` passed.
           ValueError: X is no array of finite numbers.
+
+        A fitted estimator stays as it was where this raises.
         """
         del y
-        seeds = inputs.seeds_of(self.random_state, self.n_init)
-        data = self._dataset(X)
-        method = with_clusters(inputs.method_of(self), data, self.n_clusters)
-        plan = Plan(seeds=tuple(seeds), max_seconds=self.max_seconds, data="X")
-        with Bars(disable=not self.verbose) as bars:
-            run = execute(method, data, plan, bars)
-        if not run.finished:
-            rule = "max_seconds: must be enough for the whole run"
-            raise UsageError(f"{rule}, got {self.max_seconds} for {method.name}")
-        if len(run.failed) == len(seeds):
-            raise UsageError(f"fit: {total_failure(run)}")
-        self._keep(run, states.of_voters(run))
-        self._measure(data.images)
+        with inputs.unchanged_on_error(self):
+            self._fit(X)
         return self
 
     @available_if(_is_kmeans)
@@ -188,16 +179,8 @@ class DeepClustering(
         """
         if not hasattr(self, "run_"):
             return self.fit(X, y)
-        taken = self._inputs(X)
-        points = self._embedding(taken)
-        counts = states.counts_of(self.run_) if self._counts is None else self._counts
-        moved, counts = states.moved_centers(self._states.centroids, counts, points)
-        run = states.with_centroids(self.run_, moved)
-        self._keep(run, self._states._replace(centroids=moved), counts)
-        each = self._predictions(taken)
-        votes = self.run_.consensus().vote(each)
-        self._keep_labels(np.asarray(each.cluster), np.asarray(votes.cluster), votes.probability)
-        self._measure(taken)
+        with inputs.unchanged_on_error(self):
+            self._move(self._inputs(X))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -227,7 +210,8 @@ class DeepClustering(
           X: as for ``predict``.
 
         Returns:
-          float32 (n, n_clusters); rows sum to 1.
+          float32 (n, n_clusters); rows sum to 1. Where clusters have equally many votes, the one
+          that ``predict`` gives has about 1e-6 more than the others.
 
         Raises:
           UsageError: the images are of another size.
@@ -236,9 +220,9 @@ class DeepClustering(
         taken = self._inputs(X)
         votes = self.run_.consensus()
         if len(votes.seeds) > 1 or not states.has_similarities(self.run_.method.algorithm):
-            cluster = np.asarray(self._predictions(taken).cluster)
-            every = np.arange(self.run_.settings.clusters)
-            return (cluster[..., None] == every).mean(axis=0, dtype=np.float32)
+            each = self._predictions(taken)
+            chosen = np.asarray(votes.vote(each).cluster)
+            return states.shares(np.asarray(each.cluster), chosen, self.run_.settings.clusters)
         return states.similarities(self._embedding(taken), self._states)
 
     def transform(self, X: Any) -> np.ndarray:
@@ -259,15 +243,18 @@ class DeepClustering(
     def save(self, path: str | os.PathLike, overwrite: bool = False) -> None:
         """Writes the run's folder, as ``run_.save`` does, and ``estimator.json`` into it.
 
-        After ``partial_fit`` the labels there are those of the first batch; the centers have moved.
+        After ``partial_fit`` the labels there are those of the first batch; the centers have moved,
+        and there is no ``inertia_``. An estimator that was loaded and then moved by ``partial_fit``
+        cannot be saved again.
 
         Args:
           path: the folder; must not exist unless ``overwrite``.
           overwrite: replace an earlier run there, and nothing else.
 
         Raises:
-          UsageError: the folder must not be written to, the parameters cannot be written as JSON,
-            or the estimator comes from a pickle, which lacks a part of the run.
+          UsageError: the folder must not be written to, the parameters cannot be written as JSON
+            or have changed since ``fit``, or a part of the run is missing: in an estimator from a
+            pickle, in a loaded one after ``partial_fit`` or one whose folder is gone.
           NotFittedError: ``fit`` was not called.
         """
         check_is_fitted(self, "labels_")
@@ -285,7 +272,7 @@ class DeepClustering(
           UsageError: the folder holds no estimator of this class, a file is damaged, or the method
             is missing or another one.
         """
-        kept = folder.read(cls.__name__, path, method)
+        kept = folder.read(cls, path, method)
         estimator = cls(**kept.parameters)
         vars(estimator).update(kept.attributes)
         estimator._keep(kept.run, states.of_voters(kept.run), kept.attributes.get("_counts"))
@@ -298,6 +285,34 @@ class DeepClustering(
             state["run_"] = dataclasses.replace(self.run_, phases={}, directory=None)
             state["_states"] = states.on_host(self._states)
         return state
+
+    def _fit(self, X: Any) -> None:
+        """Clusters X and sets all attributes."""
+        seeds = inputs.seeds_of(self.random_state, self.n_init)
+        data = self._dataset(X)
+        method = with_clusters(inputs.method_of(self), data, self.n_clusters)
+        plan = Plan(seeds=tuple(seeds), max_seconds=self.max_seconds, data="X")
+        with Bars(disable=not self.verbose) as bars:
+            run = execute(method, data, plan, bars)
+        if not run.finished:
+            rule = "max_seconds: must be enough for the whole run"
+            raise UsageError(f"{rule}, got {self.max_seconds} for {method.name}")
+        if len(run.failed) == len(seeds):
+            raise UsageError(f"fit: {total_failure(run)}")
+        self._keep(run, states.of_voters(run))
+        self._measure(data.images)
+
+    def _move(self, taken: np.ndarray) -> None:
+        """Moves the centers of k-means by a batch of the network's inputs."""
+        points = self._embedding(taken)
+        counts = states.counts_of(self.run_) if self._counts is None else self._counts
+        moved, counts = states.moved_centers(self._states.centroids, counts, points)
+        run = states.with_centroids(self.run_, moved)
+        self._keep(run, self._states._replace(centroids=moved), counts)
+        each = self._predictions(taken)
+        votes = self.run_.consensus().vote(each)
+        self._keep_labels(np.asarray(each.cluster), np.asarray(votes.cluster), votes.probability)
+        self._measure(taken)
 
     def _keep(self, run: Run, kept: Any, counts: np.ndarray | None = None) -> None:
         """Sets what follows from a run and the states of the seeds that vote."""
@@ -356,7 +371,8 @@ class DeepClustering(
         check_is_fitted(self, "labels_")
         X = inputs.checked(self, X, fitting=False)
         if self._scaling is None:
-            return feature_inputs.of_new_images(self.run_.settings, X)
+            with inputs.own_names():
+                return feature_inputs.of_new_images(self.run_.settings, X)
         if X.ndim != 2:
             raise UsageError(f"X: must be a table as in fit, got shape {X.shape}")
         return tables.as_images(X, self._scaling)

@@ -1,6 +1,7 @@
 """A fitted estimator's folder: that of its run, and a file of JSON with what the run lacks."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxclust.errors import UsageError
+from jaxclust.estimators import inputs
 from jaxclust.estimators.tables import Scaling
+from jaxclust.methods import registry
 from jaxclust.runs.files import write_file
 from jaxclust.runs.reading import open_run
 from jaxclust.runs.run import Run
@@ -40,16 +43,24 @@ def write(estimator: "DeepClustering", path: str | os.PathLike, overwrite: bool)
     run = estimator.run_
     if not run.phases and run.directory is None:
         rule = "save: must be of an estimator as fit or load gave it"
-        raise UsageError(f"{rule}, got one from a pickle or moved after load")
+        raise UsageError(f"{rule}, got one from a pickle, or a loaded one after partial_fit")
+    if run.directory is not None and not run.phases and not (run.directory / "checkpoint").is_dir():
+        rule = "save: the folder from which the estimator was loaded must still be there"
+        raise UsageError(f"{rule}, got {run.directory} without a checkpoint")
+    parameters = _parameters(estimator)
+    changed = _differing(type(estimator), parameters, run)
+    if changed:
+        raise UsageError(f"save: parameters must be those of fit, {changed}; fit again")
     scaling = estimator._scaling
     names = getattr(estimator, "feature_names_in_", None)
     counts = estimator._counts
     content = {
         "class": type(estimator).__name__,
-        "parameters": _parameters(estimator),
+        "parameters": parameters,
         "n_features_in_": estimator.n_features_in_,
         "feature_names_in_": None if names is None else list(names),
-        "inertia_": getattr(estimator, "inertia_", None),
+        # That of a later batch belongs to other rows than the run's labels.
+        "inertia_": getattr(estimator, "inertia_", None) if counts is None else None,
         "scaling": None if scaling is None else [column.tolist() for column in scaling],
         "counts": None if counts is None else counts.tolist(),
     }
@@ -78,11 +89,27 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def read(name: str, path: str | os.PathLike, method: Method | None) -> Kept:
+def _differing(cls: type["DeepClustering"], parameters: Mapping[str, Any], run: Run) -> str:
+    """In which parameter an estimator differs from its run; "" where in none."""
+    clusters = run.settings.clusters
+    if parameters["n_clusters"] != clusters:
+        return f"n_clusters {clusters}, got {parameters['n_clusters']}"
+    if parameters["n_init"] != len(run.seeds):
+        return f"n_init {len(run.seeds)}, got {parameters['n_init']}"
+    method = parameters.get("method", getattr(cls, "method", None))
+    if method is None or isinstance(method, Method):
+        return ""
+    chosen = registry.METHODS.get(method) if isinstance(method, str) else None
+    if chosen is None or chosen.name != run.settings.method:
+        return f"method {run.settings.method}, got {method!r}"
+    return ""
+
+
+def read(cls: type["DeepClustering"], path: str | os.PathLike, method: Method | None) -> Kept:
     """What ``write`` wrote, see ``DeepClustering.load``.
 
     Args:
-      name: the class that it must be of.
+      cls: the class that it must be of.
       path: the folder.
       method: where the estimator had one that is no name.
     """
@@ -91,16 +118,20 @@ def read(name: str, path: str | os.PathLike, method: Method | None) -> Kept:
         content = json.loads(file.read_text())
     except FileNotFoundError:
         raise UsageError(f"load: {path} must hold an estimator, has no {FILE}") from None
-    except ValueError as error:
-        raise UsageError(f"load: {file} must be an estimator's, is damaged ({error})") from error
+    except (ValueError, OSError, RecursionError) as error:
+        raise _damaged(file, error) from error
     try:
-        if content["class"] != name:
-            rule = f"load: {path} must hold a {name}"
-            raise UsageError(f"{rule}, got one that {content['class']}.load reads")
-        parameters = dict(content["parameters"])
-        attributes = _attributes(content)
-    except (KeyError, TypeError, AttributeError) as error:
+        name = content["class"]
+        if name == cls.__name__:
+            parameters = _checked_parameters(cls, content["parameters"])
+            attributes = _attributes(content)
+    except KeyError as error:
         raise UsageError(f"load: {file} must be an estimator's, misses {error}") from error
+    except (TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise _damaged(file, error) from error
+    if name != cls.__name__:
+        rule = f"load: {path} must hold a {cls.__name__}"
+        raise UsageError(f"{rule}, got one that {name}.load reads")
     if "method" in parameters and parameters["method"] is None:
         if method is None:
             raise UsageError(
@@ -109,16 +140,65 @@ def read(name: str, path: str | os.PathLike, method: Method | None) -> Kept:
         parameters["method"] = method
     elif method is not None:
         raise UsageError(f"method: must not be given for {path}, whose method has a name")
-    if parameters.get("image_shape") is not None:
-        parameters["image_shape"] = tuple(parameters["image_shape"])
     if method is not None:
         changed = method.with_settings(parameters["settings"] or {})
         method = changed.with_settings({"clusters": parameters["n_clusters"]})
-    return Kept(parameters, attributes, open_run(path, method))
+    run = open_run(path, method)
+    wrong = _differing(cls, parameters, run) or _misfit(attributes, run)
+    if wrong:
+        raise _damaged(file, wrong)
+    return Kept(parameters, attributes, run)
+
+
+def _damaged(file: Path, reason: object) -> UsageError:
+    return UsageError(f"load: {file} must be an estimator's, is damaged ({reason})")
+
+
+def _checked_parameters(cls: type["DeepClustering"], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a class as a file has them.
+
+    Raises:
+      ValueError: they are those of no such class, or cannot be its arguments.
+    """
+    names = cls._get_param_names()
+    if sorted(kept) != sorted(names):
+        raise ValueError(f"parameters must be {', '.join(names)}, got {', '.join(kept)}")
+    parameters = dict(kept)
+    if not isinstance(parameters["settings"], dict | None):
+        raise ValueError(f"settings must be by name, got {parameters['settings']!r}")
+    if parameters["image_shape"] is not None:
+        parameters["image_shape"] = tuple(parameters["image_shape"])
+        inputs.check_image_shape(parameters["image_shape"])
+    return parameters
+
+
+def _misfit(attributes: Mapping[str, Any], run: Run) -> str:
+    """Which attribute cannot belong to a run; "" where all can."""
+    width = math.prod(run.settings.data.shape[1:])
+    if attributes["n_features_in_"] != width:
+        return f"n_features_in_ must be {width}, got {attributes['n_features_in_']}"
+    names = attributes.get("feature_names_in_")
+    if names is not None and names.shape != (width,):
+        return f"feature_names_in_ must be {width} names, got {names.shape}"
+    scaling = attributes["_scaling"]
+    if scaling is not None:
+        if any(column.shape != (width,) for column in scaling):
+            return f"scaling must be two times {width} numbers"
+        if not (np.isfinite(scaling).all() and (scaling.factor > 0).all()):
+            return "scaling must be finite, and its factors above 0"
+    counts = attributes["_counts"]
+    shape = (len(run.kept_lanes()), run.settings.clusters)
+    if counts is not None and (counts.shape != shape or (counts < 0).any()):
+        return f"counts must be of shape {shape} and at least 0, got {counts.shape}"
+    return ""
 
 
 def _attributes(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What fitting has set, by the attributes' names."""
+    """What fitting has set, by the attributes' names.
+
+    Raises:
+      ValueError: they are no such numbers.
+    """
     attributes: dict[str, Any] = {"n_features_in_": int(content["n_features_in_"])}
     if content["feature_names_in_"] is not None:
         attributes["feature_names_in_"] = np.array(content["feature_names_in_"], object)

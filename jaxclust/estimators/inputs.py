@@ -1,5 +1,7 @@
 """What an estimator is given: its method, its seeds, and X as images or as a table."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,39 @@ from jaxclust.types import Method
 
 if TYPE_CHECKING:
     from jaxclust.estimators.clustering import DeepClustering
+
+NAMES = {"clusters": "n_clusters", "images": "X", "features": "X"}
+"""What an estimator calls the arguments of ``jaxclust.fit``."""
+
+OF_FRAMES = ("__dataframe__", "__arrow_c_stream__")
+"""What frames of pyarrow and polars have, which have names of columns but no ``ndim``."""
+
+
+@contextlib.contextmanager
+def own_names() -> Iterator[None]:
+    """Lets a ``UsageError`` name the estimator's argument, not the one of ``jaxclust.fit``."""
+    try:
+        yield
+    except UsageError as error:
+        name, colon, rule = str(error).partition(":")
+        if not colon or name not in NAMES:
+            raise
+        if name == "features":
+            rule = rule.replace("between images", "between rows")
+        raise UsageError(f"{NAMES[name]}:{rule}") from error
+
+
+@contextlib.contextmanager
+def unchanged_on_error(estimator: "DeepClustering") -> Iterator[None]:
+    """Lets an estimator keep all that it has learned where fitting it again fails."""
+    before = dict(vars(estimator))
+    try:
+        with own_names():
+            yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def chosen(estimator: "DeepClustering") -> Method | None:
@@ -35,6 +70,9 @@ def method_of(estimator: "DeepClustering") -> Method:
         rule = f"settings: must be those of {estimator.method}, n_clusters apart"
         raise UsageError(f"{rule}, got 'clusters'")
     if isinstance(estimator.method, Method):
+        if estimator.preset != "default":
+            rule = "preset: must come with a method's name"
+            raise UsageError(f"{rule}, got {estimator.preset!r} with a method")
         return estimator.method.with_settings(settings)
     return registry.method(estimator.method, estimator.preset).with_settings(settings)
 
@@ -85,13 +123,14 @@ def checked(estimator: "DeepClustering", X: Any, fitting: bool) -> np.ndarray:
       (n, d), (n, h, w) or (n, h, w, c).
 
     Raises:
-      UsageError: X is not of the shape that ``image_shape`` asks for.
+      UsageError: ``image_shape`` is none, or X is not of the shape that it asks for.
       ValueError: a table breaks scikit-learn's rules, or a TypeError where it is sparse.
     """
     shape = estimator.image_shape
-    if not hasattr(X, "ndim"):
+    check_image_shape(shape)
+    if not any(hasattr(X, name) for name in ("ndim", *OF_FRAMES)):
         X = np.asarray(X)
-    if X.ndim > 2:
+    if getattr(X, "ndim", 2) > 2:
         X = np.asarray(X)
         if shape is not None:
             raise UsageError(_image_rule(shape, X.shape))
@@ -104,6 +143,21 @@ def checked(estimator: "DeepClustering", X: Any, fitting: bool) -> np.ndarray:
     if X.shape[1] != np.prod(shape):
         raise UsageError(_image_rule(shape, X.shape))
     return X.reshape(-1, *shape)
+
+
+def check_image_shape(shape: Any) -> None:
+    """Refuses an ``image_shape`` that is no shape of images.
+
+    Raises:
+      UsageError: it is neither None nor two or three integers from 1.
+    """
+    if shape is None:
+        return
+    sides = shape if isinstance(shape, tuple | list) else ()
+    whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) for side in sides)
+    if len(sides) not in (2, 3) or not whole or min(sides) < 1:
+        rule = "image_shape: must be None or a tuple of two or three integers from 1"
+        raise UsageError(f"{rule}, got {shape!r}")
 
 
 def _image_rule(shape: tuple[int, ...], got: tuple[int, ...]) -> str:

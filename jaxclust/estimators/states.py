@@ -16,6 +16,8 @@ from jaxclust.types import Algorithm, Method
 
 CENTERS = ("centroids", "means")
 """The fields in which states have the centers of the clusters in the embedding."""
+LEAD = 1e-6
+"""What the share of the chosen cluster is above that of others with as many votes."""
 _NEAREST = tuple(module.predict for module in (agglomerative, dcec, dcn, dctl, dkm, jule))
 
 
@@ -91,6 +93,23 @@ def similarities(embedding: np.ndarray, states: Any) -> np.ndarray:
     centers = centers_of(states)
     assert centers is not None
     return np.asarray(soft_assignment(jnp.asarray(embedding), jnp.asarray(centers[0])))
+
+
+def shares(cluster: np.ndarray, chosen: np.ndarray, clusters: int) -> np.ndarray:
+    """Each cluster's share of the votes; of equal ones the chosen cluster's is a little larger.
+
+    Args:
+      cluster: the cluster that each seed gives each row, int (seeds, n).
+      chosen: the one of the most votes that is chosen, int (n,).
+      clusters: number of clusters.
+
+    Returns:
+      float32 (n, clusters), rows sum to 1.
+    """
+    share = (cluster[..., None] == np.arange(clusters)).mean(axis=0, dtype=np.float32)
+    tied = (share == share.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    share[tied, chosen[tied]] += LEAD
+    return share / share.sum(axis=1, keepdims=True)
 
 
 def moved_centers(

@@ -12,6 +12,10 @@ from jaxclust.types import NetworkFactory
 SCALES = ("minmax", "standard", None)
 OF_VECTORS = (pixels, sae, tied_sae)
 """Networks for which neighboring pixels are no more alike than others."""
+LARGEST = 1e150
+"""Largest absolute value of a table that is clustered: sums of squares stay finite in float64."""
+LARGEST_SQUARE = float(np.finfo(np.float32).max) / 16
+"""Largest sum of squares of a scaled row: squared distances stay finite in float32."""
 
 
 class Scaling(NamedTuple):
@@ -41,9 +45,16 @@ def learned(scale: Any, table: np.ndarray) -> Scaling:
       table: finite numbers, (n, d).
 
     Raises:
-      UsageError: there is no such scaling, or with None the rows do not differ enough for float32.
+      UsageError: there is no such scaling, a value is above 1e150 or below its negative, or with
+        None the rows do not differ enough for float32.
     """
     table = table.astype(np.float64)
+    largest = np.abs(table).max()
+    if largest > LARGEST:
+        rule = (
+            f"X: must have no value beyond {LARGEST:g} of either sign, so that squares are finite"
+        )
+        raise UsageError(f"{rule}, got one of size {largest:g}")
     if scale == "minmax":
         from sklearn.preprocessing import MinMaxScaler
 
@@ -62,8 +73,25 @@ def learned(scale: Any, table: np.ndarray) -> Scaling:
 
 
 def as_images(table: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """A table, numbers (n, d), as scaled images of one channel, float32 (n, h, w, 1), h * w = d."""
-    inputs = (table.astype(np.float64) - scaling.shift) / scaling.factor
+    """A table as scaled images of one channel.
+
+    Args:
+      table: finite numbers, (n, d).
+      scaling: what ``learned`` gave.
+
+    Returns:
+      float32 (n, h, w, 1), h * w = d.
+
+    Raises:
+      UsageError: float32 cannot hold the squares of a row's quotients.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        inputs = (table.astype(np.float64) - scaling.shift) / scaling.factor
+        squares = (inputs**2).sum(axis=1)
+    if not (squares <= LARGEST_SQUARE).all():  # A NaN is not, either.
+        rule = "X: must have scaled rows whose squares float32 can hold"
+        largest = np.abs(table).max()
+        raise UsageError(f"{rule}, got a value of size {largest:g}, too far from those of fit")
     return inputs.astype(np.float32).reshape(-1, *features.grid(table.shape[1]), 1)
 
 
