@@ -82,4 +82,4 @@ mine = mine.replace(name="mine", step=my_step)                        # an own u
 mine = mine.replace(network=jc.networks.from_flax(MyAutoencoder))     # an own flax.nnx network
 jc.fit(mine, data.images, clusters=10, seeds=10)
 
-jc.DeepClustering("dcec", n_clusters=10).fit_predict(X)               # scikit-learn's interface
+jc.DeepClustering("dcec", n_clusters=10).fit_predict(X)               # scikit-learn's face
