@@ -1,4 +1,4 @@
-"""scikit-learn's interface: ``DeepClustering`` takes any method, the other classes have one each."""
+"""scikit-learn's interface: ``DeepClustering`` takes any method, the others have one each."""
 
 from jaxclust.estimators.clustering import DeepClustering
 from jaxclust.estimators.families import (
