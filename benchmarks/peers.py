@@ -23,6 +23,7 @@ import json
 import os
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -137,15 +138,22 @@ def clustpy_times(name: str) -> tuple[float, float]:
             random_state=seed,
         )
         watch = Stopwatch()
-        with (
-            open(os.devnull, "w") as quiet,
-            contextlib.redirect_stdout(quiet),
-            contextlib.redirect_stderr(quiet),
-        ):
+        with silence():
             model.fit(pixels)
         seconds += watch.read().seconds
         acc.append(metrics.accuracy(data.labels, np.asarray(model.labels_).astype(np.int64)))
     return seconds, float(np.mean(acc))
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Lets nothing that is printed inside be seen."""
+    with (
+        open(os.devnull, "w") as quiet,
+        contextlib.redirect_stdout(quiet),
+        contextlib.redirect_stderr(quiet),
+    ):
+        yield
 
 
 class _Names(types.ModuleType):
@@ -170,6 +178,13 @@ def stand_in() -> None:
         sys.modules[f"torchvision{name}"] = _Names(f"torchvision{name}")
     for name in ("datasets", "models", "transforms"):
         setattr(sys.modules["torchvision"], name, sys.modules[f"torchvision.{name}"])
+
+
+def check_installed(parser: argparse.ArgumentParser) -> None:
+    """Ends the process with one line where ClustPy or PyTorch is not installed."""
+    for package in ("torch", "clustpy"):
+        if importlib.util.find_spec(package) is None:
+            parser.error(f"{package}: must be installed, and is not")
 
 
 def measure(name: str) -> Row:
@@ -207,9 +222,7 @@ def main() -> None:
         description="Ten seeds of jaxclust against ten serial runs of ClustPy."
     )
     parser.parse_args()
-    for package in ("torch", "clustpy"):
-        if importlib.util.find_spec(package) is None:
-            parser.error(f"{package}: must be installed, and is not")
+    check_installed(parser)
     stand_in()
     jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, SEEDS))
     present = [row["method"] for row in read_rows("peers")]

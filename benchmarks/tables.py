@@ -10,8 +10,6 @@ ClustPy 0.0.3 is installed as for ``benchmarks.peers``.
 """
 
 import argparse
-import contextlib
-import importlib.util
 import json
 import os
 from collections.abc import Callable
@@ -24,7 +22,7 @@ from sklearn.datasets import load_digits, load_wine
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.peers import stand_in
+from benchmarks.peers import check_installed, silence, stand_in
 from benchmarks.rows import append_row, read_rows
 from jaxclust.data import datasets
 from jaxclust.engine.clocks import Stopwatch
@@ -67,11 +65,7 @@ def clustpy_dec(table: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     from clustpy import deep  # pyright: ignore[reportMissingImports]
 
     model = deep.DEC(clusters, device="cpu", random_state=seed)
-    with (
-        open(os.devnull, "w") as quiet,
-        contextlib.redirect_stdout(quiet),
-        contextlib.redirect_stderr(quiet),
-    ):
+    with silence():
         model.fit(table.astype(np.float32))
     return np.asarray(model.labels_)
 
@@ -90,9 +84,7 @@ def main() -> None:
     """Runs what has no row, and prints and keeps the rows."""
     parser = argparse.ArgumentParser(description="Tables, as a user of scikit-learn clusters them.")
     parser.parse_args()
-    for package in ("torch", "clustpy"):
-        if importlib.util.find_spec(package) is None:
-            parser.error(f"{package}: must be installed, and is not")
+    check_installed(parser)
     stand_in()
     known = {(row["data"], row["program"]) for row in read_rows("tables")}
     for data, read in SETS.items():

@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from jaxclust.errors import UsageError
 from jaxclust.estimators import tables
 from jaxclust.methods import registry
+from jaxclust.runs.fit import chosen_method
 from jaxclust.runs.plan import MOST_SEEDS
 from jaxclust.types import Method
 
@@ -69,12 +70,8 @@ def method_of(estimator: "DeepClustering") -> Method:
     if "clusters" in settings:
         rule = f"settings: must be those of {estimator.method}, n_clusters apart"
         raise UsageError(f"{rule}, got 'clusters'")
-    if isinstance(estimator.method, Method):
-        if estimator.preset != "default":
-            rule = "preset: must come with a method's name"
-            raise UsageError(f"{rule}, got {estimator.preset!r} with a method")
-        return estimator.method.with_settings(settings)
-    return registry.method(estimator.method, estimator.preset).with_settings(settings)
+    preset = None if estimator.preset == "default" else estimator.preset
+    return chosen_method(estimator.method, preset).with_settings(settings)
 
 
 def takes_tables(estimator: "DeepClustering") -> bool:

@@ -20,7 +20,7 @@ from jaxclust.methods import checks, pretraining, self_training
 from jaxclust.networks.autoencoders import sae
 from jaxclust.ops import losses
 from jaxclust.ops.assignment import squared_distances
-from jaxclust.ops.batches import encoded
+from jaxclust.ops.batches import encoded, epochs_within
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.types import Algorithm, Key, Method, Network, Schedule, Shape, Variables
 
@@ -109,9 +109,7 @@ def schedule(config: Config, n: int) -> Schedule:
     """A window is a pass over the images, each in a new order."""
     batch = min(config.batch, n)
     steps = math.ceil(n / batch)
-    epochs = config.epochs
-    if config.max_steps is not None:
-        epochs = min(epochs, max(config.max_steps // steps, 1))
+    epochs = epochs_within(config.epochs, config.max_steps, steps)
     return Schedule(batch, steps, epochs, "shuffled")
 
 

@@ -12,7 +12,7 @@ import optax
 
 from jaxclust.methods import checks
 from jaxclust.ops import losses, optimizers
-from jaxclust.ops.batches import batch_size, encoded, scaled
+from jaxclust.ops.batches import batch_size, encoded, epochs_within, scaled
 from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import NEW, Algorithm, Key, Network, Schedule, Variables
 
@@ -82,9 +82,7 @@ def schedule(config: Config, n: int) -> Schedule:
     """A window is an epoch."""
     batch = batch_size(n, config.batch, config.least_steps)
     steps = -(-n // batch)
-    epochs = config.epochs
-    if config.max_steps is not None:
-        epochs = min(epochs, max(config.max_steps // steps, 1))
+    epochs = epochs_within(config.epochs, config.max_steps, steps)
     return Schedule(batch, steps, epochs, "shuffled")
 
 

@@ -39,6 +39,17 @@ def batch_size(n: int, batch: int, least_steps: int | None = None) -> int:
     return min(batch, n)
 
 
+def epochs_within(epochs: int, max_steps: int | None, steps: int) -> int:
+    """Passes over the images that a limit on steps leaves.
+
+    Args:
+      epochs: the passes that are asked for.
+      max_steps: the largest number of steps, but at least one pass; None for no limit.
+      steps: in a pass.
+    """
+    return epochs if max_steps is None else min(epochs, max(max_steps // steps, 1))
+
+
 def in_blocks(
     function: Callable[[jax.Array], jax.Array], images: jax.Array, block: int | None = None
 ) -> jax.Array:

@@ -87,7 +87,7 @@ def fit(
     Raises:
       UsageError: an argument breaks its rule. Nothing has been written then.
     """
-    chosen = _method(method, preset)
+    chosen = chosen_method(method, preset)
     data = _data(images)
     if clusters is not None or not chosen.clusters_given:
         chosen = with_clusters(chosen, data, clusters)
@@ -110,8 +110,16 @@ def fit(
     return run
 
 
-def _method(method: str | Method, preset: str | None) -> Method:
-    """A method by its name and preset, or the method itself."""
+def chosen_method(method: str | Method, preset: str | None) -> Method:
+    """A method by its name and preset, or the method itself.
+
+    Args:
+      method: a name, or what ``jaxclust.method`` made.
+      preset: None for "default"; only with a name.
+
+    Raises:
+      UsageError: there is no such method or preset, or a preset stands beside a method.
+    """
     if isinstance(method, str):
         return registry.method(method, "default" if preset is None else preset)
     if not isinstance(method, Method):

@@ -50,7 +50,7 @@ def test_tables_of_numbers_have_a_row_for_each_program(results, monkeypatch):
     }
     monkeypatch.setattr(tables_of_numbers, "PROGRAMS", programs)
     monkeypatch.setattr(tables_of_numbers, "stand_in", lambda: None)
-    monkeypatch.setattr(tables_of_numbers.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr("sys.argv", ["tables"])
     for _ in range(2):
         tables_of_numbers.main()
