@@ -98,7 +98,7 @@ def _criteria(data: str, given: str) -> dict[str, Choose]:
     if given == RANGES[0]:
         if importlib.util.find_spec(UMAP_PACKAGE) is not None:
             criteria[UMAP] = in_umap
-        if data == PHOTOS:  # Of the other sets ``experiments.clusters`` has it.
+        if data == PHOTOS:  # ``experiments.clusters`` has that of the other sets.
             criteria[STABILITY] = stable
     return criteria
 

@@ -230,7 +230,7 @@ def _orientation(image: "Image") -> int:
 
 def _lies(image: "Image") -> bool:
     """Whether the stored picture lies on its side."""
-    # Of a TIFF file Pillow gives the upright size already, and turns it while it loads.
+    # Pillow gives a TIFF file's upright size already, and turns it while it loads.
     return image.format != "TIFF" and _orientation(image) >= 5
 
 

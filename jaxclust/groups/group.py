@@ -208,7 +208,7 @@ def _folder(options: Options, state: State) -> Path:
             return out
         try:
             kept = read_state(out) if out.is_dir() else None
-        except UsageError:  # Of another version, or damaged.
+        except UsageError:  # Another version wrote it, or it is damaged.
             kept = None
         if kept is not None and kept.same_groups(state):
             return out

@@ -377,7 +377,7 @@ _CAFFE = Config(
     learning_rate=0.005,
     weight_decay=1e-4,
 )
-# Of the candidates in experiments/candidates.py, the one with the highest NMI(sqrt) on digits and
+# The candidate of experiments/candidates.py with the highest NMI(sqrt) on digits and
 # USPS; the paper reports that score.
 _DEFAULT = dataclasses.replace(_TORCH, epochs=10)
 

@@ -65,7 +65,7 @@ def _blocks() -> tuple[Block, ...]:
 
 BLOCKS = _blocks()
 EPSILON = 1e-3
-"""Of Lite0's batch norm."""
+"""The epsilon of Lite0's batch norm."""
 FIRES = {
     "fire2": (64, 16, 64),
     "fire3": (128, 16, 64),

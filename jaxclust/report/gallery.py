@@ -136,7 +136,7 @@ def _content(gallery: Gallery, sheets: Sheets) -> dict:
     """What the page's script reads."""
     links = None
     if gallery.targets is not None:
-        # Of characters, not of folders.
+        # What the targets share are characters, not folders.
         start = os.path.commonprefix(list(gallery.targets))  # noqa: RUF071
         links = {"start": start, "ends": [target[len(start) :] for target in gallery.targets]}
     levels = gallery.levels or {}

@@ -114,7 +114,7 @@ def write_overview(
         np.random.default_rng(cluster).permutation(np.flatnonzero(labels == cluster))
         for cluster in range(clusters)
     ]
-    # Of many clusters two or more share a row.
+    # Where there are many clusters, two or more share a row.
     each = COLUMNS
     while each > 1 and clusters * each > MOST_ROWS * COLUMNS:
         each //= 2

@@ -11,7 +11,7 @@ from jaxclust.errors import UsageError, did_you_mean
 
 ONNX = "onnx:"
 VERSION = "1"
-"""Of the code that computes features; another one leaves what is in the cache unused."""
+"""The version of the code that computes features; another one leaves the cache unused."""
 
 
 class Embedder(NamedTuple):

@@ -148,7 +148,7 @@ def _session(path: Path) -> tuple[bytes, Any]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        # Of its bytes, whose digest then stands for all weights: none can be in files beside it.
+        # From its bytes: their digest then stands for all weights, none of which lie beside it.
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common class but this.
         raise UsageError(f"{rule} ({_line(error)})") from error

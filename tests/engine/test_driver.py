@@ -125,7 +125,7 @@ def three(few_digits):
 
 @pytest.mark.parametrize("windows", [4, 3, None])
 def test_lanes_that_two_devices_share_are_as_exact(whole, three, few_digits, windows):
-    """Of three lanes on two devices one is cut, and begins on the later device."""
+    """One of three lanes on two devices is cut, and begins on the later device."""
     shared = run(few_digits[0], "shard", seeds=(7, 1, 8), windows_per_chunk=windows)
     chex.assert_trees_all_equal(plain(shared.lanes), plain(three.lanes))
     chex.assert_trees_all_equal(plain(lane(shared.lanes, 1)), plain(lane(whole["map"].lanes, 1)))

@@ -34,14 +34,14 @@ def test_other_names_of_the_same_clusters_are_taken_back(labels):
     np.testing.assert_array_equal(
         agreement.numbering(names[labels[0]], labels[0], 4), np.argsort(names)
     )
-    # Of two clusterings that are the same, empty clusters keep their numbers, too.
+    # Where two clusterings are the same, empty clusters keep their numbers, too.
     few = np.array([5, 5, 1], np.int32)
     np.testing.assert_array_equal(agreement.numbering(few, few, 8), np.arange(8))
 
 
 def test_the_vote_by_hand():
     seeds = np.array([[0, 2, 0, 3], [0, 1, 1, 3], [1, 1, 2, 2]], np.int32)
-    # Of equally many votes those of the named seed win.
+    # Where votes are equal, those of the named seed win.
     for first, last in ((0, 0), (1, 1), (2, 2)):
         voted, share = agreement.most_votes(seeds, first, 4)
         np.testing.assert_array_equal(voted, [0, 1, last, 3])

@@ -110,7 +110,7 @@ def test_a_tie_by_rounding_is_a_tie():
 )
 def test_superiority_is_statsmodels(case):
     probability, low, high = case["expected"]
-    # Of two runs nothing is claimed that all duels won would not show.
+    # For two runs nothing is claimed that all duels won would not show.
     most = 0.025 ** (1 / min(len(case["a"]), len(case["b"])))
     expected = probability, *np.clip([min(low, most), max(high, 1 - most)], 0, 1)
     assert two_methods.superiority(case["a"], case["b"]) == pytest.approx(expected)

@@ -243,7 +243,7 @@ def test_the_penalty_grows_without_bound_towards_trivial_filters(follow):
     if follow is towards_zero:
         assert float(limit) == np.inf
     else:
-        # Of equal filters float32 leaves a singular value near 1e-8.
+        # In float32, equal filters leave a singular value near 1e-8.
         assert float(limit) > values[-1] + np.log(10)
     for gradient in [*(gradient for _, gradient in on_the_way), gradient_at_limit]:
         # Adam squares it.

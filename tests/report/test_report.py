@@ -107,7 +107,7 @@ def test_a_method_without_randomness_is_one_value(tmp_path):
     assert [one for one in page.all("svg") if "ac-gdl 0.500" in one["aria-label"]]
     assert (
         sum(one.get("scope") == "row" for one in page.all("th")) == 2
-    )  # Of the comparison and of the seeds.
+    )  # Those of the comparison and of the seeds.
 
 
 def test_the_page_says_where_numbers_of_clusters_are_not_those_of_the_table(tmp_path):

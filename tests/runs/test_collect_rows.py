@@ -74,7 +74,7 @@ def test_no_beats_that_hangs_on_rows_that_a_file_lost(tmp_path, capsys):
     assert [row["missing"] for row in compare(capsys, path)["data"][0]["methods"]] == [[], [3]]
     path.write_text(json_lines([*whole[:14], whole[14] | {"method": 5}]))
     assert [row["missing"] for row in compare(capsys, path)["data"][0]["methods"]] == [[], [6, 7]]
-    # Of a constant method one row is all.
+    # A constant method has one row.
     path.write_text(
         "\n".join([*lines[:15], json_lines(rows("ac-gdl", "usps", {0: 0.7})), lines[15][:50]])
     )

@@ -114,7 +114,7 @@ def test_halves_are_disjoint_and_hold_half_of_each_cluster():
     counts = np.stack([np.bincount(labels[half], minlength=3) for half in (first, second)])
     assert (abs(counts[0] - counts[1]) <= 1).all()
     assert (vote.halves(labels, places, 6)[0] != first).any()
-    # Of an odd number one is left out.
+    # One of an odd number is left out.
     first, second = vote.halves(labels, places[:-1], 5)
     assert len(first) == len(second) == 34
 
