@@ -1,9 +1,13 @@
 """``jaxclust fit METHOD``: clusters images with a method, for many seeds at once."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
+from jaxclust import stopping
 from jaxclust.cli import options
 from jaxclust.cli.options import Options, Request
 from jaxclust.data import datasets
@@ -74,9 +78,22 @@ def _fit(request: Request, dataset: Dataset | None) -> int:
     with Bars(disable=given.quiet) as bars:
         run = execute(with_clusters(method, dataset, clusters), dataset, plan, bars)
         write_events(run, given)
-        if given.figures and run.finished and run.phases:
+        if given.figures and run.phases:
             _draw(run, dataset, given, bars)
-    return conclude(run, given, dataset.labels)
+    return conclude(run, given, dataset.labels, _kept(run))
+
+
+def _kept(run: Run) -> str:
+    """What a run that was stopped has kept of its last whole window."""
+    if run.finished or run.directory is None or "cluster" not in run.phases:
+        return ""
+    names = [
+        name for name in ("labels.npy", "figures/curves.png") if (run.directory / name).exists()
+    ]
+    window = int(run.phases["cluster"].lanes.window.max())
+    if not names or not window:
+        return ""
+    return f"; {' and '.join(names)} show it after window {window} of the clustering"
 
 
 def write_events(run: Run, given: Options) -> None:
@@ -100,7 +117,8 @@ def conclude(run: Run, given: Options, labels: np.ndarray | None, note: str = ""
       The exit status: 0, or 1 if every seed failed.
     """
     if not run.finished:
-        stop = f"stopped after {given.max_seconds:g} s with a checkpoint in {run.directory}{note}"
+        why = f"by {stopping.called()}" if stopping.asked() else f"after {given.max_seconds:g} s"
+        stop = f"stopped {why} with a checkpoint in {run.directory}{note}"
         print(f"{stop}; go on with --resume")
         return 0
     if not run.phases:  # The run was read from its folder.
@@ -123,11 +141,23 @@ def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> None:
         hint = "no figures without matplotlib: pip install 'jaxclust[plots]'"
         print(f"jaxclust: {hint}", file=sys.stderr)
         return
+    if not run.finished or stopping.asked():
+        if any(phase.history for phase in run.phases.values()):
+            with _writable(folder):
+                run_figures.draw_curves(folder, run)
+        return
     original = dataset
     if given.features is not None:
         dataset, _ = feature_inputs.replaced(dataset, given.features)
-    try:
+    with _writable(folder):
         run_figures.draw(folder, run, dataset, original.images, bars, original)
+
+
+@contextlib.contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Says that the results are there where figures cannot be written."""
+    try:
+        yield
     except OSError as error:
         rule = f"figures: {folder} must be writable, got {error}"
         raise UsageError(f"{rule}; the results are there") from error

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxclust import __version__
+from jaxclust import __version__, stopping
+from jaxclust.cli import signals
 from jaxclust.errors import UsageError, did_you_mean
 
 
@@ -57,26 +58,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
       The exit status: 0, 1 where every seed of a run failed or one of several runs did, 2 with one
-      line on stderr for what cannot be done, 130 after Ctrl-C, 141 where nobody reads stdout any
-      more.
+      line on stderr for what cannot be done, 130 after Ctrl-C, 143 after SIGTERM, 141 where nobody
+      reads stdout any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    hints = {
+        "fit": "; the same command with --resume goes on from the last checkpoint",
+        "group": "; the same command goes on",
+    }
+    hint = hints.get(words[0], "") if words else ""
+    with signals.listening(hint):
+        status = _status(words, hint)
+        if arguments is None and stopping.asked():
+            signals.end(status)
+    return status
+
+
+def _status(words: list[str], hint: str) -> int:
+    """Runs the command, and says in a line what keeps it from its end."""
     try:
         status = _run(words)
         sys.stdout.flush()
-        return status
+        return stopping.status() or status
     except BrokenPipeError:
         return reader_gone()
     except (UsageError, OSError) as error:
         print(f"jaxclust: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        hints = {
-            "fit": "; the same command with --resume goes on from the last checkpoint",
-            "group": "; the same command goes on",
-        }
-        print(f"jaxclust: interrupted{hints.get(words[0], '') if words else ''}", file=sys.stderr)
-        return 130
+        return _interrupted(hint)
+    except Exception:
+        # What an interruption makes of a library that was in the middle of something.
+        if stopping.asked():
+            return _interrupted(hint)
+        raise
+
+
+def _interrupted(hint: str) -> int:
+    print(f"jaxclust: interrupted{hint}", file=sys.stderr)
+    return stopping.status() or 130
 
 
 def reader_gone() -> int:
@@ -119,6 +139,7 @@ def _run(words: list[str]) -> int:
         known = f"{', '.join(others)} or {last}"
         raise UsageError(f"command: must be {known}, got {name!r}{did_you_mean(name, COMMANDS)}")
     module = importlib.import_module(f"jaxclust.cli.{name}")
+    signals.begun()
     try:
         return module.command(rest)
     except SystemExit as end:  # Help has been printed.

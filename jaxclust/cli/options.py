@@ -1,6 +1,7 @@
 """The options of ``jaxclust fit METHOD``: those of every method, and each setting of the method."""
 
 import dataclasses
+import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -240,6 +241,7 @@ def _plan(options: Options) -> Plan:
         pretrained=options.pretrained,
         max_seconds=options.max_seconds,
         baseline=options.baseline,
+        figures=options.figures and importlib.util.find_spec("matplotlib") is not None,
         data=options.data,
         origin=_origin(options),
     )

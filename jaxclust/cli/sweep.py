@@ -17,7 +17,8 @@ from typing import Annotated, NamedTuple
 
 import tyro
 
-from jaxclust.cli import options
+from jaxclust import stopping
+from jaxclust.cli import options, signals
 from jaxclust.cli.options import RUNS, Request
 from jaxclust.cli.parse import Switch, parse_known
 from jaxclust.data import archives, array_files, datasets, sources, tables
@@ -25,8 +26,10 @@ from jaxclust.engine.checkpoint import settings_json
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods.registry import METHODS
 from jaxclust.runs.folder import check_out, delete_runs, is_finished
+from jaxclust.runs.lock import held
 from jaxclust.runs.settings import read_settings
 from jaxclust.runs.sweeps import SWEEP, UNFINISHED, SweepCell, read_sweep, write_sweep
+from jaxclust.runs.whole import is_whole
 from jaxclust.types import network_name
 
 LOG_BYTES = 4_000
@@ -104,8 +107,8 @@ def command(words: list[str]) -> int:
         out = free_folder(RUNS / "sweep", lambda folder: _same_options(plan, folder))
         resume = resume or (out.exists() and not given.overwrite)
     check_out(out, resume, given.overwrite)
-    out.mkdir(parents=True, exist_ok=True)
-    plan = _run(plan, out, dataclasses.replace(given, resume=resume))
+    with held(out):
+        plan = _run(plan, out, dataclasses.replace(given, resume=resume))
     if not given.quiet:
         for cell in plan:
             reason = f": {cell.reason}" if cell.status == "failed" else ""
@@ -266,9 +269,10 @@ def _as_before(cell: SweepCell, earlier: dict[str, SweepCell], out: Path) -> Swe
     if known.arguments != cell.arguments:
         rule = f"resume: {folder} must be finished with the same options"
         raise UsageError(f"{rule}, see {out / SWEEP}")
-    if (folder / "config.json").exists():
-        _check_preset(folder, cell.arguments)
-    return known if is_finished(folder) else cell
+    if not (folder / "config.json").exists():
+        return known if is_finished(folder) else cell
+    _check_preset(folder, cell.arguments)
+    return known if is_whole(folder, read_settings(folder)) else cell
 
 
 def _check_preset(folder: Path, arguments: Sequence[str]) -> None:
@@ -321,10 +325,10 @@ def run_cell(cell: SweepCell, folder: Path, start: Start, more: Sequence[str] = 
         print(f"{cell.method} on {cell.data}", file=sys.stderr, flush=True)
     code, text = _watched(words)
     ended = dataclasses.replace(cell, seconds=round(time.monotonic() - began, 3))
+    if stopping.asked() or code in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
     if code == 0:
         return dataclasses.replace(ended, status="finished" if is_finished(folder) else "stopped")
-    if code in (130, -signal.SIGINT):
-        raise KeyboardInterrupt
     lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
     last = lines[-1].strip().removeprefix("jaxclust: ") if lines else "no word"
     reason = f"killed by {signal.Signals(-code).name}" if code < 0 else last
@@ -341,15 +345,17 @@ def _watched(words: list[str]) -> tuple[int, str]:
         [sys.executable, "-m", "jaxclust", "fit", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        **signals.child_options(),
     )
     assert process.stderr is not None
     tail = b""
     try:
-        while chunk := os.read(process.stderr.fileno(), 65_536):
-            sys.stderr.write(chunk.decode(errors="replace"))
-            sys.stderr.flush()
-            tail = (tail + chunk)[-LOG_BYTES:]
-        return process.wait(), tail.decode(errors="replace")
+        with signals.with_child(process):
+            while chunk := os.read(process.stderr.fileno(), 65_536):
+                sys.stderr.write(chunk.decode(errors="replace"))
+                sys.stderr.flush()
+                tail = (tail + chunk)[-LOG_BYTES:]
+            return process.wait(), tail.decode(errors="replace")
     finally:
         if process.poll() is None:
             process.terminate()

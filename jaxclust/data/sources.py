@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxclust.data import known_labels, listing, picture_sets, pictures, tfds
+from jaxclust.data.content_digest import content_digest
 from jaxclust.data.datasets import Fingerprint
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.pictures import Unreadable
@@ -38,6 +39,7 @@ class Source:
       dtype: uint8 or float32.
       labels: true classes for scoring, int32 (n,), -1 where one is not known; or None.
       class_names: the classes' names by their number, or None where they have none.
+      content: a digest of what the files hold where ``digest`` goes by names and sizes, or "".
       digest: SHA-256 that tells one set from another.
       called: ``called(i)`` is the name of image i.
       summary: one line on pictures that are streamed and files that were left out, or "".
@@ -69,6 +71,7 @@ class Source:
         self.called = called
         self.summary = summary
         self.class_names: tuple[str, ...] | None = None
+        self.content = ""
         self._read = read
         # Grain reads from more than one thread.
         self._lock = threading.Lock()
@@ -247,6 +250,7 @@ def _pictures(path: Path, reading: Reading) -> Source:
     called = listed.files.__getitem__
     source = Source(fingerprint, labels, surveyed.read, called, surveyed.summary)
     source.class_names = class_names
+    source.content = content_digest(listed, reading.progress)
     return source
 
 

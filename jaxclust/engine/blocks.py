@@ -116,8 +116,13 @@ def labels(
     beside = path.with_name(f".{path.name}.part")
     n = len(source)
     shape = (len(lost), n)
-    written = np.lib.format.open_memmap(beside, mode="w+", dtype=np.int32, shape=shape)
     unreadable: dict[int, str] = {}
+    try:
+        written = np.lib.format.open_memmap(beside, mode="w+", dtype=np.int32, shape=shape)
+        _take_space(beside)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UsageError(f"out: {path} must be writable, got {error.strerror}") from error
     for number, (block, reasons) in enumerate(source.in_order(size)):
         first = number * size
         predicted = driver.apply(program, states, jnp.asarray(block), "predict").cluster
@@ -128,3 +133,14 @@ def labels(
     written.flush()
     os.replace(beside, path)
     return np.load(path, mmap_mode="r"), unreadable
+
+
+def _take_space(path: Path) -> None:
+    """Takes a file's space on the disk: a write to a mapped file on a full one is fatal.
+
+    Raises:
+      OSError: there is not enough.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

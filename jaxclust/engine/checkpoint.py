@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxclust.engine.clocks import Times
+from jaxclust.engine.devices import same_bits
 from jaxclust.engine.driver import Lanes, Training
 from jaxclust.errors import UsageError
 from jaxclust.types import Json
@@ -22,6 +23,8 @@ from jaxclust.types import Json
 KEEP = 2
 DIGEST = "sha256"
 """Name under which a checkpoint keeps the hash of its arrays; old checkpoints have none."""
+CONTENT = "content"
+"""Name under which a checkpoint of a stream of files keeps a digest of them; old ones have none."""
 FILE_NAMES = {"normalization": "normalisation", "center_features": "centre_features"}
 """Settings that files call as version 0.1 did, so that files of both versions can be read."""
 RENAMED_INFOS = {"polarised": "polarized"}
@@ -106,8 +109,14 @@ def restore(
                 remedy = f"; delete it to go on from {place.parent / str(max(earlier))}"
             reason = f"checkpoint: {place} cannot be read ({_reason(error)})"
             raise UsageError(f"{reason}{remedy}") from error
-    kept = {name: content.about.get(name) for name in about}
-    differing = differences(kept, json.loads(json.dumps(dict(about))))
+    kept = {
+        name: content.about.get(name) for name in about if name in content.about or name != CONTENT
+    }
+    asked = {name: value for name, value in about.items() if name in kept}
+    for each in (kept, asked):
+        if isinstance(each.get("over"), str):
+            each["over"] = same_bits(each["over"])
+    differing = differences(kept, json.loads(json.dumps(asked)))
     if differing:
         rule = f"checkpoint: {place} must be of the same training"
         raise UsageError(f"{rule}, differs in {'; '.join(differing)}")

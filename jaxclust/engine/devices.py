@@ -23,6 +23,14 @@ OVERS: tuple[Over, ...] = ("vmap", "map", "shard", "data")
 """How lanes run; ``driver.Program`` has what each of them means."""
 
 
+def same_bits(over: str) -> str:
+    """One name for all ways to run lanes that give the same numbers, bit for bit.
+
+    "shard" gives those of "map", on any number of devices.
+    """
+    return "map" if over == "shard" else over
+
+
 def fastest(lanes: int) -> Over:
     """The way to run lanes that ``benchmarks/step.py`` measured fastest; on a CPU never "vmap"."""
     if jax.default_backend() != "cpu":
@@ -58,11 +66,11 @@ def check_over(over: Over, schedule: Schedule) -> None:
 
 
 def by_lane(
-    program: Callable[[Any, jax.Array, jax.Array], tuple[Any, dict[str, jax.Array]]],
+    program: Callable[[Any, jax.Array, Any], tuple[Any, dict[str, jax.Array]]],
     runs: Any,
     going: Sequence[int],
     images: jax.Array,
-    windows: int,
+    shares: Any,
 ) -> tuple[Any, dict[str, np.ndarray]]:
     """Runs the lanes that still go: one after the other on each device, all devices equally long.
 
@@ -70,12 +78,13 @@ def by_lane(
     and rounded differently, and a seed's numbers would depend on how many devices there are.
 
     Args:
-      program: runs a lane (with an axis of 1) on images for a number of windows. It returns the
+      program: runs a lane (with an axis of 1) on images as far as bounds say. It returns the
         lane and its infos as columns, of which the first entries count, one for each window.
       runs: all lanes.
       going: the numbers of the lanes to run, at least one.
       images: what they share.
-      windows: number of windows that each lane runs.
+      shares: what each lane runs, windows or steps: ``count`` of them, and ``part(first, count)``
+        for the bounds of some.
 
     Returns:
       All lanes, and their infos, which are zeros for lanes that stood still.
@@ -87,12 +96,12 @@ def by_lane(
         for lane in range(len(runs.window))
     ]
 
-    def run(lane: int, count: int, device: Any, earlier: Future | None) -> tuple[Any, dict]:
+    def run(lane: int, part: tuple[int, int], device: Any, earlier: Future | None):
         before = lanes[lane]
         infos = None
         if earlier is not None:
             before, infos = earlier.result()
-        inputs = (jax.device_put(before, device), pixels[device], jnp.int32(count))
+        inputs = (jax.device_put(before, device), pixels[device], shares.part(*part))
         after, columns = jax.block_until_ready(program(*inputs))
         columns = {name: np.asarray(column) for name, column in columns.items()}
         if infos is not None:
@@ -104,14 +113,17 @@ def by_lane(
         return after, columns
 
     done: dict[int, Future] = {}
+    begun = dict.fromkeys(going, 0)
     with ExitStack() as stack:
-        shares = list(zip(devices, turns(len(going), windows, len(devices)), strict=True))
+        each = list(zip(devices, turns(len(going), shares.count, len(devices)), strict=True))
         # From the last device back: a lane that two share begins on the later one.
-        for device, share in reversed(shares):
+        for device, share in reversed(each):
             thread = stack.enter_context(ThreadPoolExecutor(1))
             for place, count in share:
                 lane = going[place]
-                done[lane] = thread.submit(run, lane, count, device, done.get(lane))
+                part = (begun[lane], count)
+                done[lane] = thread.submit(run, lane, part, device, done.get(lane))
+                begun[lane] += count
     results = {lane: future.result() for lane, future in done.items()}
     still = {name: np.zeros_like(column) for name, column in results[going[0]][1].items()}
     parts, infos = zip(

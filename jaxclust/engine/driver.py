@@ -13,11 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.engine import devices
+from jaxclust import stopping
+from jaxclust.engine import devices, pieces
 from jaxclust.engine.clocks import Stopwatch
 from jaxclust.engine.devices import OVERS, Over, check_over
+from jaxclust.engine.lanes import Bounds, Going, Lanes, Part, Program, has_ended
+from jaxclust.engine.pieces import Pace
+from jaxclust.engine.window import advance, finite, step_infos
 from jaxclust.errors import UsageError
-from jaxclust.types import Algorithm, Key, Network, Schedule, Variables
+from jaxclust.types import Key, Schedule, Variables
 
 History = dict[str, np.ndarray]
 """Columns by name, with one entry for each lane and window: "lane", "window" (from 0), the mean
@@ -30,52 +34,6 @@ CAPACITY = 64
 one compiled program."""
 CHUNK_SECONDS = 2.0
 """Length that a chunk aims at where nobody sets it: progress moves, and callbacks cost nothing."""
-
-
-class Program(NamedTuple):
-    """What is compiled: everything that is known before a run starts. Hashable.
-
-    Attributes:
-      algorithm: the algorithm.
-      config: its settings.
-      network: the network.
-      over: how lanes run. "vmap" runs them together. "map" runs one after the other, each bit for
-        bit as on its own. "shard" gives the numbers of "map" and spreads the windows of the lanes
-        that still go evenly over the devices present; ``start`` and ``apply``, which are short
-        beside the windows, run on the first device. "data" is "map" with each step's batch spread
-        over the devices of all processes that ``jax.distributed`` has joined; it gives the same
-        numbers up to rounding. There all processes make the same calls, and their devices have to
-        divide a batch; a process alone uses as many of its devices as do.
-    """
-
-    algorithm: Algorithm
-    config: Any
-    network: Network
-    over: Over = "vmap"
-
-    def schedule(self, n: int) -> Schedule:
-        """Steps and windows for n images."""
-        return self.algorithm.schedule(self.config, n)
-
-
-class Lanes(NamedTuple):
-    """All seeds' runs, with a leading axis of lanes; inside compiled code one of them without it.
-
-    Attributes:
-      key: the lane's key, typed, ().
-      state: the algorithm's state.
-      window: number of windows done, int32.
-      stopped: whether the algorithm's own rule ended the run, bool.
-      failed: the step, counted from 0 over the whole run, at which a NaN or inf was met; -1 for
-        none; int32. ``state`` is then the last whole window's, and finite unless ``init`` itself
-        failed.
-    """
-
-    key: Key
-    state: Any
-    window: jax.Array
-    stopped: jax.Array
-    failed: jax.Array
 
 
 class Event(NamedTuple):
@@ -96,6 +54,18 @@ class Event(NamedTuple):
     pace: float | None = None
 
 
+class Pending(NamedTuple):
+    """A window that was stopped in.
+
+    Attributes:
+      part: what lanes have of it.
+      steps: how many of its steps are done.
+    """
+
+    part: Part
+    steps: int
+
+
 class Training(NamedTuple):
     """A training as far as it has come.
 
@@ -103,11 +73,13 @@ class Training(NamedTuple):
       lanes: all lanes.
       history: all windows so far.
       finished: whether all lanes have ended.
+      pending: what was done of the window that was stopped in, or None.
     """
 
     lanes: Lanes
     history: History
     finished: bool
+    pending: Pending | None = None
 
 
 Callback = Callable[[Event], bool | None]
@@ -161,28 +133,56 @@ def train(
         raise UsageError(f"{rule}, got {windows_per_chunk}")
     schedule = program.schedule(images.shape[0])
     check_over(program.over, schedule)
-    lanes, history, _ = begun
+    going, history, first = _taken_up(program, begun, images)
     # Processes that chose by their own clocks would run different numbers of windows.
-    if blocks is not None or jax.process_count() > 1:
+    together = jax.process_count() > 1
+    if blocks is not None or together:
         windows_per_chunk = 1
     windows = windows_per_chunk or 1
-    done = ended(lanes, schedule)
+    pace = Pace()
+    done = ended(going.lanes, schedule)
     while not done.all():
         images = images if blocks is None else next(blocks)
-        before = np.asarray(lanes.window)
-        watch = Stopwatch()
-        lanes, infos = chunk(program, lanes, images, jnp.int32(windows))
-        history = _joined(history, _columns(infos, before, np.asarray(lanes.window)))
-        done = ended(lanes, schedule)
+        seconds = 0.0
+        left = windows
+        while left > 0 and not done.all():
+            if not together and (stopping.asked() or (pace.calls > 1 and stopping.time_is_up())):
+                pending = Pending(going.part, first) if first else None
+                return Training(going.lanes, history, False, pending)
+            call = (
+                pieces.whole(left, schedule)
+                if together
+                else pieces.following(pace, first, left, schedule)
+            )
+            before = np.asarray(going.window)
+            watch = Stopwatch()
+            going, infos = chunk(program, going, images, call.bounds)
+            if call.windows:
+                history = _joined(history, _columns(infos, before, np.asarray(going.window)))
+            done = ended(going.lanes, schedule)
+            pace = pace.after(call.steps, watch.read().seconds)
+            seconds += watch.read().seconds
+            first = call.next_step
+            left -= call.windows
         if windows_per_chunk is None:
             least = devices.evenly(int(np.sum(~done))) if program.over == "shard" else 1
-            aim = windows * CHUNK_SECONDS / max(watch.read().seconds, 1e-3)
+            aim = windows * CHUNK_SECONDS / max(seconds, 1e-3)
             windows = min(int(np.clip(aim, least, max(2 * windows, least))), CAPACITY)
-        event = Event(lanes, history, schedule, done)
+        event = Event(going.lanes, history, schedule, done)
         # Every callback is called, also after one has asked to stop.
         if any([callback(event) for callback in callbacks]):
             break
-    return Training(lanes, history, bool(done.all()))
+    return Training(going.lanes, history, bool(done.all()))
+
+
+def _taken_up(program: Program, begun: Training, images: jax.Array) -> tuple[Going, History, int]:
+    """Lanes with what they have of their window, their history, and the step that comes next."""
+    lanes, history, _, pending = begun
+    if pending is not None:
+        return Going(lanes, pending.part), history, pending.steps
+    if ended(lanes, program.schedule(images.shape[0])).all():
+        return Going(lanes, Part(lanes.state, {})), history, 0
+    return Going(lanes, Part(lanes.state, step_infos(program, lanes, images))), history, 0
 
 
 def _joined(history: History, columns: History) -> History:
@@ -211,7 +211,7 @@ def start(program: Program, inputs: tuple[Key, Variables | None], images: jax.Ar
         key, variables = inputs
         run_key, init_key = jax.random.split(key)
         state = program.algorithm.init(program.config, program.network, init_key, variables, images)
-        failed = jnp.where(_finite(state), jnp.int32(-1), jnp.int32(0))
+        failed = jnp.where(finite(state), jnp.int32(-1), jnp.int32(0))
         return Lanes(run_key, state, jnp.int32(0), jnp.asarray(False), failed)
 
     return _each(lane, program.over)(inputs, images)
@@ -221,16 +221,16 @@ def _over_devices(jitted: Callable) -> Callable:
     """Adds ``over`` "shard" and "data" to a program that knows "vmap" and "map"."""
 
     @functools.wraps(jitted)
-    def call(program: Program, lanes, images, windows):
+    def call(program: Program, going: Going, images, bounds: Bounds):
         schedule = program.schedule(images.shape[0])
         if program.over == "data":
             run = functools.partial(jitted, program)
-            return devices.by_image(run, schedule.batch, lanes, images, windows)
+            return devices.by_image(run, schedule.batch, going, images, bounds)
         if program.over == "shard":
             run = functools.partial(jitted, program._replace(over="map"))
-            going = np.flatnonzero(~ended(lanes, schedule)).tolist()
-            return devices.by_lane(run, lanes, going, images, int(windows))
-        return jitted(program, lanes, images, windows)
+            left = np.flatnonzero(~ended(going.lanes, schedule)).tolist()
+            return devices.by_lane(run, going, left, images, pieces.shares(bounds, schedule))
+        return jitted(program, going, images, bounds)
 
     return call
 
@@ -238,36 +238,42 @@ def _over_devices(jitted: Callable) -> Callable:
 @_over_devices
 @functools.partial(jax.jit, static_argnums=0)
 def chunk(
-    program: Program, lanes: Lanes, images: jax.Array, windows: jax.Array
-) -> tuple[Lanes, dict[str, jax.Array]]:
-    """At most ``windows`` more windows of each lane; a lane that has ended stands still.
+    program: Program, going: Going, images: jax.Array, bounds: Bounds
+) -> tuple[Going, dict[str, jax.Array]]:
+    """More windows of each lane, or a piece of one; a lane that has ended stands still.
+
+    Args:
+      program: what runs.
+      going: all lanes.
+      images: as for ``begin``.
+      bounds: how far.
 
     Returns:
       The lanes, and each info as (lanes, CAPACITY): a lane's first entries, one for each window
-      that it ran, count.
+      that it ended, count.
     """
     schedule = program.schedule(images.shape[0])
 
-    def lane(run, images, windows):
-        window = functools.partial(_window, program, schedule)
-        infos = jax.eval_shape(window, run, images)[1]
+    def lane(going, images, bounds):
+        window = functools.partial(advance, program, schedule)
+        infos = jax.eval_shape(window, going, images, bounds)[1]
         infos = {name: jnp.zeros(CAPACITY, info.dtype) for name, info in infos.items()}
 
         # Under vmap JAX keeps the carry of lanes whose condition is false: they stand still by
         # selection.
-        def going(carry):
-            run, count, _ = carry
-            return (count < windows) & ~_ended(run, schedule)
+        def runs(carry):
+            going, count, _ = carry
+            return (count < bounds.windows) & ~has_ended(going.lanes, schedule)
 
         def body(carry):
-            run, count, infos = carry
-            run, info = window(run, images)
-            return run, count + 1, {name: infos[name].at[count].set(info[name]) for name in infos}
+            going, count, infos = carry
+            going, info = window(going, images, bounds)
+            return going, count + 1, {name: infos[name].at[count].set(info[name]) for name in infos}
 
-        run, _, infos = jax.lax.while_loop(going, body, (run, jnp.int32(0), infos))
-        return run, infos
+        going, _, infos = jax.lax.while_loop(runs, body, (going, jnp.int32(0), infos))
+        return going, infos
 
-    return _each(lane, program.over)(lanes, images, windows)
+    return _each(lane, program.over)(going, images, bounds)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
@@ -316,75 +322,7 @@ def _each(lane: Callable, over: Over) -> Callable:
 
 def ended(lanes: Lanes, schedule: Schedule) -> np.ndarray:
     """Which lanes have ended: stopped by their rule, failed, or out of windows; bool (lanes,)."""
-    return np.asarray(_ended(lanes, schedule))
-
-
-def _ended(run: Lanes, schedule: Schedule) -> jax.Array:
-    return run.stopped | (run.failed >= 0) | (run.window >= schedule.max_windows)
-
-
-def _window(
-    program: Program, schedule: Schedule, run: Lanes, images: jax.Array
-) -> tuple[Lanes, dict[str, jax.Array]]:
-    """One window of one lane: its steps, then ``refresh``."""
-    algorithm, config, network, over = program
-    step = algorithm.step
-    assert step is not None  # An algorithm without steps has no windows.
-    n = images.shape[0]
-    order_key, step_key, refresh_key = jax.random.split(run.key, 3)
-    first = run.window * schedule.steps_per_window
-    steps = first + jnp.arange(schedule.steps_per_window, dtype=jnp.int32)
-    rows = _rows(schedule, jax.random.fold_in(order_key, run.window), steps, n)
-
-    def body(state, inputs):
-        number, rows = inputs
-        key = jax.random.fold_in(step_key, number)
-        batch = images[rows]
-        if over == "data":
-            batch = devices.split(batch)
-        return step(config, network, key, state, batch, rows)
-
-    state, infos = jax.lax.scan(body, run.state, (steps, rows))
-    infos = infos._asdict()
-    finite = functools.reduce(jnp.logical_and, [jnp.isfinite(info) for info in infos.values()])
-    infos = {name: jnp.mean(info.astype(jnp.float32)) for name, info in infos.items()}
-    stop = jnp.asarray(False)
-    if algorithm.refresh is not None:
-        key = jax.random.fold_in(refresh_key, run.window)
-        state, stop, more = algorithm.refresh(config, network, key, state, images)
-        infos |= more._asdict()
-    # What the infos do not show at a step, the state shows at the window's end.
-    failed = jnp.where(
-        jnp.all(finite),
-        jnp.where(_finite((state, infos)), jnp.int32(-1), steps[-1]),
-        steps[jnp.argmin(finite)],
-    )
-    whole = failed < 0
-    state = jax.tree.map(lambda new, old: jnp.where(whole, new, old), state, run.state)
-    return Lanes(run.key, state, run.window + 1, stop & whole, failed), infos
-
-
-def _rows(schedule: Schedule, order_key: Key, steps: jax.Array, n: int) -> jax.Array:
-    """The images' places in each of a window's batches, int32 (steps, batch).
-
-    A batch that passes the last image goes on from the first.
-    """
-    if schedule.order == "sequential":
-        # (step * batch) mod n, in a form that does not overflow.
-        return (
-            (steps % n)[:, None] * schedule.batch + jnp.arange(schedule.batch, dtype=jnp.int32)
-        ) % n
-    places = jnp.arange(steps.size * schedule.batch, dtype=jnp.int32) % n
-    permutation = jax.random.permutation(order_key, jnp.arange(n, dtype=jnp.int32))
-    return permutation[places].reshape(steps.size, schedule.batch)
-
-
-def _finite(tree: Any) -> jax.Array:
-    """Whether every float in the tree is finite; bool ()."""
-    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return functools.reduce(
-        jnp.logical_and, [jnp.all(jnp.isfinite(leaf)) for leaf in floats], jnp.asarray(True)
-    )
+    return np.asarray(has_ended(lanes, schedule))
 
 
 def _columns(

@@ -14,7 +14,8 @@ import numpy as np
 from jaxclust.data.sources import Source
 from jaxclust.engine import blocks, checkpoint, driver, programs
 from jaxclust.engine.checkpoint import settings_json
-from jaxclust.engine.devices import Over, check_over, fastest
+from jaxclust.engine.devices import Over, check_over, fastest, same_bits
+from jaxclust.engine.labelings import labelings_of, labelings_so_far
 from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
 from jaxclust.engine.weights import check_weights, pixels_digest, with_weights
 from jaxclust.errors import UsageError
@@ -76,7 +77,8 @@ class Fit(NamedTuple):
       finished: False if the run was stopped by ``max_seconds``; ``labels`` is then None.
       labels: int32 (seeds, n), -1 throughout for a failed seed.
       failed: for each seed None, or the phase and step at which it met a NaN or inf.
-      labelings: ``labels`` by name, and further ones of a method that has several.
+      labelings: ``labels`` by name, and further ones of a method that has several; of a run that
+        was stopped those of the last whole window, where the method's ``predict`` gives them.
       unreadable: of a stream the places of images that could not be read, with reasons.
       predictions: what the method's ``predict`` says of the images, from which ``labels`` are, with
         a leading axis of seeds; None of a stream, and where the method's ``finish`` labels them.
@@ -123,9 +125,11 @@ def fit(
     data = _data(method, images)
     keys = lane_keys(seeds)
     about = _about(method, images.shape[1:], seeds) | dict(options.about)
-    about |= {"images": [len(images), data.digest], "over": over}
+    about |= {"images": [len(images), data.digest], "over": same_bits(over)}
     if data.source is not None:
         about["block"] = data.block
+        if data.source.content:
+            about[checkpoint.CONTENT] = data.source.content
     variables = None
     if options.weights is not None:
         check_weights(options.weights, data.digest)
@@ -154,7 +158,10 @@ def fit(
             if step >= 0 and failed[lane] is None:
                 failed[lane] = (name, int(step))
         if not phase.finished:
-            return Fit(phases, False, None, failed, {}, {})
+            kept: dict[str, np.ndarray] = {}
+            if name == "cluster" and options.directory is not None and data.source is None:
+                kept = labelings_so_far(task.program, phase.lanes, data.images)
+            return Fit(phases, False, None, failed, kept, {})
         if name == "pretrain":
             variables = phase.lanes.state.variables
     program = driver.Program(method.algorithm, method.config, network, over)
@@ -167,7 +174,7 @@ def fit(
             program, lanes.state, data.source, data.block, options.labels, lost
         )
         return Fit(phases, True, labels, failed, {"": labels}, unreadable)
-    labelings, predictions = _labelings(program, lanes, data.images, lost)
+    labelings, predictions = labelings_of(program, lanes, data.images, lost)
     labels = next(iter(labelings.values()))
     return Fit(phases, True, labels, failed, labelings, {}, predictions)
 
@@ -226,28 +233,6 @@ def _place(options: Options, name: str) -> Path | None:
     if name == "pretrain" and options.pretrained is not None:
         directory = options.pretrained
     return None if directory is None else Path(directory) / name
-
-
-def _labelings(
-    program: driver.Program, lanes: driver.Lanes, images: jax.Array, lost: np.ndarray
-) -> tuple[dict[str, np.ndarray], Prediction | None]:
-    """All labelings of a run by name, and the predictions where the labels are from them.
-
-    Labels are int32 (seeds, n), with -1 throughout for a lost seed.
-    """
-    algorithm = program.algorithm
-    predictions = None
-    if algorithm.finish is None:
-        applied = driver.apply(program, lanes.state, images, "predict")
-        predictions = jax.tree.map(np.asarray, applied)
-        labels = {"": predictions.cluster}
-    else:
-        labels = driver.finish(program, lanes, images)
-    labelings = {
-        name: np.where(lost[:, None], np.int32(-1), np.asarray(labels[name]))
-        for name in algorithm.labelings
-    }
-    return labelings, predictions
 
 
 def lane_keys(seeds: tuple[int, ...]) -> dict[str, Key]:

@@ -10,8 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.engine import checkpoint, driver
+from jaxclust import stopping
+from jaxclust.engine import checkpoint, driver, unfinished
 from jaxclust.engine.clocks import Stopwatch, Times
+from jaxclust.engine.lanes import Part
+from jaxclust.engine.window import step_infos
 from jaxclust.types import Json, Key, Variables
 
 CHECKPOINT_SECONDS = 60.0
@@ -29,8 +32,8 @@ class Hooks(NamedTuple):
         a ``pace``.
       on_window: called with an event before the first window and after each window; it makes every
         window a chunk of its own. For curves and figures.
-      deadline: on the clock of ``time.perf_counter``: the run stops after the chunk in which it is
-        passed; None for never.
+      deadline: on the clock of ``time.perf_counter``: the run stops after the compiled call in
+        which it is passed; None for never.
     """
 
     progress: Hook | None = None
@@ -134,16 +137,18 @@ def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
     # The start runs beside this code; its time is none of the first window's.
     jax.block_until_ready(begun.lanes)
     measured = watch.read().seconds
-    training = driver.train(
-        task.program,
-        begun,
-        task.images,
-        callbacks=[called],
-        windows_per_chunk=None if hooks.on_window is None else 1,
-        blocks=blocks,
-    )
+    with stopping.within(hooks.deadline):
+        training = driver.train(
+            task.program,
+            begun,
+            task.images,
+            callbacks=[called],
+            windows_per_chunk=None if hooks.on_window is None else 1,
+            blocks=blocks,
+        )
     if task.place is not None:
         checkpoint.save(task.place, task.about, training, watch.read())
+        unfinished.save(task.place, task.about, training, watch.read())
     return Phase(training.lanes, training.history, watch.read(), training.finished, task.about)
 
 
@@ -153,4 +158,13 @@ def _restored(task: Task) -> tuple[driver.Training, Times] | None:
         return None
     start = functools.partial(driver.start, task.program._replace(over="map"))
     template = jax.eval_shape(start, (task.keys, task.variables), task.images)
-    return checkpoint.restore(task.place, task.about, template)
+    restored = checkpoint.restore(task.place, task.about, template)
+    if restored is None or not unfinished.path_beside(task.place).exists():
+        return restored
+    training = restored[0]
+    infos = step_infos(task.program, training.lanes, task.images)
+    part = Part(training.lanes.state, infos)
+    pending = unfinished.restore(task.place, task.about, training.lanes, part)
+    if pending is None:
+        return restored
+    return training._replace(pending=pending[0]), pending[1]

@@ -13,6 +13,7 @@ from jaxclust.groups.edits import Edits
 from jaxclust.groups.partition import Partition
 from jaxclust.groups.state import STATE
 from jaxclust.runs.files import read_csv, write_csv, write_file
+from jaxclust.runs.lock import is_empty
 
 TABLE = "groups.csv"
 PAGE = "groups.html"
@@ -112,7 +113,7 @@ def delete_results(out: Path) -> None:
     Raises:
       UsageError: the folder holds something, and is none of ``group``.
     """
-    if not out.exists() or not any(out.iterdir()):
+    if not out.exists() or is_empty(out):
         return
     if not (out / STATE).is_file():
         raise UsageError(f"overwrite: {out} must hold groups, has no {STATE}")

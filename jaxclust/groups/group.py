@@ -51,6 +51,7 @@ from jaxclust.groups.state import State, read_state, write_state
 from jaxclust.methods import registry
 from jaxclust.runs.consensus import CLUSTERS_CSV
 from jaxclust.runs.fit import execute
+from jaxclust.runs.lock import held, is_empty
 from jaxclust.runs.plan import Plan
 from jaxclust.runs.progress import Bars
 from jaxclust.runs.run import Run
@@ -165,7 +166,8 @@ def group_pictures(options: Options, bars: Bars) -> Groups:
         kept or fresh, folder=folder, view=options.view(), added=added, inputs=inputs
     )
     try:
-        return _work(Job(options, out, bars, end, edits), sources, state)
+        with held(out):
+            return _work(Job(options, out, bars, end, edits), sources, state)
     except OutOfTime:
         return Groups(out, ())
 
@@ -189,7 +191,7 @@ def _folder(options: Options, state: State) -> Path:
         if options.overwrite:
             return out
         kept = read_state(out)
-        if kept is None and out.exists() and any(out.iterdir()):
+        if kept is None and out.exists() and not is_empty(out):
             raise UsageError(f"out: must be empty, new, or a folder of groups, got {out}")
         if kept is not None and not kept.same_groups(state):
             rule = f"out: {out} must hold groups of the same pictures and settings"
@@ -204,7 +206,7 @@ def _folder(options: Options, state: State) -> Path:
     number = 1
     while True:
         out = parent / (f"{stem}-groups" if number == 1 else f"{stem}-groups-{number}")
-        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        if not out.exists() or (out.is_dir() and is_empty(out)):
             return out
         try:
             kept = read_state(out) if out.is_dir() else None

@@ -1,5 +1,6 @@
 """Weights of a network's first layers, read from and written to .safetensors files of PyTorch."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -130,7 +131,7 @@ def write(
     Raises:
       UsageError: the file exists, or cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     path = Path(path)
     check_place(path)
@@ -147,9 +148,11 @@ def write(
     metadata = {name: value for name, value in entries.items() if value is not None}
     partial = path.with_name(f".{path.name}.part")
     try:
-        save_file(tensors, partial, metadata)
+        partial.write_bytes(save(tensors, metadata))
         os.replace(partial, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
         rule = f"{path} must be in a folder that can be written to ({error.strerror})"
         raise UsageError(f"weights: {rule}") from error
 

@@ -1,7 +1,9 @@
 """Figures of a run as PNG files: curves, the embedding, a contact sheet for each cluster."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +14,7 @@ from jaxclust.engine.driver import History
 from jaxclust.evaluation import metrics
 from jaxclust.report.image_grid import grid
 from jaxclust.report.projection import in_two_dimensions
+from jaxclust.runs.files import write_file
 
 POINTS = 1000
 """At most this many images are embedded in two dimensions."""
@@ -66,7 +69,7 @@ def curves(
     figure.axes[0].legend(frameon=False, fontsize="small")
     if note:
         figure.supxlabel(note, fontsize="small", x=0.99, ha="right")
-    figure.savefig(path, dpi=130)
+    _write(figure, path)
 
 
 def embedding(
@@ -130,7 +133,7 @@ def embedding(
         axes.set_xticks([])
         axes.set_yticks([])
     figure.suptitle(title)
-    figure.savefig(path, dpi=130)
+    _write(figure, path)
 
 
 def _short(name: str) -> str:
@@ -167,4 +170,13 @@ def contact_sheet(path: Path, images: np.ndarray, columns: int = 10) -> None:
     """
     from PIL import Image
 
-    Image.fromarray(grid(images, columns)).save(path)
+    content = io.BytesIO()
+    Image.fromarray(grid(images, columns)).save(content, "PNG")
+    write_file(path, content.getvalue())
+
+
+def _write(figure: Any, path: Path) -> None:
+    """Writes a figure whole or not at all."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=130, format="png")
+    write_file(path, content.getvalue())

@@ -3,6 +3,7 @@
 Only the pictures that are shown are read.
 """
 
+import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import numpy as np
 from jaxclust.data import listing, pictures
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.pictures import Unreadable
+from jaxclust.runs.files import write_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -167,7 +169,9 @@ def _write(path: Path, tiles: Sequence[Tile | None], columns: int, titles: bool)
             inset = ((SIDE - tile.image.width) // 2, (SIDE - tile.image.height) // 2)
             sheet.paste(tile.image, (left + inset[0], top + inset[1]))
         draw.text((left, top + SIDE + 1), _short(tile.name, font), _INK, font)
-    sheet.save(path)
+    content = io.BytesIO()
+    sheet.save(content, "PNG")
+    write_file(path, content.getvalue())
 
 
 def _font() -> Any:

@@ -8,6 +8,7 @@ from jaxclust.data.datasets import Dataset
 from jaxclust.report import figures, picture_sheets, renewals
 from jaxclust.runs.progress import Bars
 from jaxclust.runs.run import Run
+from jaxclust.runs.whole import sheet_names
 
 SHEET = 100
 """At most this many images are on a cluster's sheet."""
@@ -38,10 +39,7 @@ def draw(
       original: the set of these images; where it was read from files, the sheets show the pictures
         in them with their names.
     """
-    folder.mkdir(exist_ok=True)
-    histories = {name: phase.history for name, phase in run.phases.items()}
-    note = renewals.sentence(run.settings.config)
-    figures.curves(folder / "curves.png", histories, run.seeds, note)
+    draw_curves(folder, run)
     if len(run.failed) == len(run.seeds):
         return
     votes = run.consensus()
@@ -66,9 +64,8 @@ def draw(
     path = folder / "embedding.png"
     figures.embedding(path, features, labels[sample], classes, title, class_names)
     bars.stage("contact sheets", clusters)
-    digits = len(str(clusters - 1))
-    for cluster in range(clusters):
-        path = folder / f"cluster-{cluster:0{digits}d}.png"
+    for cluster, name in enumerate(sheet_names(clusters)):
+        path = folder / name
         if from_files is not None:
             rows = chosen[cluster][: picture_sheets.count_each(clusters)]
             picture_sheets.write_sheet(path, from_files, rows.tolist())
@@ -77,3 +74,16 @@ def draw(
             own = np.random.default_rng(cluster).permutation(members)[:SHEET]
             figures.contact_sheet(path, pictures[own])
         bars.step()
+
+
+def draw_curves(folder: Path, run: Run) -> None:
+    """Draws the curves of all seeds, as far as the run has come.
+
+    Args:
+      folder: made if missing.
+      run: with its phases in memory.
+    """
+    folder.mkdir(exist_ok=True)
+    histories = {name: phase.history for name, phase in run.phases.items()}
+    note = renewals.sentence(run.settings.config)
+    figures.curves(folder / "curves.png", histories, run.seeds, note)

@@ -26,6 +26,7 @@ from jaxclust.runs.settings import (
     wrong_kinds,
 )
 from jaxclust.runs.sweeps import CLUSTERS, SWEEP, read_choice
+from jaxclust.runs.whole import check_hashes
 
 RUNS = (
     "a run's folder, one that fit --methods or --clusters auto wrote, or a .jsonl of rows; "
@@ -137,6 +138,7 @@ def _from_folder(
     files = labeling_files(settings)
     names = {row_name(settings.method, labeling): labeling for labeling in files}
     rows = _rows(path, COMPARED, notes)[0]
+    check_hashes(folder, settings, [row.config_hash for row in rows])
     strange = {row.method for row in rows} - names.keys()
     if strange:
         rule = f"runs: {path} must hold rows of {' and '.join(names)}"

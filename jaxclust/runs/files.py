@@ -1,10 +1,11 @@
 """Files of rows and labels, written whole or not at all."""
 
+import contextlib
 import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,13 +16,36 @@ from jaxclust.errors import UsageError
 from jaxclust.types import Json
 
 
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Gives the path of a file beside another one, whose place it takes once it is whole.
+
+    Where something fails, as on a full disk, nothing is left of it and the other one stays.
+
+    Args:
+      path: the file.
+
+    Raises:
+      OSError: it cannot be written; the error names ``path``.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        yield beside
+        os.replace(beside, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Writes a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    # A file's name that is no UTF-8 is written as its own bytes.
-    text = isinstance(content, str)
-    beside.write_bytes(content.encode(errors="surrogateescape") if text else content)
-    os.replace(beside, path)
+    with whole(path) as beside:
+        # A file's name that is no UTF-8 is written as its own bytes.
+        text = isinstance(content, str)
+        beside.write_bytes(content.encode(errors="surrogateescape") if text else content)
 
 
 def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
@@ -34,13 +58,12 @@ def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object
       header: the columns' names.
       lines: a value for each column. A file's name that is no UTF-8 is written as its own bytes.
     """
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    options: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+    with whole(path) as beside, beside.open("w", **options) as file:
         # With this end of lines the writer quotes a "\r" in a name, too.
         writer = csv.writer(_Lines(file), lineterminator="\r\n")
         writer.writerow(header)
         writer.writerows(to_rows(lines))
-    os.replace(beside, path)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """``fit``: checks what is asked for, runs it, and keeps it in memory or in a folder."""
 
+import contextlib
 import dataclasses
 import os
 import warnings
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxclust import stopping
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.sources import Source
@@ -20,8 +22,9 @@ from jaxclust.ops import moved_images
 from jaxclust.runs import feature_inputs, pretrained, start_weights
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.files import write_csv, write_file, write_labels
-from jaxclust.runs.folder import RESULTS, default_folder, is_finished, open_folder
+from jaxclust.runs.folder import RESULTS, check_out, default_folder, open_folder
 from jaxclust.runs.history import history_csv
+from jaxclust.runs.lock import held
 from jaxclust.runs.own_parts import own_parts
 from jaxclust.runs.plan import (
     Plan,
@@ -33,16 +36,18 @@ from jaxclust.runs.plan import (
 )
 from jaxclust.runs.progress import Bars
 from jaxclust.runs.reading import open_run
-from jaxclust.runs.rows import Row, labeling_files, make_rows, write_rows
+from jaxclust.runs.rows import Row, labeling_files, make_rows, read_results, write_rows
 from jaxclust.runs.run import Run
 from jaxclust.runs.saving import UNREADABLE, write_unreadable
 from jaxclust.runs.settings import (
+    CONTENT,
     Settings,
     fingerprint_json,
     make_settings,
     read_from,
     read_settings,
 )
+from jaxclust.runs.whole import is_whole, lacks_figures
 from jaxclust.types import Method
 
 
@@ -186,6 +191,8 @@ def execute(
     images = data
     # What the command was told stands before what the set says of itself.
     origin = (read_from(data) if isinstance(data, Dataset) else {}) | plan.origin
+    if isinstance(data, Source) and data.content:
+        origin[CONTENT] = data.content
     # Before a network's features start JAX, which then keeps the number of its devices.
     over = _over(plan)
     if plan.features is not None and isinstance(data, Dataset):
@@ -222,45 +229,55 @@ def execute(
     shared = None
     if plan.pretrained is not None:
         shared = pretrained.checkpoints(plan.pretrained, settings, method, out)
-    if out is not None:
-        open_folder(out, settings, resume and out.exists(), plan.overwrite)
-        if is_finished(out):
-            return open_run(out, own_method)
-    options = engine.Options(
-        over=over,
-        directory=None if out is None else out / "checkpoint",
-        pretrained=shared,
-        weights=weights,
-        max_seconds=plan.max_seconds,
-        progress=bars.show,
-        on_window=hook,
-        labels=None if out is None else out / "labels.npy",
-        about=settings.extra,
-    )
-    for note in _notes(method, _shape(data)[1:]):
-        bars.say(f"note: {note}")
-    given = data if isinstance(data, Source) else data.images
-    done = engine.fit(method, given, plan.seeds, options)
-    rows = _rows(method, settings, done, data.labels)
-    run = Run(
-        settings=settings,
-        rows=rows,
-        labelings=done.labelings,
-        phases=done.phases,
-        directory=out,
-        own_method=own_method,
-        unreadable=done.unreadable,
-        names=data.files if isinstance(data, Dataset) else None,
-        unreadable_files=dict(data.unreadable) if isinstance(data, Dataset) else {},
-        predictions=done.predictions,
-    )
-    if out is not None:
-        steps = engine.steps_per_window(method, settings.images_at_once)
-        histories = {name: phase.history for name, phase in done.phases.items()}
-        write_file(out / "history.csv", history_csv(histories, plan.seeds, steps))
-        if run.finished:
-            _write(run, out, data, plan, bars)
-    return run
+    with contextlib.ExitStack() as stack:
+        kept = False
+        if out is not None:
+            check_out(out, resume and out.exists(), plan.overwrite)
+            stack.enter_context(held(out))
+            settings = open_folder(out, settings, resume, plan.overwrite)
+            kept = is_whole(out, settings)
+            if kept and not (plan.figures and lacks_figures(out, settings)):
+                return open_run(out, own_method)
+        options = engine.Options(
+            over=over,
+            directory=None if out is None else out / "checkpoint",
+            pretrained=shared,
+            weights=weights,
+            max_seconds=plan.max_seconds,
+            progress=bars.show,
+            on_window=hook,
+            labels=None if out is None else out / "labels.npy",
+            about=settings.extra,
+        )
+        for note in _notes(method, _shape(data)[1:]):
+            bars.say(f"note: {note}")
+        given = data if isinstance(data, Source) else data.images
+        with stopping.answered():
+            done = engine.fit(method, given, plan.seeds, options)
+        rows = (
+            tuple(read_results(out)) if kept and out else _rows(method, settings, done, data.labels)
+        )
+        run = Run(
+            settings=settings,
+            rows=rows,
+            labelings=done.labelings if done.finished else {},
+            phases=done.phases,
+            directory=out,
+            own_method=own_method,
+            unreadable=done.unreadable,
+            names=data.files if isinstance(data, Dataset) else None,
+            unreadable_files=dict(data.unreadable) if isinstance(data, Dataset) else {},
+            predictions=done.predictions,
+        )
+        if out is not None and not kept:
+            steps = engine.steps_per_window(method, settings.images_at_once)
+            histories = {name: phase.history for name, phase in done.phases.items()}
+            write_file(out / "history.csv", history_csv(histories, plan.seeds, steps))
+            if run.finished:
+                _write(run, out, data, plan, bars)
+            for name, labels in ({} if run.finished else done.labelings).items():
+                write_labels(out / labeling_files(settings)[name], labels)
+        return run
 
 
 def _notes(method: Method, shape: tuple[int, ...]) -> list[str]:
@@ -325,7 +342,10 @@ def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) 
         for name, file in labeling_files(run.settings).items():
             write_labels(out / file, run.labelings[name])
         if plan.baseline and run.settings.method != "kmeans":
-            write_rows(out / "baseline.jsonl", _baseline(data, run.settings, bars).rows)
+            baseline = _baseline(data, run.settings, bars)
+            if not baseline.finished:
+                raise KeyboardInterrupt  # A signal has stopped it: the next start makes it.
+            write_rows(out / "baseline.jsonl", baseline.rows)
     write_rows(out / RESULTS, run.rows)
 
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxclust.engine.checkpoint import differences
+from jaxclust.engine.devices import same_bits
 from jaxclust.errors import UsageError
 from jaxclust.runs.files import write_file
+from jaxclust.runs.lock import LOCK, check_free, is_empty
 from jaxclust.runs.rows import labeling_files
-from jaxclust.runs.settings import Settings, read_settings
+from jaxclust.runs.settings import CONTENT, Settings, fingerprint_json, read_settings
 from jaxclust.types import Json
 
 VOTE_CSV = "vote.csv"
@@ -23,7 +25,7 @@ FILES = (
 FOLDERS = {
     "figures": ("curves.png", "embedding.png", "clusters.png", "cluster-[0-9]*.png"),
     "tensorboard": ("seed-*/events.out.tfevents.*.jaxclust", "seed-*"),
-    "checkpoint": ("pretrain", "cluster"),
+    "checkpoint": ("pretrain", "cluster", "pretrain-window.npz", "cluster-window.npz"),
 }
 """What a run writes beside its settings and labels: files, and patterns in folders to which users
 may add files of their own."""
@@ -47,22 +49,32 @@ def check_out(directory: Path, resume: bool, overwrite: bool) -> None:
     """
     if resume and overwrite:
         raise UsageError("resume: must not be given together with overwrite")
-    if directory.exists() and not (resume or overwrite):
+    if directory.exists() and not _is_new(directory) and not (resume or overwrite):
         raise UsageError(f"out: must not exist without --resume or --overwrite, got {directory}")
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"out: must be a folder, got {directory}")
 
 
-def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bool) -> None:
+def _is_new(directory: Path) -> bool:
+    """Whether a folder holds a lock and nothing else: this start has made it."""
+    return (directory / LOCK).exists() and is_empty(directory)
+
+
+def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bool) -> Settings:
     """Makes a run's folder, or finds it again, so that nothing in it is lost unasked.
 
     Args:
       directory: the run's folder.
       settings: of the run. Their ``origin`` and the name of their preset decide no number and may
         differ from those of an earlier start, so that a run goes on from copies of its inputs
-        elsewhere, and where another version called the preset otherwise.
+        elsewhere, and where another version called the preset otherwise. The same holds for the
+        name of images with the same content, and for the number of devices where it decides no
+        number, see ``devices.same_bits``.
       resume: go on in a folder of the same settings.
       overwrite: delete an earlier run's files there, and nothing else.
+
+    Returns:
+      The settings, with those names and that way to run seeds that the run began with.
 
     Raises:
       UsageError: the folder exists and neither flag is given, or both are, or it holds another
@@ -70,14 +82,14 @@ def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bo
     """
     check_out(directory, resume, overwrite)
     path = directory / "config.json"
-    filled = directory.exists() and any(directory.iterdir())
+    filled = directory.exists() and not is_empty(directory)
     if resume and path.exists():
         kept = read_settings(directory)
-        differing = differences(_without_preset(kept), _without_preset(settings))
+        differing = _differing(kept, settings)
         if differing:
             rule = f"resume: {directory} must hold the same run"
             raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
-        settings = dataclasses.replace(settings, preset=kept.preset)
+        settings = dataclasses.replace(settings, preset=kept.preset, data=kept.data, over=kept.over)
     elif resume and filled and not (directory / MARK).exists():
         raise UsageError(f"resume: {directory} must hold a run, has no config.json")
     if overwrite and filled:
@@ -90,6 +102,7 @@ def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bo
     except OSError as error:
         rule = "out: must be a folder that can be written to"
         raise UsageError(f"{rule}, got {directory} ({error.strerror})") from error
+    return settings
 
 
 def default_folder(settings: Settings, parent: Path = Path("runs")) -> Path:
@@ -109,14 +122,27 @@ def default_folder(settings: Settings, parent: Path = Path("runs")) -> Path:
                 kept = read_settings(directory)
             except UsageError:
                 kept = None
-            if kept is not None and _without_preset(kept) == _without_preset(settings):
+            if kept is not None and not _differing(kept, settings):
                 return directory
         number += 1
 
 
-def _without_preset(settings: Settings) -> dict[str, Json]:
-    """Settings without the name of their preset, which decides nothing."""
-    return {name: value for name, value in settings.to_json().items() if name != "preset"}
+def _differing(kept: Settings, settings: Settings) -> list[str]:
+    """What decides a number and differs between a run's settings and those of another start."""
+    differing = differences(_deciding(kept, settings), _deciding(settings, kept))
+    contents = [one.origin.get(CONTENT) for one in (kept, settings)]
+    if None not in contents and contents[0] != contents[1]:
+        differing.append("the content of the pictures' files")
+    return differing
+
+
+def _deciding(settings: Settings, other: Settings) -> dict[str, Json]:
+    """Settings without what decides nothing: names, and devices that give the same bits."""
+    values = {name: value for name, value in settings.to_json().items() if name != "preset"}
+    values["over"] = same_bits(settings.over)
+    if settings.data.sha256 and settings.data.sha256 == other.data.sha256:
+        values["data"] = fingerprint_json(settings.data._replace(name=""))
+    return values
 
 
 def delete_runs(directories: Sequence[Path]) -> None:
@@ -129,6 +155,7 @@ def delete_runs(directories: Sequence[Path]) -> None:
     """
     kept: dict[Path, Settings] = {}
     for directory in directories:
+        check_free(directory)
         marked = (directory / MARK).exists() and not (directory / "config.json").exists()
         if directory.is_dir() and any(directory.iterdir()) and not marked:
             kept[directory] = read_settings(directory)

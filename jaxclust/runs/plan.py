@@ -39,6 +39,7 @@ class Plan:
       weights: a .safetensors file with the network's first layers, or ``start_weights.IMAGENET``.
       pretrained: folder of a finished run whose pretraining is used.
       max_seconds: stop after this long.
+      figures: whether the caller draws a finished run's figures, without which it is not whole.
       baseline: run k-means on the same input with the same seeds, and keep its rows beside.
       data: what the user called the images.
       origin: where the run's inputs are, for the record.
@@ -55,6 +56,7 @@ class Plan:
     pretrained: Path | None = None
     max_seconds: float | None = None
     baseline: bool = False
+    figures: bool = False
     data: str = ""
     origin: dict[str, Json] = dataclasses.field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jaxclust.engine.checkpoint import differences
+from jaxclust.engine.devices import same_bits
 from jaxclust.errors import UsageError
 from jaxclust.methods.registry import METHODS
 from jaxclust.runs.folder import is_finished
@@ -53,7 +54,7 @@ def _deciding(settings: Settings, network: Json) -> dict[str, Json]:
     return {
         "data": settings.to_json()["data"],
         "seeds": list(settings.seeds),
-        "over": settings.over,
+        "over": same_bits(settings.over),
         "pretraining": settings.pretraining,
         "weights": settings.weights,
         "clusters": settings.clusters,

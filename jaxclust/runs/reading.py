@@ -10,6 +10,7 @@ from jaxclust.runs.folder import RESULTS, is_finished
 from jaxclust.runs.rows import labeling_files, read_results
 from jaxclust.runs.run import Run
 from jaxclust.runs.settings import Settings, read_settings
+from jaxclust.runs.whole import check_hashes
 from jaxclust.types import Json, Method
 
 
@@ -33,6 +34,7 @@ def open_run(directory: str | os.PathLike, method: Method | None = None) -> Run:
     if method is not None:
         _check_method(method, settings, folder)
     rows = tuple(read_results(folder))
+    check_hashes(folder, settings, [row.config_hash for row in rows])
     files = labeling_files(settings)
     labelings = {name: read_labels(folder / file) for name, file in files.items()}
     seeds = [row.seed for row in rows]

@@ -1,5 +1,6 @@
 """A run's files from a run in memory: its clusters, its checkpoints, its whole folder."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,10 @@ from jaxclust.engine import fit as engine
 from jaxclust.engine.driver import Training
 from jaxclust.errors import UsageError
 from jaxclust.runs.consensus import CLUSTERS_CSV, cluster_columns, write_clusters
-from jaxclust.runs.files import write_csv, write_file, write_labels
-from jaxclust.runs.folder import RESULTS, open_folder
+from jaxclust.runs.files import whole, write_csv, write_file, write_labels
+from jaxclust.runs.folder import RESULTS, check_out, open_folder
 from jaxclust.runs.history import history_csv
+from jaxclust.runs.lock import held
 from jaxclust.runs.rows import labeling_files, write_rows
 
 if TYPE_CHECKING:
@@ -42,17 +44,19 @@ def save(run: "Run", target: Path, overwrite: bool) -> None:
         raise UsageError("save: must be of a finished run, this one was stopped before its end")
     if run.directory is not None and target.resolve() == run.directory.resolve():
         raise UsageError(f"save: must be to another folder than the run's own, got {target}")
-    open_folder(target, run.settings, False, overwrite)
-    if run.phases:
-        _save_phases(run, target)
-    if run.directory is not None:
-        _copy_missing(run.directory, target)
-    write_unreadable(run, target)
-    for name, file in labeling_files(run.settings).items():
-        write_labels(target / file, run.labelings[name])
-    if not (target / CLUSTERS_CSV).exists():
-        run.write_clusters(target)
-    write_rows(target / RESULTS, run.rows)
+    check_out(target, False, overwrite)
+    with held(target):
+        open_folder(target, run.settings, False, overwrite)
+        if run.phases:
+            _save_phases(run, target)
+        if run.directory is not None:
+            _copy_missing(run.directory, target)
+        write_unreadable(run, target)
+        for name, file in labeling_files(run.settings).items():
+            write_labels(target / file, run.labelings[name])
+        if not (target / CLUSTERS_CSV).exists():
+            run.write_clusters(target)
+        write_rows(target / RESULTS, run.rows)
 
 
 def write_run_clusters(
@@ -101,7 +105,15 @@ def _copy_missing(source: Path, target: Path) -> None:
     """Copies what a run's folder has beside settings, labels and rows, and another lacks."""
     kept = source / "checkpoint"
     if kept.is_dir() and not (target / "checkpoint").exists():
-        shutil.copytree(kept, target / "checkpoint")
+        beside = target / ".checkpoint.part"
+        shutil.rmtree(beside, ignore_errors=True)  # Of a process that was killed.
+        try:
+            shutil.copytree(kept, beside)
+            os.replace(beside, target / "checkpoint")
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
     for name in COPIED:
         if (source / name).exists() and not (target / name).exists():
-            shutil.copy2(source / name, target / name)
+            with whole(target / name) as beside:
+                shutil.copy2(source / name, beside)

@@ -19,6 +19,8 @@ from jaxclust.types import Json, Method
 BESIDE = frozenset(("seeds", "over", "preset", "origin"))
 """Settings that cannot change a seed's result: which seeds ran, how they ran together, what the
 settings are called and where the inputs were."""
+CONTENT = "content"
+"""Entry of ``origin`` with a digest of a stream's files, whose ``data`` goes by names and sizes."""
 OPTIONAL = ("features", "weights", "stream", "order")
 
 

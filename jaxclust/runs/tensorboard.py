@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxclust.engine.driver import History
+from jaxclust.runs.files import write_file
 
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, reflected.
 
@@ -56,7 +57,7 @@ def write(
         place.mkdir(parents=True, exist_ok=True)
         for old in place.glob("events.out.tfevents.*"):
             old.unlink()
-        (place / f"events.out.tfevents.{int(now)}.jaxclust").write_bytes(b"".join(content))
+        write_file(place / f"events.out.tfevents.{int(now)}.jaxclust", b"".join(content))
 
 
 def event(

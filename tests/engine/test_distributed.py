@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust.engine import devices, driver
+from jaxclust.engine import devices, driver, pieces
 from jaxclust.engine.devices import Over
+from jaxclust.engine.lanes import Going, Part
+from jaxclust.engine.window import step_infos
 from jaxclust.methods import ccnn
 from jaxclust.types import Network, Variables
 
@@ -74,7 +76,9 @@ def test_each_device_computes_its_part_of_a_batch(few_digits):
     keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
     lanes = driver.begin(program, keys, None, images).lanes
     everywhere = jax.sharding.NamedSharding(devices.mesh(36), jax.sharding.PartitionSpec())
-    arguments = [devices.placed(tree, everywhere) for tree in (lanes, images, jnp.int32(1))]
+    going = Going(lanes, Part(lanes.state, step_infos(program, lanes, images)))
+    bounds = pieces.whole(1, program.schedule(len(images))).bounds
+    arguments = [devices.placed(tree, everywhere) for tree in (going, images, bounds)]
     text = driver.chunk.__wrapped__.lower(program, *arguments).compile().as_text()
     assert "num_partitions=2" in text
     assert "all-reduce" in text

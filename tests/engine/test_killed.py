@@ -1,7 +1,8 @@
 """Runs killed at random moments and resumed end as if nothing had happened.
 
-The test kills three runs; ``python tests/engine/test_killed.py 20`` kills 20. Every other kill
-waits for a checkpoint that is half written.
+A run is killed by SIGKILL, or asked to end by SIGTERM or SIGINT, in turn. Every other SIGKILL waits
+for a checkpoint that is half written. The test kills five runs;
+``python tests/engine/test_killed.py 100`` kills 100, which takes a quarter of an hour.
 """
 
 import os
@@ -27,8 +28,9 @@ jax.config.update("jax_num_cpu_devices", 2)
 from jaxclust.cli.main import main
 from jaxclust.engine import driver, phase
 phase.CHECKPOINT_SECONDS, driver.CHUNK_SECONDS = 0.0, 0.0
-sys.exit(main(sys.argv[1:]))
+sys.exit(main())
 """
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
 FLAGS = (
     "--clusters 10 --seeds 2 --pretraining.epochs 20 --pretraining.batch 64 --batch 64 "
     "--update-interval 5 --max-steps 100 --tolerance 0 --restarts 2 --over shard "
@@ -45,9 +47,13 @@ def begin(data: Path, out: Path, cache: Path) -> subprocess.Popen:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     command = [sys.executable, "-c", COMMAND, *arguments]
-    return subprocess.Popen(
+    # A shell's background job ignores SIGINT, and so would what it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, before)
+    return process
 
 
 def ending(out: Path) -> tuple:
@@ -71,8 +77,8 @@ def kills(folder: Path, images: np.ndarray, times: int, seed: int = 0):
     """Kills ``times`` runs, each once, and resumes them.
 
     Yields:
-      For each run the moment of the kill in seconds, whether a checkpoint was half written then,
-      and whether the run ended as one that was not killed.
+      For each run the signal, the moment of the kill in seconds, whether a checkpoint was half
+      written then, and whether the run ended as one that was not killed.
     """
     data = folder / "data.npz"
     cache = folder / "cache"
@@ -85,23 +91,28 @@ def kills(folder: Path, images: np.ndarray, times: int, seed: int = 0):
     draw = random.Random(seed)
     for number in range(times):
         out = folder / f"killed-{number}"
+        by = SIGNALS[number % len(SIGNALS)]
+        waits = by == signal.SIGKILL and number % 8 < 4
         killed = None
         half = False
         # A run that had ended before its moment, or a checkpoint just in place, is another try.
-        while killed is None or half < number % 2:
+        while killed is None or half < waits:
             shutil.rmtree(out, ignore_errors=True)
-            killed, half = kill(
-                begin(data, out, cache), draw.uniform(0, seconds), out if number % 2 else None
-            )
+            moment = draw.uniform(0, seconds)
+            killed, half = kill(begin(data, out, cache), by, moment, out if waits else None)
         finish(begin(data, out, cache))
-        yield killed, half, ending(out) == whole
+        yield by, killed, half, ending(out) == whole
+        shutil.rmtree(out)
 
 
-def kill(process: subprocess.Popen, moment: float, out: Path | None) -> tuple[float | None, bool]:
+def kill(
+    process: subprocess.Popen, by: signal.Signals, moment: float, out: Path | None
+) -> tuple[float | None, bool]:
     """Kills a run after so many seconds.
 
     Args:
       process: the run.
+      by: the signal.
       moment: in seconds.
       out: the run's folder, to wait until a checkpoint there is half written; or None.
 
@@ -113,9 +124,16 @@ def kill(process: subprocess.Popen, moment: float, out: Path | None) -> tuple[fl
         time.sleep(0.001)
     while process.poll() is None and out is not None and not half_written(out):
         pass
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    killed = time.monotonic() - clock if process.returncode == -signal.SIGKILL else None
+    killed = time.monotonic() - clock
+    process.send_signal(by)
+    _, errors = process.communicate()
+    if by != signal.SIGKILL and process.returncode > 0:
+        assert process.returncode == 128 + by, errors
+        assert "Traceback" not in errors
+    # Python itself, before it has loaded the command, ends by the signal.
+    if process.returncode not in (128 + by, -by):
+        assert process.returncode == 0, errors
+        killed = None
     return killed, out is not None and half_written(out)
 
 
@@ -126,8 +144,8 @@ def half_written(out: Path) -> bool:
 
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed(tmp_path, few_digits):
-    ends = list(kills(tmp_path, few_digits[0], 3))
-    assert [equal for *_, equal in ends] == [True] * 3, ends
+    ends = list(kills(tmp_path, few_digits[0], 5))
+    assert [equal for *_, equal in ends] == [True] * 5, ends
 
 
 def main() -> None:
@@ -138,11 +156,11 @@ def main() -> None:
     images = np.round(load_digits().images[:300] * (255 / 16)).astype(np.uint8)
     alike = 0
     with tempfile.TemporaryDirectory() as folder:
-        for number, (moment, half, equal) in enumerate(kills(Path(folder), images, times), 1):
+        for number, (by, moment, half, equal) in enumerate(kills(Path(folder), images, times), 1):
             alike += equal
             where = ", a checkpoint half written" if half else ""
             end = "equal" if equal else "NOT EQUAL"
-            print(f"{number:2}: killed after {moment:.2f} s{where}; {end}", flush=True)
+            print(f"{number:3}: {by.name} after {moment:.2f} s{where}; {end}", flush=True)
     print(f"{alike} of {times} endings equal")
     sys.exit(alike < times)
 

@@ -7,6 +7,7 @@ import pytest
 from jaxclust.runs import collect
 from jaxclust.runs.files import json_lines, read_json_lines, write_file
 from jaxclust.runs.rows import SCORES
+from jaxclust.runs.settings import digest, read_settings
 from run_folders import BAD, GOOD, compare, error, make, rows
 
 
@@ -208,3 +209,15 @@ def test_damaged_settings_are_refused(tmp_path, capsys, change):
     settings = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(settings | change))
     assert "must be a run's settings, got something else" in error(capsys, folder)
+
+
+def test_rows_of_other_settings_than_those_beside_them_are_refused(tmp_path, capsys):
+    folder = make(tmp_path / "a", "dcec", GOOD)
+    expected = digest(read_settings(folder))
+    lines = read_json_lines(folder / "results.jsonl")
+    write(folder / "results.jsonl", [line | {"config_hash": expected} for line in lines])
+    assert collect.read([str(folder)])[0][0].rows.keys() == set(range(len(GOOD)))
+    config = json.loads((folder / "config.json").read_text())
+    config["config"]["gamma"] = 0.7
+    (folder / "config.json").write_text(json.dumps(config))
+    assert f"config_hash is {expected} and not " in error(capsys, folder)

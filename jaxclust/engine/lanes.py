@@ -1,0 +1,100 @@
+"""Seeds' runs as arrays, and the program that runs them."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxclust.engine.devices import Over
+from jaxclust.types import Algorithm, Key, Network, Schedule
+
+
+class Program(NamedTuple):
+    """What is compiled: everything that is known before a run starts. Hashable.
+
+    Attributes:
+      algorithm: the algorithm.
+      config: its settings.
+      network: the network.
+      over: how lanes run. "vmap" runs them together. "map" runs one after the other, each bit for
+        bit as on its own. "shard" gives the numbers of "map" and spreads the windows of the lanes
+        that still go evenly over the devices present; ``start`` and ``apply``, which are short
+        beside the windows, run on the first device. "data" is "map" with each step's batch spread
+        over the devices of all processes that ``jax.distributed`` has joined; it gives the same
+        numbers up to rounding. There all processes make the same calls, and their devices have to
+        divide a batch; a process alone uses as many of its devices as do.
+    """
+
+    algorithm: Algorithm
+    config: Any
+    network: Network
+    over: Over = "vmap"
+
+    def schedule(self, n: int) -> Schedule:
+        """Steps and windows for n images."""
+        return self.algorithm.schedule(self.config, n)
+
+
+class Lanes(NamedTuple):
+    """All seeds' runs, with a leading axis of lanes; inside compiled code one of them without it.
+
+    Attributes:
+      key: the lane's key, typed, ().
+      state: the algorithm's state.
+      window: number of windows done, int32.
+      stopped: whether the algorithm's own rule ended the run, bool.
+      failed: the step, counted from 0 over the whole run, at which a NaN or inf was met; -1 for
+        none; int32. ``state`` is then the last whole window's, and finite unless ``init`` itself
+        failed.
+    """
+
+    key: Key
+    state: Any
+    window: jax.Array
+    stopped: jax.Array
+    failed: jax.Array
+
+
+class Part(NamedTuple):
+    """What lanes have of the window that they are in; in compiled code that of one lane.
+
+    Attributes:
+      state: the algorithm's state after the steps of the window that are done; that of the lane
+        before the first of them.
+      infos: of each step in the window by name, (steps_per_window,); those of the steps that are
+        done count.
+    """
+
+    state: Any
+    infos: dict[str, jax.Array]
+
+
+class Going(NamedTuple):
+    """Lanes, and what they have of the window that they are in."""
+
+    lanes: Lanes
+    part: Part
+
+    @property
+    def window(self) -> jax.Array:
+        """Number of whole windows, int32."""
+        return self.lanes.window
+
+
+class Bounds(NamedTuple):
+    """How far a call of ``driver.chunk`` runs: whole windows, or a piece of one.
+
+    Attributes:
+      windows: at most so many windows, int32; 1 for a piece.
+      first: the step in each window to begin with, int32; 0 but for a piece.
+      last: the step in each window to end before, int32. A window ends with its last step.
+    """
+
+    windows: np.int32 | jax.Array
+    first: np.int32 | jax.Array
+    last: np.int32 | jax.Array
+
+
+def has_ended(run: Lanes, schedule: Schedule) -> jax.Array:
+    """Whether a lane has ended: stopped by its rule, failed, or out of windows."""
+    return run.stopped | (run.failed >= 0) | (run.window >= schedule.max_windows)

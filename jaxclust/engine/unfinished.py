@@ -1,0 +1,111 @@
+"""The window that a training was stopped in, kept beside its checkpoints so that no step is lost.
+
+A file that does not fit the checkpoint, or is damaged, is left aside: its window then begins again,
+and ends with the same numbers.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclust.engine.clocks import Times
+from jaxclust.engine.driver import Lanes, Pending, Training
+from jaxclust.engine.lanes import Part
+from jaxclust.errors import UsageError
+from jaxclust.types import Json
+
+ABOUT = "about"
+
+
+def path_beside(place: Path) -> Path:
+    """The file beside a training's folder of checkpoints."""
+    return place.with_name(f"{place.name}-window.npz")
+
+
+def save(place: Path, about: Mapping[str, Json], training: Training, times: Times) -> None:
+    """Keeps what is done of a window; deletes an earlier file where there is none.
+
+    Args:
+      place: of the training's checkpoints.
+      about: what decides the training's numbers.
+      training: as it was stopped.
+      times: what it took so far.
+
+    Raises:
+      UsageError: it cannot be written; what was there before stays.
+    """
+    path = path_beside(place)
+    pending = training.pending
+    if pending is None:
+        path.unlink(missing_ok=True)
+        return
+    arrays = {
+        f"{number}": np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves(pending.part))
+    }
+    head = {
+        "about": _digest(about, training.lanes),
+        "steps": pending.steps,
+        "times": [float(value) for value in times],
+    }
+    content = io.BytesIO()
+    # Kinds that NumPy has no name for, such as bfloat16, are written as their bytes.
+    plain = {name: np.frombuffer(array.tobytes(), np.uint8) for name, array in arrays.items()}
+    np.savez(content, **plain, **{ABOUT: np.array(json.dumps(head))})
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_bytes(content.getvalue())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        rule = f"checkpoint: {path} must be writable"
+        raise UsageError(f"{rule}, got {error.strerror}") from error
+
+
+def restore(
+    place: Path, about: Mapping[str, Json], lanes: Lanes, template: Part
+) -> tuple[Pending, Times] | None:
+    """What is done of the window that a training was stopped in; None where nothing is known.
+
+    Args:
+      place: of the training's checkpoints.
+      about: what decides the training's numbers.
+      lanes: of the checkpoint that the training goes on from.
+      template: shapes and dtypes of the part.
+    """
+    try:
+        content = io.BytesIO(path_beside(place).read_bytes())
+        with np.load(content, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        head = json.loads(str(arrays.pop(ABOUT)))
+        if head["about"] != _digest(about, lanes):
+            return None
+        leaves, structure = jax.tree.flatten(template)
+        made = [
+            jnp.asarray(np.frombuffer(arrays[f"{number}"].tobytes(), leaf.dtype)).reshape(
+                leaf.shape
+            )
+            for number, leaf in enumerate(leaves)
+        ]
+        part = jax.tree.unflatten(structure, made)
+        return Pending(part, int(head["steps"])), Times(*map(float, head["times"]))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _digest(about: Mapping[str, Json], lanes: Lanes) -> str:
+    """SHA-256 of what decides the numbers and of the lanes at the window's begin."""
+    digest = hashlib.sha256(json.dumps(dict(about), sort_keys=True).encode())
+    plain = lanes._replace(key=jax.random.key_data(lanes.key))
+    for leaf in jax.tree.leaves(plain):
+        array = np.asarray(leaf)
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
