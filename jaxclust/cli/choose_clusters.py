@@ -11,6 +11,7 @@ each seed is stable and wrong, so that the curve is kept for people to judge.
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from jaxclust.errors import UsageError
 from jaxclust.evaluation import agreement
 from jaxclust.runs.files import read_labels
 from jaxclust.runs.folder import check_out, delete_runs, is_finished
+from jaxclust.runs.notes import LOW_AGREEMENT, unsupported
 from jaxclust.runs.sweeps import (
     CLUSTERS,
     STABILITY,
@@ -99,9 +101,9 @@ def command(request: Request, words: list[str]) -> int:
         rows[clusters] = _row(cell, out / cell.folder, clusters)
         if out.is_dir():
             ordered = _ordered(rows)
-            write_choice(out, Choice(choose(ordered), ordered, tuple(common)))
+            write_choice(out, choice_of(ordered, common))
     ordered = _ordered(rows)
-    _print(Choice(choose(ordered), ordered), out, given.quiet)
+    _print(choice_of(ordered, common), out, given.quiet)
     if any(row.reason in UNFINISHED for row in ordered):
         goes_on = sweep.goes_on(given.overwrite)
         print(f"no number of clusters is chosen yet; {goes_on}")
@@ -211,6 +213,21 @@ def choose(rows: Sequence[Stability]) -> int | None:
     return agreement.best_clusters(known) if known else None
 
 
+def choice_of(rows: tuple[Stability, ...], arguments: Sequence[str]) -> Choice:
+    """The choice among numbers of clusters, and a sentence where the seeds agree on none.
+
+    Args:
+      rows: each number, in ascending order.
+      arguments: options that all runs share.
+    """
+    chosen = choose(rows)
+    best = next((row.stability for row in rows if row.clusters == chosen), None)
+    sentences: tuple[str, ...] = ()
+    if chosen is not None and best is not None and best < LOW_AGREEMENT:
+        sentences = (unsupported(chosen, best),)
+    return Choice(chosen, rows, tuple(arguments), sentences=sentences)
+
+
 def number_range(text: str | None) -> range:
     """The numbers of ``--cluster-range``; those of ``RANGE`` where it was not given.
 
@@ -233,6 +250,8 @@ def _print(choice: Choice, out: Path, quiet: bool) -> None:
             flaw = f"  left out: {row.left_out}" if row.left_out else ""
             mark = "  <- chosen" if row.clusters == choice.chosen else ""
             print(f"{row.clusters:8}  {value}{flaw}{mark}")
+    for sentence in choice.sentences:
+        print(f"jaxclust: note: {sentence}", file=sys.stderr)
     if choice.chosen is not None:
         print(f"files: {out / f'k-{choice.chosen}'}")
     elif not any(row.reason in UNFINISHED for row in choice.rows):

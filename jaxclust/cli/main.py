@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxclust import __version__, stopping
-from jaxclust.cli import signals
+from jaxclust.cli import signals, streams
 from jaxclust.errors import UsageError, did_you_mean
 
 
@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       line on stderr for what cannot be done, 130 after Ctrl-C, 143 after SIGTERM, 141 where nobody
       reads stdout any more.
     """
+    streams.prepare()
     words = list(sys.argv[1:] if arguments is None else arguments)
     hints = {
         "fit": "; the same command with --resume goes on from the last checkpoint",

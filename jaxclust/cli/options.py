@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import tyro
 
 from jaxclust.cli.parse import FLAT, Switch, parse, parse_known
 from jaxclust.data import datasets, listing, picture_sets, sources
+from jaxclust.data.array_images import Layout
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError, did_you_mean
@@ -75,6 +77,8 @@ class Options:
       labels: A table with the columns file and label, whose labels are the classes; a folder's
         name is a class without it.
       no_labels: Do not take folders for classes.
+      layout: Where the channels of arrays are: nhwc for (n, h, w, c), nchw for (n, c, h, w).
+        Without it arrays that may be either are refused.
       strict: Refuse pictures that cannot be read, which are left out otherwise.
       features: Features that stand in the images' place. efficientnet-lite0 and squeezenet:
         those of networks trained on ImageNet with its labels; onnx:FILE: those of your own
@@ -111,6 +115,7 @@ class Options:
     preset: str = "default"
     size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
     resize: Resize = "crop"
+    layout: Layout | None = None
     labels: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     no_labels: Switch = False
     strict: Switch = False
@@ -250,7 +255,7 @@ def _plan(options: Options) -> Plan:
 def _origin(options: Options) -> dict[str, Json]:
     """What a run keeps of where its inputs were and how its pictures were read."""
     origin: dict[str, Json] = {}
-    for name in ("data", "size", "labels", "features", "weights"):
+    for name in ("data", "size", "labels", "layout", "features", "weights"):
         if getattr(options, name) is not None:
             origin[name] = str(getattr(options, name))
     if options.resize != "crop":
@@ -265,8 +270,8 @@ def _check_out(options: Options, out: Path) -> None:
     """Refuses a new folder among the images, where its figures would be read as images later."""
     if options.resume or options.data in datasets.NAMES:
         return
-    data = Path(options.data).resolve()
-    if data.is_dir() and out.resolve().is_relative_to(data):
+    data = os.path.realpath(options.data)  # Path.resolve has no word for links that go round.
+    if os.path.isdir(data) and Path(os.path.realpath(out)).is_relative_to(data):
         raise UsageError(f"out: must not be in the images' folder, {options.data}, got {out}")
 
 
@@ -297,6 +302,7 @@ def reading(options: Options) -> Reading:
         labels=labels if options.labels is None else options.labels,
         strict=options.strict,
         progress=not options.quiet,
+        layout=options.layout,
     )
 
 

@@ -11,6 +11,7 @@ import tyro
 from jaxclust.cli import options
 from jaxclust.cli.parse import Switch, parse
 from jaxclust.data import datasets, listing
+from jaxclust.data.array_images import Layout
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError
 from jaxclust.runs.consensus import cluster_columns, write_clusters
@@ -35,6 +36,7 @@ class Options:
         for a run of one seed: image, cluster, probability and distance.
       seed: Seed whose clusters are used in place of the votes; their numbers stay those of
         clusters.csv.
+      layout: Where the channels of arrays are, nhwc or nchw; as in the run unless it is given.
       overwrite: Replace the file where it exists.
     """
 
@@ -42,6 +44,7 @@ class Options:
     data: Annotated[str, tyro.conf.arg(metavar="NAME_OR_PATH")]
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.csv")]
     seed: Annotated[int | None, tyro.conf.arg(metavar="SEED")] = None
+    layout: Layout | None = None
     overwrite: Switch = False
 
 
@@ -61,25 +64,24 @@ def command(words: list[str]) -> int:
     run.check_new_images()
     seed = run.seed_of(given.seed)
     reading = run.settings.reading._replace(labels=listing.NONE)
+    if given.layout is not None:
+        reading = reading._replace(layout=given.layout)
     if run.settings.features is None:
         height, width, channels = run.settings.data.shape[1:]
         reading = reading._replace(size=(height, width), channels=channels)
     dataset = datasets.read(given.data, reading, least=1)
     options.tell(dataset.summary, dataset.unreadable, quiet=False)
-    images = dataset.images if run.settings.features is None else dataset
     names = dataset.files or range(len(dataset.images))
     if given.seed is None and len(run.seeds) > 1:
-        voters = _write_votes(given.out, run, names, images)
+        voters = _write_votes(given.out, run, names, dataset)
     else:
-        write_file(given.out, prediction_csv(names, run.predict(images, seed)))
+        write_file(given.out, prediction_csv(names, run.predict(dataset, seed)))
         voters = f"seed {seed}"
     print(f"{len(dataset.images):,} images into the clusters of {voters}: {given.out}")
     return 0
 
 
-def _write_votes(
-    out: Path, run: Run, names: Sequence[str | int], images: np.ndarray | Dataset
-) -> str:
+def _write_votes(out: Path, run: Run, names: Sequence[str | int], images: Dataset) -> str:
     """Writes the votes of a run's seeds on images, and says who voted."""
     votes = run.consensus()
     each = run.predict_seeds(images)

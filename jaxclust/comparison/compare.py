@@ -67,18 +67,20 @@ def compare(
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             rule = "labels: must be integers of shape (n,)"
             raise UsageError(f"{rule}, got {labels.dtype} {labels.shape}")
-    cells = [cell for name, run in runs.items() for cell in _cells(str(name), run, labels)]
+    opened = {str(name): _finished(str(name), run) for name, run in runs.items()}
+    cells = [cell for name, run in opened.items() for cell in _cells(name, run, labels)]
+    notes = [f"{name}: {note}" for name, run in opened.items() for note in run.notes]
     check_same_images(cells)
     if labels is not None:
         # The labels belong to one set of images, under whatever names the runs know it.
         cells = [cell._replace(data=cells[0].data) for cell in cells]
     elif not with_scores(cells, chosen.metric)[0]:
         raise UsageError("labels: must be given, as the runs have no scores, got none")
-    return comparison(cells, chosen)
+    return comparison(cells, chosen, notes)
 
 
-def _cells(name: str, run: Run | str | os.PathLike, labels: np.ndarray | None) -> list[Cell]:
-    """The cells of a run, one for each of its labelings."""
+def _finished(name: str, run: Run | str | os.PathLike) -> Run:
+    """A run that has ended, opened where its folder was given."""
     if not isinstance(run, Run):
         if not isinstance(run, str | os.PathLike):
             rule = f"runs: {name} must be a run or the path of its folder"
@@ -86,6 +88,11 @@ def _cells(name: str, run: Run | str | os.PathLike, labels: np.ndarray | None) -
         run = open_run(run)
     if not run.finished:
         raise UsageError(f"runs: {name} must be finished, was stopped before its end")
+    return run
+
+
+def _cells(name: str, run: Run, labels: np.ndarray | None) -> list[Cell]:
+    """The cells of a run, one for each of its labelings."""
     cells = []
     count = len(run.seeds)
     for number, (labeling, clusters) in enumerate(run.labelings.items()):

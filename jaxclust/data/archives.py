@@ -7,13 +7,12 @@ import tarfile
 import tempfile
 import weakref
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from jaxclust.data.pictures import Unreadable, check_length
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading, reason
 
 GZIPPED = (".tar.gz", ".tgz")
 ENDINGS = (".zip", ".tar", *GZIPPED)
@@ -23,18 +22,6 @@ ALWAYS_SAFE = 2**30
 """Bytes to which any archive may unpack."""
 BLOCK = 2**20
 """Bytes that are unpacked at once."""
-_BROKEN = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    NotImplementedError,
-)
-"""What Python raises on archives that are damaged, encrypted or of an unknown kind."""
 
 
 class Archive(NamedTuple):
@@ -74,13 +61,8 @@ def open_archive(path: Path) -> Archive:
       UsageError: the archive is damaged, unpacks to more than is safe, or has a name that leads out
         of it.
     """
-    try:
+    with reading(f"data: {path} must be a readable archive", path):
         return _zip(path) if path.name.lower().endswith(".zip") else _tar(path)
-    except UsageError:
-        raise
-    except _BROKEN as error:
-        words = " ".join((str(error) or type(error).__name__).split())
-        raise UsageError(f"data: {path} must be a readable archive ({words})") from error
 
 
 def _zip(path: Path) -> Archive:
@@ -191,6 +173,5 @@ def _safe_name(name: str, path: Path) -> str | None:
 def _refusals() -> Iterator[None]:
     try:
         yield
-    except _BROKEN as error:
-        words = " ".join((str(error) or type(error).__name__).split())
-        raise Unreadable(words) from error
+    except Exception as error:  # Damaged archives make Python raise nearly anything.
+        raise Unreadable(reason(error)) from error

@@ -1,35 +1,13 @@
 """Files of plain arrays; nothing is ever unpickled."""
 
-import lzma
-import struct
-import tokenize
-import zipfile
-import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 
 ENDINGS = (".npz", ".npy")
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    tokenize.TokenError,
-    SyntaxError,
-    EOFError,
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    MemoryError,
-    OverflowError,
-    RuntimeError,
-)
-"""What NumPy raises on damaged, encrypted or pickled files, and on those whose header claims more
-than memory holds."""
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -44,18 +22,25 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     Raises:
       UsageError: the file is not there, cannot be read or has no images.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"data: {path} must be a file, and is not there")
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded, None
-            names = loaded.files
-            arrays = {name: loaded[name] for name in names if name in ("images", "labels")}
-    except UNREADABLE as error:
-        rule = f"data: {path} must be a readable {path.suffix} file of plain arrays"
-        raise UsageError(f"{rule} ({error})") from error
+    with reading(f"data: {path} must be a readable {path.suffix} file of plain arrays", path):
+        arrays = _arrays(path)
+    if isinstance(arrays, np.ndarray):
+        return arrays, None
     if "images" not in arrays:
-        raise UsageError(f"data: {path} must hold an array 'images', got {names}")
+        raise UsageError(f"data: {path} must hold an array 'images', got {list(arrays)}")
+    for name in ("images", "labels"):
+        if name in arrays and not isinstance(arrays[name], np.ndarray):
+            raise UsageError(f"data: {path} must hold {name} as an array, got other bytes")
     return arrays["images"], arrays.get("labels")
+
+
+def _arrays(path: Path) -> np.ndarray | dict[str, Any]:
+    """The array of an .npy file; of an .npz file the names, with images and labels read."""
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        used = ("images", "labels")
+        return {name: loaded[name] if name in used else name for name in loaded.files}

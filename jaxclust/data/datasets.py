@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxclust.data import array_files, known_labels, listing, picture_sets, tfds
+from jaxclust.data import array_files, array_images, known_labels, listing, picture_sets, tfds
+from jaxclust.data.array_images import check_layout
 from jaxclust.data.named_sets import SETS, Named
 from jaxclust.data.picture_sets import USUAL, Reading
 from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError, did_you_mean
 
 NAMES = tuple(SETS)
-ROUNDING = 1e-6
-"""How far floats may lie beside [0, 1]."""
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -61,6 +60,7 @@ class Dataset(NamedTuple):
       resize: how pictures got to their size.
       root: that folder, archive or table, or None.
       reading: how its pictures were read, or None.
+      notes: sentences about the images that a reader of results has to know.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Dataset(NamedTuple):
     resize: Resize = "crop"
     root: Path | None = None
     reading: Reading | None = None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         n, *shape = self.images.shape
@@ -96,6 +97,7 @@ def load(
     resize: Resize = "crop",
     labels: str | os.PathLike = listing.FOLDERS,
     strict: bool = False,
+    layout: str | None = None,
 ) -> Dataset:
     """A set by name, or from a path.
 
@@ -118,6 +120,8 @@ def load(
         with the columns ``file`` and ``label``. A picture without a class has the label -1.
       strict: refuse picture files that cannot be read. They are left out otherwise, and
         ``Dataset.unreadable`` names them.
+      layout: "nchw" for arrays (n, c, h, w), "nhwc" for (n, h, w, c). Without it an array whose
+        last axis is longer than 4 while axis 1 has 1, 3 or 4 entries is refused.
 
     Raises:
       UsageError: the name is unknown; the file is missing or cannot be read; a named set is not the
@@ -126,7 +130,8 @@ def load(
       OSError: a folder cannot be listed.
     """
     source = labels if isinstance(labels, str) else Path(labels)
-    return read(name, Reading(size, channels, resize, source, strict))
+    reading = Reading(size, channels, resize, source, strict, layout=check_layout(layout))
+    return read(name, reading)
 
 
 def read(name: str | os.PathLike, reading: Reading = USUAL, least: int = 2) -> Dataset:
@@ -149,7 +154,7 @@ def read(name: str | os.PathLike, reading: Reading = USUAL, least: int = 2) -> D
     if name in SETS:
         dataset = _named(name)
     elif path.suffix in array_files.ENDINGS:
-        dataset = checked(path.stem, *array_files.read(path), least)
+        dataset = checked(path.stem, *array_files.read(path), least, reading.layout)
     else:
         files = "a folder, archive or table of pictures, or a path to an .npz or .npy file"
         known = f"{', '.join(NAMES)}, {files}"
@@ -166,13 +171,18 @@ def read(name: str | os.PathLike, reading: Reading = USUAL, least: int = 2) -> D
 
 
 def _of_pictures(pictures: picture_sets.PictureSet, least: int) -> Dataset:
-    dataset = checked(pictures.name, pictures.images, pictures.labels, least)
-    return dataset._replace(
+    if len(pictures.images) < least:
+        raise UsageError(f"images: must be at least {least}, got {len(pictures.images)}")
+    return Dataset(
+        pictures.name,
+        pictures.images,
+        pictures.labels,
         files=pictures.files,
         folder_digest=pictures.digest,
         class_names=pictures.class_names,
         unreadable=pictures.unreadable,
         summary=pictures.summary,
+        notes=pictures.notes,
     )
 
 
@@ -199,7 +209,7 @@ def _named(name: str) -> Dataset:
     else:
         images, labels = _from_tensorflow_datasets(name, known)
         origin = "tensorflow-datasets"
-    dataset = checked(name, images, labels)
+    dataset = checked(name, images, labels, layout="nhwc")
     digest = content(dataset)
     if digest != known.sha256:
         rule = f"data: {origin} must hold the images and labels known as {name}"
@@ -246,7 +256,11 @@ def content(dataset: Dataset) -> str:
 
 
 def checked(
-    name: str, images: np.ndarray, labels: np.ndarray | None = None, least: int = 2
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    least: int = 2,
+    layout: str | None = None,
 ) -> Dataset:
     """A set of arrays that can be clustered.
 
@@ -255,51 +269,30 @@ def checked(
       images: uint8 in 0..255 or float in [0, 1]; (n, h, w) or (n, h, w, c). Floats up to ROUNDING
         beside [0, 1], as a scaler leaves them, become 0 or 1.
       labels: integers (n,), any values; they are renumbered from 0 in sorted order, except -1,
-        which says that an image's class is not known. Or None.
+        which says that an image's class is not known. Or words (n,), which become the names of the
+        classes; "" says that a class is not known. Or None.
       least: how many images there must be.
+      layout: where the channels are, see ``array_images.channels_last``.
 
     Raises:
       UsageError: images or labels break their rule.
     """
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4:
-        rule = "images: must be of rank 3 (n, h, w) or 4 (n, h, w, c)"
-        raise UsageError(f"{rule}, got shape {images.shape}")
-    if 0 in images.shape:
-        raise UsageError(f"images: must not be empty, got shape {images.shape}")
+    images = array_images.channels_last(images, layout)
     if len(images) < least:
         raise UsageError(f"images: must be at least {least}, got {len(images)}")
+    array_images.check_values(images)
     if images.dtype != np.uint8:
-        _check_floats(images)
         images = images.astype(np.float32)
         if images.min() < 0 or images.max() > 1:
             images = np.clip(images, 0, 1)
+    class_names = None
     if labels is not None:
         if labels.shape != images.shape[:1]:
             rule = f"labels: must have shape ({len(images)},) like the images"
             raise UsageError(f"{rule}, got {labels.shape}")
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise UsageError(f"labels: must be integers, got dtype {labels.dtype}")
-        labels, _ = known_labels.numbered(labels)
-    return Dataset(name, np.ascontiguousarray(images), labels)
-
-
-def _check_floats(images: np.ndarray) -> None:
-    """Refuses images that are not finite floats in [0, 1]."""
-    if not np.issubdtype(images.dtype, np.floating):
-        rule = "images: must be uint8 in 0..255 or float in [0, 1]"
-        raise UsageError(f"{rule}, got dtype {images.dtype}")
-    finite = np.isfinite(images)
-    if not finite.all():
-        count = int((~finite).sum())
-        rule = "images: must be finite"
-        raise UsageError(f"{rule}, got NaN or inf in {count} of {images.size} values")
-    low = float(images.min())
-    high = float(images.max())
-    if low < -ROUNDING or high > 1 + ROUNDING:
-        hint = "; divide them by the largest possible value" if low >= 0 else ""
-        raise UsageError(f"images: floats must lie in [0, 1], got {low:g} to {high:g}{hint}")
+        labels, class_names = known_labels.of_any(labels)
+    images = np.ascontiguousarray(images)
+    return Dataset(name, images, labels, class_names=class_names)
 
 
 def check_clusters(images: np.ndarray, clusters: int, where: str = "") -> None:

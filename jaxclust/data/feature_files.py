@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust.data.array_files import UNREADABLE
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 
 FILE_COLUMNS = ("file", "path")
 """The column with the files' names in a table, by either name."""
@@ -22,11 +21,8 @@ def read_npy(path: Path) -> np.ndarray:
       UsageError: the file cannot be read, or holds something else.
     """
     rule = f"features: {path} must be a readable .npy file of plain numbers"
-    try:
-        with path.open("rb") as file:
-            features = np.load(file, allow_pickle=False)
-    except UNREADABLE as error:
-        raise UsageError(f"{rule} ({error})") from error
+    with reading(rule, path), path.open("rb") as file:
+        features = np.load(file, allow_pickle=False)
     if not isinstance(features, np.ndarray):
         raise UsageError(f"{rule}, got an archive")
     return features
@@ -52,6 +48,12 @@ def read_parquet(path: Path, files: Sequence[str] | None) -> np.ndarray:
     if files is None:
         rule = "features: a .parquet file names pictures and needs a folder of them"
         raise UsageError(f"{rule}, got {path} for images that are no files")
+    with reading(f"features: {path} must be a readable .parquet file", path):
+        return _features_of(path, files)
+
+
+def _features_of(path: Path, files: Sequence[str]) -> np.ndarray:
+    """Features of files, float64 (n, d), from a table that is there."""
     table = _table(path)
     names = table.column_names
     called = [name for name in FILE_COLUMNS if name in names]
@@ -75,11 +77,7 @@ def _table(path: Path) -> Any:
         import pyarrow.parquet
     except ImportError:
         raise UsageError(f"features: {path} needs pyarrow: pip install pyarrow") from None
-    rule = f"features: {path} must be a readable .parquet file"
-    try:
-        return pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UsageError(f"{rule} ({str(error).splitlines()[0]})") from error
+    return pyarrow.parquet.read_table(path)
 
 
 def _numbers(path: Path, table: Any) -> np.ndarray:
@@ -122,11 +120,8 @@ def _floats(path: Path, column: Any) -> np.ndarray:
 
     if column.null_count:
         raise UsageError(f"features: {path} must have all numbers, misses {column.null_count}")
-    try:
+    with reading(f"features: {path} must hold numbers"):
         return np.asarray(column.cast(pyarrow.float64()))
-    except pyarrow.ArrowException as error:
-        rule = f"features: {path} must hold numbers"
-        raise UsageError(f"{rule} ({str(error).splitlines()[0]})") from error
 
 
 def _listed(names: Any) -> str:

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxclust.data import cache_files, feature_files
-from jaxclust.data.array_files import UNREADABLE
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError, did_you_mean
 
@@ -272,11 +271,10 @@ def cached(images: np.ndarray) -> np.ndarray:
       UsageError: as from ``dsift_pca``.
     """
     path = cache_folder() / f"{DSIFT_PCA}-{_cache_key(images)}.npy"
-    with contextlib.suppress(*UNREADABLE), path.open("rb") as file:
-        features = np.load(file, allow_pickle=False)
+    with contextlib.suppress(UsageError):
+        features = feature_files.read_npy(path)
         if (
-            isinstance(features, np.ndarray)
-            and features.dtype == np.float32
+            features.dtype == np.float32
             and features.ndim == 2
             and len(features) == len(images)
             and np.isfinite(features).all()

@@ -25,6 +25,8 @@ FOLDERS = "folders"
 """Says that folders are classes."""
 NONE = "none"
 """Says that there are no labels."""
+SPECIAL = "pipe, socket or device"
+"""What is counted in the place of an ending."""
 
 
 class Listing(NamedTuple):
@@ -116,6 +118,8 @@ def listing(source: Path, labels: str | Path = FOLDERS) -> Listing:
         known = ", ".join((*archives.ENDINGS, *tables.ENDINGS))
         raise UsageError(f"data: must be a folder or one of {known}, got {source}")
     files, left_out = (names, {}) if table is not None else _pictures(names)
+    if source.is_dir():
+        files = _regular(source, files, left_out)
     if not files:
         raise UsageError(_no_pictures(source, left_out))
     if table is not None and labels == FOLDERS:
@@ -188,6 +192,21 @@ def _pictures(names: Sequence[str]) -> tuple[list[str], dict[str, int]]:
     files = [name for name in names if _ending(name) in known]
     left_out = Counter(_ending(name) for name in names if _ending(name) not in known)
     return files, dict(left_out)
+
+
+def _regular(root: Path, files: Sequence[str], left_out: dict[str, int]) -> list[str]:
+    """The files without pipes, sockets and devices, which ``left_out`` counts.
+
+    What is not there, such as the end of a broken link, stays: it is named when it is read.
+    """
+    regular = []
+    for name in files:
+        place = os.path.join(root, name)
+        if os.path.exists(place) and not os.path.isfile(place):
+            left_out[SPECIAL] = left_out.get(SPECIAL, 0) + 1
+        else:
+            regular.append(name)
+    return regular
 
 
 def _no_pictures(source: Path, left_out: Mapping[str, int]) -> str:

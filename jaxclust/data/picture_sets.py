@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxclust.data import archives, known_labels, pictures
 from jaxclust.data import listing as listings
+from jaxclust.data.array_images import Layout
 from jaxclust.data.in_threads import Done, each_shown
 from jaxclust.data.listing import Listing, shown
 from jaxclust.data.pictures import Resize, Unreadable
@@ -27,6 +28,8 @@ MOST = 0.9
 """Share of the pictures that decides on the size of all."""
 DEFAULT_SIZE = (64, 64)
 LARGEST_ASKED = 1024
+FEW_VALUES = 32
+"""Pictures of 16 bits whose values are all below this in 8 bits have fewer bits (our choice)."""
 NAMED = 10
 """Number of unreadable files that a message names."""
 CLASSES_NAMED = 5
@@ -43,6 +46,7 @@ class Reading(NamedTuple):
       labels: where classes come from, see ``listing.listing``.
       strict: refuse a set with files that cannot be read.
       progress: show a bar on stderr for many pictures where it is a terminal.
+      layout: of arrays, where their channels are, see ``array_images.channels_last``.
     """
 
     size: tuple[int, int] | None = None
@@ -51,6 +55,7 @@ class Reading(NamedTuple):
     labels: str | Path = listings.FOLDERS
     strict: bool = False
     progress: bool = True
+    layout: Layout | None = None
 
 
 USUAL = Reading()
@@ -67,6 +72,8 @@ class Survey(NamedTuple):
       reading: how they are read.
       unreadable: places of files without a readable header, and why.
       sizes: the smallest and the largest (height, width), by area; None where no file is readable.
+      notes: sentences about the files that a reader of results has to know.
+      deep: how many files have 16 bits for a pixel.
     """
 
     source: Path
@@ -75,6 +82,8 @@ class Survey(NamedTuple):
     reading: Reading
     unreadable: dict[int, str]
     sizes: tuple[tuple[int, int], tuple[int, int]] | None
+    notes: tuple[str, ...] = ()
+    deep: int = 0
 
     @property
     def name(self) -> str:
@@ -110,6 +119,7 @@ class PictureSet(NamedTuple):
       unreadable: the names of files that could not be read, and why.
       digest: ``listing_digest`` of all files that are listed.
       summary: one line that says what was read and what was left out.
+      notes: sentences about the pictures that a reader of results has to know.
     """
 
     name: str
@@ -120,6 +130,7 @@ class PictureSet(NamedTuple):
     unreadable: Mapping[str, str]
     digest: str
     summary: str
+    notes: tuple[str, ...] = ()
 
 
 def survey(source: Path, reading: Reading = USUAL) -> Survey:
@@ -145,11 +156,10 @@ def _surveyed(source: Path, reading: Reading, done: Done | None = None) -> Surve
     listed = listings.listing(source, reading.labels)
     unreadable: dict[int, str] = {}
     sizes: Counter[tuple[int, int]] = Counter()
-    gray = True
+    modes: Counter[str] = Counter()
 
-    def header(index: int) -> tuple[tuple[int, int], bool]:
-        own_size, mode = pictures.header(listed.path(index) or listed.content(index))
-        return own_size, pictures.is_gray(mode)
+    def header(index: int) -> tuple[tuple[int, int], str]:
+        return pictures.header(listed.path(index) or listed.content(index))
 
     places = range(len(listed.files))
     found = each_shown(header, places, "sizes of pictures", done or reading.progress)
@@ -158,12 +168,15 @@ def _surveyed(source: Path, reading: Reading, done: Done | None = None) -> Surve
             unreadable[index] = str(result)
             continue
         sizes[result[0]] += 1
-        gray = gray and result[1]
+        modes[result[1]] += 1
+    gray = all(map(pictures.is_gray, modes))
     height, width = reading.size or _size(sizes)
     shape = (height, width, reading.channels or (1 if gray else 3))
     by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
     extremes = (by_area[0], by_area[-1]) if by_area else None
-    return Survey(source, listed, shape, reading, unreadable, extremes)
+    notes = () if reading.size is not None else _odd_sizes(sizes, (height, width))
+    deep = sum(count for mode, count in modes.items() if pictures.is_deep(mode))
+    return Survey(source, listed, shape, reading, unreadable, extremes, notes, deep)
 
 
 def read(
@@ -214,6 +227,7 @@ def read(
         unreadable={listed.files[index]: unreadable[index] for index in sorted(unreadable)},
         digest=listing_digest(listed),
         summary=_summary(surveyed, known, unreadable),
+        notes=(*surveyed.notes, *_few_values(surveyed, images[: len(kept)])),
     )
 
 
@@ -305,6 +319,29 @@ def _size(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
         if count >= MOST * sizes.total() and max(usual) <= LARGEST_KEPT:
             return usual
     return DEFAULT_SIZE
+
+
+def _odd_sizes(sizes: Counter[tuple[int, int]], taken: tuple[int, int]) -> tuple[str, ...]:
+    """A note where few pictures of other sizes change the size of all others."""
+    if len(sizes) < 2:
+        return ()
+    ((usual, count),) = sizes.most_common(1)
+    others = sizes.total() - count
+    if usual == taken or max(usual) > LARGEST_KEPT or count <= others:
+        return ()
+    words = f"{count:,} of {sizes.total():,} pictures have {_times(usual)} pixels"
+    scaled = f"since {others:,} have others, all are scaled to {_times(taken)}"
+    return (f"{words}; {scaled}; --size {usual[0]},{usual[1]} keeps these as they are",)
+
+
+def _few_values(surveyed: Survey, images: np.ndarray) -> tuple[str, ...]:
+    """A note where 16 bits hold far smaller numbers, such as those of a camera of 12 bits."""
+    largest = int(images.max()) if images.size else 0
+    if 2 * surveyed.deep <= len(images) or largest >= FEW_VALUES:
+        return ()
+    words = f"{surveyed.deep:,} pictures have 16 bits and are nearly black"
+    left = f"in 8 bits {len(np.unique(images))} values are left, 0 to {largest} of 255"
+    return (f"{words}: {left}; multiply them so that they use all 16 bits (12 bits: by 16)",)
 
 
 def _summary(surveyed: Survey, labels: np.ndarray | None, unreadable: Mapping[int, str]) -> str:

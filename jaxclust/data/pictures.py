@@ -13,18 +13,15 @@ import contextlib
 import functools
 import io
 import os
-import stat
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, check_regular, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,23 +43,6 @@ _GRAY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 _OPENING = threading.Lock()
 """Python's filters of warnings belong to all threads."""
-
-
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow raises on files that are damaged, or no images."""
 
 
 class Unreadable(Exception):
@@ -98,6 +78,11 @@ def is_gray(mode: str) -> bool:
     return mode in _GRAY
 
 
+def is_deep(mode: str) -> bool:
+    """Whether pictures of one of Pillow's modes have 16 bits for a pixel, or more."""
+    return mode.startswith("I")
+
+
 def read_file(path: Path) -> bytes:
     """A file's content.
 
@@ -108,15 +93,13 @@ def read_file(path: Path) -> bytes:
         _check_regular(path)
         return path.read_bytes()
     except OSError as error:
-        raise Unreadable(error.strerror or str(error)) from error
+        raise Unreadable(reason(error)) from error
 
 
 def _check_regular(path: Path) -> None:
     """Refuses what would never end, such as a pipe, and what would not fit."""
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise Unreadable("no regular file")
-    check_length(status.st_size)
+    check_regular(path)
+    check_length(os.stat(path).st_size)
 
 
 def check_length(length: int) -> None:
@@ -223,7 +206,7 @@ def _orientation(image: "Image") -> int:
 
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _DAMAGE:
+    except Exception:  # Damaged metadata make Pillow raise nearly anything.
         return 1
     return value if value in range(1, 9) else 1
 
@@ -351,11 +334,11 @@ def quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _refusals(source: bytes | Path) -> Iterator[None]:
     """Turns what Pillow raises on files that are damaged, or no images, into ``Unreadable``."""
-    from PIL import Image
-
     try:
         yield
-    except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # Damaged files make Pillow raise nearly anything.
         raise Unreadable(_reason(source, error)) from error
 
 
@@ -372,8 +355,7 @@ def _reason(source: bytes | Path, error: Exception) -> str:
         if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS and "HEIF" not in formats():
             return "HEIC needs pip install 'jaxclust[photos]'"
         return "no image"
-    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(words.split())
+    return reason(error)
 
 
 def _start(source: bytes | Path) -> bytes:

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust.data import known_labels, listing, picture_sets, pictures, tfds
+from jaxclust.data import array_images, known_labels, listing, picture_sets, pictures, tfds
+from jaxclust.data.array_images import Layout
 from jaxclust.data.content_digest import content_digest
 from jaxclust.data.datasets import Fingerprint
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.pictures import Unreadable
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 
 PREFETCH = 1
 """Number of blocks read ahead."""
@@ -191,7 +192,7 @@ def open_source(
     elif listing.is_listed(path):
         return _pictures(path, reading)
     elif path.suffix == ".npy":
-        source = _array(path)
+        source = _array(path, reading.layout)
     else:
         files = f"an .npy file, a folder, archive or table of pictures, or {SET}NAME"
         raise UsageError(f"data: must be {files} to be streamed, got {data!r}")
@@ -204,26 +205,22 @@ def open_source(
     return source
 
 
-def _array(path: Path) -> Source:
+def _array(path: Path, layout: Layout | None) -> Source:
     """An .npy file, which stays on disk."""
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"data: {path} must be a file, and is not there")
-    try:
+    rule = f"data: {path} must be a readable .npy file of a plain array"
+    with reading(rule, path):
         # Mapped, not read: its pages are the file's own and no memory of this process.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
-        rule = f"data: {path} must be a readable .npy file of a plain array"
-        raise UsageError(f"{rule} ({error})") from error
-    if array.ndim not in (3, 4) or 0 in array.shape:
-        rule = "images: must be of shape (n, h, w) or (n, h, w, c) and not empty"
-        raise UsageError(f"{rule}, got {array.shape}")
-    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
-        rule = "images: must be uint8 in 0..255 or float in [0, 1]"
-        raise UsageError(f"{rule}, got dtype {array.dtype}")
-    shape = array.shape if array.ndim == 4 else (*array.shape, 1)
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"{rule}, got an archive")
+    array = array_images.channels_last(array, layout)
+    array_images.check_kind(array.dtype)
+    shape = array.shape
 
     def read(index: int) -> np.ndarray:
-        image = np.array(array[index]).reshape(shape[1:])
+        image = np.array(array[index])
         if image.dtype == np.uint8:
             return image
         if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
@@ -232,8 +229,13 @@ def _array(path: Path) -> Source:
 
     digest = hashlib.sha256()
     rows = max(DIGESTED // max(array[0].nbytes, 1), 1)
+    largest = 0
     for first in range(0, len(array), rows):
-        digest.update(np.ascontiguousarray(array[first : first + rows]).data)
+        part = np.ascontiguousarray(array[first : first + rows])
+        digest.update(part.data)
+        largest = max(largest, part.max()) if part.dtype == np.uint8 else largest
+    if largest == 1:
+        array_images.check_values(array)
     dtype = "uint8" if array.dtype == np.uint8 else "float32"
     return Source(Fingerprint(path.stem, shape, dtype, digest.hexdigest()), None, read)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxclust.data.csv_cells import from_cell
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 
 ENDINGS = (".csv", ".parquet")
 FILE_COLUMNS = ("file", "path", "image")
@@ -35,10 +35,11 @@ def read_table(path: Path, what: str) -> Table:
     Raises:
       UsageError: it is not there, cannot be read, or has no column of files.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"{what}: {path} must be a file, and is not there")
     read = _parquet if path.suffix.lower() == ".parquet" else _csv
-    columns = read(path, what)
+    with reading(f"{what}: {path} must be a readable table", path):
+        columns = read(path, what)
     file_column = next((name for name in FILE_COLUMNS if name in columns), None)
     if file_column is None:
         rule = f"{what}: {path} must have a column {' or '.join(FILE_COLUMNS)}"
@@ -51,17 +52,14 @@ def read_table(path: Path, what: str) -> Table:
     return Table(columns[file_column], labels)
 
 
-def _csv(path: Path, what: str) -> dict[str, list[str]]:
+def _csv(path: Path, _: str) -> dict[str, list[str]]:
     """The columns of a CSV file by their names in small letters."""
-    try:
-        # Bytes that are no UTF-8 are kept as Python keeps them in files' names.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            separator = next((mark for mark in ",;\t" if mark in head), ",")
-            rows = list(csv.reader(file, delimiter=separator, strict=True))
-    except (OSError, csv.Error) as error:
-        raise UsageError(f"{what}: {path} must be a readable table ({error})") from error
+    # Bytes that are no UTF-8 are kept as Python keeps them in files' names.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        head = file.readline()
+        file.seek(0)
+        separator = next((mark for mark in ",;\t" if mark in head), ",")
+        rows = list(csv.reader(file, delimiter=separator, strict=True))
     names = [name.strip().lower() for name in rows[0]] if rows else []
     filled = [row for row in rows[1:] if any(cell.strip() for cell in row)]
     return {
@@ -78,19 +76,14 @@ def _cell(cell: str, column: str) -> str:
 def _parquet(path: Path, what: str) -> dict[str, list[str]]:
     """The columns of files and labels of a Parquet file by their names in small letters."""
     try:
-        import pyarrow
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise UsageError(f"{what}: {path} needs pip install pyarrow") from error
-    try:
-        known = {name.lower(): name for name in parquet.read_schema(path).names}
-        used = [name for name in (*FILE_COLUMNS, LABEL_COLUMN) if name in known]
-        if not used:
-            return {name: [] for name in known if name != LABEL_COLUMN}
-        table = parquet.read_table(path, columns=[known[name] for name in used])
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        words = " ".join(str(error).split())
-        raise UsageError(f"{what}: {path} must be a readable table ({words})") from error
+    known = {name.lower(): name for name in parquet.read_schema(path).names}
+    used = [name for name in (*FILE_COLUMNS, LABEL_COLUMN) if name in known]
+    if not used:
+        return {name: [] for name in known if name != LABEL_COLUMN}
+    table = parquet.read_table(path, columns=[known[name] for name in used])
     columns: dict[str, list[str]] = {}
     for name in used:
         values = table[known[name]].to_pylist()

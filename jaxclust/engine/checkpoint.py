@@ -17,7 +17,7 @@ import numpy as np
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.devices import same_bits
 from jaxclust.engine.driver import Lanes, Training
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.types import Json
 
 KEEP = 2
@@ -59,12 +59,8 @@ def save(
             clocks=ocp.args.JsonSave(seconds),
             about=ocp.args.JsonSave(dict(about) | {DIGEST: _digest(arrays)}),
         )
-        try:
-            with _quiet():
-                manager.save(window, args=arguments)
-        except Exception as error:  # As many types as for reading.
-            rule = f"checkpoint: {directory} must be writable"
-            raise UsageError(f"{rule}, got {_reason(error)}") from error
+        with reading(f"checkpoint: {directory} must be writable"), _quiet():
+            manager.save(window, args=arguments)
 
 
 def restore(
@@ -87,7 +83,7 @@ def restore(
 
     if not Path(directory).is_dir():
         return None
-    with _manager(directory) as manager:
+    with reading(f"checkpoint: {directory} cannot be read"), _manager(directory) as manager:
         window = manager.latest_step()
         if window is None:
             return None
@@ -97,18 +93,12 @@ def restore(
             clocks=ocp.args.JsonRestore(),
             about=ocp.args.JsonRestore(),
         )
-        try:
-            with _quiet():
-                content = manager.restore(window, args=arguments)
-            _check(content)
+        earlier = [step for step in manager.all_steps() if step < window]
+        remedy = f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
         # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
-        except Exception as error:
-            earlier = [step for step in manager.all_steps() if step < window]
-            remedy = ""
-            if earlier:
-                remedy = f"; delete it to go on from {place.parent / str(max(earlier))}"
-            reason = f"checkpoint: {place} cannot be read ({_reason(error)})"
-            raise UsageError(f"{reason}{remedy}") from error
+        with reading(f"checkpoint: {place} cannot be read{remedy}"), _quiet():
+            content = manager.restore(window, args=arguments)
+            _check(content)
     kept = {
         name: content.about.get(name) for name in about if name in content.about or name != CONTENT
     }
@@ -202,10 +192,6 @@ def _quiet() -> Iterator[None]:
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
     sys.unraisablehook = hook
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> list[str]:

@@ -18,7 +18,7 @@ from jaxclust.engine.devices import Over, check_over, fastest, same_bits
 from jaxclust.engine.labelings import labelings_of, labelings_so_far
 from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
 from jaxclust.engine.weights import check_weights, pixels_digest, with_weights
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.networks.torch_weights import Weights
 from jaxclust.types import (
     Algorithm,
@@ -318,7 +318,9 @@ def restore(
     place = Path(directory) / "cluster"
     about = _about(method, shape[1:], seeds)
     about["config"] = settings_json(method.config)
-    restored = checkpoint.restore(place, about, _template(method, shape, seeds))
+    with reading(f"checkpoint: {place} must be of settings that can run"):
+        template = _template(method, shape, seeds)
+    restored = checkpoint.restore(place, about, template)
     if restored is None:
         raise UsageError(f"checkpoint: must be in {place}, and is not there")
     lanes = restored[0].lanes

@@ -384,7 +384,7 @@ class DeepClustering(
         if X.ndim != 2:
             if self.scale is not None:
                 raise UsageError(f"scale: must be None for images, got {self.scale!r}")
-            data = datasets.checked("X", X)
+            data = datasets.checked("X", X, layout=None if self.image_shape is None else "nhwc")
             self.n_features_in_ = int(np.prod(data.images.shape[1:]))
             return data
         if not inputs.takes_tables(self):

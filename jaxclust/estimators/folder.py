@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.estimators import inputs
 from jaxclust.estimators.tables import Scaling
 from jaxclust.methods import registry
@@ -114,21 +114,17 @@ def read(cls: type["DeepClustering"], path: str | os.PathLike, method: Method | 
       method: where the estimator had one that is no name.
     """
     file = Path(path) / FILE
-    try:
+    if not file.exists():
+        raise UsageError(f"load: {path} must hold an estimator, has no {FILE}")
+    with reading(f"load: {file} must be an estimator's, is damaged", file):
         content = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise UsageError(f"load: {path} must hold an estimator, has no {FILE}") from None
-    except (ValueError, OSError, RecursionError) as error:
-        raise _damaged(file, error) from error
-    try:
         name = content["class"]
         if name == cls.__name__:
-            parameters = _checked_parameters(cls, content["parameters"])
-            attributes = _attributes(content)
-    except KeyError as error:
-        raise UsageError(f"load: {file} must be an estimator's, misses {error}") from error
-    except (TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise _damaged(file, error) from error
+            try:
+                parameters = _checked_parameters(cls, content["parameters"])
+                attributes = _attributes(content)
+            except UsageError as error:  # It names a parameter, and not the file.
+                raise _damaged(file, error) from error
     if name != cls.__name__:
         rule = f"load: {path} must hold a {cls.__name__}"
         raise UsageError(f"{rule}, got one that {name}.load reads")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.data.csv_cells import from_cell
-from jaxclust.errors import UsageError, did_you_mean
+from jaxclust.errors import UsageError, did_you_mean, reading
 
 REQUIRED = ("file", "group", "name")
 """Columns that a file must have; ``into`` is needed for merges alone."""
@@ -75,7 +75,7 @@ def read_edits(path: Path) -> Edits:
       UsageError: the file cannot be read, lacks a column, or has a row that is none of the three.
     """
     rows = []
-    try:
+    with reading(f"edits: {path} must be a CSV file that can be read", path):
         content = path.read_bytes()
         text = content.decode("utf-8-sig", "surrogateescape")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -89,8 +89,6 @@ def read_edits(path: Path) -> Edits:
         for cells in reader:
             if any(cells):
                 rows.append(_row(f"edits: {path} line {reader.line_num}", header, cells))
-    except (OSError, csv.Error) as error:
-        raise UsageError(f"edits: {path} must be a CSV file that can be read ({error})") from error
     return Edits(content, tuple(rows))
 
 

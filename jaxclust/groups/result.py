@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxclust.data.listing import shown as plain
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.groups import files as written
 from jaxclust.groups.files import Shown
 from jaxclust.groups.partition import Partition, largest_first
@@ -110,7 +110,7 @@ def read_result(out: Path, state: State) -> Groups:
       UsageError: the table is not there or is damaged.
     """
     path = out / written.TABLE
-    try:
+    with reading(f"out: {path} must be as it was written; delete {out} to begin again"):
         lines = read_csv(path)
         groups = np.array([int(line["group"] or -1) for line in lines], np.int32)
         sure = np.array([float(line["sure"]) for line in lines])
@@ -122,9 +122,10 @@ def read_result(out: Path, state: State) -> Groups:
             for name in ("coarse", "fine")
             if lines and name in lines[0]
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        rule = f"out: {path} must be as it was written"
-        raise UsageError(f"{rule} ({error}); delete {out} to begin again") from error
+        if not (np.isfinite(sure).all() and np.isfinite(distance).all()):
+            raise ValueError("a number is not finite")
+        if lines and not (groups.min() >= -1 and groups.max() < max(len(state.names), 1)):
+            raise ValueError("a group is not there")
     partition = Partition(groups, sure, distance, certain)
     shown = Shown(partition, state.names, typical, levels)
     files = tuple(line["file"] for line in lines)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.runs.files import write_file
 from jaxclust.types import Json
 
@@ -88,13 +88,11 @@ def read_state(out: Path) -> State | None:
       UsageError: the file is damaged.
     """
     path = out / STATE
-    if not path.is_file():
+    if not path.exists():
         return None
     rule = f"out: {path} must be as it was written"
-    try:
+    with reading(rule, path):
         values: Any = json.loads(path.read_text())
-    except ValueError as error:
-        raise UsageError(f"{rule}, is damaged ({error})") from error
     whole = isinstance(values, dict) and values.keys() == _KINDS.keys()
     if not whole or not all(type(values[name]) is kind for name, kind in _KINDS.items()):
         raise UsageError(f"{rule}, has other entries")

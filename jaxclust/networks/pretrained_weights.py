@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.networks import plain_pickle
 from jaxclust.networks.pretrained import FEATURES
 
@@ -135,12 +135,12 @@ def _file(package: Package) -> Path | None:
 
 def _kept(path: Path, expected: str) -> dict[str, np.ndarray] | None:
     """The arrays in the cache; None where they are not there or are damaged."""
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        arrays = load_file(path)
-    except (OSError, SafetensorError):
+        with reading(f"cache: {path} must be readable", path):
+            arrays = load_file(path)
+    except UsageError:
         return None
     return arrays if digest(arrays) == expected else None
 

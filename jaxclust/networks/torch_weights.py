@@ -1,6 +1,5 @@
 """Weights of a network's first layers, read from and written to .safetensors files of PyTorch."""
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.networks.backbones import Names
 from jaxclust.networks.ccnn import torch_names
 from jaxclust.types import Network, NetworkFactory, Variables
@@ -112,6 +111,22 @@ def check_place(path: str | os.PathLike) -> None:
         raise UsageError(f"out: must be in a folder that exists, got {path}")
 
 
+def check_room(path: str | os.PathLike, factory: NetworkFactory, variables: Variables) -> None:
+    """Refuses a disk that has no room for a network's backbone, before it is trained.
+
+    Args:
+      path: the file that ``write`` is to make.
+      factory: made the network.
+      variables: the network's arrays, of any values.
+
+    Raises:
+      UsageError: as from ``write``. No file is left.
+    """
+    probe = Path(path).with_name(f".{Path(path).name}.room")
+    write(probe, factory, variables)
+    probe.unlink()
+
+
 def write(
     path: str | os.PathLike,
     factory: NetworkFactory,
@@ -147,14 +162,13 @@ def write(
     }
     metadata = {name: value for name, value in entries.items() if value is not None}
     partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_bytes(save(tensors, metadata))
-        os.replace(partial, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        rule = f"{path} must be in a folder that can be written to ({error.strerror})"
-        raise UsageError(f"weights: {rule}") from error
+    with reading(f"weights: {path} must be in a folder that can be written to"):
+        # safetensors has an error of its own for a full disk.
+        try:
+            partial.write_bytes(save(tensors, metadata))
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def placed(variables: Variables, weights: Weights) -> Variables:
@@ -192,33 +206,30 @@ def _tensors(
     Raises:
       UsageError: the file cannot be read, or tensors are missing or have another shape.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     expected = _flat(shapes)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            present = set(file.keys())
-            metadata = file.metadata() or {}
-            places = required | (optional if optional.keys() & present else {})
-            faults = []
-            missing = sorted(places.keys() - present)
-            if missing:
-                faults.append(f"misses {', '.join(missing)}")
-            wrong = []
-            for name in sorted(places.keys() & present):
-                shape = tuple(file.get_slice(name).get_shape())
-                needed = _torch_shape(expected[places[name]].shape)
-                if shape != needed:
-                    wrong.append(f"{name} {shape} instead of {needed}")
-            if wrong:
-                faults.append(f"has {', '.join(wrong)}")
-            if faults:
-                rule = f"{path} must hold every layer in the network's shape"
-                raise UsageError(f"weights: {rule}, {' and '.join(faults)}")
-            return places, {name: file.get_tensor(name) for name in places}, metadata
-    except (SafetensorError, OSError, TypeError) as error:
-        rule = f"{path} must be a readable .safetensors file ({error})"
-        raise UsageError(f"weights: {rule}") from error
+    rule = f"weights: {path} must be a readable .safetensors file"
+    with reading(rule, path), safe_open(path, framework="numpy") as file:
+        present = set(file.keys())
+        metadata = file.metadata() or {}
+        places = required | (optional if optional.keys() & present else {})
+        faults = []
+        missing = sorted(places.keys() - present)
+        if missing:
+            faults.append(f"misses {', '.join(missing)}")
+        wrong = []
+        for name in sorted(places.keys() & present):
+            shape = tuple(file.get_slice(name).get_shape())
+            needed = _torch_shape(expected[places[name]].shape)
+            if shape != needed:
+                wrong.append(f"{name} {shape} instead of {needed}")
+        if wrong:
+            faults.append(f"has {', '.join(wrong)}")
+        if faults:
+            rule = f"{path} must hold every layer in the network's shape"
+            raise UsageError(f"weights: {rule}, {' and '.join(faults)}")
+        return places, {name: file.get_tensor(name) for name in places}, metadata
 
 
 def _flat(variables: Variables) -> dict[tuple[str, ...], Any]:

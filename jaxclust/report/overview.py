@@ -8,6 +8,7 @@ import numpy as np
 from jaxclust.evaluation import agreement
 from jaxclust.runs import feature_inputs
 from jaxclust.runs.consensus import CLUSTERS_CSV, Consensus
+from jaxclust.runs.notes import COLLAPSED, LOW_AGREEMENT
 from jaxclust.runs.run import Run
 from jaxclust.runs.settings import Settings, is_deterministic
 
@@ -18,7 +19,7 @@ BAR = 24
 MEANINGS = (
     (0.9, "nearly the same clusters each time"),
     (0.7, "mostly the same clusters each time"),
-    (0.4, "they agree in part; trust the images on which all agree"),
+    (LOW_AGREEMENT, "they agree in part; trust the images on which all agree"),
     (-np.inf, "each seed finds other clusters"),
 )
 """What a mean adjusted Rand index between seeds means, from this value on."""
@@ -57,14 +58,7 @@ def _sizes(labels: np.ndarray, clusters: int) -> list[str]:
     if rest.size:
         span = f"{rest.min():,} to {rest.max():,} images each"
         lines.append(f"and {rest.size:,} smaller, {span}, {rest.sum():,} in all")
-    empty = clusters - len(order)
-    if empty:
-        lines.append(f"{empty:,} of the {clusters:,} clusters {_be(empty)} empty")
     return lines
-
-
-def _be(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 def _time(run: Run) -> str:
@@ -98,6 +92,8 @@ def _agreement(votes: Consensus, settings: Settings) -> list[str]:
     mean = float(agreement.stability(votes.agreement).mean())
     meaning = next(words for least, words in MEANINGS if mean >= least)
     known = votes.labels >= 0
+    if np.bincount(votes.labels[known]).max() > COLLAPSED * known.sum():
+        meaning = "which says nothing, since one cluster holds nearly all images"
     whole = int((votes.share[known] > 1 - 1e-9).sum())
     all_seeds = "both seeds" if count == 2 else f"all {count} seeds"
     total = int(known.sum())

@@ -11,9 +11,6 @@ from jaxclust.runs.rows import read_rows, row_name
 from jaxclust.runs.run import Run
 from jaxclust.runs.scores import score_table
 
-COLLAPSED = 0.9
-"""A seed whose largest cluster holds more than this share of the images has collapsed."""
-
 
 def summary(run: Run, labels: np.ndarray | None = None) -> str:
     """A finished run in words: the data, its table beside the baseline's, and its folder.
@@ -75,15 +72,14 @@ def _has_clusters_alone(run: Run) -> bool:
 
 
 def show(run: Run, labels: np.ndarray | None = None, quiet: bool = False) -> None:
-    """Prints a finished run's ``summary``, and a warning on stderr for each seed that collapsed.
+    """Prints a finished run's ``summary``, and its notes on stderr.
 
     Args:
       run: finished, and in a folder.
       labels: as of ``summary``.
-      quiet: print only where the files are, and the warnings.
+      quiet: print only where the files are, and the notes.
     """
-    print(f"files: {run.directory}" if quiet else summary(run, labels))
-    for row in run.rows:
-        if row.largest_cluster is not None and row.largest_cluster > COLLAPSED:
-            share = f"one cluster holds {100 * row.largest_cluster:.0f} % of the images"
-            print(f"jaxclust: warning: seed {row.seed} collapsed, {share}", file=sys.stderr)
+    print(f"files: {run.directory}" if quiet else summary(run, labels), flush=True)
+    # Where every seed failed, the command's last line says it, and what to try.
+    for note in run.notes if run.kept_lanes() else ():
+        print(f"jaxclust: note: {note}", file=sys.stderr)

@@ -51,6 +51,8 @@ def write(
     program = driver.Program(supervised.ALGORITHM, config, network, "map")
     images = jnp.asarray(dataset.images)
     begun = driver.begin(program, jnp.stack([jax.random.key(seed)]), None, images)
+    untrained = jax.tree.map(lambda leaf: np.asarray(leaf[0]), begun.lanes.state.variables)
+    torch_weights.check_room(path, factory, untrained)
     state = supervised.with_labels(begun.lanes.state, jnp.asarray(dataset.labels))
     begun = begun._replace(lanes=begun.lanes._replace(state=state))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.data.csv_cells import from_cell
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 
 SURE = ("probability", "distance")
 """Columns that a table has or lacks."""
@@ -39,11 +39,11 @@ def read_cluster_table(path: Path, labels: np.ndarray) -> ClusterTable:
         person has sorted.
     """
     rule = f"run: {path} must list the run's images in their order"
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            header, *lines = list(csv.reader(file)) or [[]]
-    except (OSError, csv.Error) as error:
-        raise UsageError(f"{rule}, is damaged ({error})") from error
+    with (
+        reading(f"{rule}, is damaged", path),
+        path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file,
+    ):
+        header, *lines = list(csv.reader(file)) or [[]]
     if header[:2] != ["image", "cluster"] or any(len(line) != len(header) for line in lines):
         raise UsageError(f"{rule}, got other columns than image and cluster")
     expected = ["" if cluster < 0 else str(cluster) for cluster in labels.tolist()]
@@ -54,10 +54,7 @@ def read_cluster_table(path: Path, labels: np.ndarray) -> ClusterTable:
     for name in SURE:
         if name in header:
             column = header.index(name)
-            try:
-                values = [float(line[column] or "nan") for line in lines]
-            except ValueError as error:
-                raise UsageError(f"{rule}, is damaged ({error})") from error
-            sure[name] = np.array(values)
+            with reading(f"{rule}, is damaged"):
+                sure[name] = np.array([float(line[column] or "nan") for line in lines])
     numbered = names == tuple(map(str, range(len(names))))
     return ClusterTable(None if numbered else names, sure)

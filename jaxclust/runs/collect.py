@@ -1,8 +1,7 @@
 """Finished runs read back: a cell for each method and data set, with the seeds of all its runs."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,16 @@ from jaxclust.runs.cells import (
     with_missing,
     without_blank,
 )
+from jaxclust.runs.files import read_lines
 from jaxclust.runs.folder import is_finished
-from jaxclust.runs.rows import COMPARED, SCORES, Row, labeling_files, row_name
+from jaxclust.runs.kinds import wrong_kinds
+from jaxclust.runs.notes import read_notes
+from jaxclust.runs.rows import COMPARED, SCORES, Row, labeling_files, row_name, wrong_fields
 from jaxclust.runs.settings import (
     Settings,
     deciding,
     is_deterministic,
     read_settings,
-    wrong_kinds,
 )
 from jaxclust.runs.sweeps import CLUSTERS, SWEEP, read_choice
 from jaxclust.runs.whole import check_hashes
@@ -111,7 +112,7 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
         raise UsageError(f"{rule}, has no config.json, {SWEEP} or {CLUSTERS}")
     folders = []
     required = {"method", "data", "folder", "status", "reason"}
-    for row in _whole_lines(path / SWEEP, required, notes)[0]:
+    for row in _whole_lines(path / SWEEP, required, notes, _wrong_cell)[0]:
         where = f"{row['method']} on {row['data']}"
         folder = path / row["folder"]
         if row["status"] == "failed" and not is_finished(folder):
@@ -143,6 +144,7 @@ def _from_folder(
     if strange:
         rule = f"runs: {path} must hold rows of {' and '.join(names)}"
         raise UsageError(f"{rule}, got of {', '.join(sorted(strange))}")
+    notes += [f"{name or settings.method} on {settings.data.name}: {n}" for n in read_notes(folder)]
     cells = []
     for called, labeling in names.items():
         cell = Cell(
@@ -206,17 +208,39 @@ def _from_file(path: Path, name: str | None, notes: list[str]) -> list[Cell]:
 
 def _rows(path: Path, required: Set[str], notes: list[str]) -> tuple[list[Row], list[dict]]:
     """The rows of a file that are whole, and what is left of the other lines."""
-    whole, lost = _whole_lines(path, required, notes)
+    whole, lost = _whole_lines(path, required, notes, _wrong_row)
     return [Row.from_json(line) for line in whole], lost
 
 
-def _whole_lines(path: Path, required: Set[str], notes: list[str]) -> tuple[list[dict], list[dict]]:
+def _wrong_row(row: Mapping[str, Any]) -> list[str]:
+    """The names of a row's values that cannot be, alone or together.
+
+    A seed that failed has no score; any other has all scores, or none where no class is known.
+    """
+    scores = {name: row[name] for name in SCORES if name in row}
+    present = [name for name, score in scores.items() if score is not None]
+    together = present if row.get("failed") is not None else []
+    if present and len(present) < len(scores):
+        together = present
+    return wrong_fields(row) + together
+
+
+def _wrong_cell(row: Mapping[str, Any]) -> list[str]:
+    """The names of a sweep's cell whose values are of another kind."""
+    kinds = {"method": str, "data": str, "folder": str, "status": str, "reason": str | None}
+    return wrong_kinds(row, kinds)
+
+
+def _whole_lines(
+    path: Path, required: Set[str], notes: list[str], wrong: Callable[[dict], list[str]]
+) -> tuple[list[dict], list[dict]]:
     """The lines of a file that are rows, and what is left of the others.
 
     Args:
       path: the file.
       required: what a row must have.
       notes: gets the numbers of the lines that are no rows.
+      wrong: gives the names of a row's values that cannot be.
 
     Returns:
       The rows, and the JSON objects of the other lines, {} where a line is none.
@@ -224,12 +248,12 @@ def _whole_lines(path: Path, required: Set[str], notes: list[str]) -> tuple[list
     whole: list[dict] = []
     lost: list[str] = []
     rest: list[dict] = []
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
-        if isinstance(row, dict) and required <= row.keys() and _has_right_kinds(row):
+        if isinstance(row, dict) and required <= row.keys() and not wrong(row):
             whole.append(row)
         elif line.strip():
             lost.append(str(number))
@@ -241,17 +265,3 @@ def _whole_lines(path: Path, required: Set[str], notes: list[str]) -> tuple[list
         state = "are cut off or no rows, and are left out"
         notes.append(f"{path} lines {', '.join(lost[:3])}{more} {state}")
     return whole, rest
-
-
-def _has_right_kinds(row: Mapping[str, Any]) -> bool:
-    """Whether a line's values are of their kinds; without a failure the scores are numbers."""
-    kinds = {"seed": int, "n": int, "clusters": int, "method": str, "data": str, "folder": str}
-    if any(type(row[name]) is not kind for name, kind in kinds.items() if name in row):
-        return False
-    if min(row.get("n", 1), row.get("clusters", 1)) < 1:
-        return False
-    scores = [row[name] for name in SCORES if name in row]
-    if row.get("failed") is not None or not any(score is not None for score in scores):
-        # A seed that failed, or a set without labels, has no scores at all.
-        return all(score is None for score in scores)
-    return all(type(score) in (int, float) and math.isfinite(score) for score in scores)

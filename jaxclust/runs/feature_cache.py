@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.data import cache_files
+from jaxclust.errors import UsageError, reading
 
 KEY_BYTES = 32
 """Length of a key, a SHA-256."""
@@ -47,12 +48,13 @@ class Place(NamedTuple):
 
 def index(cache: Cache) -> dict[bytes, Place]:
     """The places of all features in a cache, by the pictures' keys; only the keys are read."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     places: dict[bytes, Place] = {}
     for path in sorted(cache.folder.glob(f"*{ENDING}")):
         with (
-            contextlib.suppress(OSError, SafetensorError),
+            contextlib.suppress(UsageError),
+            reading(f"cache: {path} must be readable", path),
             safe_open(path, framework="numpy") as file,
         ):
             if set(file.keys()) != {"keys", "values"}:
@@ -79,7 +81,6 @@ def read(cache: Cache, rows: Mapping[int, Place], out: np.ndarray) -> list[int]:
     Returns:
       The rows that could not be read.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     by_file: dict[str, list[int]] = {}
@@ -87,9 +88,11 @@ def read(cache: Cache, rows: Mapping[int, Place], out: np.ndarray) -> list[int]:
         by_file.setdefault(place.file, []).append(row)
     missing = []
     for name, wanted in by_file.items():
+        path = cache.folder / name
         try:
-            values = load_file(cache.folder / name)["values"]
-        except (OSError, SafetensorError, KeyError):
+            with reading(f"cache: {path} must be readable", path):
+                values = load_file(path)["values"]
+        except UsageError:
             missing += wanted
             continue
         out[wanted] = values[[rows[row].row for row in wanted]]

@@ -10,7 +10,7 @@ from jaxclust.data import datasets, listing, pictures
 from jaxclust.data import features as array_features
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.features import Scale
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.runs.embedders import ONNX, is_embedder
 from jaxclust.runs.features import Pictures, features_of, features_of_images
 from jaxclust.runs.settings import Settings
@@ -56,14 +56,19 @@ def of_new_images(settings: Settings, images: np.ndarray | Dataset) -> np.ndarra
       UsageError: the images are of another shape, the features cannot be computed or are of another
         shape, or the run does not say what they were divided by.
     """
-    if not isinstance(images, Dataset):
-        images = datasets.checked("images", np.asarray(images), least=1)
     shape = tuple(settings.data.shape[1:])
+    if not isinstance(images, Dataset):
+        images = np.asarray(images)
+        layout = settings.reading.layout
+        if settings.features is None:  # The run's own shape says where the channels are.
+            first = images.shape[1:] == (shape[2], *shape[:2]) != shape
+            layout = "nchw" if first else "nhwc"
+        images = datasets.checked("images", images, least=1, layout=layout)
     if settings.features is None:
         if images.images.shape[1:] != shape:
             expected = ", ".join(map(str, shape))
             raise UsageError(f"images: must be of shape (n, {expected}), got {images.images.shape}")
-        return datasets.checked(images.name, images.images, least=1).images
+        return datasets.checked(images.name, images.images, least=1, layout="nhwc").images
     which = str(settings.origin.get("features", settings.features))
     known = settings.origin.get("features_sha256")
     if known is not None and own_network(which) != known:
@@ -98,10 +103,8 @@ def own_network(which: str) -> str | None:
     if not which.startswith(ONNX):
         return None
     path = Path(which.removeprefix(ONNX).partition("?")[0])
-    try:
+    with reading(f"features: {path} must be a file that can be read", path):
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UsageError(f"features: {path} must be a file that can be read ({error})") from error
 
 
 def short_name(which: str) -> str:

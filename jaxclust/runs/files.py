@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from jaxclust.data.csv_cells import from_cell, to_rows
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.types import Json
 
 
@@ -70,15 +70,14 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """The lines of a table of ``write_csv``, by column.
 
     Raises:
-      OSError: the file cannot be read.
-      UsageError: it is no table, or a line has more cells than the first.
+      UsageError: it cannot be read, is no table, or a line has more cells than the first.
     """
     rule = f"table: {path} must be as it was written"
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        try:
-            lines = list(csv.DictReader(file))
-        except csv.Error as error:
-            raise UsageError(f"{rule} ({error})") from error
+    with (
+        reading(rule, path),
+        path.open(encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        lines = list(csv.DictReader(file))
     if any(None in line for line in lines):
         raise UsageError(f"{rule}, has a line with more cells than the first")
     return [{name: from_cell(cell or "") for name, cell in line.items()} for line in lines]
@@ -99,6 +98,16 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file; bytes that are no UTF-8 are replaced.
+
+    Raises:
+      UsageError: the file cannot be read.
+    """
+    with reading(f"rows: {path} must be a file that can be read", path):
+        return path.read_text("utf-8", errors="replace").splitlines()
+
+
 def read_json_lines(path: Path) -> list[dict[str, Json]]:
     """The JSON objects of a file of ``json_lines``.
 
@@ -106,12 +115,9 @@ def read_json_lines(path: Path) -> list[dict[str, Json]]:
       UsageError: a line is no JSON object; the first one is named.
     """
     rows = []
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-        try:
+    for number, line in enumerate(read_lines(path), 1):
+        with reading(f"rows: {path} line {number} must be a row of results, is damaged"):
             row = json.loads(line)
-        except ValueError as error:
-            where = f"rows: {path} line {number} must be a row of results"
-            raise UsageError(f"{where}, is damaged ({error})") from error
         if not isinstance(row, dict):
             where = f"rows: {path} line {number} must be a row of results"
             raise UsageError(f"{where}, got {line[:40]}")
@@ -132,7 +138,9 @@ def read_labels(path: Path) -> np.ndarray:
     Raises:
       UsageError: the file is not there or is damaged.
     """
-    try:
-        return np.load(path, allow_pickle=False, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"run: {path} must hold the run's labels ({error})") from error
+    rule = f"run: {path} must hold the run's labels"
+    with reading(rule, path):
+        labels = np.load(path, allow_pickle=False, mmap_mode="r")
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+        raise UsageError(f"{rule}, integers, got {getattr(labels, 'dtype', 'an archive')}")
+    return labels

@@ -13,13 +13,13 @@ import numpy as np
 from jaxclust import stopping
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
+from jaxclust.data.picture_sets import Reading
 from jaxclust.data.sources import Source
 from jaxclust.engine import fit as engine
 from jaxclust.engine.devices import OVERS, Over, use_devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
-from jaxclust.ops import moved_images
-from jaxclust.runs import feature_inputs, pretrained, start_weights
+from jaxclust.runs import feature_inputs, notes, pretrained, start_weights
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.files import write_csv, write_file, write_labels
 from jaxclust.runs.folder import RESULTS, check_out, default_folder, open_folder
@@ -60,6 +60,7 @@ def fit(
     preset: str | None = None,
     features: str | os.PathLike | None = None,
     weights: str | os.PathLike | None = None,
+    layout: str | None = None,
     out: str | os.PathLike | None = None,
     max_seconds: float | None = None,
     progress: bool = True,
@@ -80,6 +81,8 @@ def fit(
       weights: path of a .safetensors file with the network's first layers, or "imagenet" for a
         network whose weights are an installed package. They replace the pretraining, unless the
         method's pretraining has settings of its own.
+      layout: "nchw" for arrays (n, c, h, w), "nhwc" for (n, h, w, c). Without it an array whose
+        last axis is longer than 4 while axis 1 has 1, 3 or 4 entries is refused.
       out: a folder for the run, with checkpoints: a second call with the same settings goes on
         with it, or returns it where it is finished. None keeps the run in memory.
       max_seconds: stop after this long; with ``out`` a second call goes on.
@@ -93,7 +96,7 @@ def fit(
       UsageError: an argument breaks its rule. Nothing has been written then.
     """
     chosen = chosen_method(method, preset)
-    data = _data(images)
+    data = _data(images, layout)
     if clusters is not None or not chosen.clusters_given:
         chosen = with_clusters(chosen, data, clusters)
     if weights is not None:
@@ -135,12 +138,12 @@ def chosen_method(method: str | Method, preset: str | None) -> Method:
     return method
 
 
-def _data(images: Any) -> Dataset | Source:
+def _data(images: Any, layout: str | None) -> Dataset | Source:
     """The images as a data set whose arrays have been checked, or as a stream."""
     if isinstance(images, Source):
         return images
     if isinstance(images, Dataset):
-        checked = datasets.checked(images.name, images.images, images.labels)
+        checked = datasets.checked(images.name, images.images, images.labels, layout="nhwc")
         return images._replace(images=checked.images, labels=checked.labels)
     if isinstance(images, str | os.PathLike):
         rule = "images: must be an array or a data set, which jaxclust.load reads from a path"
@@ -151,7 +154,7 @@ def _data(images: Any) -> Dataset | Source:
         raise UsageError(f"images: must be of one shape, got others ({error})") from error
     if array.dtype == object:
         raise UsageError("images: must be an array of numbers, got objects")
-    return datasets.checked("array", array)
+    return datasets.checked("array", array, layout=layout)._replace(reading=Reading(layout=layout))
 
 
 def _without_usual_pretraining(method: Method) -> Method:
@@ -249,7 +252,7 @@ def execute(
             labels=None if out is None else out / "labels.npy",
             about=settings.extra,
         )
-        for note in _notes(method, _shape(data)[1:]):
+        for note in notes.before(method, _shape(data)[1:]):
             bars.say(f"note: {note}")
         given = data if isinstance(data, Source) else data.images
         with stopping.answered():
@@ -268,6 +271,7 @@ def execute(
             names=data.files if isinstance(data, Dataset) else None,
             unreadable_files=dict(data.unreadable) if isinstance(data, Dataset) else {},
             predictions=done.predictions,
+            data_notes=images.notes if isinstance(images, Dataset) else (),
         )
         if out is not None and not kept:
             steps = engine.steps_per_window(method, settings.images_at_once)
@@ -278,17 +282,6 @@ def execute(
             for name, labels in ({} if run.finished else done.labelings).items():
                 write_labels(out / labeling_files(settings)[name], labels)
         return run
-
-
-def _notes(method: Method, shape: tuple[int, ...]) -> list[str]:
-    """What a user should read before a run on images of shape (h, w, c), as whole lines."""
-    notes = [method.caution] if method.caution else []
-    configs = (method.config, method.pretraining)
-    moves = any(getattr(config, "augment", "none") != "none" for config in configs)
-    if moves and moved_images.too_small(shape):
-        rule = f"augment affine moves no image with a side below {moved_images.LEAST_SIDE} pixels"
-        notes.append(f"{rule}, and these have {shape[0]} x {shape[1]}: they stay as they are")
-    return notes
 
 
 def _over(plan: Plan) -> Over:
@@ -331,7 +324,7 @@ def _rows(
 
 
 def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) -> None:
-    """Writes labels, consensus and rows; the rows last, since they make a run finished."""
+    """Writes labels, consensus, notes and rows; the rows last: they make a run finished."""
     run.write_clusters(out, data.called if isinstance(data, Source) else None)
     if isinstance(data, Source):
         if run.unreadable:
@@ -346,6 +339,7 @@ def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) 
             if not baseline.finished:
                 raise KeyboardInterrupt  # A signal has stopped it: the next start makes it.
             write_rows(out / "baseline.jsonl", baseline.rows)
+    notes.write_notes(out, run.notes)
     write_rows(out / RESULTS, run.rows)
 
 

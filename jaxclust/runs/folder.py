@@ -20,6 +20,7 @@ VOTE_CSV = "vote.csv"
 """What ``jaxclust vote`` writes into a run's folder."""
 FILES = (
     *("results.jsonl", "clusters.csv", "baseline.jsonl", "history.csv", "unreadable.csv"),
+    "notes.json",
     VOTE_CSV,
 )
 FOLDERS = {
@@ -81,6 +82,11 @@ def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bo
         run, or it cannot be written to.
     """
     check_out(directory, resume, overwrite)
+    try:
+        str(directory.absolute()).encode()
+    except UnicodeEncodeError as error:
+        rule = "out: must be a folder whose name is UTF-8, which checkpoints need"
+        raise UsageError(f"{rule}, got {directory}") from error
     path = directory / "config.json"
     filled = directory.exists() and not is_empty(directory)
     if resume and path.exists():

@@ -2,13 +2,14 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxclust.engine.driver import History
-from jaxclust.errors import UsageError
+from jaxclust.errors import reading
 
 
 def history_csv(
@@ -50,15 +51,18 @@ def read_history(path: Path) -> dict[str, dict[str, np.ndarray]]:
     lines: dict[str, list[dict[str, float]]] = {}
     if not path.exists():
         return {}
-    with path.open(newline="", errors="replace") as file:
+    with (
+        reading(f"run: {path} must be as it was written", path),
+        path.open(encoding="utf-8", newline="", errors="replace") as file,
+    ):
         for number, line in enumerate(csv.DictReader(file, restval="missing"), 2):
-            try:
+            rule = f"run: {path} line {number} must be a phase and numbers, is damaged"
+            with reading(rule):
                 phase = line.pop("phase")
                 names = ("seed", "window", *line)
                 values = {name: float(line[name] or "nan") for name in names}
-            except (KeyError, TypeError, ValueError):
-                rule = f"run: {path} line {number} must be a phase and numbers, is damaged"
-                raise UsageError(rule) from None
+                if not all(math.isfinite(values[name]) for name in ("seed", "window")):
+                    raise ValueError("a seed or a window is no number")
             lines.setdefault(phase, []).append(values)
     return {
         phase: {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 
 SETTINGS = ("size", "mean", "std", "output")
 LARGEST_SIDE = 2048
@@ -107,12 +107,8 @@ def open_network(address: str) -> OnnxNetwork:
             parts.append(_vectors(np.asarray(found), step, given.channels_first, path)[: len(part)])
         return np.concatenate(parts)
 
-    try:
+    with reading(f"features: {path} must run on {given.shape}"):
         dimension = embed(np.zeros((1, *given.shape), np.uint8)).shape[1]
-    except UsageError:
-        raise
-    except Exception as error:  # ONNX Runtime's errors have no common class but this.
-        raise UsageError(f"features: {path} must run on {given.shape} ({_line(error)})") from error
     return OnnxNetwork(given.shape, dimension, hashlib.sha256(content).hexdigest(), embed)
 
 
@@ -140,19 +136,13 @@ def _session(path: Path) -> tuple[bytes, Any]:
     except ImportError:
         rule = "features: onnx needs ONNX Runtime"
         raise UsageError(f"{rule}: pip install 'jaxclust[onnx]'") from None
-    rule = f"features: {path} must be a readable ONNX file"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{rule} ({error.strerror})") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    try:
+    with reading(f"features: {path} must be a readable ONNX file", path):
+        content = path.read_bytes()
         # From its bytes: their digest then stands for all weights, none of which lie beside it.
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no common class but this.
-        raise UsageError(f"{rule} ({_line(error)})") from error
-    return content, session
+        return content, session
 
 
 def _input(session: Any, path: Path, settings: Mapping[str, str]) -> _Input:
@@ -212,8 +202,3 @@ def _numbers(settings: Mapping[str, str], name: str, usual: float) -> np.ndarray
     if len(numbers) not in (1, 3) or not np.isfinite(numbers).all():
         raise UsageError(f"features: {name} must be one number or three, got {text!r}")
     return np.broadcast_to(numbers, 3)
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

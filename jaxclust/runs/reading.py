@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 from jaxclust.engine.checkpoint import differences, settings_json
 from jaxclust.errors import UsageError
 from jaxclust.runs.files import read_labels
@@ -46,7 +48,20 @@ def open_run(directory: str | os.PathLike, method: Method | None = None) -> Run:
         if labelings[name].shape != shape:
             rule = f"run: {folder / file} must hold labels of shape {shape}"
             raise UsageError(f"{rule}, got {labelings[name].shape}")
+        _check_labels(
+            labelings[name], settings, [row.failed is None for row in rows], folder / file
+        )
     return Run(settings, rows, labelings, {}, folder, method)
+
+
+def _check_labels(labels: np.ndarray, settings: Settings, kept: list[bool], path: Path) -> None:
+    """Refuses labels that no run writes: int (seeds, n)."""
+    rule = f"run: {path} must hold clusters from 0 to {settings.clusters - 1}"
+    if labels.min() < -1 or labels.max() >= settings.clusters:
+        raise UsageError(f"{rule}, got {labels.min()} to {labels.max()}")
+    lost = np.asarray(labels)[kept[: len(labels)]] < 0
+    if lost.size and ((lost != lost[0]).any() or lost[0].all()):
+        raise UsageError(f"{rule}, and -1 only where no seed could read an image")
 
 
 def _check_method(method: Method, settings: Settings, folder: Path) -> None:

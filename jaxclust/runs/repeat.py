@@ -31,7 +31,7 @@ def repeat(settings: Settings) -> str:
     known = name in datasets.NAMES and settings.stream is None
     data = origin.get("data", name if known else PATH)
     words = ["jaxclust", "fit", settings.method, "--data", str(data)]
-    for flag in ("size", "resize", "labels", "features", "weights"):
+    for flag in ("size", "resize", "layout", "labels", "features", "weights"):
         if flag in origin or getattr(settings, flag, None) is not None:
             words += [f"--{flag}", str(origin.get(flag, PATH))]
     words += [f"--{name.replace('_', '-')}" for name in ("no_labels", "strict") if name in origin]

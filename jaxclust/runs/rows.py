@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.methods.registry import METHODS
 from jaxclust.runs.files import json_lines, read_json_lines, write_file
+from jaxclust.runs.kinds import LARGEST, wrong_kinds
 from jaxclust.runs.settings import Settings, digest
 from jaxclust.types import Json
 
@@ -131,6 +132,12 @@ ORDER = (
     *("changed", "seeds", "over", "config_hash", "peak_memory_mb", "versions", "device"),
 )
 """Order of the columns in a file."""
+_RANGES = {
+    **dict.fromkeys(SCORES, (-1, 1)),
+    **dict.fromkeys(("largest_cluster", "changed"), (0, 1)),
+    **dict.fromkeys(("n", "clusters"), (1, LARGEST)),
+}
+"""Least and largest value of numbers in a row; of all others 0 and LARGEST."""
 
 
 def make_rows(
@@ -243,11 +250,29 @@ def read_rows(path: Path) -> list[Row]:
     rows = []
     for number, values in enumerate(read_json_lines(path), 1):
         missing = {"method", "data", "seed", "n", "clusters"} - values.keys()
+        rule = f"rows: {path} line {number} must be a row"
         if missing:
-            names = ", ".join(sorted(missing))
-            raise UsageError(f"rows: {path} line {number} must be a row, lacks {names}")
+            raise UsageError(f"{rule}, lacks {', '.join(sorted(missing))}")
+        wrong = wrong_fields(values)
+        if wrong:
+            raise UsageError(f"{rule}, has a wrong {', '.join(wrong)}")
         rows.append(Row.from_json(values))
     return rows
+
+
+def wrong_fields(values: Mapping[str, Any]) -> list[str]:
+    """The names of a line's values that no row has, such as a score above 1."""
+    kinds = {name: kind for name, kind in get_type_hints(Row).items() if name in values}
+    kinds.pop("extra", None)
+    wrong = wrong_kinds(values, kinds)
+    if wrong:
+        return wrong
+    for name in kinds:
+        low, high = _RANGES.get(name, (0, LARGEST))
+        value = values[name]
+        if isinstance(value, int | float) and not low <= value <= high:
+            wrong.append(name)
+    return wrong
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -268,6 +293,11 @@ def read_results(directory: Path) -> list[Row]:
     if missing:
         rule = f"rows: {path} must hold a row for each seed"
         raise UsageError(f"{rule}, lacks {', '.join(sorted(missing))}")
+    for number, line in enumerate(lines, 1):
+        wrong = wrong_fields(line)
+        if wrong:
+            rule = f"rows: {path} line {number} must be a row"
+            raise UsageError(f"{rule}, has a wrong {', '.join(wrong)}")
     return [Row.from_json(line) for line in lines]
 
 

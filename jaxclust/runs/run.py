@@ -14,7 +14,7 @@ from jaxclust.engine import fit as engine
 from jaxclust.engine.driver import Lanes
 from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
-from jaxclust.runs import feature_inputs, saving
+from jaxclust.runs import feature_inputs, notes, saving
 from jaxclust.runs.cluster_table import ClusterTable, read_cluster_table
 from jaxclust.runs.consensus import CLUSTERS_CSV, Consensus, make_consensus
 from jaxclust.runs.folder import RESULTS
@@ -39,13 +39,13 @@ class Run:
       directory: its folder, or None.
       own_method: the method, where it has functions or a network of its own.
       unreadable: of a stream the places of images that could not be read, with reasons.
-      names: the images' names in the folder that they were read from, where the run is in memory
-        and there was one; otherwise None. ``files`` has them of every run.
-      unreadable_files: names of picture files that could not be read and are no images of the run,
-        with reasons, where the run is in memory.
+      names: the images' names in their folder, of a run in memory that had one; otherwise None.
+        ``files`` has them of every run.
+      unreadable_files: names of picture files that could not be read, with reasons, in memory.
       predictions: what the method says of the run's own images, with a leading axis of seeds and in
         each seed's own numbering; None where the run was read from a folder, of a stream, and of a
         method that labels all images together.
+      data_notes: sentences about its images; none where it was read from a folder.
     """
 
     settings: Settings
@@ -58,6 +58,7 @@ class Run:
     names: tuple[str, ...] | None = None
     unreadable_files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     predictions: Prediction | None = None
+    data_notes: tuple[str, ...] = ()
     _consensus: dict[str, Consensus] = dataclasses.field(default_factory=dict, init=False)
     _read: list[ClusterTable] = dataclasses.field(default_factory=list, init=False)
 
@@ -102,6 +103,11 @@ class Run:
             for row in self.rows
             if row.failed is not None
         }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a reader of a finished run has to know, such as on empty clusters."""
+        return notes.of_run(self)
 
     def scores(self, labels: np.ndarray | None) -> Scores:
         """Scores of each seed against true classes.
@@ -358,8 +364,7 @@ class Run:
           overwrite: replace an earlier run there, and nothing else.
 
         Raises:
-          UsageError: the run is not finished, or the folder must not be written to, or is the one
-            that the run is in.
+          UsageError: the run is not finished, or the folder is its own or must not be written to.
         """
         saving.save(self, Path(directory), overwrite)
 
@@ -389,8 +394,7 @@ class Run:
         seconds = (self.rows[0].seconds or 0) * len(self.seeds)
         state = f"  finished in {seconds:.1f} s, and {self.rows[0].compile_seconds or 0:.1f} s of"
         failed = f"; failed seeds: {', '.join(map(str, self.failed))}" if self.failed else ""
-        lines.append(f"{state} compilation{failed}")
-        lines.append(
-            "  labels, scores(labels), consensus(), table(), predict(images), embed(images), save()"
+        able = (
+            "labels, scores(labels), consensus(), table(), predict(images), embed(images), save()"
         )
-        return "\n".join(lines)
+        return "\n".join([*lines, f"{state} compilation{failed}", f"  {able}"])

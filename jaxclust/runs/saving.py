@@ -18,6 +18,7 @@ from jaxclust.runs.files import whole, write_csv, write_file, write_labels
 from jaxclust.runs.folder import RESULTS, check_out, open_folder
 from jaxclust.runs.history import history_csv
 from jaxclust.runs.lock import held
+from jaxclust.runs.notes import write_notes
 from jaxclust.runs.rows import labeling_files, write_rows
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def save(run: "Run", target: Path, overwrite: bool) -> None:
             write_labels(target / file, run.labelings[name])
         if not (target / CLUSTERS_CSV).exists():
             run.write_clusters(target)
+        write_notes(target, run.notes)
         write_rows(target / RESULTS, run.rows)
 
 

@@ -3,18 +3,20 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from jaxclust.data.array_images import check_layout
 from jaxclust.data.datasets import Dataset, Fingerprint
 from jaxclust.data.listing import FOLDERS, NONE
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.pictures import check_resize
 from jaxclust.engine.checkpoint import settings_from_json, settings_json
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.methods.registry import METHODS, deterministic
-from jaxclust.types import Json, Method
+from jaxclust.runs.kinds import is_kind, is_number, wrong_kinds
+from jaxclust.types import Json, Method, checked_setting
 
 BESIDE = frozenset(("seeds", "over", "preset", "origin"))
 """Settings that cannot change a seed's result: which seeds ran, how they ran together, what the
@@ -22,6 +24,32 @@ settings are called and where the inputs were."""
 CONTENT = "content"
 """Entry of ``origin`` with a digest of a stream's files, whose ``data`` goes by names and sizes."""
 OPTIONAL = ("features", "weights", "stream", "order")
+_KINDS = {
+    "method": str,
+    "data": dict,
+    "seeds": list,
+    "over": str,
+    "config": dict,
+    "pretraining": dict | None,
+}
+"""What ``config.json`` must have."""
+_MORE = {
+    "preset": str,
+    "features": str | None,
+    "weights": str | None,
+    "stream": int | None,
+    "order": int | None,
+    "origin": dict | None,
+}
+"""What it may have."""
+_DATA = {"name": str, "shape": list}
+_ORIGIN = {
+    **dict.fromkeys(("data", "size", "labels", "resize", "layout", "features"), str),
+    **dict.fromkeys(("no_labels", "strict"), bool),
+    "features_sha256": str,
+    "images": dict,
+    "features_scale": list,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +98,9 @@ class Settings:
         """How the run's pictures were read, apart from their size."""
         labels = NONE if self.origin.get("no_labels") else str(self.origin.get("labels", FOLDERS))
         resize = str(self.origin.get("resize", "crop"))
-        return Reading(resize=check_resize(resize), labels=labels)
+        layout = self.origin.get("layout")
+        layout = check_layout(None if layout is None else str(layout))
+        return Reading(resize=check_resize(resize), labels=labels, layout=layout)
 
     @property
     def images_at_once(self) -> int:
@@ -113,6 +143,8 @@ def read_from(data: Dataset) -> dict[str, Json]:
         origin["no_labels"] = True
     elif reading.labels != FOLDERS:
         origin["labels"] = str(reading.labels)
+    if reading.layout is not None:
+        origin["layout"] = reading.layout
     if reading.strict:
         origin["strict"] = True
     return origin
@@ -165,14 +197,14 @@ def read_settings(directory: Path) -> Settings:
       UsageError: there is no ``config.json``, or it is damaged.
     """
     path = directory / "config.json"
-    try:
-        values = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UsageError(f"run: {directory} must hold a run, has no config.json") from None
-    except ValueError as error:
-        raise UsageError(f"run: {path} must be a run's settings, is damaged ({error})") from error
-    if not _is_settings(values):
-        raise UsageError(f"run: {path} must be a run's settings, got something else")
+    if not path.exists():
+        raise UsageError(f"run: {directory} must hold a run, has no config.json")
+    with reading(f"run: {path} must be a run's settings, is damaged", path):
+        values = json.loads(path.read_text("utf-8"))
+    wrong = _wrong_settings(values)
+    if wrong:
+        rule = f"run: {path} must be a run's settings"
+        raise UsageError(f"{rule}, lacks a sound {', '.join(wrong)}")
     known = {field.name for field in dataclasses.fields(Settings)} - {"extra"}
     data = values["data"]
     return Settings(
@@ -191,27 +223,41 @@ def read_settings(directory: Path) -> Settings:
     )
 
 
-def _is_settings(values: Any) -> bool:
-    """Whether the content of a file can be a run's settings."""
-    kinds = {
-        "method": str,
-        "data": dict,
-        "seeds": list,
-        "over": str,
-        "config": dict,
-        "pretraining": dict | None,
-    }
-    if not isinstance(values, dict) or wrong_kinds(values, kinds):
-        return False
-    data = values["data"]
-    if not isinstance(data.get("name"), str) or not isinstance(data.get("shape"), list):
-        return False
-    if not isinstance(values.get("preset", ""), str):
-        return False
-    if not isinstance(values.get("origin") or {}, dict):
-        return False
-    numbers = [values["config"].get("clusters"), *values["seeds"], *data["shape"]]
-    return all(type(number) is int for number in numbers)
+def _wrong_settings(values: Any) -> list[str]:
+    """The names of what a run's settings lack, or have of another kind."""
+    if not isinstance(values, dict):
+        return ["entry"]
+    wrong = wrong_kinds(values, _KINDS)
+    wrong += wrong_kinds(values, {name: kind for name, kind in _MORE.items() if name in values})
+    if wrong:
+        return wrong
+    wrong = [f"data.{name}" for name in wrong_kinds(values["data"], _DATA)]
+    for name in ("dtype", "sha256"):
+        if not isinstance(values["data"].get(name, ""), str):
+            wrong.append(f"data.{name}")
+    origin = values.get("origin") or {}
+    kinds = {name: kind for name, kind in _ORIGIN.items() if name in origin}
+    wrong += [f"origin.{name}" for name in wrong_kinds(origin, kinds)]
+    if wrong:
+        return wrong
+    shape = values["data"]["shape"]
+    if len(shape) != 4 or not all(is_kind(side, int) and side > 0 for side in shape):
+        wrong.append("data.shape")
+    seeds = values["seeds"]
+    whole = all(is_kind(seed, int) and 0 <= seed < 2**31 for seed in seeds)
+    if not whole or len(set(seeds)) < len(seeds):
+        wrong.append("seeds")
+    clusters = values["config"].get("clusters")
+    if not is_kind(clusters, int) or clusters < 1:
+        wrong.append("config.clusters")
+    for part in ("config", "pretraining"):
+        numbers = values[part] or {}
+        wrong += [
+            f"{part}.{name}"
+            for name, value in numbers.items()
+            if isinstance(value, int | float) and not is_number(value)
+        ]
+    return wrong
 
 
 def is_deterministic(settings: Settings) -> bool:
@@ -220,11 +266,6 @@ def is_deterministic(settings: Settings) -> bool:
     if isinstance(own, dict):
         return own.get("deterministic") is True
     return deterministic(settings.method)
-
-
-def wrong_kinds(row: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[str]:
-    """The names in ``kinds`` that a row lacks, or has of another kind."""
-    return [name for name, kind in kinds.items() if not isinstance(row.get(name, ...), kind)]
 
 
 def method_of(settings: Settings, where: Path | str) -> Method:
@@ -241,14 +282,23 @@ def method_of(settings: Settings, where: Path | str) -> Method:
         rule = f"method: must be given for {where}"
         reason = f"its method {settings.method} has functions or a network of its own"
         raise UsageError(f"{rule}, since {reason}")
-    try:
+    rule = f"run: {where} must hold settings of this version's methods"
+    with reading(rule):
         method = METHODS[settings.method]
-        config = type(method.config)(**settings_from_json(settings.config))
+        config = _config(method.config, settings.config, rule)
         pretraining = None
         if settings.pretraining is not None:
-            values = settings_from_json(settings.pretraining)
-            pretraining = type(method.pretraining)(**values)
-    except (KeyError, TypeError) as error:
-        rule = f"run: {where} must hold settings of this version's methods"
-        raise UsageError(f"{rule}, misses {error}") from error
+            pretraining = _config(method.pretraining, settings.pretraining, rule)
     return method.replace(config=config, pretraining=pretraining, preset=settings.preset)
+
+
+def _config(usual: Any, kept: dict[str, Json], rule: str) -> Any:
+    """The settings of a file as an object of the type of the usual ones."""
+    values = settings_from_json(kept)
+    kinds = get_type_hints(type(usual))
+    for name in values:
+        if name not in kinds:
+            raise UsageError(f"{rule}, misses {name!r}")
+    return type(usual)(
+        **{name: checked_setting(name, kinds[name], value) for name, value in values.items()}
+    )

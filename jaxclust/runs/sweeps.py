@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.runs.files import json_lines, read_json_lines, write_file
-from jaxclust.runs.settings import wrong_kinds
+from jaxclust.runs.kinds import wrong_kinds
 
 SWEEP = "cells.jsonl"
 """File in a folder of several runs, with a row for each method and data set."""
@@ -150,10 +150,8 @@ def read_choice(folder: Path) -> Choice | None:
     path = folder / CLUSTERS
     if not path.exists():
         return None
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise UsageError(f"run: {path} must be JSON, is damaged ({error})") from error
+    with reading(f"run: {path} must be JSON, is damaged", path):
+        values = json.loads(path.read_text("utf-8"))
     rule = f"run: {path} must hold the stability of numbers of clusters, got something else"
     if not isinstance(values, dict):
         raise UsageError(rule)

@@ -131,7 +131,8 @@ def own_images(run: Run, images: np.ndarray | Dataset) -> np.ndarray:
     rule = f"images: must be the run's own, of {own.name}"
     dataset = images
     if not isinstance(dataset, Dataset):
-        dataset = datasets.checked("images", np.asarray(images), least=1)
+        layout = run.settings.reading.layout
+        dataset = datasets.checked("images", np.asarray(images), least=1, layout=layout)
     if dataset.images.shape != own.shape:
         raise UsageError(f"{rule}, of shape {tuple(own.shape)}, got {dataset.images.shape}")
     if own.sha256 not in (datasets.fingerprint(dataset).sha256, pixels_digest(dataset.images)):

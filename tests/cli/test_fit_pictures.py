@@ -37,7 +37,7 @@ def test_it_says_what_it_reads_and_names_what_it_cannot(photos, tmp_path, capsys
     assert run(f"fit kmeans --data {photos} --out {tmp_path / 'run'} {KMEANS} --quiet") == 0
     quiet = capsys.readouterr().err.splitlines()
     warning = "jaxclust: warning: left out 1 that could not be read: a/bad, very.jpg (empty)"
-    assert [line for line in quiet if line.startswith("jaxclust")] == [warning]
+    assert [line for line in quiet if line.startswith("jaxclust: warning")] == [warning]
     assert run(f"fit kmeans --data {photos} --out {tmp_path / 'loud'} {KMEANS}") == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == (

@@ -90,8 +90,7 @@ def test_hard_images_end_with_labels_and_health(name, method, tmp_path, capsys):
         assert row.failed is None
         assert row.empty_clusters == (sizes == 0).sum()
         assert row.largest_cluster == round(sizes.max() / N, 4)
-        share = f"one cluster holds {100 * sizes.max() / N:.0f} % of the images"
-        warned = f"seed {row.seed} collapsed, {share}" in err
+        warned = f"seed {row.seed} collapsed, one cluster holds " in err
         assert warned == (sizes.max() / N > 0.9)
     assert main(run(method, tmp_path / "x.npy", tmp_path / "run", "--clusters 2 --resume")) == 0
     warnings = [line for line in err.splitlines() if "collapsed" in line]
@@ -209,7 +208,7 @@ def test_files_of_arrays_that_cannot_be_read_are_refused_in_one_line(tmp_path, c
     np.savez(file, images=images, labels=np.zeros(N - 1, int))
     assert f"labels: must have shape ({N},) like the images, got ({N - 1},)" in line(file)
     np.savez(file, images=images, labels=np.zeros(N))
-    assert "labels: must be integers, got dtype float64" in line(file)
+    assert "labels: must be integers or words, got dtype float64" in line(file)
     np.savez(file, images=images.astype(np.int32))
     rule = "images: must be uint8 in 0..255 or float in [0, 1]"
     assert f"{rule}, got dtype int32" in line(file)

@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from jaxclust.errors import UsageError
 from jaxclust.networks import (
     ccnn,
     ccnn_alexnet,
@@ -187,3 +189,20 @@ def test_weights_of_any_number_of_layers(factory, widths, others, tmp_path):
             ValueError, match=f"every layer in the network's shape, misses {', '.join(missing)}$"
         ):
             torch_weights.read(tmp_path / "fewer.safetensors", factory, network)
+
+
+@pytest.mark.parametrize("error", [SafetensorError("No space left"), OSError(28, "No space left")])
+def test_a_disk_without_room_is_refused_before_the_training_and_nothing_is_left(
+    tmp_path, monkeypatch, error
+):
+    def full(tensors, path, metadata):
+        path.write_bytes(b"some of it")
+        raise error
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    variables = start(ccnn((8, 8, 1), 4))
+    path = tmp_path / "w.safetensors"
+    for write in (torch_weights.check_room, torch_weights.write):
+        with pytest.raises(UsageError, match=r"must be in a folder that can be written to .*space"):
+            write(path, ccnn, variables)
+        assert list(tmp_path.iterdir()) == []

@@ -90,7 +90,7 @@ def test_a_run_is_shown_beside_its_baseline_with_its_folder_and_a_warning(run, c
     assert lines[-1] == f"files: {run.directory}"
     assert "consensus" not in out  # Neither true classes nor the file of the consensus are there.
     share = "one cluster holds 95 % of the images"
-    assert err == f"jaxclust: warning: seed 1 collapsed, {share}\n"
+    assert f"jaxclust: note: seed 1 collapsed, {share}\n" in err
 
 
 def test_the_consensus_is_the_last_line_of_the_table(run, capsys):

@@ -5,7 +5,7 @@ import pytest
 import jaxclust as jc
 from jaxclust.cli.main import main
 from jaxclust.methods import registry
-from jaxclust.runs import fit
+from jaxclust.runs import notes
 
 CAUTION = "on digits this method scores below another"
 
@@ -48,4 +48,4 @@ SMALL += "they stay as they are"
 def test_images_too_small_to_be_moved_are_said(side, settings, said):
     method = jc.method("dcec", **settings)
     expected = [SMALL.format(f"15 x {side + 4}")] if said else []
-    assert fit._notes(method, (side, side + 4, 1)) == expected
+    assert notes.before(method, (side, side + 4, 1)) == expected

@@ -208,7 +208,7 @@ def test_damaged_settings_are_refused(tmp_path, capsys, change):
     folder = make(tmp_path / "a", "dcec", GOOD)
     settings = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(settings | change))
-    assert "must be a run's settings, got something else" in error(capsys, folder)
+    assert "must be a run's settings, lacks a sound" in error(capsys, folder)
 
 
 def test_rows_of_other_settings_than_those_beside_them_are_refused(tmp_path, capsys):

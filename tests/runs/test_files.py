@@ -70,9 +70,7 @@ def test_settings_of_the_wrong_kind(tmp_path, name, value):
     if name == "x":
         assert read_settings(tmp_path).method == "idec"
         return
-    with pytest.raises(
-        ValueError, match="config.json must be a run's settings, got something else"
-    ):
+    with pytest.raises(ValueError, match="config.json must be a run's settings, lacks a sound"):
         read_settings(tmp_path)
 
 
