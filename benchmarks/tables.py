@@ -4,7 +4,8 @@
 ``DEC``, each with its own defaults and seeds 0, 1 and 2. Wine's columns are brought to mean 0 and
 variance 1 for all four. Digits are their 64 pixels in [0, 1]. The features of photos-10 are those
 of EfficientNet-Lite0, divided for ClustPy by their root mean square, as jaxclust does by itself. A
-row is appended to ``experiments/results/tables.jsonl`` for each set and program that has none.
+row is appended to ``experiments/results/tables.jsonl`` for each set and program that has none, of
+those that ``--data`` and ``--programs`` name.
 
 ClustPy 0.0.3 is installed as for ``benchmarks.peers``.
 """
@@ -83,15 +84,20 @@ PROGRAMS: dict[str, Callable[[np.ndarray, int, int], np.ndarray]] = {
 def main() -> None:
     """Runs what has no row, and prints and keeps the rows."""
     parser = argparse.ArgumentParser(description="Tables, as a user of scikit-learn clusters them.")
-    parser.parse_args()
-    check_installed(parser)
-    stand_in()
+    parser.add_argument("--data", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS))
+    given = parser.parse_args()
+    if any("ClustPy" in program for program in given.programs):
+        check_installed(parser)
+        stand_in()
     known = {(row["data"], row["program"]) for row in read_rows("tables")}
-    for data, read in SETS.items():
-        table, classes = read()
-        for program, cluster in PROGRAMS.items():
-            if (data, program) in known:
-                continue
+    for data in given.data:
+        missing = [program for program in given.programs if (data, program) not in known]
+        if not missing:
+            continue
+        table, classes = SETS[data]()
+        for program in missing:
+            cluster = PROGRAMS[program]
             watch = Stopwatch()
             labels = [cluster(table, len(np.unique(classes)), seed) for seed in SEEDS]
             times = watch.read()

@@ -150,6 +150,12 @@ class Algorithm(NamedTuple):
       streams: whether its state does not grow with the number of images, so that images may come
         in blocks.
       fixed: settings that define the algorithm and must not be changed.
+      kmeans: whether it is k-means alone, so that centers are the means of clusters' features.
+      centers: the field of the state with the clusters' centers in the embedding, float32 (k, d);
+        "" where there are none.
+      soft: ``soft(config, features, centers) -> q`` gives the soft assignments, float32 (n, k),
+        rows sum to 1. Their largest is the cluster of ``predict`` and its probability. None where
+        ``predict`` goes by something else.
       network_settings: ``network_settings(config) -> {name: value}`` gives the arguments, beside
         shape and embedding, that the network's factory takes from the config.
     """
@@ -167,6 +173,9 @@ class Algorithm(NamedTuple):
     deterministic: bool = False
     streams: bool = False
     fixed: tuple[str, ...] = ()
+    kmeans: bool = False
+    centers: str = ""
+    soft: Callable[[Any, jax.Array, jax.Array], jax.Array] | None = None
     network_settings: Callable[[Any], Mapping[str, object]] | None = None
 
 
@@ -221,7 +230,8 @@ class Method:
 
         Args:
           **changes: fields of ``Method`` (such as ``name`` or ``network``), or functions and facts
-            of its ``Algorithm`` (such as ``step`` or ``refresh``).
+            of its ``Algorithm`` (such as ``step`` or ``refresh``). Another ``predict`` has no
+            ``soft`` unless one is given beside it.
 
         Raises:
           UsageError: a name is not one of these.
@@ -232,6 +242,8 @@ class Method:
                 known = ", ".join([*sorted(own), *Algorithm._fields])
                 raise UsageError(f"replace: must be of {known}, got {name!r}")
         functions = {name: value for name, value in changes.items() if name not in own}
+        if "predict" in functions:
+            functions.setdefault("soft", None)
         fields = {name: value for name, value in changes.items() if name in own}
         algorithm = fields.pop("algorithm", self.algorithm)._replace(**functions)
         return dataclasses.replace(self, algorithm=algorithm, **fields)

@@ -60,6 +60,21 @@ class Phase(NamedTuple):
     about: Mapping[str, Json] = {}
 
 
+def failed_so_far(seeds: Sequence[int], phases: Mapping[str, Phase]) -> dict[int, tuple[str, int]]:
+    """The phase and step at which each failed seed met a NaN or inf, by seed.
+
+    Args:
+      seeds: of the lanes.
+      phases: by name, in their order.
+    """
+    failed: dict[int, tuple[str, int]] = {}
+    for name, phase in phases.items():
+        for seed, step in zip(seeds, np.asarray(phase.lanes.failed).tolist(), strict=True):
+            if step >= 0:
+                failed.setdefault(seed, (name, step))
+    return failed
+
+
 class Task(NamedTuple):
     """What a phase runs.
 

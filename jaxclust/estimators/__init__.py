@@ -2,9 +2,11 @@
 
 from jaxclust.estimators.clustering import DeepClustering
 from jaxclust.estimators.families import (
+    CCNN,
     DBC,
     DCEC,
     DCN,
+    DCTL,
     DEC,
     DKM,
     IDEC,
@@ -14,9 +16,11 @@ from jaxclust.estimators.families import (
 )
 
 __all__ = [
+    "CCNN",
     "DBC",
     "DCEC",
     "DCN",
+    "DCTL",
     "DEC",
     "DKM",
     "IDEC",

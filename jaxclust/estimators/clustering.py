@@ -16,12 +16,11 @@ from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from jaxclust.data import datasets
-from jaxclust.data.datasets import Dataset
 from jaxclust.engine import fit as engine
 from jaxclust.errors import UsageError
-from jaxclust.estimators import folder, inputs, states, tables
-from jaxclust.runs import feature_inputs
+from jaxclust.estimators import batches, folder, inputs, parameters, states, stopped, tables
+from jaxclust.estimators.batches import Progress
+from jaxclust.estimators.tables import Scaling
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.fit import execute
 from jaxclust.runs.plan import Plan, with_clusters
@@ -29,20 +28,22 @@ from jaxclust.runs.progress import Bars
 from jaxclust.runs.run import Run
 from jaxclust.types import Method, Prediction
 
-SETTING = "settings__"
-"""Prefix that a setting has as a parameter of ``set_params``."""
-
 
 def _has_probabilities(estimator: "DeepClustering") -> bool:
     chosen = inputs.chosen(estimator)
     if estimator.n_init != 1 or chosen is None:
         return True
-    return states.has_similarities(chosen.algorithm)
+    return chosen.algorithm.soft is not None
 
 
-def _is_kmeans(estimator: "DeepClustering") -> bool:
+def _takes_batches(estimator: "DeepClustering") -> bool:
     chosen = inputs.chosen(estimator)
-    return chosen is not None and states.is_kmeans(chosen)
+    if chosen is not None:
+        batches.check(chosen)
+    return chosen is not None
+
+
+_FIRST = Progress()
 
 
 class DeepClustering(
@@ -70,8 +71,10 @@ class DeepClustering(
         and variance 1. None divides all columns by one number, so that distances keep their
         proportions. ``fit`` learns the numbers. Images are not scaled.
       verbose: whether progress is shown on stderr.
-      max_seconds: the longest time that ``fit`` may take; it is refused where this does not
-        suffice.
+      max_seconds: ``fit`` stops after the window of training in which this has passed. A
+        ConvergenceWarning says how far it came, and ``labels_`` are those of the last whole
+        window. Where clustering has not begun then, or clusters are only made at the end (JULE),
+        ``fit`` is refused.
 
     Attributes:
       labels_: the cluster of each image with most votes of the seeds, int32 (n,).
@@ -89,6 +92,9 @@ class DeepClustering(
       n_features_in_: pixels of an image, or columns of a table.
       feature_names_in_: names of the columns, where X was a DataFrame with names.
     """
+
+    n_features_in_: int
+    _scaling: Scaling | None
 
     def __init__(
         self,
@@ -125,21 +131,33 @@ class DeepClustering(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters by name.
+
+        Args:
+          deep: also list each setting of the method with its present value, such as
+            ``settings__gamma`` and ``settings__pretraining__epochs``.
+        """
+        params = super().get_params(deep=deep)
+        return params | parameters.listed(self) if deep else params
+
     def set_params(self, **params: Any) -> "DeepClustering":
-        """Changes parameters, and settings by name.
+        """Changes parameters, and settings by the names that ``get_params`` lists.
 
         Args:
           **params: parameters; ``settings__gamma`` and ``settings__pretraining__epochs`` change
-            one setting each and leave the others.
+            one setting each and leave the others. Beside ``settings`` itself those that have the
+            given value anyway are left out.
 
         Raises:
-          ValueError: there is no such parameter.
+          ValueError: there is no such parameter. Nothing has been changed then.
         """
-        single = {name for name in params if name.startswith(SETTING)}
-        super().set_params(**{name: params[name] for name in params if name not in single})
-        if single:
-            named = {name.removeprefix(SETTING).replace("__", "."): params[name] for name in single}
-            self.settings = {**(self.settings or {}), **named}
+        single = {name for name in params if name.startswith(parameters.SETTING)}
+        with inputs.unchanged_on_error(self):
+            super().set_params(**{name: params[name] for name in params if name not in single})
+            if single:
+                named = {name: params[name] for name in params if name in single}
+                self.settings = parameters.changed(self, named, "settings" in params)
         return self
 
     def fit(self, X: Any, y: Any = None) -> "DeepClustering":
@@ -162,25 +180,28 @@ class DeepClustering(
             self._fit(X)
         return self
 
-    @available_if(_is_kmeans)
+    @available_if(_takes_batches)
     def partial_fit(self, X: Any, y: Any = None) -> "DeepClustering":
-        """Moves the centers of k-means by a mini-batch (Sculley 2010).
+        """Goes on with a batch of new images: k-means and CCNN, which keep nothing for each image.
 
-        The first batch is clustered as by ``fit``, and the scaling of a table and the numbering of
-        the seeds' clusters stay as they are then. ``labels_`` and what belongs to them are those
-        of the last batch; ``run_`` keeps the first one's.
+        The first batch is clustered as by ``fit``, with the pretraining, and the scaling of a table
+        and the numbering of the seeds' clusters stay as they are then. A later one moves the
+        centers of k-means (Sculley 2010), also that on a network's features, which stay as they
+        are; or it is one pass of CCNN's steps. ``labels_`` and what belongs to them are those of
+        the last batch; ``run_`` keeps the first one's.
 
         Args:
-          X: as for ``fit``; one image or row is enough after the first batch.
+          X: as for ``fit``; one image or row is enough after the first batch. A step of CCNN takes
+            ``batch`` squared by ``reliable`` images, 250 at its defaults, and of fewer some twice.
           y: not looked at.
 
         Raises:
-          UsageError: as from ``fit``, or the images are of another size.
+          UsageError: as from ``fit``, the images are of another size, or a seed met a NaN.
         """
         if not hasattr(self, "run_"):
             return self.fit(X, y)
         with inputs.unchanged_on_error(self):
-            self._move(self._inputs(X))
+            self._move(inputs.of_new(self, X))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -196,7 +217,7 @@ class DeepClustering(
           UsageError: the images are of another size.
           NotFittedError: ``fit`` was not called.
         """
-        each = self._predictions(self._inputs(X))
+        each = self._predictions(inputs.of_new(self, X))
         return np.asarray(self.run_.consensus().vote(each).cluster)
 
     @available_if(_has_probabilities)
@@ -204,7 +225,7 @@ class DeepClustering(
         """Each cluster's share of the votes, or with one seed its soft assignment.
 
         A soft assignment is Student's t similarity to the clusters' centers (DEC, eq. 1). One seed
-        of a method that defines its probabilities otherwise (DBC, CCNN) has no ``predict_proba``.
+        of CCNN, whose probabilities are another layer's, has no ``predict_proba``.
 
         Args:
           X: as for ``predict``.
@@ -217,13 +238,14 @@ class DeepClustering(
           UsageError: the images are of another size.
           NotFittedError: ``fit`` was not called.
         """
-        taken = self._inputs(X)
+        taken = inputs.of_new(self, X)
         votes = self.run_.consensus()
-        if len(votes.seeds) > 1 or not states.has_similarities(self.run_.method.algorithm):
+        method = self.run_.method
+        if len(votes.seeds) > 1 or method.algorithm.soft is None:
             each = self._predictions(taken)
             chosen = np.asarray(votes.vote(each).cluster)
             return states.shares(np.asarray(each.cluster), chosen, self.run_.settings.clusters)
-        return states.similarities(self._embedding(taken), self._states)
+        return states.soft_assignments(method, self._states, self._embedding(taken))
 
     def transform(self, X: Any) -> np.ndarray:
         """The embedding of images under the network of ``seed_``.
@@ -238,7 +260,7 @@ class DeepClustering(
           UsageError: the images are of another size.
           NotFittedError: ``fit`` was not called.
         """
-        return self._embedding(self._inputs(X))
+        return self._embedding(inputs.of_new(self, X))
 
     def save(self, path: str | os.PathLike, overwrite: bool = False) -> None:
         """Writes the run's folder, as ``run_.save`` does, and ``estimator.json`` into it.
@@ -275,7 +297,7 @@ class DeepClustering(
         kept = folder.read(cls, path, method)
         estimator = cls(**kept.parameters)
         vars(estimator).update(kept.attributes)
-        estimator._keep(kept.run, states.of_voters(kept.run), kept.attributes.get("_counts"))
+        estimator._keep(kept.run, states.of_voters(kept.run), kept.attributes["_progress"])
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:
@@ -289,41 +311,37 @@ class DeepClustering(
     def _fit(self, X: Any) -> None:
         """Clusters X and sets all attributes."""
         seeds = inputs.seeds_of(self.random_state, self.n_init)
-        data = self._dataset(X)
+        data = inputs.to_cluster(self, X)
         method = with_clusters(inputs.method_of(self), data, self.n_clusters)
         plan = Plan(seeds=tuple(seeds), max_seconds=self.max_seconds, data="X")
         with Bars(disable=not self.verbose) as bars:
             run = execute(method, data, plan, bars)
         if not run.finished:
-            rule = "max_seconds: must be enough for the whole run"
-            raise UsageError(f"{rule}, got {self.max_seconds} for {method.name}")
+            run = stopped.with_labels(run, data.images, self.max_seconds)
         if len(run.failed) == len(seeds):
             raise UsageError(f"fit: {total_failure(run)}")
         self._keep(run, states.of_voters(run))
         self._measure(data.images)
 
     def _move(self, taken: np.ndarray) -> None:
-        """Moves the centers of k-means by a batch of the network's inputs."""
-        points = self._embedding(taken)
-        counts = states.counts_of(self.run_) if self._counts is None else self._counts
-        moved, counts = states.moved_centers(self._states.centroids, counts, points)
-        run = states.with_centroids(self.run_, moved)
-        self._keep(run, self._states._replace(centroids=moved), counts)
+        """Goes on with a batch of the network's inputs."""
+        moved, progress = batches.moved(self.run_, self._states, self._progress, taken)
+        self._keep(states.with_states(self.run_, moved), moved, progress)
         each = self._predictions(taken)
         votes = self.run_.consensus().vote(each)
         self._keep_labels(np.asarray(each.cluster), np.asarray(votes.cluster), votes.probability)
         self._measure(taken)
 
-    def _keep(self, run: Run, kept: Any, counts: np.ndarray | None = None) -> None:
+    def _keep(self, run: Run, kept: Any, progress: Progress = _FIRST) -> None:
         """Sets what follows from a run and the states of the seeds that vote."""
         votes = run.consensus()
         self.run_ = run
         self._states = kept
-        self._counts = counts
+        self._progress = progress
         self._keep_labels(votes.seed_labels, votes.labels.copy(), votes.share.copy())
         self.seed_ = votes.medoid
         self.agreement_ = votes.agreement.copy()
-        centers = states.centers_of(kept)
+        centers = states.centers_of(run.method, kept)
         vars(self).pop("cluster_centers_", None)
         if centers is None:
             one = np.zeros((1, *run.settings.data.shape[1:]), np.float32)
@@ -365,30 +383,3 @@ class DeepClustering(
         each = engine.apply(self.run_.method, self._states, taken, "predict")
         votes = self.run_.consensus()
         return votes.numbered(each, votes.seeds)
-
-    def _inputs(self, X: Any) -> np.ndarray:
-        """What the network takes of new images or rows."""
-        check_is_fitted(self, "labels_")
-        X = inputs.checked(self, X, fitting=False)
-        if self._scaling is None:
-            with inputs.own_names():
-                return feature_inputs.of_new_images(self.run_.settings, X)
-        if X.ndim != 2:
-            raise UsageError(f"X: must be a table as in fit, got shape {X.shape}")
-        return tables.as_images(X, self._scaling)
-
-    def _dataset(self, X: Any) -> Dataset:
-        """The images or rows to cluster; learns how rows are scaled."""
-        X = inputs.checked(self, X, fitting=True)
-        self._scaling = None
-        if X.ndim != 2:
-            if self.scale is not None:
-                raise UsageError(f"scale: must be None for images, got {self.scale!r}")
-            data = datasets.checked("X", X, layout=None if self.image_shape is None else "nhwc")
-            self.n_features_in_ = int(np.prod(data.images.shape[1:]))
-            return data
-        if not inputs.takes_tables(self):
-            rule = "X: must be images, or a table of pixels with image_shape"
-            raise UsageError(f"{rule}, for {inputs.method_of(self).name}, got shape {X.shape}")
-        self._scaling = tables.learned(self.scale, X)
-        return Dataset("X", tables.as_images(X, self._scaling), None)

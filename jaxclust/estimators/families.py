@@ -87,6 +87,18 @@ class DBC(_OfOneMethod):
     method = "dbc"
 
 
+class CCNN(_OfOneMethod):
+    """Clustering CNN of images (Hsu, Lin 2018), with ``partial_fit`` for batches of new images."""
+
+    method = "ccnn"
+
+
+class DCTL(_OfOneMethod):
+    """Deep convolutional k-means by transform learning, of images (Goel et al. 2022)."""
+
+    method = "dctl"
+
+
 class AgglomerativeClustering(_OfOneMethod):
     """Linkage on a graph of nearest neighbors (Zhang et al. 2012).
 

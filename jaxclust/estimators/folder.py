@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxclust.errors import UsageError, reading
 from jaxclust.estimators import inputs
+from jaxclust.estimators.batches import Progress
 from jaxclust.estimators.tables import Scaling
 from jaxclust.methods import registry
 from jaxclust.runs.files import write_file
@@ -53,16 +54,17 @@ def write(estimator: "DeepClustering", path: str | os.PathLike, overwrite: bool)
         raise UsageError(f"save: parameters must be those of fit, {changed}; fit again")
     scaling = estimator._scaling
     names = getattr(estimator, "feature_names_in_", None)
-    counts = estimator._counts
+    progress = estimator._progress
     content = {
         "class": type(estimator).__name__,
         "parameters": parameters,
         "n_features_in_": estimator.n_features_in_,
         "feature_names_in_": None if names is None else list(names),
         # That of a later batch belongs to other rows than the run's labels.
-        "inertia_": getattr(estimator, "inertia_", None) if counts is None else None,
+        "inertia_": None if progress.batches else getattr(estimator, "inertia_", None),
         "scaling": None if scaling is None else [column.tolist() for column in scaling],
-        "counts": None if counts is None else counts.tolist(),
+        "batches": progress.batches,
+        "counts": None if progress.counts is None else progress.counts.tolist(),
     }
     try:
         text = json.dumps(content, indent=2)
@@ -182,7 +184,9 @@ def _misfit(attributes: Mapping[str, Any], run: Run) -> str:
             return f"scaling must be two times {width} numbers"
         if not (np.isfinite(scaling).all() and (scaling.factor > 0).all()):
             return "scaling must be finite, and its factors above 0"
-    counts = attributes["_counts"]
+    batches, counts = attributes["_progress"]
+    if batches < 0:
+        return f"batches must be at least 0, got {batches}"
     shape = (len(run.kept_lanes()), run.settings.clusters)
     if counts is not None and (counts.shape != shape or (counts < 0).any()):
         return f"counts must be of shape {shape} and at least 0, got {counts.shape}"
@@ -205,5 +209,6 @@ def _attributes(content: Mapping[str, Any]) -> dict[str, Any]:
     if scaling is not None:
         attributes["_scaling"] = Scaling(*(np.array(column, np.float64) for column in scaling))
     counts = content["counts"]
-    attributes["_counts"] = None if counts is None else np.array(counts, np.int32)
+    counts = None if counts is None else np.array(counts, np.int32)
+    attributes["_progress"] = Progress(int(content["batches"]), counts)
     return attributes

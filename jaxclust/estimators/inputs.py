@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from jaxclust.data import datasets
+from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError
 from jaxclust.estimators import tables
 from jaxclust.methods import registry
+from jaxclust.runs import feature_inputs
 from jaxclust.runs.fit import chosen_method
 from jaxclust.runs.plan import MOST_SEEDS
 from jaxclust.types import Method
@@ -58,6 +61,12 @@ def chosen(estimator: "DeepClustering") -> Method | None:
     if isinstance(method, Method):
         return method
     return registry.METHODS.get(method) if isinstance(method, str) else None
+
+
+def chosen_name(estimator: "DeepClustering") -> str:
+    """What the method is called."""
+    method = estimator.method
+    return method.name if isinstance(method, Method) else str(method)
 
 
 def method_of(estimator: "DeepClustering") -> Method:
@@ -159,3 +168,50 @@ def check_image_shape(shape: Any) -> None:
 
 def _image_rule(shape: tuple[int, ...], got: tuple[int, ...]) -> str:
     return f"X: must be of shape (n, {np.prod(shape)}) for image_shape, got {got}"
+
+
+def to_cluster(estimator: "DeepClustering", X: Any) -> Dataset:
+    """The images or rows to cluster; the estimator learns how rows are scaled.
+
+    Args:
+      estimator: keeps what ``checked`` says, and the scaling, which is None for images.
+      X: as for ``DeepClustering.fit``.
+
+    Raises:
+      UsageError: X is neither images nor a table that the method takes.
+    """
+    X = checked(estimator, X, fitting=True)
+    estimator._scaling = None
+    if X.ndim != 2:
+        if estimator.scale is not None:
+            raise UsageError(f"scale: must be None for images, got {estimator.scale!r}")
+        layout = None if estimator.image_shape is None else "nhwc"
+        data = datasets.checked("X", X, layout=layout)
+        estimator.n_features_in_ = int(np.prod(data.images.shape[1:]))
+        return data
+    if not takes_tables(estimator):
+        rule = "X: must be images, or a table of pixels with image_shape"
+        raise UsageError(f"{rule}, for {method_of(estimator).name}, got shape {X.shape}")
+    estimator._scaling = tables.learned(estimator.scale, X)
+    return Dataset("X", tables.as_images(X, estimator._scaling), None)
+
+
+def of_new(estimator: "DeepClustering", X: Any) -> np.ndarray:
+    """What the network of a fitted estimator takes of new images or rows.
+
+    Args:
+      estimator: fitted.
+      X: as for ``DeepClustering.predict``.
+
+    Raises:
+      UsageError: X is not of the size of what the estimator was fitted to.
+      NotFittedError: ``fit`` was not called.
+    """
+    check_is_fitted(estimator, "labels_")
+    X = checked(estimator, X, fitting=False)
+    if estimator._scaling is None:
+        with own_names():
+            return feature_inputs.of_new_images(estimator.run_.settings, X)
+    if X.ndim != 2:
+        raise UsageError(f"X: must be a table as in fit, got shape {X.shape}")
+    return tables.as_images(X, estimator._scaling)

@@ -7,33 +7,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.methods import agglomerative, dcec, dcn, dctl, dkm, jule
-from jaxclust.networks.autoencoders import pixels
-from jaxclust.ops.assignment import soft_assignment
+from jaxclust.estimators import tables
 from jaxclust.ops.kmeans_minibatch import minibatch_update
 from jaxclust.runs.run import Run
-from jaxclust.types import Algorithm, Method
+from jaxclust.types import Method
 
-CENTERS = ("centroids", "means")
-"""The fields in which states have the centers of the clusters in the embedding."""
 LEAD = 1e-6
 """What the share of the chosen cluster is above that of others with as many votes."""
-_NEAREST = tuple(module.predict for module in (agglomerative, dcec, dcn, dctl, dkm, jule))
-
-
-def has_similarities(algorithm: Algorithm) -> bool:
-    """Whether the probabilities are Student's t similarities to the centers (DEC, eq. 1)."""
-    return algorithm.predict in _NEAREST
 
 
 def of_voters(run: Run) -> Any:
-    """The states of the seeds that vote, with a leading axis, without the optimizer's arrays."""
-    return without_optimizer(run.states(run.kept_lanes()))
+    """The states of the seeds that vote, with a leading axis.
 
-
-def without_optimizer(states: Any) -> Any:
-    """States without what only further steps would need."""
-    return states._replace(opt_state=()) if "opt_state" in states._fields else states
+    The optimizer's arrays are among them only where ``partial_fit`` can make further steps.
+    """
+    states = run.states(run.kept_lanes())
+    if run.method.algorithm.streams or "opt_state" not in states._fields:
+        return states
+    return states._replace(opt_state=())
 
 
 def at(states: Any, place: int) -> Any:
@@ -48,7 +39,7 @@ def on_host(states: Any) -> Any:
 
 def is_kmeans(method: Method) -> bool:
     """Whether a method is k-means on what it is given, so that its centers are points of it."""
-    return method.algorithm.name == "kmeans" and method.network is pixels
+    return method.algorithm.kmeans and tables.embeds_inputs(method.network)
 
 
 def counts_of(run: Run) -> np.ndarray:
@@ -58,41 +49,50 @@ def counts_of(run: Run) -> np.ndarray:
     return np.array(counts, np.int32)
 
 
-def with_centroids(run: Run, centroids: np.ndarray) -> Run:
-    """A run of k-means with other centroids of the voting seeds, float32 (seeds, k, d).
+def with_states(run: Run, moved: Any) -> Run:
+    """A run with other states of the voting seeds.
 
-    It has no folder, since the checkpoint there has other ones.
+    It has no folder, since the checkpoint there has the earlier ones.
+
+    Args:
+      run: the run.
+      moved: states as ``of_voters`` gives them, with other values.
     """
     phases = dict(run.phases)
     if "cluster" in phases:
         lanes = phases["cluster"].lanes
         places = np.array(run.kept_lanes())
-        state = lanes.state._replace(centroids=lanes.state.centroids.at[places].set(centroids))
-        phases["cluster"] = phases["cluster"]._replace(lanes=lanes._replace(state=state))
+        if not run.method.algorithm.streams:
+            own = jax.tree.map(lambda leaf: leaf[places], lanes.state.opt_state)
+            moved = moved._replace(opt_state=own)
+        state = jax.tree.map(lambda old, new: old.at[places].set(new), lanes.state, moved)
+        lanes = lanes._replace(state=state)
+        phases["cluster"] = phases["cluster"]._replace(lanes=lanes)
     return dataclasses.replace(run, phases=phases, directory=None)
 
 
-def centers_of(states: Any) -> np.ndarray | None:
+def centers_of(method: Method, states: Any) -> np.ndarray | None:
     """The centers of all voting seeds, float32 (seeds, k, d); None where there are none."""
-    for name in CENTERS:
-        if name in states._fields:
-            return np.asarray(getattr(states, name))
-    return None
+    name = method.algorithm.centers
+    return np.asarray(getattr(states, name)) if name else None
 
 
-def similarities(embedding: np.ndarray, states: Any) -> np.ndarray:
-    """Student's t similarity of each row to each center of the one seed that votes.
+def soft_assignments(method: Method, states: Any, embedding: np.ndarray) -> np.ndarray:
+    """Soft assignments of each row to the clusters of the one seed that votes.
 
     Args:
+      method: one that has ``Algorithm.soft``.
+      states: that seed's, with its leading axis.
       embedding: float32 (n, d).
-      states: that seed's, with its leading axis, of a method with ``has_similarities``.
 
     Returns:
       float32 (n, k), rows sum to 1.
     """
-    centers = centers_of(states)
+    soft = method.algorithm.soft
+    centers = centers_of(method, states)
+    assert soft is not None
     assert centers is not None
-    return np.asarray(soft_assignment(jnp.asarray(embedding), jnp.asarray(centers[0])))
+    return np.asarray(soft(method.config, jnp.asarray(embedding), jnp.asarray(centers[0])))
 
 
 def shares(cluster: np.ndarray, chosen: np.ndarray, clusters: int) -> np.ndarray:
@@ -120,8 +120,8 @@ def moved_centers(
     Args:
       centers: float32 (seeds, k, d).
       counts: points that each has seen, int32 (seeds, k).
-      points: the batch, float32 (n, d).
+      points: the batch in each seed's embedding, float32 (seeds, n, d).
     """
-    move = jax.vmap(minibatch_update, in_axes=(0, 0, None))
+    move = jax.vmap(minibatch_update)
     moved, counted = move(jnp.asarray(centers), jnp.asarray(counts), jnp.asarray(points))
     return np.asarray(moved), np.asarray(counted)

@@ -35,6 +35,11 @@ def takes_tables(network: NetworkFactory) -> bool:
     return getattr(network, "func", network) in OF_VECTORS
 
 
+def embeds_inputs(network: NetworkFactory) -> bool:
+    """Whether a network's embedding is what it is given, as that of k-means on pixels is."""
+    return network is pixels
+
+
 def learned(scale: Any, table: np.ndarray) -> Scaling:
     """The scaling that a table asks for.
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclust.errors import UsageError
-from jaxclust.methods import checks
+from jaxclust.methods import checks, self_training
 from jaxclust.networks.autoencoders import pixels
 from jaxclust.ops.assignment import cluster_means, nearest
 from jaxclust.ops.batches import encoded
@@ -143,6 +143,8 @@ ALGORITHM = Algorithm(
     finish=finish,
     name="linkage",
     deterministic=True,
+    centers="means",
+    soft=self_training.student_t,
 )
 
 METHODS = (

@@ -342,6 +342,7 @@ ALGORITHM = Algorithm(
     name="ccnn",
     # The state does not grow with the images, and refresh does not look at them.
     streams=True,
+    centers="centroids",  # The probabilities are the softmax's.
     network_settings=network_settings,
 )
 

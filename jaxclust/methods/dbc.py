@@ -291,7 +291,18 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
     return optimizers.make(config.optimizer, config.learning_rate, config.momentum)
 
 
-ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dbc")
+ALGORITHM = Algorithm(
+    Config,
+    schedule,
+    init,
+    step,
+    embed,
+    predict,
+    refresh=refresh,
+    name="dbc",
+    centers="centroids",
+    soft=scores,
+)
 
 _DBC = Method(
     name="dbc",

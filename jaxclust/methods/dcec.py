@@ -204,9 +204,20 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
     return self_training.predict(network, state, images, soft_assignment)
 
 
-ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dcec")
+ALGORITHM = Algorithm(
+    Config,
+    schedule,
+    init,
+    step,
+    embed,
+    predict,
+    refresh=refresh,
+    name="dcec",
+    centers="centroids",
+    soft=self_training.student_t,
+)
 _OF_STEPS = ("max_steps", "augment", "start", "graph_windows", "reset_epochs", "reset_share")
-KMEANS = ALGORITHM._replace(name="kmeans", fixed=_OF_STEPS)
+KMEANS = ALGORITHM._replace(name="kmeans", fixed=_OF_STEPS, kmeans=True)
 """k-means on the features alone: ``max_steps`` is 0 and stays 0. Settings of steps stay, too."""
 
 _TABLE_1 = "Guo et al. 2017, table 1"

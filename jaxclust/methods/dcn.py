@@ -246,7 +246,18 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
     return nearest(embed(config, network, state, images), state.centroids)
 
 
-ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dcn")
+ALGORITHM = Algorithm(
+    Config,
+    schedule,
+    init,
+    step,
+    embed,
+    predict,
+    refresh=refresh,
+    name="dcn",
+    centers="centroids",
+    soft=self_training.student_t,
+)
 
 # Adam's step does not grow with the number of pixels and their brightness. That of the paper's SGD
 # does: it ends in NaN on COIL-20.

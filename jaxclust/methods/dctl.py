@@ -375,6 +375,8 @@ ALGORITHM = Algorithm(
     refresh=refresh,
     finish=finish,
     name="dctl",
+    centers="centroids",
+    soft=self_training.student_t,
     network_settings=network_settings,
 )
 

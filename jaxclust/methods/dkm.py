@@ -223,7 +223,18 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
     return nearest(embed(config, network, state, images), state.centroids)
 
 
-ALGORITHM = Algorithm(Config, schedule, init, step, embed, predict, refresh=refresh, name="dkm")
+ALGORITHM = Algorithm(
+    Config,
+    schedule,
+    init,
+    step,
+    embed,
+    predict,
+    refresh=refresh,
+    name="dkm",
+    centers="centroids",
+    soft=self_training.student_t,
+)
 
 _DEFAULT = Config(tolerance=1e-3)
 _PRETRAINING = pretraining.Config(epochs=50, reconstruction="sum", least_steps=32)

@@ -22,7 +22,7 @@ from jax.custom_batching import sequential_vmap
 
 from jaxclust import networks
 from jaxclust.errors import UsageError
-from jaxclust.methods import checks, jule_merging
+from jaxclust.methods import checks, jule_merging, self_training
 from jaxclust.methods.jule_merging import Merging
 from jaxclust.methods.jule_triplets import Triplets, triplet_loss
 from jaxclust.ops.assignment import fraction_changed, nearest
@@ -126,14 +126,13 @@ class State(NamedTuple):
       variables: the network's arrays.
       opt_state: the arrays of SGD.
       labels: the present clusters, int32 (n,), in 0..n//2-1, with gaps.
-      initial: the first clusters, int32 (n,); with ``history`` they give the labels at any number
-        of clusters.
+      initial: the first clusters, int32 (n,), which ``history`` merges to any smaller number.
       history: all merges.
       sigma: width of the last graph's affinities, float32.
       epoch: number of epochs done in this period, int32.
       steps: number of steps for the decay of the learning rate, int32.
       rc: labels of the clustering from scratch, int32 (n,); -1 before the end.
-      means: means of the clusters ``rc`` in the embedding, float32 (k, 160); zero before the end.
+      means: means of ``rc`` in the embedding, float32 (k, 160); zero before the end.
     """
 
     variables: Variables
@@ -313,8 +312,7 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
     """The nearest mean of the clusters ``rc`` in the embedding.
 
     This is ours, because the paper has no new images. Images of the run may have been put into
-    another cluster than the one with the nearest mean. The probability is Student's t similarity to
-    the means (DEC, eq. 1), as for the other methods.
+    another cluster than the one with the nearest mean.
     """
     return nearest(embed(config, network, state, images), state.means)
 
@@ -362,6 +360,8 @@ ALGORITHM = Algorithm(
     finish=finish,
     name="jule",
     labelings=("rc", "sf"),  # ``predict`` goes by the first.
+    centers="means",
+    soft=self_training.student_t,
 )
 
 # The loss, negatives and criterion of the authors' Torch code.

@@ -13,7 +13,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxclust.methods import renewals
-from jaxclust.ops.assignment import fraction_changed, nearest, nearest_centroid
+from jaxclust.ops.assignment import (
+    fraction_changed,
+    nearest,
+    nearest_centroid,
+    soft_assignment,
+)
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.optimizers import gradient_step
 from jaxclust.types import Key, Network, Prediction, Variables
@@ -176,6 +181,21 @@ def update(
         variables=Variables(params, stats), centroids=centroids, opt_state=opt_state
     )
     return state, total, means
+
+
+def student_t(config: Any, features: jax.Array, centers: jax.Array) -> jax.Array:
+    """Student's t similarities to the centers (DEC, eq. 1), the ``soft`` of most methods.
+
+    Args:
+      config: not looked at.
+      features: float32, (n, d).
+      centers: float32, (clusters, d).
+
+    Returns:
+      float32, (n, clusters); each row sums to 1.
+    """
+    del config
+    return soft_assignment(features, centers)
 
 
 def predict(network: Network, state: State, images: jax.Array, soften: Soften) -> Prediction:

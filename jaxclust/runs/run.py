@@ -12,7 +12,7 @@ import numpy as np
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import fit as engine
 from jaxclust.engine.driver import Lanes
-from jaxclust.engine.phase import Phase
+from jaxclust.engine.phase import Phase, failed_so_far
 from jaxclust.errors import UsageError
 from jaxclust.runs import feature_inputs, notes, saving
 from jaxclust.runs.cluster_table import ClusterTable, read_cluster_table
@@ -98,6 +98,8 @@ class Run:
     @property
     def failed(self) -> dict[int, tuple[str, int]]:
         """The phase and step at which each failed seed met a NaN or inf, by seed."""
+        if not self.finished:
+            return failed_so_far(self.seeds, self.phases)
         return {
             row.seed: (row.failed_phase or "", row.failed)
             for row in self.rows

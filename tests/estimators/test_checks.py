@@ -55,7 +55,7 @@ SLOW = (
     estimators.AgglomerativeClustering(2, settings={"n_neighbors": 4}),
     estimators.AgglomerativeClustering(2, settings={"linkage": "average"}),
 )
-OF_IMAGES = (estimators.DCEC(2), estimators.JULE(2), estimators.DBC(2))
+OF_IMAGES = tuple(getattr(estimators, name)(2) for name in ("DCEC", "JULE", "DBC", "CCNN", "DCTL"))
 
 
 def expected(estimator):

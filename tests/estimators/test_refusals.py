@@ -92,6 +92,8 @@ def test_parameters_that_changed_since_fit_are_not_saved(saved, tmp_path):
         ("counts", [[1, 2, 3]], "counts must be of shape"),
         ("counts", [[-1, 2]], "counts must be of shape"),
         ("counts", [[10**30, 2]], "int"),
+        ("batches", -1, "batches must be at least 0, got -1"),
+        ("batches", "many", "invalid literal"),
         ("parameters", [], "parameters must be image_shape"),
         ("parameters", {"n_clusters": 2}, "parameters must be image_shape"),
         ("parameters.n_clusters", 3, "n_clusters 2, got 3"),

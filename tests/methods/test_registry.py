@@ -104,6 +104,41 @@ def test_a_method_streams_if_and_only_if_its_state_does_not_grow(name, images):
         jax.eval_shape(refresh, state, None)
 
 
+OF_ALGORITHMS = {method.algorithm: name for name, method in METHODS.items()}
+
+
+@pytest.mark.parametrize("name", OF_ALGORITHMS.values())
+def test_the_largest_soft_assignment_to_the_centers_is_what_predict_says(name, images):
+    method = small(name)
+    algorithm = method.algorithm
+    rng = np.random.default_rng(0)
+    # Above 0, since some are variances.
+    state = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.uniform(0.01, 0.2, leaf.shape), leaf.dtype),
+        traced_state(name),
+    )
+    arguments = (method.config, method.build(SHAPE), state, images[:20])
+    predicted = algorithm.predict(*arguments)
+    features = algorithm.embed(*arguments)
+    centers = getattr(state, algorithm.centers)
+    distances = jnp.linalg.norm(features[:, None] - centers, axis=2)
+    np.testing.assert_allclose(distances.min(axis=1), predicted.distance, rtol=1e-3, atol=1e-4)
+    if algorithm.soft is None:
+        assert algorithm.name == "ccnn"
+        return
+    soft = algorithm.soft(method.config, features, centers)
+    np.testing.assert_array_equal(soft.argmax(axis=1), predicted.cluster)
+    np.testing.assert_allclose(soft.max(axis=1), predicted.probability, rtol=1e-5)
+    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_another_predict_has_no_soft_assignments_of_the_first():
+    changed = METHODS["dec"].replace(predict=METHODS["dkm"].algorithm.predict)
+    assert changed.algorithm.soft is None
+    both = METHODS["dec"].replace(predict=changed.algorithm.predict, soft=checks.as_list)
+    assert both.algorithm.soft is checks.as_list
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_is_deterministic_if_and_only_if_it_draws_no_random_number(name, images):
     method = small(name)
