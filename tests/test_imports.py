@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxclust"
 LAYERS = (
-    *("errors", "types", "ops", "networks", "methods", "engine", "runs", "estimators"),
+    *("errors", "stopping", "types", "ops", "networks", "methods", "engine", "runs", "estimators"),
     *("comparison", "report", "groups", "cli", "__main__"),
 )
 """The rooms of the package; each may import those before it."""

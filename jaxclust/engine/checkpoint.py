@@ -104,8 +104,9 @@ def restore(
     }
     asked = {name: value for name, value in about.items() if name in kept}
     for each in (kept, asked):
-        if isinstance(each.get("over"), str):
-            each["over"] = same_bits(each["over"])
+        over = each.get("over")
+        if isinstance(over, str):
+            each["over"] = same_bits(over)
     differing = differences(kept, json.loads(json.dumps(asked)))
     if differing:
         rule = f"checkpoint: {place} must be of the same training"

@@ -11,6 +11,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,8 +58,11 @@ def save(place: Path, about: Mapping[str, Json], training: Training, times: Time
     }
     content = io.BytesIO()
     # Kinds that NumPy has no name for, such as bfloat16, are written as their bytes.
-    plain = {name: np.frombuffer(array.tobytes(), np.uint8) for name, array in arrays.items()}
-    np.savez(content, **plain, **{ABOUT: np.array(json.dumps(head))})
+    plain: dict[str, Any] = {
+        name: np.frombuffer(array.tobytes(), np.uint8) for name, array in arrays.items()
+    }
+    plain[ABOUT] = np.array(json.dumps(head))
+    np.savez(content, **plain)
     beside = path.with_name(f".{path.name}.part")
     try:
         beside.write_bytes(content.getvalue())

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxclust import stopping
 from jaxclust.data import datasets
+from jaxclust.data.array_images import check_layout
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.sources import Source
@@ -154,7 +155,9 @@ def _data(images: Any, layout: str | None) -> Dataset | Source:
         raise UsageError(f"images: must be of one shape, got others ({error})") from error
     if array.dtype == object:
         raise UsageError("images: must be an array of numbers, got objects")
-    return datasets.checked("array", array, layout=layout)._replace(reading=Reading(layout=layout))
+    return datasets.checked("array", array, layout=layout)._replace(
+        reading=Reading(layout=check_layout(layout))
+    )
 
 
 def _without_usual_pretraining(method: Method) -> Method:

@@ -110,7 +110,7 @@ def test_max_seconds_stops_and_resume_goes_on_to_the_same_end(finished, data, tm
         flags = "--max-seconds 0.001 --no-figures --no-baseline" + (" --resume" if pauses else "")
         assert main(command(data, out, flags)) == 0
         pauses += 1
-        assert pauses < 20
+        assert pauses < 60  # A slow machine takes more than one start for a window.
     assert pauses >= 3
     assert "--resume" in capsys.readouterr().out
     same(out, finished)

@@ -232,7 +232,7 @@ def test_floats_are_kept_as_float32():
     ("images", "message"),
     [
         (GOOD[0], r"images: must be of rank 3 .*, got shape \(4, 4\)"),
-        (GOOD[:0], r"images: must not be empty, got shape \(0, 4, 4, 1\)"),
+        (GOOD[:0], r"images: must not be empty, got shape \(0, 4, 4\)"),
         (GOOD[:1], "images: must be at least 2, got 1"),
         (GOOD.astype(bool), r"images: must be uint8 .*, got dtype bool"),
         (GOOD.astype(complex), r"images: must be uint8 .*, got dtype complex128"),

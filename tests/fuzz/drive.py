@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jaxclust.cli.main import main
 
-LIMIT = 300
+LIMIT = 900
 """Seconds after which a command hangs."""
 
 
