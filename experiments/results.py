@@ -231,7 +231,7 @@ def draw(path: Path, data: Sequence[str], methods: Sequence[str]) -> None:
             scores = [row.acc for row in cell if row.acc is not None]
             if len(scores) > 1:
                 bar = BAR | {"solid_capstyle": "butt", "zorder": 1}
-                axes.plot(stats.prediction_interval(scores), [place] * 2, **bar)
+                axes.plot(stats.prediction_interval(scores, bounds=stats.SHARE), [place] * 2, **bar)
             dot = DOT | {"markersize": 4, "alpha": 0.8, "zorder": 2}
             axes.plot(scores, [place] * len(scores), **dot)
             published = DCEC.published.get(name, {}).get(method)

@@ -28,7 +28,7 @@ class Layout(NamedTuple):
 
 
 def interval(values: Sequence[float | None], runs: int = 1) -> str:
-    """Mean and standard deviation of the seeds that did not fail, and their prediction interval.
+    """Mean and standard deviation of seeds' ACC or NMI, and their prediction interval.
 
     The interval is where the mean of ``runs`` more runs falls with probability 95 %. The number of
     seeds that failed stands behind it.
@@ -40,7 +40,7 @@ def interval(values: Sequence[float | None], runs: int = 1) -> str:
     if len(finite) == 1:
         return f"{finite[0]:.4f}{failed}"
     summary = stats.summary(finite)
-    low, high = stats.prediction_interval(finite, runs)
+    low, high = stats.prediction_interval(finite, runs, bounds=stats.SHARE)
     return f"{summary.mean:.4f} sd {summary.sd:.4f} [{low:.3f}, {high:.3f}]{failed}"
 
 
@@ -48,8 +48,9 @@ def gain(differences: Sequence[float]) -> str:
     """Mean of differences on the same seeds, with its 95 % interval where there are several."""
     if len(differences) == 1:
         return f"{differences[0]:+.4f}"
-    summary = stats.summary(differences)
-    return f"{summary.mean:+.4f} [{summary.low:+.4f}, {summary.high:+.4f}]"
+    nothing = [0.0] * len(differences)
+    gap = stats.difference(differences, nothing, paired=True, bounds=stats.SHARE)
+    return f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
 
 
 def differences(rows: Sequence[Row], others: Sequence[Row], score: str) -> list[float]:

@@ -2,7 +2,8 @@
 
 These packages need pandas and seaborn, which is too much for each test run, so that their answers
 are kept in oracles.json:
-``pip install statsmodels==0.15.0 scikit-posthocs==0.17.1 autorank==1.3.0``.
+``pip install statsmodels==0.15.0 scikit-posthocs==0.17.1 autorank==1.3.0 arch absl-py``, and
+``pip install --no-deps rliable==1.2.0``.
 """
 
 import itertools
@@ -88,7 +89,75 @@ def main() -> None:
                 else ranked.rankdf["meanrank"].sort_index().tolist(),
             }
         )
+    answers |= {"equality": equality(rng), "rliable": centers(rng), "cliques": cliques(rng)}
     PATH.write_text(json.dumps(answers) + "\n")
+
+
+def equality(rng: np.random.Generator) -> list[dict]:
+    """p of two one-sided t tests by statsmodels."""
+    from statsmodels.stats.weightstats import ttost_ind, ttost_paired
+
+    kept = []
+    for (n, m), margin in itertools.product(((2, 3), (5, 5), (10, 7), (40, 40)), (0.01, 0.05)):
+        a = np.array(scores(rng, n, 0.8, 12))
+        near = a + rng.normal(0.004, 0.01, n)
+        other = np.array(scores(rng, m, 0.79, 12))
+        kept.append(
+            {
+                "a": a.tolist(),
+                "near": near.tolist(),
+                "other": other.tolist(),
+                "margin": margin,
+                "paired": float(ttost_paired(a, near, -margin, margin)[0]),
+                "unpaired": float(ttost_ind(a, other, -margin, margin, usevar="unequal")[0]),
+            }
+        )
+    return kept
+
+
+def centers(rng: np.random.Generator) -> list[dict]:
+    """Aggregates and a performance profile by rliable."""
+    from rliable import library, metrics
+
+    kept = []
+    for runs, sets in ((5, 2), (10, 3), (7, 9)):
+        table = np.clip(rng.normal(rng.uniform(0.4, 0.9, sets), 0.06, (runs, sets)), 0, 1)
+
+        levels = np.linspace(0.3, 0.9, 7)
+        names = ("mean", "median", "iqm")
+        kept.append(
+            {
+                "scores": table.tolist(),
+                "centers": [float(getattr(metrics, f"aggregate_{name}")(table)) for name in names],
+                "levels": levels.tolist(),
+                "profile": library.score_distributions(table, levels).tolist(),
+            }
+        )
+    return kept
+
+
+def cliques(rng: np.random.Generator) -> list[dict]:
+    """The bars of scikit-posthocs's critical-difference diagram."""
+    import matplotlib
+    import pandas as pd
+    import scikit_posthocs
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    kept = []
+    for n, k in ((8, 3), (10, 6), (20, 8)):
+        table = rng.normal(0.7 + np.arange(k) / 25, 0.08, (n, k))
+        p = scikit_posthocs.posthoc_nemenyi_friedman(table)
+        ranks = pd.DataFrame(-table).rank(axis=1).mean()
+        drawn = scikit_posthocs.critical_difference_diagram(ranks, p)
+        bars = []
+        for bar in drawn["crossbars"]:
+            ends = np.concatenate([np.atleast_1d(line.get_xdata()) for line in bar])
+            bars.append([float(ends.min()), float(ends.max())])
+        pyplot.close("all")
+        kept.append({"scores": table.tolist(), "ranks": ranks.tolist(), "bars": sorted(bars)})
+    return kept
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ def command(words: list[str], dataset: Dataset | None = None) -> int:
     if not words:
         rule = "data: must be given, as in jaxclust fit --data digits"
         raise UsageError(f"{rule}, or jaxclust fit dcec --data digits; got none")
+    if words[0] in ("-h", "--help"):
+        from jaxclust.cli import fit_help
+
+        print(fit_help.short_help())
+        return 0
     if words[0].startswith("-"):
         if _is_sweep(words):
             from jaxclust.cli import sweep
@@ -51,6 +56,7 @@ def command(words: list[str], dataset: Dataset | None = None) -> int:
     if not request.options.cache:
         programs.turn_off()
     if request.options.clusters == "auto":
+        request = options.with_few_seeds(request)
         from jaxclust.cli import choose_clusters, estimate_clusters
 
         if request.options.criterion == STABILITY:

@@ -3,6 +3,7 @@
 No module of a sub-command is imported before it is asked for, so that help comes at once.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from jaxclust import __version__, stopping
 from jaxclust.cli import signals, streams
+from jaxclust.cli.plain_text import plain, plain_stdout
 from jaxclust.errors import UsageError, did_you_mean
 
 
@@ -84,7 +86,7 @@ def _status(words: list[str], hint: str) -> int:
     except BrokenPipeError:
         return reader_gone()
     except (UsageError, OSError) as error:
-        print(f"jaxclust: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"jaxclust: {plain(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return _interrupted(hint)
@@ -120,8 +122,8 @@ def usage() -> str:
             *lines,
             "",
             "  jaxclust COMMAND --help      every option of a command",
+            "  jaxclust fit --help          the common options of fit",
             "  jaxclust fit METHOD --help   every option, and every setting of a method",
-            "  jaxclust fit --help          several methods on several image sets",
             "  jaxclust --version           the version",
         ]
     )
@@ -138,10 +140,14 @@ def _run(words: list[str]) -> int:
     if name not in COMMANDS:
         *others, last = COMMANDS
         known = f"{', '.join(others)} or {last}"
-        raise UsageError(f"command: must be {known}, got {name!r}{did_you_mean(name, COMMANDS)}")
+        known_words = [*COMMANDS, "--help", "--version"]
+        raise UsageError(f"command: must be {known}, got {name!r}{did_you_mean(name, known_words)}")
     module = importlib.import_module(f"jaxclust.cli.{name}")
     signals.begun()
+    # Help has colors of its own, and no names of files.
+    shown = contextlib.nullcontext() if {"-h", "--help"} & set(rest) else plain_stdout()
     try:
-        return module.command(rest)
+        with shown:
+            return module.command(rest)
     except SystemExit as end:  # Help has been printed.
         return int(end.code or 0)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import tyro
 
 from jaxclust.cli.parse import FLAT, Switch, parse, parse_known
+from jaxclust.cli.plain_text import plain
 from jaxclust.data import datasets, listing, picture_sets, sources
 from jaxclust.data.array_images import Layout
 from jaxclust.data.picture_sets import Reading
@@ -18,7 +19,7 @@ from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods import registry
 from jaxclust.runs import number
-from jaxclust.runs.plan import MOST_SEEDS, Plan, check_weights_given, seeds_of
+from jaxclust.runs.plan import FEW, MOST_SEEDS, Plan, check_weights_given, seeds_of
 from jaxclust.runs.sweeps import STABILITY
 from jaxclust.types import PRETRAINING, Json, Method
 
@@ -65,7 +66,8 @@ class Options:
         live in the end when DEC begins with 35 and those that shrink die; it takes minutes.
         stability: a run for each number, of which the one counts on which the seeds agree best.
       seeds: How many seeds (5: seeds 0 to 4), or which (0,3,7; or 3, with a comma for that
-        one).
+        one). Without it: 10 if they are forecast to take less than two minutes, and 5 otherwise;
+        5 with --methods and --clusters auto.
       out: Folder for the run's files; it must not exist. Without it: runs/METHOD-DATA,
         where the same command goes on with its run, and other settings get a folder of
         their own.
@@ -110,7 +112,7 @@ class Options:
     clusters: Clusters = None
     cluster_range: Annotated[str | None, tyro.conf.arg(metavar="LOW,HIGH")] = None
     criterion: Annotated[str | None, tyro.conf.arg(metavar="|".join(CHOICES))] = None
-    seeds: str = "5"
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="N|LIST")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     preset: str = "default"
     size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
@@ -198,6 +200,15 @@ def read(name: str, words: list[str]) -> Request:
     return Request(options, method, plan)
 
 
+def with_few_seeds(request: Request) -> Request:
+    """A request of several runs or steps: their seeds are the same few unless they are given."""
+    if request.options.seeds is not None:
+        return request
+    given = dataclasses.replace(request.options, seeds=str(FEW))
+    plan = dataclasses.replace(request.plan, choose_seeds=False)
+    return request._replace(options=given, plan=plan)
+
+
 def _field(part: str, config: Any) -> tuple[str, Any, Any]:
     """Name, type and default of a field with the settings of a method or of its pretraining.
 
@@ -235,7 +246,8 @@ def _plan(options: Options) -> Plan:
     if options.no_labels and options.labels is not None:
         raise UsageError(f"labels: must not be given with --no-labels, got {options.labels}")
     return Plan(
-        seeds=seeds(options.seeds),
+        seeds=seeds_of(FEW) if options.seeds is None else seeds(options.seeds),
+        choose_seeds=options.seeds is None,
         over=None if options.over == "auto" else options.over,
         out=out,
         find_out=options.out is None,
@@ -315,10 +327,11 @@ def tell(summary: str, unreadable: Mapping[str, str], quiet: bool) -> None:
       quiet: whether warnings alone are printed.
     """
     if summary and not quiet:
-        print(f"jaxclust: {summary}", file=sys.stderr)
+        print(f"jaxclust: {plain(summary)}", file=sys.stderr)
     if unreadable:
         count = f"left out {len(unreadable)} that could not be read"
-        print(f"jaxclust: warning: {count}: {picture_sets.named(unreadable)}", file=sys.stderr)
+        names = plain(picture_sets.named(unreadable))
+        print(f"jaxclust: warning: {count}: {names}", file=sys.stderr)
 
 
 def check_seconds(seconds: float | None) -> None:

@@ -6,6 +6,7 @@ import sys
 from jaxclust.cli import options
 from jaxclust.cli.fit import conclude, write_events
 from jaxclust.cli.options import Request
+from jaxclust.cli.plain_text import plain
 from jaxclust.data import sources
 from jaxclust.data.sources import Source
 from jaxclust.errors import UsageError
@@ -68,7 +69,7 @@ def _warn(run: Run, source: Source) -> None:
     names = [f"{source.called(index)} ({reason})" for index, reason in run.unreadable.items()]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     count = f"{len(names)} of {len(source)} images could not be read and were skipped"
-    print(f"jaxclust: warning: {count}: {', '.join(names[:NAMED])}{more}", file=sys.stderr)
+    print(f"jaxclust: warning: {count}: {plain(', '.join(names[:NAMED]))}{more}", file=sys.stderr)
 
 
 def _give_blocks_back() -> None:

@@ -21,12 +21,15 @@ from jaxclust import stopping
 from jaxclust.cli import options, signals
 from jaxclust.cli.options import RUNS, Request
 from jaxclust.cli.parse import Switch, parse_known
+from jaxclust.cli.plain_text import plain
 from jaxclust.data import archives, array_files, datasets, sources, tables
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.errors import UsageError, did_you_mean
-from jaxclust.methods.registry import METHODS
+from jaxclust.methods.registry import METHODS, deterministic
 from jaxclust.runs.folder import check_out, delete_runs, is_finished
 from jaxclust.runs.lock import held
+from jaxclust.runs.plan import FEW
+from jaxclust.runs.seed_count import can_show
 from jaxclust.runs.settings import read_settings
 from jaxclust.runs.sweeps import SWEEP, UNFINISHED, SweepCell, read_sweep, write_sweep
 from jaxclust.runs.whole import is_whole
@@ -108,6 +111,7 @@ def command(words: list[str]) -> int:
         resume = resume or (out.exists() and not given.overwrite)
     check_out(out, resume, given.overwrite)
     with held(out):
+        _say_beforehand(plan, given)
         plan = _run(plan, out, dataclasses.replace(given, resume=resume))
     if not given.quiet:
         for cell in plan:
@@ -167,6 +171,7 @@ def _plan(given: Options, rest: list[str]) -> list[SweepCell]:
             arguments = ["--data", path, "--no-baseline", *own]
             out = RUNS / "sweep" if given.out is None else given.out
             request = options.read(method, [*arguments, "--out", str(out / folder)])
+            request = options.with_few_seeds(request)
             options.check_data(request.options)
             if request.options.clusters == "auto":
                 raise UsageError("clusters: must be a number with --methods, got auto")
@@ -255,9 +260,29 @@ def _run(plan: list[SweepCell], out: Path, given: Options) -> list[SweepCell]:
         if cell.status != "finished":
             shared = _pretrained(cell, others + cells, out)
             more = ["--pretrained", str(shared)] if shared else []
+            if _seeds_given(cell) is None:
+                more += ["--seeds", str(FEW)]  # The same for every method.
             cells[number] = run_cell(cell, out / cell.folder, start, more)
             write_sweep(path, others + cells)
     return cells
+
+
+def _seeds_given(cell: SweepCell) -> str | None:
+    """The seeds of a cell as they were typed; None where they were not."""
+    request = options.read(cell.method, [*cell.arguments, "--out", cell.folder])
+    return request.options.seeds
+
+
+def _say_beforehand(cells: Sequence[SweepCell], given: Options) -> None:
+    """Says on stderr what the number of seeds can show, where methods are to be compared."""
+    methods = [name for name in given.methods.split(",") if not deterministic(name)]
+    sets = len(given.data.split(","))
+    family = sets * len(methods) * (len(methods) - 1) // 2
+    if given.quiet or not family:
+        return
+    typed = [_seeds_given(cell) or str(FEW) for cell in cells if cell.method in methods]
+    fewest = min(len(options.seeds(text)) for text in typed)
+    print(f"jaxclust: {can_show(fewest, family)}", file=sys.stderr)
 
 
 def _as_before(cell: SweepCell, earlier: dict[str, SweepCell], out: Path) -> SweepCell:
@@ -322,7 +347,7 @@ def run_cell(cell: SweepCell, folder: Path, start: Start, more: Sequence[str] = 
     if start.quiet:
         words.append("--quiet")
     else:
-        print(f"{cell.method} on {cell.data}", file=sys.stderr, flush=True)
+        print(plain(f"{cell.method} on {cell.data}"), file=sys.stderr, flush=True)
     code, text = _watched(words)
     ended = dataclasses.replace(cell, seconds=round(time.monotonic() - began, 3))
     if stopping.asked() or code in (130, -signal.SIGINT):

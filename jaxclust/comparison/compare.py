@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxclust.comparison import pairs
+from jaxclust.comparison.aggregates import aggregates
 from jaxclust.comparison.notes import data_notes
 from jaxclust.comparison.options import MOST_RESAMPLES, Options, check_options
 from jaxclust.comparison.pairs import Tested
 from jaxclust.comparison.ranks import ranks
 from jaxclust.comparison.types import Comparison, DataSetComparison, MethodSummary
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.evaluation import stats
 from jaxclust.runs.cells import Cell, check_same_images
 from jaxclust.runs.reading import open_run
@@ -42,7 +43,8 @@ def compare(
         "acc", "nmi", "nmi_sqrt", "nmi_max" or "ari". ``baseline`` compares all with one method.
         ``interval`` is "t" or "bootstrap-t". ``test`` is "auto" (paired by shared seeds, else
         unpaired), "unpaired" or "wilcoxon". ``difference`` is the one for which the seeds needed
-        are computed. ``alpha`` is the level of a family. ``family`` is "all" or "data": what is
+        are computed. ``equal_within`` also tests whether two methods are equal within such a
+        difference. ``alpha`` is the level of a family. ``family`` is "all" or "data": what is
         corrected together. ``planned`` corrects for at least so many comparisons.
 
     Returns:
@@ -146,7 +148,9 @@ def comparison(cells: Sequence[Cell], options: Options, notes: Sequence[str] = (
         notes.append(UNSCORED.format(unscored))
     methods = list(dict.fromkeys(cell.method for cell in scored))
     if options.baseline is not None and options.baseline not in methods:
-        raise UsageError(f"baseline: must be one of {', '.join(methods)}, got {options.baseline!r}")
+        rule = f"baseline: must be one of {', '.join(methods)}"
+        hint = did_you_mean(options.baseline, methods)
+        raise UsageError(f"{rule}, got {options.baseline!r}{hint}")
     groups: dict[str, list[Cell]] = {}
     for cell in scored:
         groups.setdefault(cell.data, []).append(cell)
@@ -168,7 +172,7 @@ def comparison(cells: Sequence[Cell], options: Options, notes: Sequence[str] = (
     if ranked is not None and ranked.left_out:
         names = ", ".join(ranked.left_out)
         notes.append(f"ranks leave out, as without a score on some data set: {names}")
-    return Comparison(options, tuple(data), ranked, tuple(notes))
+    return Comparison(options, tuple(data), ranked, tuple(notes), aggregates(data, options))
 
 
 def _compared(group: Sequence[Cell], options: Options) -> list[tuple[Cell, Cell]]:
@@ -255,12 +259,14 @@ def _summary(cell: Cell, options: Options, lowest: float) -> MethodSummary:
     if not values:
         return summary
     confidence = 1 - options.alpha
-    n, mean, sd, low, high = stats.summary(values, confidence)
+    bounds = stats.SCORE_BOUNDS[options.metric]
+    n, mean, sd, low, high = stats.summary(values, confidence, bounds)
     if options.interval == "bootstrap-t" and n > 1:
         # A small alpha needs more draws, since the interval's ends are further out.
         draws = max(stats.RESAMPLES, math.ceil(10 / options.alpha) - 1)
         low, high = stats.bootstrap_t(values, confidence, draws)
-    run_low, run_high = stats.prediction_interval(values, confidence=confidence)
+        low, high = stats.inside(mean, low, high, bounds, stats.run_distance(n, sd, confidence))
+    run_low, run_high = stats.prediction_interval(values, 1, confidence, bounds)
     return dataclasses.replace(
         summary,
         mean=pairs.number(mean),

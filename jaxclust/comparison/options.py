@@ -38,6 +38,9 @@ class Options:
     family: Family = "all"
     """Which comparisons are corrected together: those on all data sets, or those of each data
     set."""
+    equal_within: float | None = None
+    """Also test whether two methods are equal within this difference of their means. Unless it is
+    given, no equality is claimed."""
     planned: int = 0
     """Correct a family for at least this many comparisons, where some are still to be made. Tests
     of ranks are not affected."""
@@ -59,7 +62,13 @@ def check_options(options: Options) -> None:
         value = getattr(options, name)
         if value not in values:
             raise UsageError(f"{name}: must be one of {', '.join(values)}, got {value!r}")
-    for name, kinds in (("difference", int | float), ("alpha", int | float), ("planned", int)):
+    numbers = int | float
+    for name, kinds in (
+        ("difference", numbers),
+        ("alpha", numbers),
+        ("equal_within", numbers | None),
+        ("planned", int),
+    ):
         value = getattr(options, name)
         if not isinstance(value, kinds):
             raise UsageError(f"{name}: must be a number, got {value!r}")
@@ -67,5 +76,7 @@ def check_options(options: Options) -> None:
         raise UsageError(f"difference: must be above 0, got {options.difference}")
     if not LEAST_ALPHA <= options.alpha < 0.5:
         raise UsageError(f"alpha: must be in [{LEAST_ALPHA:g}, 0.5), got {options.alpha}")
+    if options.equal_within is not None and not 0 < options.equal_within < 1:
+        raise UsageError(f"equal_within: must be in (0, 1), got {options.equal_within}")
     if options.planned < 0:
         raise UsageError(f"planned: must be at least 0, got {options.planned}")

@@ -8,13 +8,15 @@ import numpy as np
 
 from jaxclust.comparison.options import Options, Test
 from jaxclust.comparison.types import Pair
-from jaxclust.evaluation.stats import power, two_methods
+from jaxclust.evaluation.stats import bounds, equivalence, power, two_methods
 from jaxclust.runs.cells import Cell
 
 CONSTANT = "sign flips against a constant"
 """The test of a method's seeds against a method without randomness."""
 CANNOT = "cannot be shown"
 """The verdict where so few seeds could not show any difference."""
+NOT_SHOWN = "not shown"
+"""The verdict where the seeds do not show a difference that they could have shown."""
 
 SeedScores = Mapping[int, float | None]
 """The score of each seed; None for one that failed or has no row."""
@@ -75,6 +77,8 @@ class Evidence(NamedTuple):
       p: p of the test.
       p_worst: p with failed and missing seeds as chance.
       smallest_p: the smallest p that the numbers of seeds allow.
+      p_equal: p of the test of equality; 1 where none is asked for.
+      p_equal_worst: the same with failed and missing seeds as chance.
     """
 
     a: list[float]
@@ -87,6 +91,8 @@ class Evidence(NamedTuple):
     p: float
     p_worst: float
     smallest_p: float
+    p_equal: float = 1.0
+    p_equal_worst: float = 1.0
 
 
 class Tested(NamedTuple):
@@ -120,14 +126,19 @@ def compare_pair(
     if not a or not b:
         return Tested(pair, None)
     paired = kind not in ("unpaired", "none")
-    gap = two_methods.difference(a, b, paired, 1 - options.alpha)
+    limits = bounds.SCORE_BOUNDS[options.metric]
+    gap = two_methods.difference(a, b, paired, 1 - options.alpha, limits)
     pair = dataclasses.replace(
         pair, difference=number(gap.mean), low=number(gap.low), high=number(gap.high)
     )
     if kind == "none":
         return Tested(pair, None)
     often = two_methods.superiority(a, b, 1 - options.alpha)
+    margin = options.equal_within
     evidence = _evidence(a, b, kind, resamples)
+    if margin is not None:
+        p_equal = _p_equal(kind, a, b, margin)
+        evidence = evidence._replace(p_equal=p_equal, p_equal_worst=p_equal)
     if any(cell.failed or cell.missing for cell in cells):
         worst = tuple(worst_scores(cell, options.metric, lowest) for cell in cells)
         a_worst, b_worst, _ = _sides(worst, cells, options.test)
@@ -136,6 +147,8 @@ def compare_pair(
             difference_worst=float(np.mean(a_worst) - np.mean(b_worst)),
             worst=_gap(*_finished(worst)),
         )
+        if margin is not None:
+            evidence = evidence._replace(p_equal_worst=_p_equal(kind, a_worst, b_worst, margin))
     evidence = evidence._replace(finished=_gap(*_finished(scores)))
     pair = dataclasses.replace(
         pair,
@@ -146,6 +159,7 @@ def compare_pair(
         p_worst=evidence.p_worst,
         smallest_p=evidence.smallest_p,
         difference_worst=evidence.difference_worst,
+        p_equal=None if margin is None else evidence.p_equal,
     )
     return Tested(pair, evidence)
 
@@ -230,13 +244,21 @@ def _p(kind: str, a: list[float], b: list[float], resamples: int) -> float:
     return test(a, b, resamples=resamples)
 
 
+def _p_equal(kind: str, a: list[float], b: list[float], margin: float) -> float:
+    if kind == "wilcoxon":
+        return equivalence.ranks_equal_within(a, b, margin)
+    return equivalence.equal_within(a, b, margin, kind != "unpaired")
+
+
 def family_size(family: Sequence[Tested], options: Options) -> int:
     """How many comparisons are corrected for: those that are tested, or those planned."""
     return max(sum(tested.evidence is not None for tested in family), options.planned)
 
 
 def correct(family: Sequence[Tested], options: Options, resamples: int) -> list[Pair]:
-    """The pairs of a family with Holm's correction, verdicts and the seeds needed.
+    """The pairs of a family with corrected p, verdicts and the seeds needed.
+
+    The correction is Holm's, or with tests of equality Shaffer's of both tests of all pairs.
 
     Args:
       family: the pairs; those that could not be tested stay as they are.
@@ -245,9 +267,14 @@ def correct(family: Sequence[Tested], options: Options, resamples: int) -> list[
     """
     size = family_size(family, options)
     evidence = [tested.evidence for tested in family if tested.evidence is not None]
-    p = iter(_holm([one.p for one in evidence], size))
-    p_worst = iter(_holm([one.p_worst for one in evidence], size))
-    smallest_p = iter(_holm([one.smallest_p for one in evidence], size))
+    margin = options.equal_within
+    nothing = None if margin is None else [1.0] * len(evidence)
+    equal = None if margin is None else [one.p_equal for one in evidence]
+    equal_worst = None if margin is None else [one.p_equal_worst for one in evidence]
+    p, p_equal = map(iter, _corrected([one.p for one in evidence], equal, size))
+    worst = _corrected([one.p_worst for one in evidence], equal_worst, size)
+    p_worst, p_equal_worst = map(iter, worst)
+    smallest_p = iter(_corrected([one.smallest_p for one in evidence], nothing, size)[0])
     pairs = []
     for pair, one in family:
         if one is not None:
@@ -255,29 +282,59 @@ def correct(family: Sequence[Tested], options: Options, resamples: int) -> list[
                 pair,
                 p_holm=next(p),
                 p_worst_holm=next(p_worst),
+                p_equal_holm=next(p_equal),
+                p_equal_worst_holm=next(p_equal_worst),
                 smallest_holm=next(smallest_p),
                 seeds_needed=_seeds_needed(pair, one, size, options, resamples),
             )
-            pair = dataclasses.replace(pair, verdict=_verdict(pair, one, options.alpha))
+            pair = dataclasses.replace(pair, verdict=_verdict(pair, one, options))
             if pair.verdict == CANNOT:
                 pair = dataclasses.replace(pair, hint=_hint(pair, size, options, resamples))
         pairs.append(pair)
     return pairs
 
 
-def _holm(p: list[float], size: int) -> list[float]:
-    """Corrected p; comparisons that are planned and not yet made count as p = 1."""
-    corrected = two_methods.holm(p + [1.0] * (size - len(p)))
-    return [float(value) for value in corrected[: len(p)]]
+def _corrected(
+    p: list[float], p_equal: list[float] | None, size: int
+) -> tuple[list[float], Sequence[float | None]]:
+    """Corrected p of differences and of equality; planned comparisons count as p = 1.
+
+    Args:
+      p: p of each difference.
+      p_equal: p of each test of equality; None where none is asked for.
+      size: of the family.
+    """
+    planned = [1.0] * (size - len(p))
+    if p_equal is None:
+        corrected = two_methods.holm(p + planned)
+        return corrected[: len(p)].tolist(), [None] * len(p)
+    differ, equal = equivalence.shaffer(p + planned, p_equal + planned)
+    return differ[: len(p)].tolist(), equal[: len(p)].tolist()
 
 
-def _verdict(pair: Pair, evidence: Evidence, alpha: float) -> str:
+def _verdict(pair: Pair, evidence: Evidence, options: Options) -> str:
     """What may be claimed of a pair whose p are corrected."""
+    alpha = options.alpha
+    difference = _difference_verdict(pair, evidence, alpha)
+    if options.equal_within is None or pair.p_equal_holm is None or pair.p_equal_holm > alpha:
+        return difference
+    margin = f"{options.equal_within:g}"
+    if _above(pair.p_equal_worst_holm, alpha):
+        if difference in (CANNOT, NOT_SHOWN):
+            return f"not claimed: equality within {margin} hangs on failed or missing seeds"
+        return difference
+    if difference == _beats(pair, evidence):
+        return f"{difference} by less than {margin}"
+    return f"equal within {margin}"
+
+
+def _difference_verdict(pair: Pair, evidence: Evidence, alpha: float) -> str:
+    """What may be claimed of a difference."""
     gap = evidence.difference
     if _above(pair.smallest_holm, alpha):
         return CANNOT
     if _above(pair.p_holm, alpha):
-        return "not shown"
+        return NOT_SHOWN
     if evidence.direction * gap <= 0:
         return "not claimed: ranks and means point apart"
     worst = min(evidence.difference_worst * gap, evidence.worst * gap)
@@ -285,7 +342,12 @@ def _verdict(pair: Pair, evidence: Evidence, alpha: float) -> str:
         return "not claimed: it hangs on failed or missing seeds"
     if evidence.finished * gap <= 0:
         return "not claimed: it hangs on seeds that only one has"
-    winner, loser = (pair.a, pair.b) if gap > 0 else (pair.b, pair.a)
+    return _beats(pair, evidence)
+
+
+def _beats(pair: Pair, evidence: Evidence) -> str:
+    """Which method has the higher mean, as a sentence."""
+    winner, loser = (pair.a, pair.b) if evidence.difference > 0 else (pair.b, pair.a)
     return f"{winner} beats {loser}"
 
 

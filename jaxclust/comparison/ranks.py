@@ -42,6 +42,11 @@ def ranks(data: Sequence[DataSetComparison], options: Options) -> Ranks | None:
     smallest = None
     if few and pairs:
         smallest = min(1.0, power.smallest_p(len(data)) * len(pairs))
+    places = None
+    if options.baseline is None and (smallest is None or smallest <= options.alpha):
+        both = zip(pairs, p, p_worst, strict=True)
+        differ = [pair for pair, own, worst_p in both if max(own, worst_p) <= options.alpha]
+        places = many_methods.groups(many_methods.ranks(means).tolist(), differ)
     everyone = {summary.method for one in data for summary in one.methods}
     return Ranks(
         data=tuple(one.name for one in data),
@@ -56,6 +61,9 @@ def ranks(data: Sequence[DataSetComparison], options: Options) -> Ranks | None:
             RankPair(methods[i], methods[j], p[place], p_worst[place])
             for place, (i, j) in enumerate(pairs)
         ),
+        groups=None
+        if places is None
+        else tuple(tuple(methods[place] for place in group) for group in places),
     )
 
 

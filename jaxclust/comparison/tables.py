@@ -2,43 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
+from jaxclust.comparison.set_tables import aggregate_tables, rank_tables
+from jaxclust.comparison.table_cells import TITLES, WORST, Table, interval, number, probability
 from jaxclust.comparison.types import Comparison, DataSetComparison, MethodSummary, Pair, Ranks
 from jaxclust.data.csv_cells import csv_text
 from jaxclust.evaluation.stats import power
 from jaxclust.types import Json
 
-TITLES = {
-    "acc": "ACC",
-    "nmi": "NMI",
-    "nmi_sqrt": "NMI (geometric)",
-    "nmi_max": "NMI (max)",
-    "ari": "ARI",
-}
 INTERVALS = {"t": "Student's t", "bootstrap-t": "bootstrap-t"}
-WORST = "failed or missing as chance"
-"""Title of the columns in which failed and missing seeds count as chance."""
-
-
-class Table(NamedTuple):
-    """A table of text.
-
-    Attributes:
-      title: the table's title.
-      header: names of the columns.
-      rows: the cells of each row, as many as there are columns.
-      names: how many of the first columns hold text; the others hold numbers.
-    """
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    names: int = 1
 
 
 def sections(comparison: Comparison) -> list[Table]:
-    """The tables of a comparison: methods and pairs for each data set, then the ranks."""
+    """The tables of a comparison: methods and pairs for each data set, then all data sets."""
     tables = []
     for data in comparison.data:
         tables.append(method_table(comparison, data))
@@ -46,6 +22,9 @@ def sections(comparison: Comparison) -> list[Table]:
             tables.append(pair_table(comparison, data))
     if comparison.ranks is not None:
         tables += rank_tables(comparison.ranks)
+    if comparison.aggregates is not None:
+        metric = TITLES[comparison.options.metric]
+        tables += aggregate_tables(comparison.aggregates, metric, _percent(comparison))
     return tables
 
 
@@ -77,6 +56,9 @@ def pair_table(comparison: Comparison, data: DataSetComparison) -> Table:
     """A line for each pair of methods: the difference, its test, and what may be claimed."""
     header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(A beats B)"]
     header += ["p", "corrected p", "smallest p"]
+    margin = comparison.options.equal_within
+    if margin is not None:
+        header.append(f"p equal within {margin:g}")
     # Where seeds failed or have no row, a further column counts them as chance.
     worst = any(summary.failed or summary.missing for summary in data.methods)
     if worst:
@@ -86,12 +68,20 @@ def pair_table(comparison: Comparison, data: DataSetComparison) -> Table:
     kinds = ", ".join(dict.fromkeys(tests)) or "none"
     metric = TITLES[comparison.options.metric]
     family = f"family of {data.family} (Holm)"
+    if margin is not None:
+        family = f"family of {data.family} with tests of equality (Shaffer)"
     title = f"{data.name}: differences of {metric}, test {kinds}, {family}"
-    return Table(title, header, [_pair_row(pair, worst) for pair in data.pairs], 2)
+    return Table(title, header, [_pair_row(pair, worst, margin) for pair in data.pairs], 2)
 
 
-def _pair_row(pair: Pair, worst: bool) -> list[str]:
-    """A pair's line; ``worst`` is whether it has failed and missing seeds as chance."""
+def _pair_row(pair: Pair, worst: bool, margin: float | None) -> list[str]:
+    """A pair's line.
+
+    Args:
+      pair: the pair.
+      worst: whether the line has failed and missing seeds as chance.
+      margin: within which equality is tested; None where it is not.
+    """
     cells = [
         pair.a,
         pair.b,
@@ -102,46 +92,11 @@ def _pair_row(pair: Pair, worst: bool) -> list[str]:
         probability(pair.p_holm),
         probability(pair.smallest_holm),
     ]
+    if margin is not None:
+        cells.append(probability(pair.p_equal_holm))
     if worst:
         cells.append(probability(pair.p_worst_holm))
     return [*cells, _range(pair.seeds_needed), pair.verdict]
-
-
-def rank_tables(ranks: Ranks) -> list[Table]:
-    """Mean ranks over data sets, and the pairs."""
-    order = sorted(range(len(ranks.methods)), key=lambda place: ranks.ranks[place])
-    title = f"ranks over {len(ranks.data)} data sets (seeds pooled to their mean)"
-    if ranks.friedman:
-        chi2, p = ranks.friedman
-        title += f", Friedman chi2 {chi2:.2f}, p {probability(p)} (asymptotic)"
-    if ranks.critical_difference:
-        title += f", critical difference {ranks.critical_difference:.2f}"
-    # Where seeds failed or have no row, a second column counts them as chance.
-    columns = [ranks.ranks]
-    if ranks.ranks_worst is not None:
-        columns.append(ranks.ranks_worst)
-    rows = [
-        [ranks.methods[place], *(f"{column[place]:.2f}" for column in columns)] for place in order
-    ]
-    also = [WORST] * (len(columns) - 1)
-    tables = [Table(title, ["method", "mean rank", *also], rows)]
-    if ranks.pairs:
-        tables.append(_rank_pair_table(ranks, also))
-    return tables
-
-
-def _rank_pair_table(ranks: Ranks, also: list[str]) -> Table:
-    """The pairs of ranked methods; ``also`` are further columns."""
-    kind = "Nemenyi" if ranks.critical_difference else "Wilcoxon over data sets, Holm"
-    title = f"pairs of ranks, {kind}"
-    if ranks.smallest_p is not None:
-        smallest = f"{ranks.smallest_p:.3g}"
-        title += f"; the smallest p that {len(ranks.data)} data sets allow is {smallest}"
-    rows = []
-    for pair in ranks.pairs:
-        p = [pair.p, pair.p_worst] if also else [pair.p]
-        rows.append([pair.a, pair.b, *map(probability, p)])
-    return Table(title, ["A", "B", "corrected p", *also], rows, 2)
 
 
 def text(comparison: Comparison) -> str:
@@ -150,7 +105,7 @@ def text(comparison: Comparison) -> str:
     for table in sections(comparison):
         grid = [[_line(cell) for cell in line] for line in (table.header, *table.rows)]
         widths = [max(len(line[place]) for line in grid) for place in range(len(table.header))]
-        lines = [table.title]
+        lines = [_line(table.title)]
         for line in grid:
             # The verdict is a sentence: the last column stands at the left, too.
             last = len(line) - 1 if table.header[-1] == "verdict" else len(line)
@@ -213,6 +168,12 @@ def as_csv(comparison: Comparison) -> str:
             lines += _lines(("pairs", data.name, pair.a, pair.b), values)
     if comparison.ranks is not None:
         lines += _rank_lines(comparison.ranks)
+    if comparison.aggregates is not None:
+        lines += _lines(("aggregates", "", "", ""), {"levels": [*comparison.aggregates.levels]})
+        for row in comparison.aggregates.methods:
+            values = row.to_json()
+            del values["method"]
+            lines += _lines(("aggregates", "", row.method, ""), values)
     for note in comparison.notes:
         lines.append(["notes", "", "", "", "note", note])
     return csv_text(lines).rstrip("\n")
@@ -260,21 +221,6 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
     "latex": latex,
     "markdown": markdown,
 }
-
-
-def number(value: float | None, sign: bool = False) -> str:
-    """Four digits, as papers print scores; "-" for None."""
-    return "-" if value is None else f"{value:{'+' if sign else ''}.4f}"
-
-
-def interval(low: float | None, high: float | None, sign: bool = False) -> str:
-    """An interval as "[low, high]"; "-" stands for an end that the seeds cannot give."""
-    return "-" if low is None and high is None else f"[{number(low, sign)}, {number(high, sign)}]"
-
-
-def probability(p: float | None) -> str:
-    """p with two significant digits."""
-    return "-" if p is None else "<.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def _with_interval(value: float | None, low: float | None, high: float | None) -> str:

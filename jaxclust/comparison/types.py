@@ -81,6 +81,10 @@ class Pair:
       hint: what the family asks for, where these seeds cannot show a difference.
       verdict: what may be claimed, as a sentence.
       difference_worst: ``difference`` with failed and missing seeds as chance.
+      p_equal: p of the test that the methods are equal within the difference that was asked for;
+        None where none was.
+      p_equal_holm: ``p_equal`` corrected for the family.
+      p_equal_worst_holm: the same with failed and missing seeds as chance.
     """
 
     a: str
@@ -103,12 +107,17 @@ class Pair:
     hint: str | None = None
     verdict: str = "not tested"
     difference_worst: float | None = None
+    p_equal: float | None = None
+    p_equal_holm: float | None = None
+    p_equal_worst_holm: float | None = None
 
     def to_json(self) -> dict[str, Json]:
         """As ``jaxclust compare --format json`` prints it."""
         values = _json(self)
         if self.difference_worst is None:
             del values["difference_worst"]  # Only a pair that is tested has it.
+        if self.p_equal is None:
+            del values["p_equal"], values["p_equal_holm"], values["p_equal_worst_holm"]
         return values
 
 
@@ -169,6 +178,8 @@ class Ranks:
       critical_difference: Nemenyi's; None where the data sets are too few for it.
       smallest_p: the smallest corrected p that so few data sets allow; None where they are enough.
       pairs: the pairs that are compared.
+      groups: methods between which no difference is shown, as a critical-difference diagram has
+        them; None where not all pairs are compared, or so few data sets can show no difference.
     """
 
     data: tuple[str, ...]
@@ -180,11 +191,80 @@ class Ranks:
     critical_difference: float | None
     smallest_p: float | None
     pairs: tuple[RankPair, ...]
+    groups: tuple[tuple[str, ...], ...] | None = None
 
     def to_json(self) -> dict[str, Json]:
         """As ``jaxclust compare --format json`` prints it."""
         pairs: list[Json] = [_json(pair) for pair in self.pairs]
         parts: dict[str, Json] = {"pairs": pairs}
+        if self.groups is not None:
+            parts["groups"] = [list(group) for group in self.groups]
+        return _json(self) | parts
+
+
+@dataclasses.dataclass(frozen=True)
+class Aggregate:
+    """The scores of one method over all data sets; intervals are of a stratified bootstrap.
+
+    Attributes:
+      method: the method's name.
+      n: number of scores of all data sets.
+      iqm: mean of the middle half of all scores.
+      iqm_low: lower end of its interval; None, like every end, where no data set has two seeds.
+      iqm_high: upper end.
+      mean: mean of the data sets' means.
+      mean_low: lower end of its interval.
+      mean_high: upper end.
+      median: median of the data sets' means.
+      median_low: lower end of its interval.
+      median_high: upper end.
+      worst_mean: ``mean`` with failed and missing seeds as chance.
+      shares: share of runs whose score is above each of ``Aggregates.levels``.
+      shares_low: lower ends of their intervals; None where there is none.
+      shares_high: upper ends.
+    """
+
+    method: str
+    n: int
+    iqm: float
+    iqm_low: float | None
+    iqm_high: float | None
+    mean: float
+    mean_low: float | None
+    mean_high: float | None
+    median: float
+    median_low: float | None
+    median_high: float | None
+    worst_mean: float
+    shares: tuple[float, ...]
+    shares_low: tuple[float, ...] | None
+    shares_high: tuple[float, ...] | None
+
+    def to_json(self) -> dict[str, Json]:
+        """As ``jaxclust compare --format json`` prints it."""
+        return _json(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Aggregates:
+    """Every method that has a score on each data set, over all of them.
+
+    Attributes:
+      data: the data sets' names.
+      levels: scores at which the performance profiles are known, increasing.
+      methods: the highest interquartile mean first.
+      failed: whether a seed failed or is missing.
+    """
+
+    data: tuple[str, ...]
+    levels: tuple[float, ...]
+    methods: tuple[Aggregate, ...]
+    failed: bool
+
+    def to_json(self) -> dict[str, Json]:
+        """As ``jaxclust compare --format json`` prints it."""
+        methods: list[Json] = [method.to_json() for method in self.methods]
+        parts: dict[str, Json] = {"methods": methods}
         return _json(self) | parts
 
 
@@ -197,12 +277,14 @@ class Comparison:
       data: each data set with its methods and their pairwise differences.
       ranks: the methods over all data sets; None for one data set or one method.
       notes: what was left out, and what the seeds cannot show.
+      aggregates: the methods' scores over all data sets; None for one data set.
     """
 
     options: Options
     data: tuple[DataSetComparison, ...]
     ranks: Ranks | None
     notes: tuple[str, ...]
+    aggregates: Aggregates | None = None
 
     def settings(self) -> dict[str, Json]:
         """The options that the tables name."""
@@ -215,6 +297,7 @@ class Comparison:
             "difference": options.difference,
             "baseline": options.baseline,
             "family": options.family,
+            "equal_within": options.equal_within,
         }
 
     def to_json(self) -> dict[str, Json]:
@@ -222,6 +305,7 @@ class Comparison:
         return self.settings() | {
             "data": [data.to_json() for data in self.data],
             "ranks": None if self.ranks is None else self.ranks.to_json(),
+            "aggregates": None if self.aggregates is None else self.aggregates.to_json(),
             "notes": list(self.notes),
         }
 
@@ -231,7 +315,9 @@ class Comparison:
         return tables.text(self)
 
 
-def _json(values: MethodSummary | Pair | DataSetComparison | RankPair | Ranks) -> dict[str, Json]:
+def _json(
+    values: MethodSummary | Pair | DataSetComparison | RankPair | Ranks | Aggregate | Aggregates,
+) -> dict[str, Json]:
     """The fields by name, with lists for tuples; fields of other types are the caller's."""
     fields = {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
     return {

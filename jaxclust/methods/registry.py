@@ -67,7 +67,9 @@ def method(
     """
     chosen = get(name)
     if preset not in chosen.presets:
-        raise UsageError(f"preset: must be one of {', '.join(chosen.presets)}, got {preset!r}")
+        hint = did_you_mean(str(preset), chosen.presets)
+        rule = f"preset: must be one of {', '.join(chosen.presets)}"
+        raise UsageError(f"{rule}, got {preset!r}{hint}")
     of_pretraining = {PRETRAINING + key: value for key, value in (pretraining or {}).items()}
     changes = {**chosen.presets[preset], **settings, **of_pretraining}
     return chosen.with_settings(changes).replace(preset=preset)

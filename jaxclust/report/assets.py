@@ -58,6 +58,9 @@ svg .mark{stroke:var(--accent);stroke-width:1.5;stroke-dasharray:5 4;fill:none}
 svg .mean{stroke:var(--accent);stroke-width:3;fill:none}
 svg .seed{fill:none;stroke:var(--soft);stroke-width:1;opacity:.6}
 svg .median{fill:none;stroke:var(--accent);stroke-width:2.5}
+svg .curve{fill:none;stroke-width:2.5}
+svg .faint{opacity:.12}
+svg .axis{stroke:var(--ink);stroke-width:1.5;fill:none}
 svg .band{fill:var(--accent);opacity:.15}
 svg .here{fill:none;stroke:var(--ink);stroke-width:2.5}
 .figures figure{max-width:586px}
@@ -82,6 +85,7 @@ summary{cursor:pointer;padding:6px 0}
 @media print{nav,.skip,.switch{display:none}.scroll{overflow:visible}}
 """
     + "".join(f".c{place}{{fill:{color}}}" for place, color in enumerate(_COLORS))
+    + "".join(f"svg .s{place}{{stroke:{color}}}" for place, color in enumerate(_COLORS))
     + ".unknown{fill:#bbb}"
     + "@media(prefers-color-scheme:dark){.embedding circle:not(.here){filter:brightness(1.35)}}"
 )

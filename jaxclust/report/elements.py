@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.comparison import tables
+from jaxclust.comparison import table_cells
 from jaxclust.report import image_grid
 
 MOST_CELLS = 30
@@ -41,7 +41,7 @@ def document(title: str, policy: str, style: str, body: str) -> str:
 """
 
 
-def table(content: tables.Table) -> str:
+def table(content: table_cells.Table) -> str:
     """A table that scrolls by itself; the last column is aligned left where it has words."""
     kinds = ['class="name" '] * content.names + [""] * (len(content.header) - content.names)
     head = "".join(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxclust.comparison import tables
+from jaxclust.comparison import table_cells, tables
 from jaxclust.comparison.types import Comparison, DataSetComparison, MethodSummary
-from jaxclust.report import charts, elements, run_section
+from jaxclust.report import charts, elements, run_section, set_charts
 from jaxclust.report.assets import SCRIPT, STYLE
 from jaxclust.report.elements import text
 from jaxclust.report.look import Look
@@ -53,8 +53,9 @@ def render(comparison: Comparison | None, looks: Sequence[Look], notes: Sequence
 
 def _comparison(comparison: Comparison) -> str:
     """The section of the comparison: charts, tables, notes."""
-    metric = tables.TITLES[comparison.options.metric]
+    metric = table_cells.TITLES[comparison.options.metric]
     figures = [_chart(data, metric, comparison.options.baseline) for data in comparison.data]
+    figures += _over_sets(comparison, metric)
     body = "".join(elements.table(table) for table in tables.sections(comparison))
     about = f"Primary metric: {metric}. {FAMILIES[comparison.options.family]}"
     return (
@@ -78,7 +79,41 @@ def _chart(data: DataSetComparison, metric: str, baseline: str | None) -> str:
         "the thick line its interval, the thin line the interval in which one more run falls"
     )
     caption += "." if mark is None else f", the dashed line {baseline}'s mean."
-    return f"<figure>{chart}<figcaption>{text(caption)}</figcaption></figure>"
+    return _figure(chart, caption)
+
+
+def _over_sets(comparison: Comparison, metric: str) -> list[str]:
+    """Figures over all data sets, where there are several."""
+    figures = []
+    percent = 100 * (1 - comparison.options.alpha)
+    if comparison.aggregates is not None:
+        chart = set_charts.profiles(comparison.aggregates, metric)
+        caption = (
+            f"Performance profiles over {len(comparison.aggregates.data)} data sets: the share of "
+            f"runs whose {metric} is above a value. A curve further to the right is better. The "
+            f"bands are {percent:g} % intervals of a stratified bootstrap over seeds."
+        )
+        if len(comparison.aggregates.methods) > set_charts.MOST_PROFILES:
+            caption += f" The {set_charts.MOST_PROFILES} highest interquartile means are drawn."
+        figures.append(_figure(chart, caption))
+    if comparison.ranks is not None and len(comparison.ranks.methods) > 2:
+        ranks = comparison.ranks
+        caption = f"Mean ranks over {len(ranks.data)} data sets, 1 the best. "
+        if ranks.groups is not None:
+            test = "Wilcoxon's test with Holm's correction"
+            if ranks.critical_difference is not None:
+                test = "Nemenyi's test"
+            caption += f"A bar joins methods that do not differ by {test}."
+        elif ranks.smallest_p is not None and ranks.smallest_p > comparison.options.alpha:
+            caption += "So few data sets can show no difference, so that no bar is drawn."
+        else:
+            caption += "No bar is drawn, as not all pairs are compared."
+        figures.append(_figure(set_charts.rank_diagram(ranks), caption))
+    return figures
+
+
+def _figure(chart: str, caption: str) -> str:
+    return f"<figure>{chart}<figcaption>{text(caption)}</figcaption></figure>" if chart else ""
 
 
 def _mean(method: MethodSummary) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxclust.comparison import tables
+from jaxclust.comparison import table_cells
 from jaxclust.evaluation import agreement, metrics
 from jaxclust.report import charts, elements, image_section, renewals
 from jaxclust.report.elements import text
@@ -116,9 +116,9 @@ def _seeds(look: Look, seeds: Agreement) -> str:
         place = look.seeds.index(seed)
         cells = [
             str(seed),
-            tables.number(row.acc),
-            tables.number(row.nmi),
-            tables.number(row.ari),
+            table_cells.number(row.acc),
+            table_cells.number(row.nmi),
+            table_cells.number(row.ari),
             elements.number(agree[place]),
             elements.number(None if silhouettes is None else silhouettes[place]),
             elements.number(seeds.losses[place], ".4g"),
@@ -130,7 +130,7 @@ def _seeds(look: Look, seeds: Agreement) -> str:
         rows.append(_consensus_cells(seeds))
     title = "Seeds; the columns from agreement on need no labels"
     return (
-        elements.table(tables.Table(title, header, rows))
+        elements.table(table_cells.Table(title, header, rows))
         + _correlations(look, seeds)
         + '<p class="small">Agreement is the mean ARI with the other seeds; it also rewards errors '
         "that all seeds make. Silhouette is that of a sample in the embedding; it rewards "
@@ -145,7 +145,7 @@ def _consensus_cells(seeds: Agreement) -> list[str]:
     sizes = np.bincount(seeds.consensus.labels)
     return [
         "consensus",
-        *(tables.number(scores.get(name)) for name in ("acc", "nmi", "ari")),
+        *(table_cells.number(scores.get(name)) for name in ("acc", "nmi", "ari")),
         *["-"] * 3,
         elements.number(float(sizes.max() / sizes.sum()), ".1%"),
         "-",

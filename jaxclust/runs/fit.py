@@ -28,6 +28,7 @@ from jaxclust.runs.history import history_csv
 from jaxclust.runs.lock import held
 from jaxclust.runs.own_parts import own_parts
 from jaxclust.runs.plan import (
+    FEW,
     Plan,
     check_images,
     check_plan,
@@ -40,6 +41,7 @@ from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import Row, labeling_files, make_rows, read_results, write_rows
 from jaxclust.runs.run import Run
 from jaxclust.runs.saving import UNREADABLE, write_unreadable
+from jaxclust.runs.seed_count import can_show, with_usual_seeds
 from jaxclust.runs.settings import (
     CONTENT,
     Settings,
@@ -56,7 +58,7 @@ def fit(
     method: str | Method,
     images: np.ndarray | Dataset | Source,
     clusters: int | None = None,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] | None = None,
     *,
     preset: str | None = None,
     features: str | os.PathLike | None = None,
@@ -74,7 +76,8 @@ def fit(
         stream of ``jaxclust.data.sources.open_source``, which needs ``out``.
       clusters: number of clusters; None for the method's own, or for the number of classes of a
         labeled data set.
-      seeds: how many (3: seeds 0, 1, 2), or which.
+      seeds: how many (3: seeds 0, 1, 2), or which. None for ten where they are forecast to take
+        less than two minutes, and for five otherwise; a run in ``out`` keeps its seeds.
       preset: "default" or another of the method's presets; None for "default". Only with a
         name.
       features: what stands in the images' place: "efficientnet-lite0", "squeezenet", "dsift-pca",
@@ -103,7 +106,8 @@ def fit(
     if weights is not None:
         chosen = _without_usual_pretraining(chosen)
     plan = Plan(
-        seeds=seeds_of(seeds),
+        seeds=seeds_of(FEW if seeds is None else seeds),
+        choose_seeds=seeds is None,
         out=None if out is None else Path(out),
         resume=out is not None,
         features=None if features is None else os.fspath(features),
@@ -194,6 +198,7 @@ def execute(
       UsageError: something breaks its rule. Nothing has been written then.
     """
     check_plan(method, data, plan)
+    plan, choice = with_usual_seeds(method, data, plan)
     images = data
     # What the command was told stands before what the set says of itself.
     origin = (read_from(data) if isinstance(data, Dataset) else {}) | plan.origin
@@ -230,6 +235,9 @@ def execute(
     out = plan.out
     resume = plan.resume
     if plan.find_out and out is not None:
+        begun, settings = _as_begun(plan, settings, out)
+        choice = choice if begun is plan else None
+        plan = begun
         out = default_folder(settings, out)
         resume = resume or (out.exists() and not plan.overwrite)
     shared = None
@@ -255,8 +263,8 @@ def execute(
             labels=None if out is None else out / "labels.npy",
             about=settings.extra,
         )
-        for note in notes.before(method, _shape(data)[1:]):
-            bars.say(f"note: {note}")
+        for line in _beforehand(method, data, plan, choice):
+            bars.say(line)
         given = data if isinstance(data, Source) else data.images
         with stopping.answered():
             done = engine.fit(method, given, plan.seeds, options)
@@ -285,6 +293,26 @@ def execute(
             for name, labels in ({} if run.finished else done.labelings).items():
                 write_labels(out / labeling_files(settings)[name], labels)
         return run
+
+
+def _as_begun(plan: Plan, settings: Settings, parent: Path) -> tuple[Plan, Settings]:
+    """A plan without given seeds keeps those of a run that began with few, as all once did."""
+    few = dataclasses.replace(settings, seeds=tuple(range(FEW)))
+    if not plan.choose_seeds or default_folder(settings, parent).exists():
+        return plan, settings
+    if not (default_folder(few, parent) / "config.json").exists():
+        return plan, settings
+    return dataclasses.replace(plan, seeds=few.seeds), few
+
+
+def _beforehand(
+    method: Method, data: Dataset | Source, plan: Plan, choice: str | None
+) -> list[str]:
+    """Lines before a run: how its number of seeds came about and what it can show, and notes."""
+    lines = [] if choice is None else [choice]
+    if data.labels is not None and not method.algorithm.deterministic:
+        lines.append(can_show(len(plan.seeds)))
+    return lines + [f"note: {note}" for note in notes.before(method, _shape(data)[1:])]
 
 
 def _over(plan: Plan) -> Over:

@@ -19,6 +19,8 @@ from jaxclust.networks.torch_weights import Weights
 from jaxclust.runs.start_weights import IMAGENET
 from jaxclust.types import Json, Method
 
+FEW = 5
+"""The number of seeds where nobody gave one and more would take long."""
 MOST_SEEDS = 1000
 """The largest number of seeds that a count can ask for."""
 
@@ -32,6 +34,7 @@ class Plan:
       over: how seeds run, see ``engine.driver.Program``; None for the fastest way here, or the one
         with which the run in ``out`` began.
       out: the run's folder; None to keep the run in memory.
+      choose_seeds: whether nobody gave the seeds, so that ``seed_count.with_usual_seeds`` may.
       find_out: choose the folder by ``folder.default_folder``; ``out`` is then its parent.
       resume: go on with a run of the same settings in the folder.
       overwrite: delete an earlier run's files in the folder.
@@ -48,6 +51,7 @@ class Plan:
     seeds: tuple[int, ...]
     over: Over | None = None
     out: Path | None = None
+    choose_seeds: bool = False
     find_out: bool = False
     resume: bool = False
     overwrite: bool = False

@@ -1,6 +1,7 @@
 """Progress of a run on stderr."""
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,66 @@ from jaxclust.runs.forecast import Forecast
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+LINE_SECONDS = 10.0
+"""Least time between two lines of progress where stderr is no terminal."""
 NAMES = {"pretrain": "pretraining", "cluster": "clustering"}
+
+
+class Lines:
+    """Progress where stderr is no terminal: a line now and then, in place of a moving bar.
+
+    It has what ``Bars`` uses of ``tqdm``.
+    """
+
+    def __init__(self, name: str, total: int | None) -> None:
+        """Shows nothing yet.
+
+        Args:
+          name: of what goes on.
+          total: how much there is to do; None where that is not known.
+        """
+        self.total = total
+        self.n = 0
+        self.initial = 0
+        self._name = name
+        self._after = ""
+        self._begin = time.monotonic()
+        self._last = self._begin
+
+    def reset(self) -> None:
+        """Measures the pace from now on."""
+        self._begin = time.monotonic()
+
+    def set_postfix_str(self, text: str, refresh: bool = False) -> None:
+        """Keeps text for the end of the next line."""
+        self._after = f"; {text.strip('; ')}"
+
+    def update(self, count: int = 1) -> None:
+        """Adds to what is done."""
+        self.n += count
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Prints a line, unless the last one was printed a moment ago."""
+        if time.monotonic() - self._last >= LINE_SECONDS:
+            self._print(f"{self._left()}{self._after}")
+
+    def close(self) -> None:
+        """Prints the last line."""
+        self._print(f"{self._after}, {time.monotonic() - self._begin:.0f} s")
+
+    def _left(self) -> str:
+        """The time that is left at the pace of this process; "" where that is not known."""
+        done = self.n - self.initial
+        if self.total is None or done <= 0:
+            return ""
+        seconds = (time.monotonic() - self._begin) / done * (self.total - self.n)
+        return f", about {seconds:.0f} s left at most"
+
+    def _print(self, rest: str) -> None:
+        self._last = time.monotonic()
+        of = "" if self.total is None else f" {self.n:,} of {self.total:,}"
+        print(f"jaxclust: {self._name}{of}{rest}", file=sys.stderr, flush=True)
 
 
 class Bars:
@@ -24,7 +84,8 @@ class Bars:
           disable: never show anything.
         """
         self._disable = disable
-        self._bar: tqdm | None = None
+        self._bar: tqdm | Lines | None = None
+        self._begun = False
         self._name = ""
         self._forecast = Forecast()
 
@@ -42,6 +103,7 @@ class Bars:
         name = NAMES.get(phase, phase)
         if event is None:
             self._forecast = Forecast()
+            self._begun = False
             self.stage(name, note="compiling")
             return
         if self._bar is None:
@@ -49,8 +111,15 @@ class Bars:
         line = self._forecast.line(name, event)
         if line is not None:
             self.say(line)
+        window = int(np.max(event.lanes.window))
+        if not self._begun:
+            # The pace is that of what comes now: a run that goes on did not do all this work here,
+            # and the first chunk was compiled.
+            self._begun = True
+            self._bar.reset()
+            self._bar.initial = window
         self._bar.total = event.schedule.max_windows
-        self._bar.n = int(np.max(event.lanes.window))
+        self._bar.n = window
         names = [name for name in ("loss", "changed") if name in event.history]
         last = ", ".join(f"{name} {event.history[name][-1]:.3g}" for name in names)
         ended = f"{int(event.done.sum())} of {event.done.size} seeds done"
@@ -70,6 +139,9 @@ class Bars:
 
         self.close()
         self._name = name
+        if not self._disable and not sys.stderr.isatty():
+            self._bar = Lines(name, total)
+            return
         self._bar = tqdm(
             total=total,
             desc=name,

@@ -39,12 +39,10 @@ class Run:
       directory: its folder, or None.
       own_method: the method, where it has functions or a network of its own.
       unreadable: of a stream the places of images that could not be read, with reasons.
-      names: the images' names in their folder, of a run in memory that had one; otherwise None.
-        ``files`` has them of every run.
+      names: the images' names in their folder, in memory; ``files`` has them of every run.
       unreadable_files: names of picture files that could not be read, with reasons, in memory.
-      predictions: what the method says of the run's own images, with a leading axis of seeds and in
-        each seed's own numbering; None where the run was read from a folder, of a stream, and of a
-        method that labels all images together.
+      predictions: what the method says of the run's own images, with a leading axis of seeds, in
+        each seed's numbering; None from a folder, of a stream, and of a method that labels at once.
       data_notes: sentences about its images; none where it was read from a folder.
     """
 

@@ -66,12 +66,16 @@ class Scores:
         return np.array([np.nan if score is None else score for score in scores])
 
     def summary(self, metric: str = "acc") -> Summary:
-        """Mean, sd and 95 % interval over the seeds that did not fail."""
+        """Mean, sd and 95 % interval over the seeds that did not fail.
+
+        The interval stays within the metric's bounds, see ``jaxclust.evaluation.stats.bounds``.
+        """
         values = self.values(metric)
         present = values[np.isfinite(values)]
         if not present.size:
             return Summary(np.nan, np.nan, np.nan, np.nan)
-        return Summary(*stats.summary(present.tolist())[1:])
+        bounds = stats.SCORE_BOUNDS[metric]
+        return Summary(*stats.summary(present.tolist(), bounds=bounds)[1:])
 
     def __repr__(self) -> str:
         return score_table([self.rows], SCORE_COLUMNS, [self.consensus])
@@ -133,7 +137,7 @@ def _cells(rows: Sequence[Row], name: str, digits: int) -> list[str]:
     present = [value for value in values if value is not None]
     if not present:
         return [*cells, *["-"] * 4]
-    _, mean, *spread = stats.summary(present)
+    _, mean, *spread = stats.summary(present, bounds=stats.SCORE_BOUNDS.get(name))
     if name not in SCORES:
         # The run has one clock: its seeds' equal shares have no spread.
         spread = [np.nan] * 3

@@ -10,6 +10,8 @@ import jaxclust
 from jaxclust.cli import main as command
 from jaxclust.cli import methods
 from jaxclust.cli.main import COMMANDS, main
+from jaxclust.cli.options import Options
+from jaxclust.cli.parse import flags
 from jaxclust.errors import UsageError
 
 
@@ -62,6 +64,38 @@ def test_help_of_a_method_has_its_settings_and_not_those_of_others(capsys):
     assert "--reliable" not in out
     assert main(["fit", "ccnn", "--help"]) == 0
     assert "--reliable" in capsys.readouterr().out
+
+
+def test_the_short_help_of_fit_names_every_option_once_and_the_common_ones_first(capsys):
+    assert main(["fit", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) < 65
+    assert max(map(len, out.splitlines())) <= 82
+    shown = re.findall(r"^  (--[\w-]+)", out, re.MULTILINE)
+    # Of an option that is on unless it is turned off, the other half is shown.
+    expected = set(flags(Options)) - {"--baseline", "--figures", "--cache"}
+    assert sorted(shown) == sorted(expected)
+    assert shown[:3] == ["--data", "--clusters", "--seeds"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["comapre"], "compare"),
+        (["--verison"], "--version"),
+        (["fit", "dcecc", "--data", "digits"], "dcec"),
+        (["fit", "dcec", "--data", "digts"], "digits"),
+        (["fit", "dcec", "--data", "digits", "--preset", "papr"], "paper"),
+        (["fit", "dcec", "--data", "digits", "--gama", "1"], "--gamma"),
+        (["fit", "--methods", "dcec,kmean", "--data", "digits"], "kmeans"),
+        (["compare", "x", "--metrc", "acc"], "--metric"),
+        (["compare", "x", "--metric", "ac"], "acc"),
+    ],
+)
+def test_a_wrong_word_is_answered_by_the_nearest(words, hint, capsys):
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"; did you mean {hint}?")
 
 
 def test_help_imports_no_method():

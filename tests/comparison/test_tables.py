@@ -3,7 +3,7 @@
 import csv
 import io
 
-from jaxclust.comparison import tables
+from jaxclust.comparison import table_cells, tables
 from jaxclust.evaluation.stats import power
 from run_folders import BAD, GOOD, compare, make
 
@@ -37,7 +37,7 @@ def test_every_format_says_the_same(tmp_path, capsys):
 
 def test_names_and_reasons_stay_in_their_line():
     row = {"a": "x<script>", "b": "y", "verdict": "x|\ny"}
-    result = tables.Table("a\ntitle", ["A"], [[row["a"]], [row["verdict"]]])
+    result = table_cells.Table("a\ntitle", ["A"], [[row["a"]], [row["verdict"]]])
     assert tables._escaped("a note\n\\input{x}") == r"a note \textbackslash{}input\{x\}"
     assert [tables._plain(cell) for (cell,) in result.rows] == ["x&lt;script>", "x\\| y"]
     assert tables._range([4, 9, power.MOST_SEEDS]) == "4 to 100000 or more"

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from jaxclust.cli.main import main
-from jaxclust.comparison import tables
+from jaxclust.comparison import table_cells
 from jaxclust.comparison.types import MethodSummary
-from jaxclust.report import charts, elements, image_grid
+from jaxclust.report import charts, elements, image_grid, svg
 from jaxclust.runs.files import write_labels
 from pages import Page
 from run_folders import make
@@ -141,7 +141,7 @@ def test_an_interval_with_an_open_end_reaches_the_edge():
         chart = charts.intervals([summary(**values, low=ends[0], high=ends[1])], "t")
         (thick,) = re.findall(r'<line class="thick" x1="([\d.]+)" x2="([\d.]+)"', chart)
         places = dict(zip(("x1", "x2"), map(float, thick), strict=True))
-        assert places[edge] == (charts.WIDTH - 20 if edge == "x2" else 16 + 9)
+        assert places[edge] == (svg.WIDTH - 20 if edge == "x2" else 16 + 9)
         assert places["x1"] < places["x2"]
 
 
@@ -158,7 +158,7 @@ def test_equal_scores_have_a_chart_and_names_stand_beside_it():
 
 def test_a_last_column_of_numbers_stands_right():
     seconds, verdicts = (
-        elements.table(tables.Table("t", ["method", head], [["dcec", cell], ["dec", "-"]]))
+        elements.table(table_cells.Table("t", ["method", head], [["dcec", cell], ["dec", "-"]]))
         for head, cell in (("seconds", "3.25"), ("verdict", "dcec beats dec"))
     )
     assert ("<table>" in seconds, '<table class="words">' in verdicts) == (True, True)

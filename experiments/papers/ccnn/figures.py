@@ -64,7 +64,7 @@ def reliable(data: str, cells: Cells) -> None:
             scores = [row.nmi_sqrt for row in cells.get((data, variant, start), [])]
             finite = [nmi for nmi in scores if nmi is not None]
             if len(finite) > 1:
-                means[k] = stats.summary(finite)
+                means[k] = stats.summary(finite, bounds=stats.SHARE)
         if means:
             below = [summary.mean - summary.low for summary in means.values()]
             above = [summary.high - summary.mean for summary in means.values()]

@@ -69,5 +69,5 @@ def _mean(scores: Sequence[float | None]) -> str:
     failed = f" ({len(scores) - len(finite)} failed)" if len(finite) < len(scores) else ""
     if len(finite) < 2:
         return f"{f'{finite[0]:.3f}' if finite else '-'}{failed}"
-    summary = stats.summary(finite)
+    summary = stats.summary(finite, bounds=stats.SHARE)
     return f"{summary.mean:.3f} [{summary.low:.3f}, {summary.high:.3f}]{failed}"

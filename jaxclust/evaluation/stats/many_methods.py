@@ -105,6 +105,36 @@ def nemenyi(scores: Table) -> np.ndarray:
     return p
 
 
+def groups(ranks: Sequence[float], differ: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """The bars of a critical-difference diagram: neighbors by rank of which no two differ.
+
+    Args:
+      ranks: mean rank of each method.
+      differ: places of the pairs that differ.
+
+    Returns:
+      The places of each group's methods by rank. Each group is as large as can be, and has two
+      methods at least; a method may be in two groups or in none.
+    """
+    order = sorted(range(len(ranks)), key=lambda place: ranks[place])
+    apart = {frozenset(pair) for pair in differ}
+
+    def alike(begin: int, end: int) -> bool:
+        pairs = itertools.combinations(order[begin:end], 2)
+        return not any(frozenset(pair) in apart for pair in pairs)
+
+    found: list[list[int]] = []
+    reached = 0
+    for begin in range(len(order)):
+        end = begin + 1
+        while end < len(order) and alike(begin, end + 1):
+            end += 1
+        if end > max(reached, begin + 1):
+            found.append(order[begin:end])
+            reached = end
+    return found
+
+
 def _checked(scores: Table) -> np.ndarray:
     """The scores as float64 (data sets, methods); UsageError as ``ranks``."""
     scores = np.array(scores, dtype=np.float64)

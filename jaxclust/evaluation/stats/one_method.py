@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from jaxclust.errors import UsageError
+from jaxclust.evaluation.stats.bounds import Bounds, inside
 
 Scores = Sequence[float] | np.ndarray
 """One score per seed, (n,)."""
@@ -35,7 +36,7 @@ class Summary(NamedTuple):
     high: float
 
 
-def summary(values: Scores, confidence: float = 0.95) -> Summary:
+def summary(values: Scores, confidence: float = 0.95, bounds: Bounds | None = None) -> Summary:
     """Mean, standard deviation and Student's t interval for the mean.
 
     One value says nothing about spread: its ``sd``, ``low`` and ``high`` are nan. A seed that
@@ -45,6 +46,9 @@ def summary(values: Scores, confidence: float = 0.95) -> Summary:
     Args:
       values: one score per seed.
       confidence: confidence of the interval, between 0 and 1.
+      bounds: least and greatest value of the score; None for a score without bounds. Where the
+        interval of one more run would leave them, ``bounds.inside`` computes every interval on the
+        logit scale.
 
     Raises:
       UsageError: there are no values, one is None, nan or infinite, or the confidence is not
@@ -57,7 +61,20 @@ def summary(values: Scores, confidence: float = 0.95) -> Summary:
         return Summary(1, mean, np.nan, np.nan, np.nan)
     sd = float(values.std(ddof=1))
     half = _quantile(n, confidence) * sd / n**0.5
-    return Summary(n, mean, sd, mean - half, mean + half)
+    reach = run_distance(n, sd, confidence)
+    return Summary(n, mean, sd, *inside(mean, mean - half, mean + half, bounds, reach))
+
+
+def run_distance(n: int, sd: float, confidence: float = 0.95, runs: int = 1) -> float:
+    """Distance from the mean of n normal scores to the ends of ``prediction_interval``.
+
+    Args:
+      n: number of scores, at least 2.
+      sd: their standard deviation.
+      confidence: confidence of the interval.
+      runs: number of further runs whose mean is predicted.
+    """
+    return _quantile(n, confidence) * sd * (1 / n + 1 / runs) ** 0.5
 
 
 def median(values: Scores) -> float:
@@ -132,7 +149,7 @@ def bootstrap_t(
 
 
 def prediction_interval(
-    values: Scores, runs: int = 1, confidence: float = 0.95
+    values: Scores, runs: int = 1, confidence: float = 0.95, bounds: Bounds | None = None
 ) -> tuple[float, float]:
     """Interval for the mean of further runs: ``mean +- t s sqrt(1/n + 1/runs)``.
 
@@ -143,6 +160,7 @@ def prediction_interval(
       values: one score per seed.
       runs: number of seeds behind the number to be predicted.
       confidence: confidence of the interval, between 0 and 1.
+      bounds: as of ``summary``.
 
     Returns:
       Its lower and upper end; nan for one value.
@@ -155,8 +173,9 @@ def prediction_interval(
     n, mean, sd, _, _ = summary(values, confidence)
     if n == 1:
         return np.nan, np.nan
-    half = _quantile(n, confidence) * sd * (1 / n + 1 / runs) ** 0.5
-    return mean - half, mean + half
+    half = run_distance(n, sd, confidence, runs)
+    reach = run_distance(n, sd, confidence)
+    return inside(mean, mean - half, mean + half, bounds, reach)
 
 
 def sd_interval(sd: float, degrees: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from jaxclust.errors import UsageError
+from jaxclust.evaluation.stats.bounds import Bounds, difference_bounds, inside
 from jaxclust.evaluation.stats.one_method import RESAMPLES, ROUNDING, Scores, two_samples
 
 EXACT = 200_000
@@ -53,7 +54,9 @@ class Superiority(NamedTuple):
     high: float
 
 
-def difference(a: Scores, b: Scores, paired: bool, confidence: float = 0.95) -> Difference:
+def difference(
+    a: Scores, b: Scores, paired: bool, confidence: float = 0.95, bounds: Bounds | None = None
+) -> Difference:
     """mean(a) - mean(b), in the score's own unit.
 
     Args:
@@ -61,6 +64,8 @@ def difference(a: Scores, b: Scores, paired: bool, confidence: float = 0.95) -> 
       b: one score per seed, where ``paired`` of the same seeds in the same order.
       paired: whether the interval is that of the seeds' differences.
       confidence: confidence of the interval, between 0 and 1.
+      bounds: least and greatest value of the score; ``bounds.inside`` keeps the interval where
+        differences of such scores can be. None for a score without bounds.
 
     Raises:
       UsageError: a score is not finite, or pairs are incomplete.
@@ -69,16 +74,27 @@ def difference(a: Scores, b: Scores, paired: bool, confidence: float = 0.95) -> 
     mean = float(a.mean() - b.mean())
     if min(a.size, b.size) < 2:
         return Difference(mean, np.nan, np.nan)
-    if paired:
-        error = (a - b).std(ddof=1) / a.size**0.5
-        degrees = a.size - 1
-    else:
-        parts = np.array([a.var(ddof=1) / a.size, b.var(ddof=1) / b.size])
-        error = parts.sum() ** 0.5
-        weights = parts**2 / np.array([a.size - 1, b.size - 1])
-        degrees = parts.sum() ** 2 / weights.sum() if error > 0 else a.size + b.size - 2
+    error, degrees = standard_error(a, b, paired)
     half = float(stats.t.ppf((1 + confidence) / 2, degrees) * error)
-    return Difference(mean, mean - half, mean + half)
+    limits = None if bounds is None else difference_bounds(bounds)
+    return Difference(mean, *inside(mean, mean - half, mean + half, limits))
+
+
+def standard_error(a: np.ndarray, b: np.ndarray, paired: bool) -> tuple[float, float]:
+    """Standard error of mean(a) - mean(b) and its degrees of freedom; Welch's where not paired.
+
+    Args:
+      a: checked scores, float64 (n,), at least 2.
+      b: checked scores, float64 (m,), at least 2.
+      paired: whether they are of the same seeds.
+    """
+    if paired:
+        return float((a - b).std(ddof=1) / a.size**0.5), a.size - 1
+    parts = np.array([a.var(ddof=1) / a.size, b.var(ddof=1) / b.size])
+    error = float(parts.sum() ** 0.5)
+    weights = parts**2 / np.array([a.size - 1, b.size - 1])
+    degrees = float(parts.sum() ** 2 / weights.sum()) if error > 0 else a.size + b.size - 2
+    return error, degrees
 
 
 def superiority(a: Scores, b: Scores, confidence: float = 0.95) -> Superiority:
@@ -241,13 +257,28 @@ def wilcoxon(a: Scores, b: Scores) -> float:
     Raises:
       UsageError: a score is not finite, or pairs are incomplete.
     """
+    return float(min(1.0, 2 * min(signed_rank_tails(a, b))))
+
+
+def signed_rank_tails(a: Scores, b: Scores) -> tuple[float, float]:
+    """The two one-sided p of ``wilcoxon``: that a is below b, and that a is above b.
+
+    Args:
+      a: one score per seed, or per data set.
+      b: the scores of the same ones, in the same order.
+
+    Raises:
+      UsageError: as ``wilcoxon``.
+    """
     ranks = signed_ranks(a, b)
     chances = np.ones(1)
     # Each rank is in the sum of the positive gaps' ranks with probability 1/2.
     for rank in np.abs(ranks):
         chances = (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0))) / 2
     positive = int(ranks[ranks > 0].sum())
-    return float(min(1.0, 2 * min(chances[: positive + 1].sum(), chances[positive:].sum())))
+    below = float(chances[: positive + 1].sum())
+    above = float(chances[positive:].sum())
+    return min(1.0, below), min(1.0, above)
 
 
 def signed_ranks(a: Scores, b: Scores) -> np.ndarray:
