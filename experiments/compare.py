@@ -3,7 +3,7 @@
 Rows that are there count, and so do those that the papers' experiments have of the same settings:
 only the seeds that are missing run. Each method is tested against k-means, and each data set is a
 family of its own. All pairs on all sets would be a family of over 1,000 comparisons, in which ten
-seeds could show nothing.
+seeds could show nothing. For the same reason the methods in LATER have families of their own.
 """
 
 import sys
@@ -56,9 +56,13 @@ METHOD_OF = {
 """The method of each name that rows have."""
 NAMES = tuple(METHOD_OF)
 """What their rows are called."""
-PLANNED = len(NAMES) - 1
-"""Comparisons with BASELINE on a data set. They are corrected for also where a method does not fit
-the images."""
+LATER = tuple(name for name in BUILT if registry.get(name).kind == "spectral")
+"""Methods that came when the others had been compared: with them ten seeds could show nothing."""
+PLANNED = sum(name not in LATER for name in METHOD_OF.values()) - 1
+"""Comparisons of the other methods with BASELINE on a data set. They are corrected for also where a
+method does not fit the images."""
+PLANNED_LATER = len(LATER)
+"""Comparisons of LATER with BASELINE on a data set."""
 OTHERS: tuple[tuple[Path, Callable[[Row], bool]], ...] = (
     (dcec.RESULTS, lambda row: True),
     (dbc.RESULTS, lambda row: True),
@@ -251,18 +255,25 @@ def grouped(found: Iterable[Row]) -> list[Cell]:
 
 
 def against_baseline(cells: Sequence[Cell], notes: Sequence[str] = ()) -> Comparison:
-    """Each method against BASELINE, each data set a family; arguments as of ``comparison``."""
-    options = Options(baseline=BASELINE, family="data", planned=PLANNED)
+    """Each method against BASELINE, each data set a family; arguments as of ``comparison``.
+
+    The families have the methods in LATER, the others, or both, as the cells do.
+    """
+    later = {METHOD_OF[cell.method] in LATER for cell in cells if cell.method != BASELINE}
+    planned = PLANNED * (later != {True}) + PLANNED_LATER * (True in later)
+    options = Options(baseline=BASELINE, family="data", planned=planned)
     return comparison(cells, options, notes)
 
 
 def results(
-    data: Collection[str] = tuple(SEEDS), methods: Collection[str] = BUILT
+    data: Collection[str] = tuple(SEEDS), methods: Collection[str] | None = None
 ) -> Comparison | None:
     """The comparison of the rows of some methods on some sets; None without rows.
 
-    Sets and methods are in their order here.
+    Sets and methods are in their order here; without ``methods`` it has all but LATER.
     """
+    if methods is None:
+        methods = [name for name in BUILT if name not in LATER]
     sets = list(SEEDS)
     found = [row for row in present() if row.data in data and METHOD_OF[row.method] in methods]
     found.sort(key=lambda row: (sets.index(row.data), NAMES.index(row.method)))
@@ -270,9 +281,9 @@ def results(
 
 
 def text(form: str = "text") -> str:
-    """The comparison as a table; empty without rows."""
-    found = results()
-    return "" if found is None else tables.FORMATS[form](found)
+    """The comparison as a table, and that of LATER; empty without rows."""
+    found = (results(), results(methods=(BASELINE, *LATER)))
+    return "\n\n".join(tables.FORMATS[form](one) for one in found if one is not None)
 
 
 def run(request: Request, page: bool = False) -> bool:

@@ -121,12 +121,21 @@ def comparison() -> str:
     """
     found = compare.results()
     data = () if found is None else found.data
-    there = {summary.method for data_set in data for summary in data_set.methods}
+    # Methods that came later are families of their own, and columns of the same table.
+    later = compare.results(methods=(compare.BASELINE, *compare.LATER))
+    of_later = {} if later is None else {data_set.name: data_set for data_set in later.data}
+    there = {
+        summary.method for data_set in (*data, *of_later.values()) for summary in data_set.methods
+    }
     heads = [f"{data_set.name}, {compare.SEEDS[data_set.name]} seeds" for data_set in data]
     lines = [["method", *heads]]
     for name in compare.NAMES:
         if name in there:
-            lines.append([f"`{name}`", *(_cell(data_set, name) for data_set in data)])
+            own = [
+                of_later.get(data_set.name, data_set) if name in compare.LATER else data_set
+                for data_set in data
+            ]
+            lines.append([f"`{name}`", *(_cell(data_set, name) for data_set in own)])
     return tables.markdown(lines)
 
 

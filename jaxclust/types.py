@@ -33,6 +33,14 @@ At its dataclass's default such a setting changes nothing, and files leave it ou
 runs of both versions have the same settings where they do the same.
 """
 
+KINDS: Mapping[str, str] = {
+    "deep": "clusters and a network, trained together",
+    "features": "k-means on pixels, or on the features of a network",
+    "linkage": "linkage of pixels",
+    "spectral": "eigenvectors of a graph of pixels",
+}
+"""What a kind of method does, by its name, in the order of lists."""
+
 PRETRAINING = "pretraining."
 """Prefix that the settings of a pretraining have among the settings of a method."""
 
@@ -202,6 +210,7 @@ class Method:
       preset: the name of the preset that the settings started from.
       caution: one sentence, without a full stop, that a user should read before a run, such as
         where the method scores below a simpler one; "" for none.
+      kind: what sort of method it is, a name of ``KINDS``.
     """
 
     name: str
@@ -219,6 +228,7 @@ class Method:
     clusters_given: bool = False
     preset: str = "default"
     caution: str = ""
+    kind: str = "deep"
 
     @property
     def clusters(self) -> int:

@@ -61,10 +61,11 @@ class Options:
       cluster_range: Numbers of clusters that --clusters auto tries (2,20 unless given).
       criterion: What --clusters auto goes by (merges unless given). merges: clusters of like
         size in the merges of graph degree linkage; spectrum: the largest gap of the spectrum of
-        a graph of neighbors; silhouette: that of k-means above that of random vectors; bic:
-        Gaussian mixtures. These look at pixels or --features once. dying: the clusters that
-        live in the end when DEC begins with 35 and those that shrink die; it takes minutes.
-        stability: a run for each number, of which the one counts on which the seeds agree best.
+        a graph of neighbors; alignment: eigenvectors that turn to the axes; silhouette: that of
+        k-means above that of random vectors; bic: Gaussian mixtures. These look at pixels or
+        --features once. dying: the clusters that live in the end when DEC begins with 35 and
+        those that shrink die; it takes minutes. stability: a run for each number, of which the
+        one counts on which the seeds agree best.
       seeds: How many seeds (5: seeds 0 to 4), or which (0,3,7; or 3, with a comma for that
         one). Without it: 10 if they are forecast to take less than two minutes, and 5 otherwise;
         5 with --methods and --clusters auto.

@@ -13,6 +13,7 @@ from jaxclust.estimators.families import (
     JULE,
     AgglomerativeClustering,
     KMeans,
+    SpectralClustering,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "AgglomerativeClustering",
     "DeepClustering",
     "KMeans",
+    "SpectralClustering",
 ]

@@ -99,6 +99,15 @@ class DCTL(_OfOneMethod):
     method = "dctl"
 
 
+class SpectralClustering(_OfOneMethod):
+    """k-means on eigenvectors of a graph of nearest neighbors (Ng, Jordan, Weiss 2001).
+
+    ``settings={"scale": "local"}`` is self-tuning; ``DeepClustering("sc-ls")`` is for many rows.
+    """
+
+    method = "sc-njw"
+
+
 class AgglomerativeClustering(_OfOneMethod):
     """Linkage on a graph of nearest neighbors (Zhang et al. 2012).
 

@@ -72,7 +72,7 @@ def init(
       UsageError: there are fewer than n_neighbors + 1 images, or too many for average linkage.
     """
     arrays = network.init(key) if variables is None else variables
-    features = _features(network, arrays, images)
+    features = unit_features(network, arrays, images)
     labels = _labels(config, features)
     return State(arrays, labels, cluster_means(features, labels, config.clusters))
 
@@ -88,7 +88,7 @@ def finish(
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """The embedding, scaled to unit length; float32 (n, d)."""
     del config
-    return _features(network, state.variables, images)
+    return unit_features(network, state.variables, images)
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
@@ -97,6 +97,11 @@ def predict(config: Config, network: Network, state: State, images: jax.Array) -
     Images of the run may have been put into another cluster than the one with the nearest mean.
     """
     return nearest(embed(config, network, state, images), state.means)
+
+
+def unit_features(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
+    """The embedding of images with each row scaled to unit length, float32 (n, d)."""
+    return unit(encoded(network, variables, images))
 
 
 def _labels(config: Config, features: jax.Array) -> jax.Array:
@@ -129,10 +134,6 @@ def _on_host(function: Callable[..., np.ndarray], n: int, *arrays: jax.Array) ->
     )
 
 
-def _features(network: Network, variables: Variables, images: jax.Array) -> jax.Array:
-    return unit(encoded(network, variables, images))
-
-
 ALGORITHM = Algorithm(
     Config,
     schedule,
@@ -150,6 +151,7 @@ ALGORITHM = Algorithm(
 METHODS = (
     Method(
         name="ac-link",
+        kind="linkage",
         about="average linkage on pixels",
         reference="Yang, Parikh, Batra 2016, table 3",
         algorithm=ALGORITHM,
@@ -159,6 +161,7 @@ METHODS = (
     ),
     Method(
         name="ac-gdl",
+        kind="linkage",
         about="graph degree linkage on pixels (Zhang et al. 2012)",
         reference="Zhang, Wang, Zhao, Tang 2012",
         algorithm=ALGORITHM,
@@ -167,6 +170,7 @@ METHODS = (
     ),
     Method(
         name="ac-pic",
+        kind="linkage",
         about="linkage by path integral on pixels (Zhang et al. 2013)",
         reference="Zhang, Zhao, Wang 2013",
         algorithm=ALGORITHM,
@@ -175,6 +179,7 @@ METHODS = (
     ),
     Method(
         name="ac-zell",
+        kind="linkage",
         about="linkage by zeta function on pixels (Zhao and Tang 2008)",
         reference="Zhao, Tang 2008",
         algorithm=ALGORITHM,

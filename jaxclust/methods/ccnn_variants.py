@@ -52,12 +52,14 @@ METHODS = (
     ),
     _CCNN.replace(
         name="ccnn-ii",
+        kind="features",
         about="mini-batch k-means on CCNN's first features, its Baseline II",
         config=Config(trainable="nothing", reliable=50),
         presets=_baseline({"epochs": 30, "pretraining.epochs": 0}, {"epochs": 5}),
     ),
     _CCNN.replace(
         name="ccnn-iii",
+        kind="features",
         about="k-means on CCNN's first features, its Baseline III",
         config=Config(trainable="nothing", start="kmeans", epochs=0),
         presets=_baseline({"pretraining.epochs": 0}, {}),

@@ -321,6 +321,7 @@ _DBC = Method(
 METHODS = (
     _DBC.replace(
         name="fcae-kmeans",
+        kind="features",
         about="k-means on a fully convolutional autoencoder's features",
         reference="Li, Qiao, Zhang, Xi 2017, tables 3 to 6",
         algorithm=dcec.KMEANS,

@@ -252,6 +252,7 @@ _CLUSTERING = {"default": {}, "paper": {"update_epochs": None}, "quick": {"max_s
 
 _KMEANS = Method(
     name="kmeans",
+    kind="features",
     about="k-means on pixels",
     reference="Lloyd 1982; k-means++ by Arthur and Vassilvitskii 2007",
     algorithm=KMEANS,
@@ -285,6 +286,7 @@ METHODS = (
     _KMEANS,
     _IDEC.replace(
         name="sae-kmeans",
+        kind="features",
         about="k-means on a stacked autoencoder's features",
         reference=_TABLE_1,
         algorithm=KMEANS,
@@ -306,6 +308,7 @@ METHODS = (
     _IDEC,
     _DCEC.replace(
         name="cae-kmeans",
+        kind="features",
         about="k-means on a convolutional autoencoder's features",
         reference=_TABLE_1,
         algorithm=KMEANS,

@@ -283,6 +283,7 @@ METHODS = (
     # The authors' AEKM is k-means after the same pretraining.
     _DKM.replace(
         name="aekm",
+        kind="features",
         about="k-means on the features of DKM's autoencoder",
         algorithm=dcec.KMEANS,
         config=dcec.Config(max_steps=0, restarts=10),

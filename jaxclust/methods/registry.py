@@ -15,12 +15,18 @@ from jaxclust.methods import (
     dctl,
     dkm,
     jule,
+    landmarks,
+    spectral,
+    spectral_embedded,
 )
 from jaxclust.types import PRETRAINING, Method
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for module in (best, dcec, dbc, ccnn, ccnn_variants, agglomerative, jule, dctl, dcn, dkm)
+    for module in (
+        *(best, dcec, dbc, ccnn, ccnn_variants, agglomerative, spectral, landmarks),
+        *(spectral_embedded, jule, dctl, dcn, dkm),
+    )
     for method in module.METHODS
 }
 """Every method at its default settings, by name; presets and own settings change them."""

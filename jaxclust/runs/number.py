@@ -20,7 +20,9 @@ from jaxclust.evaluation.vectors import fit_projection, project, sampled, unit_l
 from jaxclust.methods.dying import METHOD
 from jaxclust.ops.graph_linkage import History, merge, no_merges
 from jaxclust.ops.merge_sizes import balance
-from jaxclust.ops.neighbor_graph import Graph, initial_clusters, knn_digraph
+from jaxclust.ops.neighbor_graph import Graph, initial_clusters, knn_digraph, nearest_neighbors
+from jaxclust.ops.rotation import alignment_qualities
+from jaxclust.ops.spectral import NotConverged, leading, local_weights, symmetric
 
 SAMPLE = 10_000
 """Images that are drawn where there are more."""
@@ -30,6 +32,13 @@ LEAST_BALANCE = 2 / 3
 """The smallest cluster must have this share of the mean size (chosen on digits and USPS)."""
 CLOSE = 0.9
 """A second best number with this share of the best one's gap is nearly as good."""
+
+LOCAL_NEIGHBORS = 10
+"""Neighbors in the graph of ``alignment`` (chosen on digits and USPS)."""
+LOCAL_SCALE = 7
+"""The neighbor whose distance is an image's scale there (Zelnik-Manor, Perona 2004)."""
+AS_GOOD = 0.001
+"""Of all numbers within this of the best alignment the largest counts (the authors' code)."""
 
 START = 35
 """Clusters with which ``dying`` begins where the range ends below (the authors' number)."""
@@ -75,6 +84,35 @@ def spectrum(vectors: np.ndarray, numbers: range) -> Estimate:
     if max(others, default=0.0) >= CLOSE * values[best]:
         lines.append("The second best is nearly as good: the number is not sure.")
     return Estimate(best, values, tuple(lines))
+
+
+def alignment(vectors: np.ndarray, numbers: range) -> Estimate:
+    """The number of eigenvectors that a rotation brings nearest to the axes.
+
+    This is the estimate of self-tuning spectral clustering (Zelnik-Manor, Perona 2004, section 3):
+    as many eigenvectors as there are groups can be rotated so that each row has one entry alone.
+
+    Args:
+      vectors: float32 (n, d), of unit length.
+      numbers: the numbers to choose from.
+
+    Raises:
+      UsageError: the eigen-solver did not converge.
+    """
+    count = min(LOCAL_NEIGHBORS, len(vectors) - 1)
+    near = jax.jit(nearest_neighbors, static_argnums=1)(vectors, count)
+    squared, neighbors = map(np.asarray, near)
+    graph = symmetric(neighbors, local_weights(squared, neighbors, LOCAL_SCALE))
+    try:
+        spectrum = leading(graph, numbers[-1])
+    except NotConverged as error:
+        raise UsageError(f"criterion: must be another one, got alignment, but {error}") from error
+    values = alignment_qualities(spectrum.vectors, numbers)
+    top = max(values.values())
+    best = max(number for number, value in values.items() if value >= top - AS_GOOD)
+    line = f"{best} clusters: as many eigenvectors of the graph turn to the axes with a quality of "
+    line += f"{values[best]:.3f} of 1; of all numbers within {AS_GOOD} of the best, {top:.3f}, "
+    return Estimate(best, values, (f"{line}the largest is taken.",))
 
 
 def merges(vectors: np.ndarray, numbers: range) -> Estimate:
@@ -175,6 +213,7 @@ def dying(vectors: np.ndarray, numbers: range) -> Estimate:
 CRITERIA: Mapping[str, Callable[[np.ndarray, range], Estimate]] = {
     "merges": merges,
     "spectrum": spectrum,
+    "alignment": alignment,
     "silhouette": silhouette,
     "bic": mixtures,
     "dying": dying,

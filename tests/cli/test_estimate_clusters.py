@@ -117,7 +117,7 @@ def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
     [
         (
             "--criterion best",
-            "criterion: must be one of merges, spectrum, silhouette, bic, dying, stability",
+            "criterion: must be one of merges, spectrum, alignment, silhouette, bic, dying, stabil",
         ),
         ("--cluster-range 5", "cluster-range: must be LOW,HIGH with 2 <= LOW < HIGH, got '5'"),
         ("--cluster-range 2,60", "cluster-range: must end at most at a fifth of the different"),

@@ -87,6 +87,11 @@ def test_what_fails_for_one_cluster_holds_for_two(check):
     getattr(estimator_checks, check)("Two", Two(2, settings={"restarts": 1}))
 
 
+def test_spectral_clustering_clusters_a_table():
+    spectral = estimators.SpectralClustering(2, settings={"n_neighbors": 9, "restarts": 1})
+    estimator_checks.check_clustering("SpectralClustering", spectral)
+
+
 def test_linkage_clusters_with_more_neighbors():
     linkage = estimators.AgglomerativeClustering(2, settings={"n_neighbors": 9})
     estimator_checks.check_clustering("AgglomerativeClustering", linkage)

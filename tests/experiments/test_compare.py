@@ -32,7 +32,7 @@ def row(data, method, seed, score=0.5, **more):
 def names():
     """The names of the rows of every compared method that takes the largest images."""
     found = []
-    for name in compare.BUILT:
+    for name in (name for name in compare.BUILT if name not in compare.LATER):
         method = registry.method(name, clusters=SETS[LARGEST].classes)
         try:
             method.build(SETS[LARGEST].shape)
@@ -63,6 +63,23 @@ def test_ten_seeds_of_all_methods_can_show_a_difference(comparison, names, data)
     assert {pair.b for pair in mine.pairs} == {compare.BASELINE}
     assert max(pair.smallest_holm for pair in mine.pairs) <= comparison.options.alpha
     assert all(pair.verdict == f"{pair.a} beats kmeans" for pair in mine.pairs)
+
+
+def test_later_methods_are_a_family_of_their_own(own):
+    rows.add(compare.RESULTS, [row("digits", "kmeans", seed, 0.5) for seed in EVERYTHING])
+    rows.add(
+        compare.RESULTS,
+        [
+            row("digits", name, seed, 0.8 + 0.001 * seed, config_hash=None)
+            for name in ("sc-njw", "dcec")
+            for seed in EVERYTHING
+        ],
+    )
+    assert "sc-njw" not in {pair.a for pair in compare.results().data[0].pairs}
+    (later,) = compare.results(methods=(compare.BASELINE, *compare.LATER)).data
+    assert [pair.a for pair in later.pairs] == ["sc-njw"]
+    assert later.family == compare.PLANNED_LATER == len(compare.LATER)
+    assert compare.text().count("sc-njw beats kmeans") == 1
 
 
 def test_no_other_set_has_larger_images():

@@ -23,8 +23,11 @@ SEEDS = {
     "coil100-32": range(1),
     "mnist": range(1),
 }
-OTHERS = ("kmeans", "ac-link", "ac-zell", "ac-gdl", "ac-pic")
+SPECTRAL = ("sc-njw", "sc-st", "sc-ls", "n-cuts")
+OTHERS = ("kmeans", *SPECTRAL, "ac-link", "ac-zell", "ac-gdl", "ac-pic")
 """The methods beside JULE in tables 3 and 4."""
+SPECTRAL_SEEDS = range(5)
+"""Seeds of SPECTRAL on pixels, which share the eigenvectors."""
 PIXELS = "pixels"
 """Input of JULE's rows."""
 UNIT_PIXELS = "pixels of unit length"

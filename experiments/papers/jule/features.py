@@ -1,5 +1,6 @@
 """JULE's experiments on fixed features: the other rows of tables 3 and 4, and transfer."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ from jaxclust.engine import fit as engine
 from jaxclust.engine.clocks import Stopwatch
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
+from jaxclust.methods import registry
 from jaxclust.networks.jule import blocks
 from jaxclust.ops import linkage
 from jaxclust.ops.graph_linkage import Criterion
@@ -48,6 +50,10 @@ def run(request: Request, source: str, variant: str | None = None) -> bool:
         dataset = datasets.load(data)
         classes = len(np.unique(runner.labels_of(dataset)))
         methods = [name for name in request.methods if name != "jule"]
+        if variant is None:
+            if not _run_spectral(dataset, source, request):
+                return False
+            methods = [name for name in methods if name not in cells.SPECTRAL]
         if "ac-link" in methods and len(dataset.images) > linkage.MOST_SAMPLES:
             pairs = f"{len(dataset.images)}^2 / 2 pairs"
             print(f"{data}: no average linkage, which holds a distance for each of {pairs}")
@@ -57,7 +63,7 @@ def run(request: Request, source: str, variant: str | None = None) -> bool:
             there = {line["method"] for line in runner.lines_of(RESULTS, key)}
             # Linkages draw nothing: on pixels every seed would give the same.
             once = variant is None and number > 0
-            asked = [name for name in methods if name == "kmeans" or not once]
+            asked = [name for name in methods if not (once and registry.deterministic(name))]
             missing = [name for name in asked if name not in there]
             if not missing:
                 continue
@@ -78,11 +84,45 @@ def run(request: Request, source: str, variant: str | None = None) -> bool:
     return True
 
 
+def _run_spectral(dataset: Dataset, source: str, request: Request) -> bool:
+    """The spectral methods on pixels, all seeds at once; False where time ran out."""
+    for name in (name for name in request.methods if name in cells.SPECTRAL):
+        key = {"data": dataset.name, "input": source, "variant": None, "method": name}
+        there = {line["seed"] for line in runner.lines_of(RESULTS, key)}
+        seeds = tuple(seed for seed in cells.SPECTRAL_SEEDS if seed not in there)
+        if not seeds:
+            continue
+        if time.monotonic() > request.deadline:
+            return False
+        watch = Stopwatch()
+        classes = len(np.unique(runner.labels_of(dataset)))
+        every = spectral(name, unit(dataset.images), classes, seeds)
+        made = [row(dataset, name, *one, watch) for one in zip(seeds, every, strict=True)]
+        each = round(sum(watch.read()) / len(seeds), 3)
+        made = [dataclasses.replace(one, seconds=each) for one in made]
+        columns = {"input": source, "variant": None}
+        rows.add(RESULTS, [rows.with_columns(one, columns) for one in made])
+        print(f"{dataset.name} {name} on {source}, seeds {seeds}: done", flush=True)
+    return True
+
+
+def spectral(name: str, x: np.ndarray, clusters: int, seeds: Sequence[int]) -> np.ndarray:
+    """Clusters of features, float32 (n, d), by a spectral method: int32 (seeds, n)."""
+    method = registry.method(name, clusters=clusters)
+    done = engine.fit(method, x[:, None, None], tuple(seeds), engine.Options(over="map"))
+    if any(done.failed):
+        raise UsageError(f"method: {name} must not fail, got {done.failed}")
+    assert done.labels is not None  # Without a deadline a run ends.
+    return done.labels
+
+
 def clustering(name: str, features: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     """Clusters of features, float32 (n, d), by one of the other methods: int (n,)."""
     if name == "kmeans":
         key = jax.random.key(seed)
         return np.asarray(kmeans(key, jnp.asarray(features), clusters, restarts=RESTARTS).labels)
+    if name in cells.SPECTRAL:
+        return spectral(name, features, clusters, [seed])[0]
     if name == "ac-link":
         return linkage.average_linkage(features, clusters)
     if name == "ac-gdl":
