@@ -1,8 +1,8 @@
-# make demo: DCEC on real digits for five seeds.   make test: what CI runs.   make full: everything.
+# make demo: DCEC on real digits for five seeds.   make test: what CI runs.   make full: everything.   make docs: the site.
 PYTHON ?= python3
 PYTEST = .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test full lint bench
+.PHONY: demo test full lint bench docs
 
 demo: .venv/plots
 	.venv/bin/jaxclust fit dcec --data digits --seeds 5 --preset quick --out runs/demo $(if $(wildcard runs/demo),--resume)
@@ -19,12 +19,16 @@ test: lint
 full: lint
 	$(PYTEST) -m "slow or not slow"
 
+# The site, in build/site. It needs no network once its tools are installed.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
 bench: .venv/bench
 	.venv/bin/python -m benchmarks.step
 	.venv/bin/python -m benchmarks.seeds
 
 # One virtual environment; each file in it marks an extra as installed with the pinned versions.
-.venv/plots .venv/test .venv/bench: setup.cfg pyproject.toml requirements.txt
+.venv/plots .venv/test .venv/bench .venv/docs: setup.cfg pyproject.toml requirements.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install -q --disable-pip-version-check -c requirements.txt -e '.[$(notdir $@)]'
 	touch $@

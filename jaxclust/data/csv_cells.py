@@ -1,7 +1,7 @@
 """Text in CSV files that spreadsheets show as it is.
 
 A spreadsheet runs a cell as a formula that begins with "=", "+", "-", "@", a tab or the end of a
-line. Such text is written with an apostrophe before it, as OWASP advises ("CSV Injection"), and so
+line. Such text is written with an apostrophe before it, as OWASP advises ("CSV Injection"). So
 is text in which apostrophes stand before one of these, so that each text is read back as it was.
 Numbers are written as they are.
 """

@@ -101,10 +101,11 @@ def load(
 ) -> Dataset:
     """A set by name, or from a path.
 
-    A path is an .npz file with ``images`` and, if known, ``labels``; an .npy file of images; or
-    pictures: a folder, a .zip, .tar or .tar.gz archive, or a .csv or .parquet table with a column
-    ``file`` and, if known, ``label``. The rules for pictures are those of ``listing``, ``pictures``
-    and ``picture_sets``. A name comes before a folder of the same name; ./NAME is the folder.
+    A path is an .npz file with ``images`` and, if known, ``labels``, or an .npy file of images, or
+    pictures. Pictures are a folder, a .zip, .tar or .tar.gz archive, or a .csv or .parquet table
+    with a column ``file`` and, if known, ``label``. The rules for pictures are those of
+    ``listing``, ``pictures`` and ``picture_sets``. A name comes before a folder of the same name;
+    ./NAME is the folder.
 
     "digits" ships with scikit-learn; its 0..16 become uint8 0..255. The other names are files in
     the folder that $JAXCLUST_DATA names. Where the file is missing, tensorflow-datasets gives the
@@ -124,9 +125,9 @@ def load(
         last axis is longer than 4 while axis 1 has 1, 3 or 4 entries is refused.
 
     Raises:
-      UsageError: the name is unknown; the file is missing or cannot be read; a named set is not the
-        one known under its name; the images break a rule of ``checked``, or are not of the size or
-        channels asked for; more than half of the picture files cannot be read.
+      UsageError: the name is unknown, or the file is missing or cannot be read. A named set is not
+        the one known under its name. The images break a rule of ``checked``, or are not of the size
+        or channels asked for. More than half of the picture files cannot be read.
       OSError: a folder cannot be listed.
     """
     source = labels if isinstance(labels, str) else Path(labels)

@@ -88,9 +88,9 @@ def listing(source: Path, labels: str | Path = FOLDERS) -> Listing:
     """Lists the pictures of a folder, an archive or a table without reading them.
 
     Args:
-      source: a folder; a .zip, .tar, .tar.gz or .tgz file; or a .csv or .parquet file with a column
-        ``file`` (or ``path`` or ``image``), whose paths are relative to the table's folder, and a
-        column ``label`` if classes are known.
+      source: a folder, or a .zip, .tar, .tar.gz or .tgz file, or a .csv or .parquet file. Such a
+        table has a column ``file`` (or ``path`` or ``image``), whose paths are relative to the
+        table's folder, and a column ``label`` if classes are known.
       labels: "folders" takes folders for classes, and of a table its column; "none" gives no
         labels. Otherwise the path of a table with the columns ``file`` and ``label``: a picture
         without a row, or with an empty label, has no label.

@@ -146,7 +146,7 @@ class Source:
           size: images in a block.
 
         Yields:
-          A block, (size, h, w, c), of which the last one is filled up with zeros; and the places in
+          A block, (size, h, w, c), of which the last one is filled up with zeros. And the places in
           the set of its images that could not be read, which are zeros too, with the reasons.
         """
         for first in range(0, len(self), size):
@@ -175,10 +175,10 @@ def open_source(
     """Opens a set without reading it.
 
     Args:
-      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c); a folder,
-        an archive or a table of pictures, by the rules of ``listing`` and ``picture_sets``, whose
-        files' names are held, about 100 bytes each; or tfds:NAME or tfds:NAME/SPLIT, of
-        tensorflow-datasets, split "train" unless given.
+      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c). Or a
+        folder, an archive or a table of pictures, by the rules of ``listing`` and
+        ``picture_sets``, whose files' names are held, about 100 bytes each. Or tfds:NAME or
+        tfds:NAME/SPLIT, of tensorflow-datasets, split "train" unless given.
       size: (height, width) to which pictures are brought.
       reading: how pictures are read, in the place of ``size``.
 

@@ -14,9 +14,9 @@ from jaxclust.types import Key, Network, Variables
 def check_weights(weights: Weights, *digests: str | None, data: str = "") -> None:
     """Refuses weights that the labels of the images to cluster have trained.
 
-    These cases are caught: the same pixels in the same order; the same folder, however it is read
-    and scaled; and named sets of which one is a part or another version of the other (mnist and
-    mnist-test). Another set's part, order, scale or storage is not recognized.
+    These cases are caught: the same pixels in the same order, and the same folder, however it is
+    read and scaled. So are named sets of which one is a part or another version of the other (mnist
+    and mnist-test). Another set's part, order, scale or storage is not recognized.
 
     Args:
       weights: as read.

@@ -59,7 +59,7 @@ class DeepClustering(
         made.
       n_clusters: number of clusters.
       image_shape: (h, w) or (h, w, c) of the images where X is a table of pixels with a row for
-        each image; None where X has the images' own shape or is a table of other numbers.
+        each image. None where X has the images' own shape or is a table of other numbers.
       random_state: the seed, an integer from 0; with ``n_init`` seeds the first of them. A
         ``RandomState`` draws it, and None lets NumPy's global one do so.
       n_init: number of seeds, which run together and vote on the cluster of each image.
@@ -274,9 +274,9 @@ class DeepClustering(
           overwrite: replace an earlier run there, and nothing else.
 
         Raises:
-          UsageError: the folder must not be written to, the parameters cannot be written as JSON
-            or have changed since ``fit``, or a part of the run is missing: in an estimator from a
-            pickle, in a loaded one after ``partial_fit`` or one whose folder is gone.
+          UsageError: the folder must not be written to, or the parameters cannot be written as
+            JSON or have changed since ``fit``. Or a part of the run is missing, as in an estimator
+            from a pickle, in a loaded one after ``partial_fit`` or one whose folder is gone.
           NotFittedError: ``fit`` was not called.
         """
         check_is_fitted(self, "labels_")

@@ -1,7 +1,7 @@
 """How many clusters a graph of nearest neighbors has, by the gaps of its spectrum.
 
 A graph of K parts without an edge between them has a normalized Laplacian with K eigenvalues of 0.
-With few edges between the parts, K eigenvalues are small and the next one is larger: the largest
+With few edges between the parts, K eigenvalues are small and the next one is larger. The largest
 gap between two eigenvalues in a row says how many parts there are (von Luxburg, A tutorial on
 spectral clustering, 2007, section 8.3).
 """

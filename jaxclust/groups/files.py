@@ -48,11 +48,16 @@ class Shown(NamedTuple):
 def write_groups(path: Path, files: Sequence[str], shown: Shown) -> None:
     """Writes a line for each picture, in the pictures' order.
 
-    The columns are ``file``; ``group``, 0 is the largest, empty for a picture that fits none;
-    ``name`` of the group; ``sure``, as in ``Partition``; ``certain``, no where votes or distance
-    speak against the group; ``typical``, 1 for the most typical picture of the group;
-    ``kind``, typical for the nearest quarter of a group and odd for what is not certain;
-    ``distance`` from the group's center; and the levels, if there are any.
+    The columns are these, and the levels, if there are any:
+
+    - ``file``.
+    - ``group``: 0 is the largest; empty for a picture that fits none.
+    - ``name``: that of the group.
+    - ``sure``: as in ``Partition``.
+    - ``certain``: no where votes or distance speak against the group.
+    - ``typical``: 1 for the most typical picture of the group.
+    - ``kind``: typical for the nearest quarter of a group, and odd for what is not certain.
+    - ``distance``: from the group's center.
 
     Args:
       path: the .csv file.

@@ -68,7 +68,7 @@ class Config:
     """Momentum of SGD (ours)."""
     batch_norm: Literal["running", "batch"] = "batch"
     """Batch-norm statistics in the gradient steps: each batch's own, as batch normalization is
-    trained (section 3.1, its reference 33), or the running statistics of the pretraining, which
+    trained (section 3.1, its reference 33), or the running statistics of the pretraining. These
     stay, so that a step sees the features that its target was made from. The choice is ours; for
     stage II the paper does not say."""
 
@@ -313,7 +313,7 @@ _DBC = Method(
     config=Config(),
     pretrainer=pretraining.ALGORITHM,
     # The paper says "traditional error back-propagation" and gives no rates, epochs or batches:
-    # docs/deviations.md lists what was tried.
+    # docs/methods/dbc.md lists what was tried.
     pretraining=pretraining.Config(epochs=50, optimizer="sgd", learning_rate=0.05, batch=100),
     presets={"default": {}, "paper": {}, "quick": {"pretraining.epochs": 10, "max_epochs": 20}},
 )

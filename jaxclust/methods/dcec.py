@@ -3,13 +3,13 @@
 Guo, Liu, Zhu, Yin: Deep Clustering with Convolutional Autoencoders, ICONIP 2017. The methods share
 one module because they are one loop under different settings:
 
-  L = reconstruction_weight * L_r + gamma * L_c                                      (eq. 5)
+    L = reconstruction_weight * L_r + gamma * L_c                                      (eq. 5)
 
-  method                 network   reconstruction_weight   gamma   max_steps
-  kmeans                 pixels    -                       -       0
-  sae-kmeans/cae-kmeans  SAE/CAE   -                       -       0
-  dec/dec-conv           SAE/CAE   0                       1       20,000
-  idec/dcec              SAE/CAE   1                       0.1     20,000
+    method                 network   reconstruction_weight   gamma   max_steps
+    kmeans                 pixels    -                       -       0
+    sae-kmeans/cae-kmeans  SAE/CAE   -                       -       0
+    dec/dec-conv           SAE/CAE   0                       1       20,000
+    idec/dcec              SAE/CAE   1                       0.1     20,000
 """
 
 import dataclasses
@@ -231,7 +231,7 @@ leaves one seed of five with a decoder whose units are nearly all dead.
 """
 _SAE_OF_THE_PAPER = pretraining.Config(
     # 400 epochs of SGD (section 4.2) on the sum over pixels of eq. (4): with the mean of the
-    # authors' code this step size barely moves the weights. docs/deviations.md has both, measured.
+    # authors' code this step size barely moves the weights (docs/methods/dcec.md has both).
     epochs=400,
     optimizer="sgd",
     learning_rate=0.01,

@@ -1,10 +1,10 @@
 """DCN: a deep clustering network with k-means in its embedding.
 
 Yang, Fu, Sidiropoulos, Hong: Towards K-means-friendly Spaces: Simultaneous Deep Learning and
-Clustering, ICML 2017. Algorithm 1 does three things for each mini-batch: a step of SGD on the
-network towards reconstruction and the fixed centroids (eq. 11); the nearest centroids under the new
-network (eq. 8); and a move of the centroids, sample by sample, at a rate of 1 / count (eq. 12). The
-paper's lambda / 2 is ``clustering_weight`` here, as in the authors' code.
+Clustering, ICML 2017. Algorithm 1 does three things for each mini-batch. It makes a step of SGD
+on the network towards reconstruction and the fixed centroids (eq. 11). It finds the nearest
+centroids under the new network (eq. 8). It moves the centroids, sample by sample, at a rate of
+1 / count (eq. 12). The paper's lambda / 2 is ``clustering_weight`` here, as in the authors' code.
 """
 
 import dataclasses

@@ -3,8 +3,8 @@
 Goel, Majumdar, Chouzenoux, Chierchia: Deep Convolutional K-Means Clustering. Filters T and codes Z
 of all images solve
 
-  min ||F - Z||^2 + psi(Z) + lambda sum_i (||T_i||^2 - logdet T_i)
-      + mu ||Z - Z H' (H H')^-1 H||^2                                                     (eq. 5)
+    min ||F - Z||^2 + psi(Z) + lambda sum_i (||T_i||^2 - logdet T_i)
+        + mu ||Z - Z H' (H H')^-1 H||^2                                                     (eq. 5)
 
 with the outputs F of the filters and the clusters H. P1 (eq. 6) trains T and Z by Adam with H
 fixed; P2 (eq. 7) is k-means on Z with T and Z fixed. They take turns until the centroids settle. A

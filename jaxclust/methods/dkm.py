@@ -4,7 +4,7 @@ Moradi Fard, Thonet, Gaussier: Deep k-Means: Jointly Clustering with k-Means and
 Representations, Pattern Recognition Letters 2020. For a sample's embedding h, centroids r_k and the
 squared distance f between them:
 
-  L = mean over samples of [ ||x - A(x)||^2 + lambda sum_k f(h, r_k) softmax_k(-alpha f(h, r)) ]
+    L = mean over samples of [ ||x - A(x)||^2 + lambda sum_k f(h, r_k) softmax_k(-alpha f(h, r)) ]
 
 Gradient steps train network and centroids together. DKM^p pretrains the network, starts from the
 centroids of k-means, and has a constant alpha. DKM^a starts at random, and its alpha grows.

@@ -2,7 +2,7 @@
 
 Leiber, Strauß, Schubert, Seidl: Dying Clusters Is All You Need - Deep Clustering With an Unknown
 Number of Clusters, ICDM Workshops 2024. DEC starts with more clusters than there may be. After each
-pass over the images a cluster dies whose size fell below a share of its first size, and the images
+pass over the images a cluster dies whose size fell below a share of its first size. The images
 that it had at first count from then on for the clusters that they fall to. A second loss pulls
 images to their nearest neighbors, and so clusters together. Settings and both losses are those of
 the authors' code.

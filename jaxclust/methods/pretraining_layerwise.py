@@ -39,7 +39,7 @@ class Config:
     """Momentum of SGD (authors' code)."""
     together_rate: float = 0.25
     """Step size for all layers together, divided by that for a layer on its own (ours: with the
-    authors' value of 1 the loss diverges at once, see docs/deviations.md)."""
+    authors' value of 1 the loss diverges at once, see docs/methods/others.md)."""
     nesterov: bool = True
     """Nesterov's form of SGD's momentum for all layers together; a layer on its own has the
     heavy-ball form (authors' code)."""

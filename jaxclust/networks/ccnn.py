@@ -44,8 +44,8 @@ def ccnn(
     channels, whose receptive field is the whole of a 28x28 image. Every convolution has a ReLU. The
     features are the global maxima of conv8's map.
 
-    It has a decoder for pretraining alone, since the ImageNet of the paper is not available: a
-    dense layer from the features back to the map of the last of ``filters``, then the mirrored
+    It has a decoder for pretraining alone, since the ImageNet of the paper is not available. It is
+    a dense layer from the features back to the map of the last of ``filters``, then the mirrored
     transposed convolutions.
 
     Args:

@@ -174,7 +174,7 @@ def kernel_gradient_native(geometry: Geometry, x: jax.Array, y: jax.Array) -> ja
 def conv_transpose_cpu(geometry: Geometry, y: jax.Array, kernel: jax.Array) -> jax.Array:
     """``conv_transpose_native`` for a CPU.
 
-    In general it is a forward convolution of stride 1 for each phase of the stride: the rows of the
+    In general it is a forward convolution of stride 1 for each phase of the stride. The rows of the
     output with one remainder modulo the stride meet every s-th row of the kernel and no other.
     """
     if _covered(geometry):

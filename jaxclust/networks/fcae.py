@@ -80,9 +80,9 @@ def fcae(shape: Shape, embedding: int | None = None, encoder: Encoder | None = N
       Where ``train`` is true, a batch of one image is a UsageError, because it has no variance.
 
     Raises:
-      UsageError: a size is below 1, the encoder does not take images of this size to a 1x1 feature
-        layer, the encoder has no blocks, one of its kernels or numbers of filters is below 1, or
-        its padding is neither VALID nor SAME.
+      UsageError: a size is below 1, or the encoder does not take images of this size to a 1x1
+        feature layer. The encoder has no blocks, one of its kernels or numbers of filters is below
+        1, or its padding is neither VALID nor SAME.
     """
     del embedding
     check_sizes(shape, 1, ())

@@ -38,9 +38,9 @@ def jule(shape: Shape, embedding: int | None = None) -> Network:
     """Blocks of convolution, batch norm, ReLU and max pooling; 160 features of unit length.
 
     A convolution is 5x5 to 50 channels, a pooling window 2x2. The rule for the number of blocks
-    gives the authors' networks for all of their data sets except UMist and YTF: blocks are added
-    while the map, pooled or not, keeps at least 5 rows and columns, and a last pooling that would
-    leave fewer is omitted. The running statistics of batch norm are in ``stats``.
+    gives the authors' networks for all of their data sets except UMist and YTF. Blocks are added
+    while the map, pooled or not, keeps at least 5 rows and columns. A last pooling that would leave
+    fewer is omitted. The running statistics of batch norm are in ``stats``.
 
     Args:
       shape: (h, w, c) of the images, h and w at least 5.

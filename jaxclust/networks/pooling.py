@@ -14,7 +14,7 @@ def max_pool(x: jax.Array) -> tuple[jax.Array, jax.Array]:
       x: float32, (n, h, w, c), h and w even.
 
     Returns:
-      The maxima, float32, (n, h / 2, w / 2, c), NaN where a window has a NaN; and the switches,
+      The maxima, float32, (n, h / 2, w / 2, c), NaN where a window has a NaN. The switches,
       int32, of the same shape: 0 to 3 for upper left, upper right, lower left and lower right. Of
       equal maxima the first counts.
 

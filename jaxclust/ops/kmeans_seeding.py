@@ -19,8 +19,8 @@ def kmeans_plus_plus(key: Key, x: jax.Array, k: int) -> jax.Array:
 
     The first centroid is a point drawn uniformly. For each further one, ``2 + floor(log k)``
     candidates (scikit-learn's number) are drawn with probability proportional to the squared
-    distance from the centroids so far, and the candidate that lowers the sum of these distances
-    most is kept.
+    distance from the centroids so far. The candidate that lowers the sum of these distances most
+    is kept.
 
     Args:
       key: a typed key.

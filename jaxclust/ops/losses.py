@@ -63,7 +63,7 @@ def cluster_scatter(points: jax.Array, labels: jax.Array, clusters: int) -> jax.
 
     This is the k-means term of DCTL, eq. (5). Its sum over the points is
     ``||Z - Z H' (H H')^-1 H||^2``, where the points are the columns of Z and H is the indicator
-    matrix of the labels; no n x n matrix is formed. An empty cluster makes H H' singular. It
+    matrix of the labels. No n x n matrix is formed. An empty cluster makes H H' singular. It
     contributes nothing here, as if the inverse were the pseudo-inverse.
 
     Args:
@@ -146,10 +146,10 @@ def weighted_triplet(
 
     The value of a triplet is ``A(i, k) - gamma A(i, j)``, where i and j are in one cluster and k
     is one of i's negatives. The authors' codes add a margin, and set the value to 0 where the
-    negative is farther away by that margin: where ``A(i, k) - gamma A(i, j) + margin`` is at most
-    0 (Torch, "weighted"), or the same without gamma (Caffe, "plain"). Which triplets exist depends
-    on the labels. So there is a value for every (i, j, k) and a mask of those that count; the loss
-    is the mean of these.
+    negative is farther away by that margin. That is where ``A(i, k) - gamma A(i, j) + margin`` is
+    at most 0 (Torch, "weighted"), or the same without gamma (Caffe, "plain"). Which triplets exist
+    depends on the labels. So there is a value for every (i, j, k) and a mask of those that count;
+    the loss is the mean of these.
 
     Args:
       affinity: A of each pair, float32, (b, b).

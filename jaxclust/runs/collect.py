@@ -45,7 +45,7 @@ def read(runs: Sequence[str]) -> tuple[list[Cell], list[str]]:
         pixels, which a run keeps beside itself, is a cell of its own unless one is given.
 
     Raises:
-      UsageError: there is nothing to read, or the runs must not stand in one table: they are of
+      UsageError: there is nothing to read, or the runs must not stand in one table. They are of
         one data set's name but of other images, or of one method with other settings, or of one
         method twice with other scores.
     """

@@ -67,7 +67,7 @@ def open_folder(directory: Path, settings: Settings, resume: bool, overwrite: bo
     Args:
       directory: the run's folder.
       settings: of the run. Their ``origin`` and the name of their preset decide no number and may
-        differ from those of an earlier start, so that a run goes on from copies of its inputs
+        differ from those of an earlier start. So a run goes on from copies of its inputs
         elsewhere, and where another version called the preset otherwise. The same holds for the
         name of images with the same content, and for the number of devices where it decides no
         number, see ``devices.same_bits``.

@@ -19,8 +19,8 @@ def own_parts(method: Method) -> dict[str, Json]:
 
     Returns:
       Nothing for a method of the package, whatever its settings are. Otherwise under "own" the
-      names of its algorithm, network and labelings, whether it is deterministic, and the name of
-      each function that the package's algorithm of this name does not have, or "none" for one
+      names of its algorithm, network and labelings, and whether it is deterministic. Then the name
+      of each function that the package's algorithm of this name does not have, or "none" for one
       that it has and the method lacks.
     """
     known = METHODS.get(method.name)

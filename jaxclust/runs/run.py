@@ -181,8 +181,8 @@ class Run:
         """The clusters of the images as columns, such as ``pandas.DataFrame`` takes them.
 
         Returns:
-          ``image``, the names of the files as objects, or the images' places, int64; ``cluster``
-          and ``share`` of the consensus, int32 and float64; ``probability`` and ``distance`` as
+          ``image``, the names of the files as objects, or the images' places, int64. ``cluster``
+          and ``share`` of the consensus, int32 and float64. ``probability`` and ``distance`` as
           means over the seeds that voted for the cluster, where they are known. All are (n,).
 
         Raises:
