@@ -38,8 +38,9 @@ if "JAXCLUST_DATA" not in os.environ and SHARED.is_dir():
     os.environ["JAXCLUST_DATA"] = str(SHARED)
 
 
-WHOLE_RUNS = ("cli", "engine", "examples", "experiments", "report")
-"""Folders whose modules make whole runs and take the longest."""
+WHOLE_RUNS = ("cli", "engine", "examples", "experiments", "groups", "report", "runs", "tests")
+"""Folders whose modules make whole runs or start processes, and take the longest; "tests" has the
+modules that are in no folder below it."""
 
 
 def pytest_collection_modifyitems(items):
@@ -91,9 +92,9 @@ def programs(request):
 
     Without LLVM's optimization and with QUICK_FLAGS most modules take half of the time. Modules
     with the marker "optimized" test what this may change, and are compiled as users' programs are:
-    numbers that are equal to the last bit however a run is cut, the speed of convolutions, and
-    scores on real images. Processes that a test starts compile as its module does. Programs kept
-    for all modules would pass the kernel's limit on memory maps.
+    numbers that are equal to the last bit however a run is cut, and scores on real images. Their
+    programs take three times as long to compile or longer. Processes that a test starts compile as
+    its module does. Programs kept for all modules would pass the kernel's limit on memory maps.
     """
     plain = request.node.get_closest_marker("optimized") is None
     jax.config.update("jax_disable_most_optimizations", plain)

@@ -92,8 +92,8 @@ def _packages(path: Path) -> set[str]:
         (
             "jaxclust.cli.fit",
             (
-                *("PIL", "cv2", "matplotlib", "orbax", "requests", "sklearn", "tensorflow"),
-                *("tensorflow_datasets", "torch"),
+                *("PIL", "cv2", "matplotlib", "orbax", "requests", "scipy", "sklearn"),
+                *("tensorflow", "tensorflow_datasets", "torch"),
             ),
         ),
     ],

@@ -91,10 +91,9 @@ def by_lane(
     """
     devices = jax.local_devices()[: len(going)]
     pixels = {device: jax.device_put(images, device) for device in devices}
-    lanes = [
-        jax.tree.map(lambda leaf, lane=lane: leaf[lane : lane + 1], runs)
-        for lane in range(len(runs.window))
-    ]
+    lanes = [taken(runs, np.array([lane])) for lane in range(len(runs.window))]
+    # Threads that come to a new program at once would each trace it.
+    jax.eval_shape(program, lanes[going[0]], images, shares.part(0, shares.count))
 
     def run(lane: int, part: tuple[int, int], device: Any, earlier: Future | None):
         before = lanes[lane]
@@ -129,8 +128,29 @@ def by_lane(
     parts, infos = zip(
         *(results.get(lane, (part, still)) for lane, part in enumerate(lanes)), strict=True
     )
-    runs = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *jax.device_put(parts, devices[0]))
+    runs = _together(jax.device_put(parts, devices[0]))
     return runs, {name: np.concatenate([info[name] for info in infos]) for name in still}
+
+
+# These two are one program for all arrays of a run. Without jit each shape of an array would have a
+# program of its own, and a run would compile some thirty of them.
+
+
+@jax.jit
+def taken(tree: Any, places: np.ndarray | int) -> Any:
+    """A tree's arrays at some places of their first axes.
+
+    Args:
+      tree: of arrays with axes of one length in front.
+      places: int (m,) for arrays with an axis of m in front, or an int for arrays without.
+    """
+    return jax.tree.map(lambda leaf: leaf[places], tree)
+
+
+@jax.jit
+def _together(parts: Sequence[Any]) -> Any:
+    """Trees of arrays, joined along their first axes."""
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
 def turns(lanes: int, windows: int, devices: int) -> list[list[tuple[int, int]]]:

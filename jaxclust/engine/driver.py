@@ -255,7 +255,8 @@ def chunk(
     schedule = program.schedule(images.shape[0])
 
     def lane(going, images, bounds):
-        window = functools.partial(advance, program, schedule)
+        # Traced once for its infos and for the loop; inlined, it leaves the same program.
+        window = jax.jit(functools.partial(advance, program, schedule), inline=True)
         infos = jax.eval_shape(window, going, images, bounds)[1]
         infos = {name: jnp.zeros(CAPACITY, info.dtype) for name, info in infos.items()}
 

@@ -8,8 +8,6 @@ method, K and preset, and nothing else.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata
 
 from jaxclust.evaluation import metrics
 
@@ -72,6 +70,8 @@ def numbering(labels: np.ndarray, to: np.ndarray, clusters: int) -> np.ndarray:
     Returns:
       int32 (clusters,): ``numbering(labels, to, clusters)[labels]`` is the renumbered clustering.
     """
+    from scipy.optimize import linear_sum_assignment
+
     if np.array_equal(labels, to):
         return np.arange(clusters, dtype=np.int32)
     pairs = labels.astype(np.int64) * clusters + to
@@ -186,6 +186,8 @@ def rank_correlation(
     Returns:
       In [-1, 1]; nan where either does not vary, or a value is not finite.
     """
+    from scipy.stats import rankdata
+
     values = np.asarray(values, float)
     scores = np.asarray(scores, float)
     if not np.isfinite(values).all() or np.ptp(values) == 0 or np.ptp(scores) == 0:

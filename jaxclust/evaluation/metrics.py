@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 
 from jaxclust.errors import UsageError
 
@@ -37,6 +36,8 @@ def accuracy(true: ArrayLike, predicted: ArrayLike) -> float:
     Raises:
       UsageError: the labels are not two integer vectors of one length, at least 1.
     """
+    from scipy.optimize import linear_sum_assignment
+
     table = _table(true, predicted)
     return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
 
@@ -144,6 +145,8 @@ def confusion_clusters(true: ArrayLike, predicted: ArrayLike) -> np.ndarray:
 
 def _order(table: np.ndarray) -> np.ndarray:
     """The column of the table behind each column of the confusion; -1 where there is none."""
+    from scipy.optimize import linear_sum_assignment
+
     classes, clusters = table.shape
     rows, columns = linear_sum_assignment(table, maximize=True)
     order = np.full(max(classes, clusters), -1)

@@ -10,7 +10,6 @@ from functools import partial
 import chex
 import jax
 import numpy as np
-from scipy.cluster import hierarchy
 
 from jaxclust.errors import UsageError
 from jaxclust.ops.graph_linkage import PLAIN, Criterion, History, merge, no_merges
@@ -123,6 +122,8 @@ def average_linkage(features: np.ndarray, n_clusters: int) -> np.ndarray:
     Raises:
       UsageError: ``features`` are not finite or too many, or ``n_clusters`` is not in 1..n.
     """
+    from scipy.cluster import hierarchy
+
     features = _points(features)
     if len(features) > MOST_SAMPLES:
         rule = f"features: must be at most {MOST_SAMPLES} samples for average linkage"

@@ -6,11 +6,13 @@ Recognition 2013; Zhao, Tang: Cyclizing clusters via zeta function of a graph, N
 
 import heapq
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import chex
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Descriptor = Literal["path", "zeta"]
 Members = dict[int, np.ndarray]
@@ -69,6 +71,8 @@ def merge_paths(
     Returns:
       Labels, int32, (n,), numbered by their first samples.
     """
+    from scipy import sparse
+
     chex.assert_rank([neighbors, weights, labels], [2, 2, 1])
     chex.assert_equal_shape([neighbors, weights])
     chex.assert_equal_shape_prefix([neighbors, labels], 1)
@@ -123,8 +127,10 @@ def merge_paths(
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
-def _transitions(neighbors: np.ndarray, weights: np.ndarray) -> sparse.csr_array:
+def _transitions(neighbors: np.ndarray, weights: np.ndarray) -> "sparse.csr_array":
     """Transition probabilities of the graph with loops of weight 1, (n, n)."""
+    from scipy import sparse
+
     n, k = neighbors.shape
     tails = np.repeat(np.arange(n), k)
     p = sparse.csr_array(
@@ -133,7 +139,7 @@ def _transitions(neighbors: np.ndarray, weights: np.ndarray) -> sparse.csr_array
     return sparse.csr_array(p.multiply(1 / p.sum(axis=1)[:, None]))
 
 
-def _path_integral(zp: sparse.csr_array, members: Members) -> _Gains:
+def _path_integral(zp: "sparse.csr_array", members: Members) -> _Gains:
     """Gains in the path integral."""
 
     def described(rows: np.ndarray, first: int) -> float:
@@ -161,9 +167,11 @@ def _path_integral(zp: sparse.csr_array, members: Members) -> _Gains:
 
 
 def _zeta_function(
-    zp: sparse.csr_array, back: sparse.csr_array, labels: np.ndarray, members: Members
+    zp: "sparse.csr_array", back: "sparse.csr_array", labels: np.ndarray, members: Members
 ) -> _Gains:
     """Gains in the zeta function; ``loops`` keeps each sample's (G)_ii within its cluster."""
+    from scipy import sparse
+
     within = zp.tocoo()
     kept = labels[within.row] == labels[within.col]
     within = sparse.csr_array((within.data[kept], (within.row[kept], within.col[kept])), zp.shape)

@@ -66,7 +66,7 @@ def write(
     done = driver.train(program, begun, images, callbacks=[show])
     if int(done.lanes.failed[0]) >= 0:
         raise UsageError(f"learning_rate: must be lower, {config.learning_rate} led to NaN or inf")
-    variables = jax.tree.map(lambda leaf: np.asarray(leaf[0]), done.lanes.state.variables)
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf)[0], done.lanes.state.variables)
     trained_on = torch_weights.TrainedOn(
         fit.pixels_digest(dataset.images),
         dataset.folder_digest,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import fit as engine
+from jaxclust.engine.devices import taken
 from jaxclust.engine.driver import Lanes
 from jaxclust.engine.phase import Phase, failed_so_far
 from jaxclust.errors import UsageError
@@ -289,7 +289,7 @@ class Run:
           UsageError: there is no such seed, or the run's folder has no checkpoint that can be used.
         """
         states = self.states([self.seeds.index(self.seed_of(seed))])
-        return jax.tree.map(lambda leaf: leaf[0], states.variables)
+        return taken(states.variables, 0)
 
     def states(self, lanes: list[int]) -> Any:
         """The algorithm's states of some lanes, with a leading axis, from memory or the folder.
@@ -300,7 +300,7 @@ class Run:
         Raises:
           UsageError: the run's folder has no checkpoint that can be used.
         """
-        return jax.tree.map(lambda leaf: leaf[np.array(lanes)], self._lanes().state)
+        return taken(self._lanes().state, np.array(lanes))
 
     def _lanes(self) -> Lanes:
         if "cluster" in self.phases:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclust.evaluation import stats
 from jaxclust.runs.rows import SCORES, Row
 
 SCORE_COLUMNS = (("acc", "ACC", 4), ("nmi", "NMI", 4), ("ari", "ARI", 4))
@@ -70,6 +69,8 @@ class Scores:
 
         The interval stays within the metric's bounds, see ``jaxclust.evaluation.stats.bounds``.
         """
+        from jaxclust.evaluation import stats
+
         values = self.values(metric)
         present = values[np.isfinite(values)]
         if not present.size:
@@ -132,6 +133,8 @@ def unscored_notes(rows: Sequence[Row]) -> list[str]:
 
 def _cells(rows: Sequence[Row], name: str, digits: int) -> list[str]:
     """A column's cells: each seed's value, then mean, sd and interval."""
+    from jaxclust.evaluation import stats
+
     values = [getattr(row, name) for row in rows]
     cells = ["-" if value is None else f"{value:.{digits}f}" for value in values]
     present = [value for value in values if value is not None]

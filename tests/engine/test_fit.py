@@ -11,8 +11,6 @@ from jaxclust.engine import fit
 from jaxclust.methods import registry
 from jaxclust.networks import sae
 
-pytestmark = pytest.mark.optimized
-
 METHOD = registry.method(
     "idec",
     clusters=4,

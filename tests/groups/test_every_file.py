@@ -14,8 +14,6 @@ from jaxclust.cli.main import main
 from jaxclust.data.csv_cells import from_cell
 from jaxclust.data.datasets import load
 
-pytestmark = pytest.mark.optimized
-
 NAMES = (
     "=1+1",
     "two words",

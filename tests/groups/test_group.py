@@ -15,8 +15,6 @@ from jaxclust.errors import UsageError
 from jaxclust.groups import gather
 from jaxclust.groups.files import safe
 
-pytestmark = pytest.mark.optimized
-
 
 def test_a_folder_in_groups_out(folder, features, here, capsys):
     assert main(words(folder, features)) == 0

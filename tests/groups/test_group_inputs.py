@@ -13,8 +13,6 @@ from jaxclust.data import pictures
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 
-pytestmark = pytest.mark.optimized
-
 
 def test_changed_inputs_are_not_finished_already(folder, features, here, capsys):
     known = here / "known.csv"

@@ -13,8 +13,6 @@ from convolution_reference import assert_close, lax_conv, lax_conv_transpose, no
 from jaxclust.networks import convolution
 from jaxclust.networks.geometry import geometry_of
 
-pytestmark = pytest.mark.optimized
-
 # (height, width), kernel, channels in, channels out, stride, padding. The large map is the
 # convolution's input. Each case is compiled on its own, so each is there for a reason.
 CASES = [
