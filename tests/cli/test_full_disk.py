@@ -18,7 +18,7 @@ import pytest
 from commands import command, same
 from jaxclust.runs import files
 
-MOUNT = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=24m none "$0" && exec "$@"']
+MOUNT = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=256m none "$0" && exec "$@"']
 
 
 @pytest.fixture
@@ -70,9 +70,10 @@ while status:
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(begun, out)
     filler = disk / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    for size in (2**20, 4096):
+        with contextlib.suppress(OSError), filler.open("ab", buffering=0) as file:
+            while file.write(bytes(size)) == size:
+                pass
     os.truncate(filler, max(filler.stat().st_size - 4096 * free, 0))
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
@@ -149,7 +150,7 @@ def test_figures(small_disk, finished, data, tmp_path):
 def test_checkpoints(small_disk, finished, data):
     """From the start: each checkpoint is in turn the one that does not fit; the run goes on."""
     words = command(data, small_disk[0] / "run", "--resume --quiet --no-figures --no-baseline")
-    records = filled(small_disk, "", words, step=60)
+    records = filled(small_disk, "", words, step=4000)
     check(records)
     same(Path(f"{small_disk[0]}-end"), finished)
 
