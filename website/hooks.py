@@ -15,7 +15,12 @@ import re
 import sys
 from pathlib import Path
 
-from mkdocs.structure.files import File, Files, InclusionLevel
+# The types are checked where the tools of the site are not installed, too.
+from mkdocs.structure.files import (  # pyright: ignore[reportMissingImports]
+    File,
+    Files,
+    InclusionLevel,
+)
 
 ROOT = Path(__file__).parents[1]
 # mkdocs loads this file alone, and the tables need the package beside it.

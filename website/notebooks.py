@@ -60,8 +60,10 @@ def run(texts: list[str]) -> Iterator[Output]:
         plt.close("all")
         body = ast.parse(text)
         last = None
-        if isinstance(body.body[-1], ast.Expr) and not text.rstrip().endswith(";"):
-            last = ast.Expression(body.body.pop().value)
+        end = body.body[-1]
+        if isinstance(end, ast.Expr) and not text.rstrip().endswith(";"):
+            last = ast.Expression(end.value)
+            body.body.pop()
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(body, "<cell>", "exec"), names)

@@ -23,12 +23,14 @@ SOURCE = re.compile(
 
 def field_texts(kind: type) -> dict[str, str]:
     """The text below each field of a class, on one line."""
-    body = ast.parse(inspect.getsource(kind)).body[0].body
+    definition = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(definition, ast.ClassDef)
     texts = {}
-    for node, after in itertools.pairwise(body):
-        documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        if isinstance(node, ast.AnnAssign) and documented:
-            texts[node.target.id] = " ".join(inspect.cleandoc(after.value.value).split())
+    for node, after in itertools.pairwise(definition.body):
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            texts[node.target.id] = " ".join(str(after.value.value).split())
     return texts
 
 
