@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxclust"
 LAYERS = (
-    *("errors", "stopping", "types", "ops", "networks", "methods", "engine", "runs", "estimators"),
-    *("comparison", "report", "groups", "cli", "__main__"),
+    *("errors", "whole_files", "stopping", "types", "ops", "networks", "methods", "engine", "runs"),
+    *("estimators", "comparison", "report", "groups", "cli", "__main__"),
 )
 """The rooms of the package; each may import those before it."""
 GROUND = ("data", "evaluation")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxclust.methods import registry
+from jaxclust.runs.repeat import flag_name
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
 
@@ -73,7 +74,7 @@ def settings_table(name: str) -> str:
         sources = [match["source"] for match in SOURCE.finditer(text)]
         meaning = SOURCE.sub("", text)
         values = [shown(getattr(config, field.name)) for config in configs]
-        option = "--" + (f"{part}." if part else "") + field.name.replace("_", "-")
+        option = "--" + (f"{part}." if part else "") + flag_name(field).replace("_", "-")
         source = "; ".join(sources)
         rows.append((f"`{option}`", *values, meaning, source))
     head = ("option", "`paper`", "`default`", "meaning", "source")

@@ -14,6 +14,7 @@ from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import programs
 from jaxclust.engine.fit import steps_per_window
+from jaxclust.engine.labelings import has_labels_so_far
 from jaxclust.errors import UsageError
 from jaxclust.report import terminal
 from jaxclust.runs import feature_inputs, tensorboard
@@ -38,7 +39,7 @@ def command(words: list[str], dataset: Dataset | None = None) -> int:
     if not words:
         rule = "data: must be given, as in jaxclust fit --data digits"
         raise UsageError(f"{rule}, or jaxclust fit dcec --data digits; got none")
-    if words[0] in ("-h", "--help"):
+    if _asks_for_help(words):
         from jaxclust.cli import fit_help
 
         print(fit_help.short_help())
@@ -69,10 +70,14 @@ def command(words: list[str], dataset: Dataset | None = None) -> int:
     return _fit(request, dataset)
 
 
+def _asks_for_help(words: list[str]) -> bool:
+    """Whether the words ask for help, and neither for that of a method nor of several."""
+    return words[0].startswith("-") and bool({"-h", "--help"} & {*words}) and not _is_sweep(words)
+
+
 def _is_sweep(words: list[str]) -> bool:
-    """Whether the words name several methods, or ask for the help on that."""
-    names = {word.partition("=")[0] for word in words}
-    return bool(names & {"--methods", "-h", "--help"})
+    """Whether the words name several methods."""
+    return any(word.partition("=")[0] == "--methods" for word in words)
 
 
 def _fit(request: Request, dataset: Dataset | None) -> int:
@@ -84,19 +89,23 @@ def _fit(request: Request, dataset: Dataset | None) -> int:
     with Bars(disable=given.quiet) as bars:
         run = execute(with_clusters(method, dataset, clusters), dataset, plan, bars)
         write_events(run, given)
-        if given.figures and run.phases:
-            _draw(run, dataset, given, bars)
-    return conclude(run, given, dataset.labels, _kept(run))
+        drawn = bool(given.figures and run.phases) and _draw(run, dataset, given, bars)
+    return conclude(run, given, dataset.labels, _kept(run, drawn))
 
 
-def _kept(run: Run) -> str:
-    """What a run that was stopped has kept of its last whole window."""
+def _kept(run: Run, drawn: bool) -> str:
+    """What this start of a run that was stopped has kept of its last whole window.
+
+    Args:
+      run: in a folder, which may hold older files of the same names.
+      drawn: whether this start has drawn its curves.
+    """
     if run.finished or run.directory is None or "cluster" not in run.phases:
         return ""
-    names = [
-        name for name in ("labels.npy", "figures/curves.png") if (run.directory / name).exists()
-    ]
-    window = int(run.phases["cluster"].lanes.window.max())
+    lanes = run.phases["cluster"].lanes
+    names = ["labels.npy"] if has_labels_so_far(run.method.algorithm, lanes) else []
+    names += ["figures/curves.png"] if drawn else []
+    window = int(lanes.window.max())
     if not names or not window:
         return ""
     return f"; {' and '.join(names)} show it after window {window} of the clustering"
@@ -137,8 +146,12 @@ def conclude(run: Run, given: Options, labels: np.ndarray | None, note: str = ""
     return 1
 
 
-def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> None:
-    """Draws the figures; what goes wrong with them costs no result."""
+def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> bool:
+    """Draws the figures; what goes wrong with them costs no result.
+
+    Returns:
+      Whether it has drawn the curves of a run that was stopped.
+    """
     assert run.directory is not None
     folder = run.directory / "figures"
     try:
@@ -146,17 +159,18 @@ def _draw(run: Run, dataset: Dataset, given: Options, bars: Bars) -> None:
     except ImportError:
         hint = "no figures without matplotlib: pip install 'jaxclust[plots]'"
         print(f"jaxclust: {hint}", file=sys.stderr)
-        return
+        return False
     if not run.finished or stopping.asked():
-        if any(phase.history for phase in run.phases.values()):
-            with _writable(folder):
-                run_figures.draw_curves(folder, run)
-        return
+        if not any(phase.history for phase in run.phases.values()):
+            return False
+        with _writable(folder):
+            return run_figures.draw_curves(folder, run)
     original = dataset
     if given.features is not None:
         dataset, _ = feature_inputs.replaced(dataset, given.features)
     with _writable(folder):
         run_figures.draw(folder, run, dataset, original.images, bars, original)
+    return False
 
 
 @contextlib.contextmanager

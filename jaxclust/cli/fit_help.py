@@ -5,6 +5,8 @@ Each option has one short line here; ``jaxclust fit METHOD --help`` has the whol
 
 import textwrap
 
+from jaxclust.cli.options import CHOICES
+
 WIDTH = 80
 """Letters of a line, as of tyro's help."""
 INDENT = 26
@@ -33,12 +35,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "--resize crop|pad|stretch": "how they get there",
         "--labels FILE.csv": "a table of their classes",
         "--no-labels": "do not take folders for classes",
+        "--layout nhwc|nchw": "where the channels of arrays are",
         "--strict": "refuse pictures that cannot be read",
     },
     "number of clusters": {
         "--cluster-range LOW,HIGH": "what --clusters auto tries (2,20)",
-        "--criterion NAME": "what it goes by: merges, spectrum, silhouette, bic, dying or "
-        "stability",
+        "--criterion NAME": f"what it goes by: {', '.join(CHOICES[:-1])} or {CHOICES[-1]}",
     },
     "network and speed": {
         "--weights FILE": "weights of the network's first layers",

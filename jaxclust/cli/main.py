@@ -59,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the words after ``jaxclust``; None for those of this process.
 
     Returns:
-      The exit status: 0, 1 where every seed of a run failed or one of several runs did, 2 with one
-      line on stderr for what cannot be done, 130 after Ctrl-C, 143 after SIGTERM, 141 where nobody
-      reads stdout any more.
+      The exit status: 0, or 1 where every seed of a run failed or one of several runs did. It is 2
+      with one line on stderr for what cannot be done. It is 130 after Ctrl-C, 143 after SIGTERM,
+      and 141 where nobody reads stdout any more.
     """
     streams.prepare()
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -20,6 +20,7 @@ from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods import registry
 from jaxclust.runs import number
 from jaxclust.runs.plan import FEW, MOST_SEEDS, Plan, check_weights_given, seeds_of
+from jaxclust.runs.repeat import flag_name
 from jaxclust.runs.sweeps import STABILITY
 from jaxclust.types import PRETRAINING, Json, Method
 
@@ -53,16 +54,17 @@ class Options:
     """What can be said of a run of any method.
 
     Attributes:
-      data: A named set (jaxclust datasets lists them); a folder, a .zip or .tar(.gz) archive
-        or a .csv or .parquet table (columns file and label) of pictures; an .npz file with an
-        array "images" (and "labels", if known), or an .npy file of images.
+      data: A named set (jaxclust datasets lists them), or pictures, or arrays. Pictures are in a
+        folder, a .zip or .tar(.gz) archive, or a .csv or .parquet table (columns file and
+        label). Arrays are an .npz file with an array "images" (and "labels", if known), or an
+        .npy file of images.
       clusters: Number of clusters; auto takes one of --cluster-range by a criterion. Without
         it: the number of classes of labeled images.
       cluster_range: Numbers of clusters that --clusters auto tries (2,20 unless given).
       criterion: What --clusters auto goes by (merges unless given). merges: clusters of like
-        size in the merges of graph degree linkage; spectrum: the largest gap of the spectrum of
-        a graph of neighbors; alignment: eigenvectors that turn to the axes; silhouette: that of
-        k-means above that of random vectors; bic: Gaussian mixtures. These look at pixels or
+        size in the merges of graph degree linkage. spectrum: the largest gap of the spectrum of
+        a graph of neighbors. alignment: eigenvectors that turn to the axes. silhouette: that of
+        k-means above that of random vectors. bic: Gaussian mixtures. These look at pixels or
         --features once. dying: the clusters that live in the end when DEC begins with 35 and
         those that shrink die; it takes minutes. stability: a run for each number, of which the
         one counts on which the seeds agree best.
@@ -216,10 +218,18 @@ def _field(part: str, config: Any) -> tuple[str, Any, Any]:
     The type does not check the values, which ``Method.with_settings`` checks together, and hides
     the number of clusters, which is an option of every method.
     """
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    fields = dataclasses.fields(config)
+    values = {field.name: getattr(config, field.name) for field in fields}
+    others: list[tuple[str, Any, Any]] = [
+        (field.name, Annotated[field.type, tyro.conf.arg(name=flag_name(field))], field.default)
+        for field in fields
+        if "flag" in field.metadata
+    ]
+    if "clusters" in values:
+        others.append(("clusters", tyro.conf.Suppress[int], 0))
     kind = dataclasses.make_dataclass(
         type(config).__name__,
-        [("clusters", tyro.conf.Suppress[int], 0)] if "clusters" in values else [],
+        others,
         bases=(type(config),),
         namespace={"__post_init__": lambda self: None},
         frozen=True,

@@ -29,11 +29,12 @@ class Options:
       run: A finished run's folder.
       data: A named set, a folder or a file of images: of the run's height, width and channels, or
         of any size for a run on a network's features.
-      out: The .csv file to write, with the columns image, cluster (the one with most votes of the
-        run's seeds, numbered as in clusters.csv), share (its share of the votes), probability (soft
-        assignment to the cluster) and distance (Euclidean, to its centroid in the embedding), both
-        as means over the seeds that voted for it, and the cluster of each seed. With --seed, and
-        for a run of one seed: image, cluster, probability and distance.
+      out: The .csv file to write, with the columns image, cluster, share, probability, distance,
+        and the cluster of each seed. cluster is the one with most votes of the run's seeds,
+        numbered as in clusters.csv, and share its share of the votes. probability (soft
+        assignment to the cluster) and distance (Euclidean, to its centroid in the embedding) are
+        means over the seeds that voted for it. With --seed, and for a run of one seed: image,
+        cluster, probability and distance.
       seed: Seed whose clusters are used in place of the votes; their numbers stay those of
         clusters.csv.
       layout: Where the channels of arrays are, nhwc or nchw; as in the run unless it is given.

@@ -23,10 +23,14 @@ PARENT = "JAXCLUST_PARENT"
 """Variable with the number of the process that has started this one and that it ends with."""
 LINE_SECONDS = 1.0
 """How long the main thread may take to end before the listener says that it was heard."""
+AGAIN_SECONDS = 0.3
+"""A signal sooner than this after the first is the same one: a terminal sends Ctrl-C to a command
+and to the program that started it, which may hand it on."""
 CHILD_SECONDS = 2.0
 """How long children may take to end at once."""
 _children: set[subprocess.Popen] = set()
 _early: list[bool] = []
+_raised: list[bool] = []
 
 
 @contextlib.contextmanager
@@ -44,6 +48,7 @@ def listening(hint: str) -> Iterator[None]:
         yield
         return
     stopping.forget()
+    _raised.clear()
     _early[:] = [True]
     out, into = os.pipe()
     os.set_blocking(into, False)
@@ -119,7 +124,10 @@ def end(status: int) -> None:
 def _handle(number: int, frame: object) -> None:
     """Runs in the main thread, before or after the listener has read the number."""
     stopping.ask(number)
-    if not _early and not stopping.is_answered():
+    # Once: what is done after it, such as the last line, is not to be interrupted. A second signal
+    # ends the process, see ``_listen``.
+    if not _early and not _raised and not stopping.is_answered():
+        _raised.append(True)
         raise KeyboardInterrupt
 
 
@@ -127,7 +135,7 @@ def _listen(pipe: int, hint: str) -> None:
     """Reads signals from the pipe until it is closed."""
     parent = os.environ.get(PARENT)
     line_at = None
-    count = 0
+    first = None
     while True:
         ready, _, _ = select.select([pipe], [], [], 0.2)
         if line_at is not None and time.monotonic() > line_at:
@@ -143,10 +151,14 @@ def _listen(pipe: int, hint: str) -> None:
             continue
         for number in numbers:
             if number in SIGNALS:
+                now = time.monotonic()
+                if first is not None and now - first < AGAIN_SECONDS:
+                    continue
                 stopping.ask(number)
-                count += 1
-                if _answer(number, count > 1, hint):
-                    line_at = time.monotonic() + LINE_SECONDS
+                again = first is not None
+                first = now if first is None else first
+                if _answer(number, again, hint):
+                    line_at = now + LINE_SECONDS
 
 
 def _answer(number: int, again: bool, hint: str) -> bool:
@@ -164,7 +176,8 @@ def _answer(number: int, again: bool, hint: str) -> bool:
     if _children:
         return False  # The child says it.
     if stopping.is_answered():
-        _say(f"{stopping.called()}: stops within seconds; once more ends at once", "\n")
+        line = f"{stopping.called()}: stops after the running step; once more ends at once"
+        _say(line, "\n")
         return False
     return True
 

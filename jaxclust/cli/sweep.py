@@ -111,7 +111,6 @@ def command(words: list[str]) -> int:
         resume = resume or (out.exists() and not given.overwrite)
     check_out(out, resume, given.overwrite)
     with held(out):
-        _say_beforehand(plan, given)
         plan = _run(plan, out, dataclasses.replace(given, resume=resume))
     if not given.quiet:
         for cell in plan:
@@ -252,6 +251,8 @@ def _run(plan: list[SweepCell], out: Path, given: Options) -> list[SweepCell]:
         # At once: beside cells that still wait for their turn no old run is to be taken for theirs.
         delete_runs([out / cell.folder for cell in plan])
     cells = [_as_before(cell, earlier, out) for cell in plan] if given.resume else list(plan)
+    if any(cell.status != "finished" for cell in cells):
+        _say_beforehand(cells, given)
     start = Start.within(given.max_seconds, given.quiet)
     planned = {cell.folder for cell in cells}
     others = [cell for folder, cell in earlier.items() if folder not in planned]

@@ -287,6 +287,10 @@ def correct(family: Sequence[Tested], options: Options, resamples: int) -> list[
                 smallest_holm=next(smallest_p),
                 seeds_needed=_seeds_needed(pair, one, size, options, resamples),
             )
+            if pair.p_holm is not None and pair.smallest_holm is not None:
+                # A test of equality that rejects can leave the other test with less correction.
+                least = min(pair.smallest_holm, pair.p_holm)
+                pair = dataclasses.replace(pair, smallest_holm=least)
             pair = dataclasses.replace(pair, verdict=_verdict(pair, one, options))
             if pair.verdict == CANNOT:
                 pair = dataclasses.replace(pair, hint=_hint(pair, size, options, resamples))
@@ -319,7 +323,8 @@ def _verdict(pair: Pair, evidence: Evidence, options: Options) -> str:
     if options.equal_within is None or pair.p_equal_holm is None or pair.p_equal_holm > alpha:
         return difference
     margin = f"{options.equal_within:g}"
-    if _above(pair.p_equal_worst_holm, alpha):
+    far = max(abs(evidence.finished), abs(evidence.worst), abs(evidence.difference_worst))
+    if _above(pair.p_equal_worst_holm, alpha) or far >= options.equal_within:
         if difference in (CANNOT, NOT_SHOWN):
             return f"not claimed: equality within {margin} hangs on failed or missing seeds"
         return difference
@@ -331,10 +336,8 @@ def _verdict(pair: Pair, evidence: Evidence, options: Options) -> str:
 def _difference_verdict(pair: Pair, evidence: Evidence, alpha: float) -> str:
     """What may be claimed of a difference."""
     gap = evidence.difference
-    if _above(pair.smallest_holm, alpha):
-        return CANNOT
     if _above(pair.p_holm, alpha):
-        return NOT_SHOWN
+        return CANNOT if _above(pair.smallest_holm, alpha) else NOT_SHOWN
     if evidence.direction * gap <= 0:
         return "not claimed: ranks and means point apart"
     worst = min(evidence.difference_worst * gap, evidence.worst * gap)

@@ -2,7 +2,7 @@
 
 They are dense SIFT with PCA, a user's own from an .npy or .parquet file, or those of a network,
 which ``runs.features`` computes. A vector of d features becomes an image of one channel and h x w
-pixels, row by row, where h is the largest divisor of d that is at most its root (300: 15 x 20). All
+pixels, row by row. h is the largest divisor of d that is at most its root (300: 15 x 20). All
 networks take it that do not need larger images. Features are divided by one number, the root of
 their mean square, so that step sizes that suit images suit them (as Xie et al. 2016 scale theirs);
 distances keep their proportions. They are float32 and of either sign.

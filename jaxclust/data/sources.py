@@ -44,6 +44,7 @@ class Source:
       digest: SHA-256 that tells one set from another.
       called: ``called(i)`` is the name of image i.
       summary: one line on pictures that are streamed and files that were left out, or "".
+      notes: sentences about the images that a reader of results has to know.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Source:
         self.summary = summary
         self.class_names: tuple[str, ...] | None = None
         self.content = ""
+        self.notes: tuple[str, ...] = ()
         self._read = read
         # Grain reads from more than one thread.
         self._lock = threading.Lock()
@@ -172,10 +174,11 @@ def _drawn(index: int, n: int) -> Iterator[int]:
 def open_source(
     data: str, size: tuple[int, int] | None = None, reading: Reading | None = None
 ) -> Source:
-    """Opens a set without reading it.
+    """Opens a set without holding it.
 
     Args:
-      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c). Or a
+      data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c), by the
+        rules of ``array_images`` but for images with NaN or inf, which cannot be read. Or a
         folder, an archive or a table of pictures, by the rules of ``listing`` and
         ``picture_sets``, whose files' names are held, about 100 bytes each. Or tfds:NAME or
         tfds:NAME/SPLIT, of tensorflow-datasets, split "train" unless given.
@@ -223,19 +226,24 @@ def _array(path: Path, layout: Layout | None) -> Source:
         image = np.array(array[index])
         if image.dtype == np.uint8:
             return image
-        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
-            raise Unreadable("floats outside of [0, 1]")
-        return image.astype(np.float32)
+        if not np.isfinite(image).all():
+            raise Unreadable("NaN or inf")
+        return np.clip(image.astype(np.float32), 0, 1)
 
     digest = hashlib.sha256()
     rows = max(DIGESTED // max(array[0].nbytes, 1), 1)
-    largest = 0
+    low = np.inf
+    high = -np.inf
     for first in range(0, len(array), rows):
         part = np.ascontiguousarray(array[first : first + rows])
         digest.update(part.data)
-        largest = max(largest, part.max()) if part.dtype == np.uint8 else largest
-    if largest == 1:
-        array_images.check_values(array)
+        if part.dtype != np.uint8:  # Images with NaN or inf are skipped and named later.
+            part = part[np.isfinite(part).all(axis=(1, 2, 3))]
+        if len(part):
+            low = min(low, part.min())
+            high = max(high, part.max())
+    if low <= high:  # Some image can be read.
+        array_images.check_values(np.array([low, high], array.dtype))
     dtype = "uint8" if array.dtype == np.uint8 else "float32"
     return Source(Fingerprint(path.stem, shape, dtype, digest.hexdigest()), None, read)
 
@@ -252,6 +260,7 @@ def _pictures(path: Path, reading: Reading) -> Source:
     called = listed.files.__getitem__
     source = Source(fingerprint, labels, surveyed.read, called, surveyed.summary)
     source.class_names = class_names
+    source.notes = surveyed.notes
     source.content = content_digest(listed, reading.progress)
     return source
 

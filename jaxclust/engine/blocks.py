@@ -16,11 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclust import stopping
 from jaxclust.data.sources import Source
 from jaxclust.engine import driver
 from jaxclust.errors import UsageError
 from jaxclust.ops.batches import batch_size
 from jaxclust.types import Method
+from jaxclust.whole_files import whole
 
 BLOCK_BYTES = 16 * 2**20
 """Bytes that a block of images may hold, unless a step or the first centroids need more. Three
@@ -91,6 +93,10 @@ def read(source: Source, size: int, order: int, first: int) -> Iterator[jax.Arra
     return map(jnp.asarray, source.blocks(size, order, first))
 
 
+class _Stopped(Exception):
+    """Leaves the file that is being written."""
+
+
 def labels(
     program: driver.Program,
     states: Any,
@@ -98,8 +104,10 @@ def labels(
     size: int,
     path: Path,
     lost: np.ndarray,
-) -> tuple[np.ndarray, dict[int, str]]:
+) -> tuple[np.ndarray, dict[int, str]] | None:
     """Labels of all images, written block by block.
+
+    Between two blocks it looks whether it is to stop, see ``stopping``.
 
     Args:
       program: with the method's ``predict``.
@@ -111,27 +119,30 @@ def labels(
 
     Returns:
       The labels, int32 (seeds, n), mapped from the file; and the images that could not be read,
-      by place, with reasons.
+      by place, with reasons. None where it was stopped; no file is then left.
     """
-    beside = path.with_name(f".{path.name}.part")
     n = len(source)
     shape = (len(lost), n)
     unreadable: dict[int, str] = {}
     try:
-        written = np.lib.format.open_memmap(beside, mode="w+", dtype=np.int32, shape=shape)
-        _take_space(beside)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UsageError(f"out: {path} must be writable, got {error.strerror}") from error
-    for number, (block, reasons) in enumerate(source.in_order(size)):
-        first = number * size
-        predicted = driver.apply(program, states, jnp.asarray(block), "predict").cluster
-        kept = np.asarray(predicted)[:, : n - first]
-        written[:, first : first + size] = np.where(lost[:, None], np.int32(-1), kept)
-        written[:, list(reasons)] = -1
-        unreadable |= reasons
-    written.flush()
-    os.replace(beside, path)
+        with whole(path) as beside:
+            try:
+                written = np.lib.format.open_memmap(beside, mode="w+", dtype=np.int32, shape=shape)
+                _take_space(beside)
+            except OSError as error:
+                raise UsageError(f"out: {path} must be writable, got {error.strerror}") from error
+            for number, (block, reasons) in enumerate(source.in_order(size)):
+                if stopping.asked() or stopping.time_is_up():
+                    raise _Stopped
+                first = number * size
+                predicted = driver.apply(program, states, jnp.asarray(block), "predict").cluster
+                kept = np.asarray(predicted)[:, : n - first]
+                written[:, first : first + size] = np.where(lost[:, None], np.int32(-1), kept)
+                written[:, list(reasons)] = -1
+                unreadable |= reasons
+            written.flush()
+    except _Stopped:
+        return None
     return np.load(path, mmap_mode="r"), unreadable
 
 

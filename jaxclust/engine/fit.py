@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclust import stopping
 from jaxclust.data.sources import Source
 from jaxclust.engine import blocks, checkpoint, driver, programs
 from jaxclust.engine.checkpoint import settings_json
@@ -47,7 +48,8 @@ class Options(NamedTuple):
       pretrained: another ``directory`` for the pretraining, shared by methods with the same
         network, seeds, images and settings: used if it is finished there, done there otherwise.
       weights: arrays of the network's first layers, the same for all seeds; the rest is drawn.
-      max_seconds: the run stops after the chunk in which this is passed, with a checkpoint.
+      max_seconds: the run stops after the chunk in which this is passed, with a checkpoint; of a
+        stream also between two blocks that are labeled, unless labels are all that was left to do.
       progress: see ``phase.Hooks``.
       on_window: see ``phase.Hooks``.
       labels: of a stream the .npy file to write, int32 (seeds, n), -1 for a failed seed and for
@@ -74,7 +76,8 @@ class Fit(NamedTuple):
 
     Attributes:
       phases: by name, "pretrain" (if the method has one) and "cluster", as far as the run came.
-      finished: False if the run was stopped by ``max_seconds``; ``labels`` is then None.
+      finished: False if the run was stopped, by ``max_seconds`` or as ``stopping`` asks; ``labels``
+        is then None.
       labels: int32 (seeds, n), -1 throughout for a failed seed.
       failed: for each seed None, or the phase and step at which it met a NaN or inf.
       labelings: ``labels`` by name, and further ones of a method that has several; of a run that
@@ -160,7 +163,7 @@ def fit(
         if not phase.finished:
             kept: dict[str, np.ndarray] = {}
             if name == "cluster" and options.directory is not None and data.source is None:
-                kept = labelings_so_far(task.program, phase.lanes, data.images)
+                kept = labelings_so_far(task.program, phase.lanes, data.images)[0]
             return Fit(phases, False, None, failed, kept, {})
         if name == "pretrain":
             variables = phase.lanes.state.variables
@@ -170,9 +173,15 @@ def fit(
     if data.source is not None:
         if options.labels is None:
             raise UsageError("labels: must name an .npy file to write for a stream, got None")
-        labels, unreadable = blocks.labels(
-            program, lanes.state, data.source, data.block, options.labels, lost
-        )
+        # Labels begin anew with each start: one that has nothing else to do makes them all.
+        labels_alone = all(phase.ended_before for phase in phases.values())
+        with stopping.within(None if labels_alone else deadline):
+            labeled = blocks.labels(
+                program, lanes.state, data.source, data.block, options.labels, lost
+            )
+        if labeled is None:
+            return Fit(phases, False, None, failed, {}, {})
+        labels, unreadable = labeled
         return Fit(phases, True, labels, failed, {"": labels}, unreadable)
     labelings, predictions = labelings_of(program, lanes, data.images, lost)
     labels = next(iter(labelings.values()))

@@ -1,4 +1,4 @@
-"""What goes on with lanes outside of a run: labels before its end, and passes over new images."""
+"""What goes on with lanes after a run: passes over new images."""
 
 import dataclasses
 from typing import Any
@@ -9,28 +9,7 @@ import numpy as np
 
 from jaxclust.engine import driver, programs
 from jaxclust.engine.fit import lane_keys
-from jaxclust.engine.labelings import labelings_of
-from jaxclust.types import Key, Method, Prediction
-
-
-def labels_so_far(
-    method: Method, lanes: driver.Lanes, images: np.ndarray
-) -> tuple[dict[str, np.ndarray], Prediction | None]:
-    """The labelings of lanes that have not ended, after their last whole windows.
-
-    Args:
-      method: as given to ``fit``.
-      lanes: of its clustering.
-      images: uint8 or float32 in [0, 1], (n, h, w, c).
-
-    Returns:
-      As ``Fit.labelings`` and ``Fit.predictions``. A method that clusters at its end alone gives
-      labels outside of 0..k-1 here.
-    """
-    programs.keep()
-    network = method.build(images.shape[1:])
-    program = driver.Program(method.algorithm, method.config, network, "map")
-    return labelings_of(program, lanes, jnp.asarray(images), np.asarray(lanes.failed) >= 0)
+from jaxclust.types import Key, Method
 
 
 def pass_keys(seeds: tuple[int, ...], number: int) -> Key:

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from jaxclust.engine import driver
-from jaxclust.types import Prediction
+from jaxclust.types import Algorithm, Prediction
 
 
 def labelings_of(
@@ -37,16 +37,26 @@ def labelings_of(
 
 def labelings_so_far(
     program: driver.Program, lanes: driver.Lanes, images: jax.Array
-) -> dict[str, np.ndarray]:
-    """The labelings after the last whole window of a clustering that was stopped.
+) -> tuple[dict[str, np.ndarray], Prediction | None]:
+    """The labelings after the last whole windows of a clustering that was stopped.
 
-    None of a method that labels all images together at its end, and before the first window.
+    They are as ``labelings_of`` gives them; none where ``has_labels_so_far`` is False.
 
     Args:
       program: what ran.
       lanes: all lanes.
       images: as for ``driver.begin``.
     """
-    if program.algorithm.finish is not None or not np.asarray(lanes.window).all():
-        return {}
-    return labelings_of(program, lanes, images, np.asarray(lanes.failed) >= 0)[0]
+    if not has_labels_so_far(program.algorithm, lanes):
+        return {}, None
+    return labelings_of(program, lanes, images, np.asarray(lanes.failed) >= 0)
+
+
+def has_labels_so_far(algorithm: Algorithm, lanes: driver.Lanes) -> bool:
+    """Whether lanes have labels before their end.
+
+    They have none with a method that labels all images together at its end, and before each lane
+    has done its first window or has failed, as in its pretraining.
+    """
+    done = (np.asarray(lanes.window) > 0) | (np.asarray(lanes.failed) >= 0)
+    return algorithm.finish is None and bool(done.all())

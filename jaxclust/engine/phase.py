@@ -51,6 +51,7 @@ class Phase(NamedTuple):
         what the caller's hooks took.
       finished: whether all lanes have ended.
       about: what its checkpoints say of it.
+      ended_before: whether an earlier start had ended it already.
     """
 
     lanes: driver.Lanes
@@ -58,6 +59,7 @@ class Phase(NamedTuple):
     times: Times
     finished: bool
     about: Mapping[str, Json] = {}
+    ended_before: bool = False
 
 
 def failed_so_far(seeds: Sequence[int], phases: Mapping[str, Phase]) -> dict[int, tuple[str, int]]:
@@ -121,7 +123,7 @@ def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
         begun, before = restored
         watch = Stopwatch(before)
         if driver.ended(begun.lanes, schedule).all():
-            return Phase(begun.lanes, begun.history, before, True, task.about)
+            return Phase(begun.lanes, begun.history, before, True, task.about, True)
     saved = time.perf_counter()
     reached = np.asarray(begun.lanes.window)
 

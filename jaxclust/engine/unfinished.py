@@ -7,8 +7,6 @@ and ends with the same numbers.
 import hashlib
 import io
 import json
-import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,9 @@ import numpy as np
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.driver import Lanes, Pending, Training
 from jaxclust.engine.lanes import Part
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, reading
 from jaxclust.types import Json
+from jaxclust.whole_files import whole
 
 ABOUT = "about"
 
@@ -63,12 +62,10 @@ def save(place: Path, about: Mapping[str, Json], training: Training, times: Time
     }
     plain[ABOUT] = np.array(json.dumps(head))
     np.savez(content, **plain)
-    beside = path.with_name(f".{path.name}.part")
     try:
-        beside.write_bytes(content.getvalue())
-        os.replace(beside, path)
+        with whole(path) as beside:
+            beside.write_bytes(content.getvalue())
     except OSError as error:
-        beside.unlink(missing_ok=True)
         rule = f"checkpoint: {path} must be writable"
         raise UsageError(f"{rule}, got {error.strerror}") from error
 
@@ -84,24 +81,28 @@ def restore(
       lanes: of the checkpoint that the training goes on from.
       template: shapes and dtypes of the part.
     """
+    path = path_beside(place)
     try:
-        content = io.BytesIO(path_beside(place).read_bytes())
-        with np.load(content, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        head = json.loads(str(arrays.pop(ABOUT)))
-        if head["about"] != _digest(about, lanes):
-            return None
-        leaves, structure = jax.tree.flatten(template)
-        made = [
-            jnp.asarray(np.frombuffer(arrays[f"{number}"].tobytes(), leaf.dtype)).reshape(
-                leaf.shape
-            )
-            for number, leaf in enumerate(leaves)
-        ]
-        part = jax.tree.unflatten(structure, made)
-        return Pending(part, int(head["steps"])), Times(*map(float, head["times"]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        with reading(f"checkpoint: {path} must hold a part of a window", path):
+            return _read(path, _digest(about, lanes), template)
+    except UsageError:
         return None
+
+
+def _read(path: Path, digest: str, template: Part) -> tuple[Pending, Times] | None:
+    """What a file of ``save`` holds; None where it is of another digest."""
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    head = json.loads(str(arrays.pop(ABOUT)))
+    if head["about"] != digest:
+        return None
+    leaves, structure = jax.tree.flatten(template)
+    made = [
+        jnp.asarray(np.frombuffer(arrays[f"{number}"].tobytes(), leaf.dtype)).reshape(leaf.shape)
+        for number, leaf in enumerate(leaves)
+    ]
+    part = jax.tree.unflatten(structure, made)
+    return Pending(part, int(head["steps"])), Times(*map(float, head["times"]))
 
 
 def _digest(about: Mapping[str, Json], lanes: Lanes) -> str:

@@ -3,10 +3,12 @@
 import dataclasses
 import warnings
 
+import jax.numpy as jnp
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from jaxclust.engine import further
+from jaxclust.engine import driver, programs
+from jaxclust.engine.labelings import labelings_so_far
 from jaxclust.errors import UsageError
 from jaxclust.runs.run import Run
 
@@ -22,20 +24,26 @@ def with_labels(run: Run, images: np.ndarray, max_seconds: float | None) -> Run:
       max_seconds: after how long it was stopped.
 
     Raises:
-      UsageError: its clustering had not begun, or its method has no clusters before its end.
+      UsageError: its clustering had not come to the end of a window, or its method has no clusters
+        before its end.
     """
     name = run.settings.method
     rule = "max_seconds: must be enough"
     if "cluster" not in run.phases:
         raise UsageError(f"{rule} for the pretraining of {name}, got {max_seconds}")
     lanes = run.phases["cluster"].lanes
-    labelings, predictions = further.labels_so_far(run.method, lanes, images)
-    kept = next(iter(labelings.values()))[run.kept_lanes()]
-    if kept.min(initial=0) < 0 or kept.max(initial=0) >= run.settings.clusters:
+    algorithm = run.method.algorithm
+    if algorithm.finish is not None:
         which = f"the whole run of {name}, which has no {run.settings.clusters} clusters before"
         raise UsageError(f"{rule} for {which}, got {max_seconds}")
+    programs.keep()
+    network = run.method.build(images.shape[1:])
+    program = driver.Program(algorithm, run.method.config, network, "map")
+    labelings, predictions = labelings_so_far(program, lanes, jnp.asarray(images))
+    if not labelings:
+        raise UsageError(f"{rule} for a window of the clustering of {name}, got {max_seconds}")
     windows = np.asarray(lanes.window)
-    most = run.method.algorithm.schedule(run.method.config, len(images)).max_windows
+    most = algorithm.schedule(run.method.config, len(images)).max_windows
     done = str(windows.min()) if windows.min() == windows.max() else f"{windows.min()} or more"
     warnings.warn(
         f"max_seconds, {max_seconds}, stopped {name} after {done} of at most {most} windows of its"

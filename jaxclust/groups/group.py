@@ -49,7 +49,6 @@ from jaxclust.groups.show import (
 )
 from jaxclust.groups.state import State, read_state, write_state
 from jaxclust.methods import registry
-from jaxclust.runs.consensus import CLUSTERS_CSV
 from jaxclust.runs.fit import execute
 from jaxclust.runs.lock import held, is_empty
 from jaxclust.runs.plan import Plan
@@ -368,6 +367,7 @@ def _run(job: Job, vectors: np.ndarray, k: int) -> Run:
         seeds=tuple(range(job.options.seeds)),
         out=job.out / written.RUN,
         resume=True,
+        table=False,  # Its numbers of clusters are not those of the groups.
         max_seconds=job.seconds_left(),
         data=str(job.options.folder),
         origin={"data": str(job.options.folder), "features": job.options.features},
@@ -376,6 +376,4 @@ def _run(job: Job, vectors: np.ndarray, k: int) -> Run:
     run = execute(method, Dataset(name, images, None), plan, job.bars)
     if not run.finished:
         raise OutOfTime
-    # Its numbers of clusters are not those of the groups.
-    (job.out / written.RUN / CLUSTERS_CSV).unlink(missing_ok=True)
     return run

@@ -88,7 +88,7 @@ class Config:
     mixing: Mixing = "mixed"
     """A filter of the second layer reads all maps (T_2 is 243 x 3), or one map, "separate" (T_2 is
     81 x 3) (open)."""
-    layout: Layout = "grid"
+    layout: Layout = dataclasses.field(default="grid", metadata={"flag": "filter_layout"})
     """Filters of 9 x 9 on a grid of features, or of 1 x 9 on a line of features (open)."""
     pooling: Pooling = "ceil"
     """An odd last row is pooled with itself, or dropped, "floor" (open)."""

@@ -11,13 +11,14 @@ from typing import NamedTuple
 import jax
 
 from jaxclust.errors import UsageError
-from jaxclust.methods import checks
+from jaxclust.methods import checks, self_training
 from jaxclust.methods.agglomerative import schedule, unit_features
 from jaxclust.networks.autoencoders import pixels
 from jaxclust.ops import landmarks
 from jaxclust.ops.assignment import nearest
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.landmarks import Landmarks
+from jaxclust.ops.spectral import MOST_FULL
 from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Variables
 
 
@@ -34,7 +35,7 @@ class Config:
     a: float = 1.0
     """sigma is this times the mean squared distance of the images to the landmarks."""
     iterations: int = 5
-    """Of the k-means that picks landmarks; with 0 they are images drawn at random."""
+    """Iterations of the k-means that picks landmarks; with 0 they are images drawn at random."""
     restarts: int = 10
     """Starts of the k-means that makes the clusters; the best counts."""
 
@@ -43,6 +44,9 @@ class Config:
         checks.at_least(self, 1, "landmarks", "nearest", "restarts")
         checks.at_least(self, 0, "iterations")
         checks.positive(self, "a")
+        if self.landmarks > MOST_FULL:
+            rule = f"landmarks: must be at most {MOST_FULL}, since all pairs of them are held"
+            raise UsageError(f"{rule}, got {self.landmarks}")
         if self.landmarks <= self.clusters:
             rule = f"landmarks: must be above the number of clusters, {self.clusters}"
             raise UsageError(f"{rule}, got {self.landmarks}")
@@ -117,6 +121,8 @@ ALGORITHM = Algorithm(
     predict,
     finish=finish,
     name="landmarks",
+    centers="centroids",
+    soft=self_training.student_t,
 )
 
 METHODS = (

@@ -11,15 +11,14 @@ The papers have affinities of all pairs. Here the graph has the nearest neighbor
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import sparse
 
 from jaxclust.errors import UsageError
-from jaxclust.methods import checks
+from jaxclust.methods import checks, self_training
 from jaxclust.methods.agglomerative import State, embed, finish, predict, schedule, unit_features
 from jaxclust.networks.autoencoders import pixels
 from jaxclust.ops import spectral
@@ -29,8 +28,13 @@ from jaxclust.ops.neighbor_graph import nearest_neighbors
 from jaxclust.ops.rotation import discretized
 from jaxclust.types import Algorithm, Key, Method, Network, Variables
 
+if TYPE_CHECKING:
+    from scipy import sparse
+
 Assign = Literal["kmeans", "discretize"]
 """What makes clusters of eigenvectors; see ``partition``."""
+LEAST_DEGREE = 1e-6
+"""Degrees below this part of their mean count as so large, since a row is divided by their root."""
 Scale = Literal["global", "local"]
 """Width of the affinities: one for all, or one for each image (Zelnik-Manor, Perona 2004)."""
 
@@ -48,7 +52,8 @@ class Config:
     scale: Scale = "global"
     """One width for all affinities, or one for each image."""
     a: float = 0.25
-    """With the global scale sigma^2 is this times the mean squared distance in the graph."""
+    """With the global scale sigma^2 is this times the mean squared distance in the graph. An
+    affinity is ``exp(-d^2 / sigma^2)``, where Ng, Jordan and Weiss have 2 sigma^2."""
     scale_neighbor: int = 7
     """With the local scale the neighbor whose distance is an image's scale (Zelnik-Manor, Perona,
     section 2)."""
@@ -134,7 +139,7 @@ def on_host(
 
 def neighbor_graph(
     squared: np.ndarray, neighbors: np.ndarray, scale: Scale, a: float, scale_neighbor: int
-) -> sparse.csr_array:
+) -> "sparse.csr_array":
     """The symmetric graph of nearest neighbors; arguments as of ``Config`` and ``ops.spectral``."""
     if scale == "local":
         weights = spectral.local_weights(squared, neighbors, scale_neighbor)
@@ -168,17 +173,20 @@ def _full(config: Config, x: np.ndarray) -> np.ndarray:
     return spectral.full_affinity(x, config.a, rank)
 
 
-def _rows(config: Config, x: np.ndarray, graph: sparse.csr_array | np.ndarray) -> np.ndarray:
+def _rows(config: Config, x: np.ndarray, graph: "sparse.csr_array | np.ndarray") -> np.ndarray:
     """Rows of the graph's eigenvectors, scaled as the method has them."""
     spectrum = spectral.leading(graph, config.clusters)
     for sentence in spectral.cautions(spectrum, config.clusters):
         spectral.warn(sentence)
-    vectors = spectral.joined(spectrum, x).vectors
     if config.rows == "degrees":
-        lengths = np.sqrt(spectrum.degrees / max(spectrum.degrees.mean(), 1e-300))
-    else:
-        lengths = np.linalg.norm(vectors, axis=1)
-    return vectors / np.maximum(lengths, 1e-12)[:, None]
+        # An image without edges has no degree to divide by, and keeps its row.
+        mean = max(spectrum.degrees.mean(), 1e-300)
+        degrees = np.where(spectrum.degrees > 0, spectrum.degrees, mean)
+        lengths = np.sqrt(np.maximum(degrees / mean, LEAST_DEGREE))
+        generalized = spectrum._replace(vectors=spectrum.vectors / lengths[:, None])
+        return spectral.joined(generalized, x).vectors
+    vectors = spectral.joined(spectrum, x).vectors
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)[:, None]
 
 
 ALGORITHM = Algorithm(
@@ -190,6 +198,8 @@ ALGORITHM = Algorithm(
     predict,
     finish=finish,
     name="spectral",
+    centers="means",
+    soft=self_training.student_t,
 )
 
 METHODS = (

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust.methods import checks
+from jaxclust.methods import checks, self_training
 from jaxclust.methods.agglomerative import schedule, unit_features
 from jaxclust.methods.spectral import Assign, Scale, neighbor_graph, on_host, partition
 from jaxclust.networks.autoencoders import pixels
+from jaxclust.ops import spectral
 from jaxclust.ops.assignment import cluster_means, nearest
 from jaxclust.ops.embedded import check_size, embedded
 from jaxclust.ops.neighbor_graph import nearest_neighbors
@@ -32,7 +33,8 @@ class Config:
     scale: Scale = "global"
     """One width for all affinities, or one for each image."""
     a: float = 0.5
-    """With the global scale sigma^2 is this times the mean squared distance in the graph."""
+    """With the global scale sigma^2 is this times the mean squared distance in the graph, as in
+    ``methods.spectral``."""
     scale_neighbor: int = 7
     """With the local scale the neighbor whose distance is an image's scale."""
     mu: float = 1e-3
@@ -88,6 +90,10 @@ def init(
             return np.full((n + d + 1, config.clusters), np.nan)
         options = (config.scale, config.a, config.scale_neighbor)
         graph = neighbor_graph(squared, neighbors, *options)
+        count = spectral.count_components(graph)
+        if count > config.clusters:
+            rule = f"the graph has {count} connected components, which are more than"
+            spectral.warn(f"{rule} {config.clusters} clusters: a small one may take a cluster")
         found = embedded(graph, x, config.clusters, config.mu, config.gamma * n)
         # Entries of unit size, whatever the number of images.
         return np.concatenate([found.f, found.w, found.b[None]]) * np.sqrt(n)
@@ -138,6 +144,8 @@ ALGORITHM = Algorithm(
     predict,
     finish=finish,
     name="spectral-embedded",
+    centers="centroids",
+    soft=self_training.student_t,
 )
 
 METHODS = (

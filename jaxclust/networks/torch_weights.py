@@ -13,6 +13,7 @@ from jaxclust.errors import UsageError, reading
 from jaxclust.networks.backbones import Names
 from jaxclust.networks.ccnn import torch_names
 from jaxclust.types import Network, NetworkFactory, Variables
+from jaxclust.whole_files import whole
 
 TRAINED_ON = "jaxclust.trained_on"
 """In a file's metadata, the SHA-256 of the images whose labels trained the weights."""
@@ -161,14 +162,9 @@ def write(
         TRAINED_ON_SET: trained_on.named_set,
     }
     metadata = {name: value for name, value in entries.items() if value is not None}
-    partial = path.with_name(f".{path.name}.part")
-    with reading(f"weights: {path} must be in a folder that can be written to"):
-        # safetensors has an error of its own for a full disk.
-        try:
-            partial.write_bytes(save(tensors, metadata))
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+    rule = f"weights: {path} must be in a folder that can be written to"
+    with reading(rule), whole(path) as beside:
+        beside.write_bytes(save(tensors, metadata))
 
 
 def placed(variables: Variables, weights: Weights) -> Variables:

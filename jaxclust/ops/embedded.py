@@ -5,21 +5,21 @@ It looks for F, W and b that minimize
   tr(F' L F) + mu (|X W + 1 b' - F|^2 + gamma tr(W' W))  subject to  F' F = I,
 
 where L is the normalized Laplacian of a graph, and the rows of X are the samples. For a given F the
-best W and b are ridge regression, whose residual is ``tr(F' Lg F)`` with ``Lg = H - S``, where H
-takes the mean off and ``S = H X (X' H X + gamma I)^-1 X' H``. So F holds the eigenvectors of
+best W and b are ridge regression, whose residual is ``tr(F' Lg F)`` with ``Lg = H - S``. Here H
+takes the mean off, and ``S = H X (X' H X + gamma I)^-1 X' H``. So F holds the eigenvectors of
 ``L + mu Lg`` with the smallest eigenvalues. No n x n matrix is held: ``eigsh`` sees a function that
 multiplies by the sparse graph, and by S as a product of an n x d matrix with its transpose.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.sparse.linalg import LinearOperator
 
 from jaxclust.errors import UsageError
-from jaxclust.ops.spectral import MOST_FULL, largest, normalized
+from jaxclust.ops.spectral import MOST_FULL, largest, leading, normalized
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 TOLERANCE = 1e-6
 """Relative error of the eigenvalues."""
@@ -39,20 +39,24 @@ class Embedded(NamedTuple):
     b: np.ndarray
 
 
-def embedded(graph: sparse.csr_array, x: np.ndarray, k: int, mu: float, gamma: float) -> Embedded:
+def embedded(graph: "sparse.csr_array", x: np.ndarray, k: int, mu: float, gamma: float) -> Embedded:
     """Solves the problem above.
 
     Args:
       graph: affinities, symmetric, at least 0, (n, n).
       x: samples, float (n, d).
       k: number of clusters, below n.
-      mu: weight of the regression, at least 0.
+      mu: weight of the regression, at least 0. At 0 the graph's components come first, as in
+        ``spectral.leading``; above it the regression joins them, and no eigenvalue is multiple.
       gamma: weight of the ridge, above 0.
 
     Raises:
       UsageError: there are more than ``MOST_FULL`` samples and more than as many features.
       NotConverged: the eigen-solver did not converge.
     """
+    from scipy.linalg import cho_factor, cho_solve, solve_triangular
+    from scipy.sparse.linalg import LinearOperator
+
     check_size(*x.shape)
     means = x.mean(axis=0, dtype=np.float64)
     centered = x.astype(np.float64) - means
@@ -79,7 +83,7 @@ def embedded(graph: sparse.csr_array, x: np.ndarray, k: int, mu: float, gamma: f
         return scaled @ vector - mu * (middle - smooth(middle))
 
     operator = LinearOperator((n, n), matvec=apply, dtype=np.float64)  # type: ignore[call-arg]
-    _, f = largest(operator, k, TOLERANCE)
+    f = leading(graph, k).vectors if mu == 0 else largest(operator, k, TOLERANCE)[1]
     f = f * np.sign(f[np.argmax(np.abs(f), axis=0), np.arange(k)])
     middle = f - f.mean(axis=0)
     w = centered.T @ cho_solve(factor, middle) if wide else cho_solve(factor, centered.T @ middle)

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from scipy.linalg import expm
 
 from jaxclust.ops.neighbor_graph import unit
 from jaxclust.types import Key
@@ -103,6 +102,8 @@ def aligned(vectors: np.ndarray, tolerance: float = 1e-4) -> Alignment:
       vectors: float (n, k).
       tolerance: the descent ends when ten steps together lower the cost by less.
     """
+    from scipy.linalg import expm
+
     z = np.asarray(vectors, np.float64)
     z = z[np.abs(z).max(axis=1) > 0]
     n, k = z.shape

@@ -1,21 +1,19 @@
 """Eigenvectors of graphs for spectral clustering, on the host: SciPy's ``eigsh`` on sparse graphs.
 
-A graph is a symmetric matrix W of affinities, D has the sums of its rows, and all methods here look
+A graph is a symmetric matrix W of affinities, and D has the sums of its rows. All methods here look
 at the largest eigenvalues of ``D^-1/2 W D^-1/2``, which are 1 less the smallest ones of the
 normalized Laplacian.
 """
 
 import warnings
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import eigh
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
-from scipy.spatial.distance import pdist, squareform
 
 from jaxclust.errors import UsageError
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 MOST_FULL = 5000
 """The largest number of samples for which a matrix of all pairs is held."""
@@ -23,6 +21,10 @@ SMALL = 200
 """Parts of a graph up to this size have all their eigenvectors computed."""
 DISTINCT = 1e-8
 """Eigenvalues that differ by less are not told apart."""
+
+
+class GraphWarning(RuntimeWarning):
+    """What a user should know of the graph that clusters were made of; a run has it as a note."""
 
 
 class NotConverged(ArithmeticError):
@@ -45,7 +47,7 @@ class Spectrum(NamedTuple):
     parts: np.ndarray
 
 
-def symmetric(neighbors: np.ndarray, weights: np.ndarray) -> sparse.csr_array:
+def symmetric(neighbors: np.ndarray, weights: np.ndarray) -> "sparse.csr_array":
     """A graph of nearest neighbors made symmetric: the mean of the weights of both directions.
 
     Args:
@@ -55,6 +57,8 @@ def symmetric(neighbors: np.ndarray, weights: np.ndarray) -> sparse.csr_array:
     Returns:
       float64, (n, n), at most 2 n K entries.
     """
+    from scipy import sparse
+
     n, count = neighbors.shape
     starts = np.arange(0, n * count + 1, count)
     flat = weights.astype(np.float64).ravel()
@@ -101,6 +105,8 @@ def full_affinity(x: np.ndarray, a: float, scale_neighbor: int | None = None) ->
     """
     if len(x) > MOST_FULL:
         raise UsageError(f"images: must be at most {MOST_FULL} for a full graph, got {len(x)}")
+    from scipy.spatial.distance import pdist, squareform
+
     squared = squareform(pdist(x.astype(np.float64), "sqeuclidean"))
     if scale_neighbor is None:
         variance = a * squared.sum() / (len(x) * max(len(x) - 1, 1))
@@ -115,14 +121,24 @@ def full_affinity(x: np.ndarray, a: float, scale_neighbor: int | None = None) ->
     return affinity
 
 
-def normalized(graph: sparse.csr_array | np.ndarray) -> tuple[np.ndarray, Any]:
+def normalized(graph: "sparse.csr_array | np.ndarray") -> tuple[np.ndarray, Any]:
     """The degrees, float64 (n,), and ``D^-1/2 W D^-1/2``, a dense or sparse array as the graph."""
+    from scipy import sparse
+
     degrees = np.asarray(graph.sum(axis=1)).ravel()
     scale = 1 / np.sqrt(np.where(degrees > 0, degrees, 1))
     if isinstance(graph, np.ndarray):
         return degrees, graph * scale[:, None] * scale
     diagonal = sparse.diags_array(scale)
     return degrees, (diagonal @ graph @ diagonal).tocsr()
+
+
+def count_components(graph: Any) -> int:
+    """The number of connected components of a graph."""
+    from scipy.sparse.csgraph import connected_components
+
+    found: Any = connected_components(graph, directed=False)
+    return int(found[0])
 
 
 def leading(graph: Any, k: int) -> Spectrum:
@@ -142,6 +158,8 @@ def leading(graph: Any, k: int) -> Spectrum:
       UsageError: k is not in 1..n.
       NotConverged: the eigen-solver did not converge.
     """
+    from scipy.sparse.csgraph import connected_components
+
     n = graph.shape[0]
     if not 1 <= k <= n:
         raise UsageError(f"clusters: must be from 1 to {n} for {n} samples, got {k}")
@@ -182,6 +200,8 @@ def largest(operator: Any, k: int, tolerance: Any = 0) -> tuple[np.ndarray, np.n
     Raises:
       NotConverged: the solver did not converge.
     """
+    from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
+
     n = operator.shape[0]
     start = np.random.default_rng(0).random(n)
     width = min(n, max(2 * k + 1, k + 20))
@@ -197,6 +217,8 @@ def largest(operator: Any, k: int, tolerance: Any = 0) -> tuple[np.ndarray, np.n
 
 def _largest(scaled: Any, most: int) -> tuple[np.ndarray, np.ndarray]:
     """As ``largest``, of a connected component; at most ``most``, and no more than there are."""
+    from scipy.linalg import eigh
+
     n = scaled.shape[0]
     if n > max(SMALL, most + 1):
         return largest(scaled, most)
@@ -244,5 +266,5 @@ def cautions(spectrum: Spectrum, k: int) -> list[str]:
 
 
 def warn(sentence: str) -> None:
-    """Shows a ``RuntimeWarning`` from a function that a compiled program calls."""
-    warnings.warn(sentence, RuntimeWarning, stacklevel=2)
+    """Shows a ``GraphWarning`` from a function that a compiled program calls."""
+    warnings.warn(sentence, GraphWarning, stacklevel=2)

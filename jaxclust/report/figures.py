@@ -15,6 +15,7 @@ from jaxclust.evaluation import metrics
 from jaxclust.report.image_grid import grid
 from jaxclust.report.projection import in_two_dimensions
 from jaxclust.runs.files import write_file
+from jaxclust.runs.history import CURVES
 
 POINTS = 1000
 """At most this many images are embedded in two dimensions."""
@@ -29,7 +30,7 @@ NOT_KNOWN = "#bbbbbb"
 
 def curves(
     path: Path, histories: Mapping[str, History], seeds: Sequence[int], note: str = ""
-) -> None:
+) -> bool:
     """Loss in each phase, and the fraction of changed labels in the clustering.
 
     There is a line for each seed. No file is written where no phase has windows.
@@ -39,15 +40,15 @@ def curves(
       histories: each phase's columns; phases without windows are left out.
       seeds: of the lanes.
       note: stands below the curves.
+
+    Returns:
+      Whether there was anything to draw.
     """
     panels = [
-        (phase, name)
-        for phase, columns in histories.items()
-        for name in ("loss", "changed")
-        if name in columns
+        (phase, name) for phase, columns in histories.items() for name in CURVES if name in columns
     ]
     if not panels:
-        return
+        return False
     figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
     row = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (phase, name) in zip(row, panels, strict=True):
@@ -70,6 +71,7 @@ def curves(
     if note:
         figure.supxlabel(note, fontsize="small", x=0.99, ha="right")
     _write(figure, path)
+    return True
 
 
 def embedding(

@@ -76,14 +76,17 @@ def draw(
         bars.step()
 
 
-def draw_curves(folder: Path, run: Run) -> None:
+def draw_curves(folder: Path, run: Run) -> bool:
     """Draws the curves of all seeds, as far as the run has come.
 
     Args:
       folder: made if missing.
       run: with its phases in memory.
+
+    Returns:
+      Whether there was anything to draw.
     """
     folder.mkdir(exist_ok=True)
     histories = {name: phase.history for name, phase in run.phases.items()}
     note = renewals.sentence(run.settings.config)
-    figures.curves(folder / "curves.png", histories, run.seeds, note)
+    return figures.curves(folder / "curves.png", histories, run.seeds, note)

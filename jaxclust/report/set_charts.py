@@ -100,8 +100,10 @@ def rank_diagram(ranks: Ranks) -> str:
         title = f"<title>{escape(method)}: mean rank {own[method]:.2f}</title>"
         parts.append(f'<text class="{side}" x="{x:.1f}" y="{y + 5}">{escape(name)}{title}</text>')
     each = ", ".join(f"{method} {own[method]:.2f}" for method in order)
-    joined = "; ".join(", ".join(group) for group in groups) or "none"
-    label = f"Mean ranks over {len(ranks.data)} data sets: {each}. Not shown to differ: {joined}"
+    label = f"Mean ranks over {len(ranks.data)} data sets: {each}"
+    if ranks.groups is not None:
+        joined = "; ".join(", ".join(group) for group in groups) or "none"
+        label += f". Not shown to differ: {joined}"
     return svg.svg(parts, first + LINE * half + 4, label)
 
 

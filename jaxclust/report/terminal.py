@@ -7,6 +7,7 @@ import numpy as np
 from jaxclust.errors import UsageError
 from jaxclust.report.overview import overview
 from jaxclust.runs.consensus import CLUSTERS_CSV
+from jaxclust.runs.notes import before
 from jaxclust.runs.rows import read_rows, row_name
 from jaxclust.runs.run import Run
 from jaxclust.runs.scores import score_table
@@ -81,5 +82,8 @@ def show(run: Run, labels: np.ndarray | None = None, quiet: bool = False) -> Non
     """
     print(f"files: {run.directory}" if quiet else summary(run, labels), flush=True)
     # Where every seed failed, the command's last line says it, and what to try.
+    shown = () if quiet or not run.phases else before(run.method, run.settings.data.shape[1:])
     for note in run.notes if run.kept_lanes() else ():
+        if note in shown:
+            continue  # It was printed before the run.
         print(f"jaxclust: note: {note}", file=sys.stderr)

@@ -1,11 +1,9 @@
 """Files of rows and labels, written whole or not at all."""
 
-import contextlib
 import csv
 import io
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,30 +12,7 @@ import numpy as np
 from jaxclust.data.csv_cells import from_cell, to_rows
 from jaxclust.errors import UsageError, reading
 from jaxclust.types import Json
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Gives the path of a file beside another one, whose place it takes once it is whole.
-
-    Where something fails, as on a full disk, nothing is left of it and the other one stays.
-
-    Args:
-      path: the file.
-
-    Raises:
-      OSError: it cannot be written; the error names ``path``.
-    """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        yield beside
-        os.replace(beside, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        if isinstance(error, OSError) and error.errno is not None:
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        raise
+from jaxclust.whole_files import whole
 
 
 def write_file(path: Path, content: str | bytes) -> None:

@@ -20,7 +20,7 @@ from jaxclust.engine import fit as engine
 from jaxclust.engine.devices import OVERS, Over, use_devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
-from jaxclust.runs import feature_inputs, notes, pretrained, start_weights
+from jaxclust.runs import feature_inputs, missing, notes, pretrained, start_weights
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.files import write_csv, write_file, write_labels
 from jaxclust.runs.folder import RESULTS, check_out, default_folder, open_folder
@@ -41,7 +41,7 @@ from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import Row, labeling_files, make_rows, read_results, write_rows
 from jaxclust.runs.run import Run
 from jaxclust.runs.saving import UNREADABLE, write_unreadable
-from jaxclust.runs.seed_count import can_show, with_usual_seeds
+from jaxclust.runs.seed_count import as_begun, lines_before, with_usual_seeds
 from jaxclust.runs.settings import (
     CONTENT,
     Settings,
@@ -235,7 +235,7 @@ def execute(
     out = plan.out
     resume = plan.resume
     if plan.find_out and out is not None:
-        begun, settings = _as_begun(plan, settings, out)
+        begun, settings = as_begun(plan, settings, out)
         choice = choice if begun is plan else None
         plan = begun
         out = default_folder(settings, out)
@@ -249,9 +249,12 @@ def execute(
             check_out(out, resume and out.exists(), plan.overwrite)
             stack.enter_context(held(out))
             settings = open_folder(out, settings, resume, plan.overwrite)
-            kept = is_whole(out, settings)
-            if kept and not (plan.figures and lacks_figures(out, settings)):
-                return open_run(out, own_method)
+            kept = is_whole(out, settings, table=False)
+            if kept:
+                old = open_run(out, own_method)
+                _make_missing(old, images, data, plan, bars)
+                if not (plan.figures and lacks_figures(out, settings)):
+                    return old
         options = engine.Options(
             over=over,
             directory=None if out is None else out / "checkpoint",
@@ -263,10 +266,13 @@ def execute(
             labels=None if out is None else out / "labels.npy",
             about=settings.extra,
         )
-        for line in _beforehand(method, data, plan, choice):
-            bars.say(line)
+        before = notes.before(method, _shape(data)[1:])
+        if not kept:  # Where files alone are made again all was said already.
+            lines = lines_before(method, data, plan, choice)
+            for line in [*lines, *(f"note: {note}" for note in before)]:
+                bars.say(line)
         given = data if isinstance(data, Source) else data.images
-        with stopping.answered():
+        with stopping.answered(), notes.told() as told:
             done = engine.fit(method, given, plan.seeds, options)
         rows = (
             tuple(read_results(out)) if kept and out else _rows(method, settings, done, data.labels)
@@ -282,7 +288,7 @@ def execute(
             names=data.files if isinstance(data, Dataset) else None,
             unreadable_files=dict(data.unreadable) if isinstance(data, Dataset) else {},
             predictions=done.predictions,
-            data_notes=images.notes if isinstance(images, Dataset) else (),
+            notes_before=(*images.notes, *before, *told),
         )
         if out is not None and not kept:
             steps = engine.steps_per_window(method, settings.images_at_once)
@@ -293,26 +299,6 @@ def execute(
             for name, labels in ({} if run.finished else done.labelings).items():
                 write_labels(out / labeling_files(settings)[name], labels)
         return run
-
-
-def _as_begun(plan: Plan, settings: Settings, parent: Path) -> tuple[Plan, Settings]:
-    """A plan without given seeds keeps those of a run that began with few, as all once did."""
-    few = dataclasses.replace(settings, seeds=tuple(range(FEW)))
-    if not plan.choose_seeds or default_folder(settings, parent).exists():
-        return plan, settings
-    if not (default_folder(few, parent) / "config.json").exists():
-        return plan, settings
-    return dataclasses.replace(plan, seeds=few.seeds), few
-
-
-def _beforehand(
-    method: Method, data: Dataset | Source, plan: Plan, choice: str | None
-) -> list[str]:
-    """Lines before a run: how its number of seeds came about and what it can show, and notes."""
-    lines = [] if choice is None else [choice]
-    if data.labels is not None and not method.algorithm.deterministic:
-        lines.append(can_show(len(plan.seeds)))
-    return lines + [f"note: {note}" for note in notes.before(method, _shape(data)[1:])]
 
 
 def _over(plan: Plan) -> Over:
@@ -356,7 +342,8 @@ def _rows(
 
 def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) -> None:
     """Writes labels, consensus, notes and rows; the rows last: they make a run finished."""
-    run.write_clusters(out, data.called if isinstance(data, Source) else None)
+    if plan.table:
+        run.write_clusters(out, data.called if isinstance(data, Source) else None)
     if isinstance(data, Source):
         if run.unreadable:
             lines = [(i, data.called(i), reason) for i, reason in run.unreadable.items()]
@@ -365,18 +352,40 @@ def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) 
         write_unreadable(run, out)
         for name, file in labeling_files(run.settings).items():
             write_labels(out / file, run.labelings[name])
-        if plan.baseline and run.settings.method != "kmeans":
-            baseline = _baseline(data, run.settings, bars)
-            if not baseline.finished:
-                raise KeyboardInterrupt  # A signal has stopped it: the next start makes it.
-            write_rows(out / "baseline.jsonl", baseline.rows)
+        if plan.baseline:
+            _write_baseline(run, data, bars)
     notes.write_notes(out, run.notes)
     write_rows(out / RESULTS, run.rows)
 
 
-def _baseline(data: Dataset, settings: Settings, bars: Bars) -> Run:
-    """k-means on the input of a run, with its seeds and number of clusters."""
+def _make_missing(
+    run: Run, images: Dataset | Source, data: Dataset | Source, plan: Plan, bars: Bars
+) -> None:
+    """Writes what the folder of a finished run lacks beside its results.
+
+    Args:
+      run: as read from its folder.
+      images: as they were given.
+      data: what the run clustered: images or their features.
+      plan: what the folder is to have.
+      bars: shows progress.
+    """
+    if plan.table:
+        missing.make_table(run, data, bars)
+    if plan.baseline and isinstance(data, Dataset) and not missing.has_baseline(run):
+        _write_baseline(run, data, bars)
+    missing.make_notes(run, images.notes if isinstance(images, Dataset) else ())
+
+
+def _write_baseline(run: Run, data: Dataset, bars: Bars) -> None:
+    """k-means on the input of a run, with its seeds and number of clusters; none beside k-means."""
+    settings = run.settings
+    if settings.method == "kmeans" or run.directory is None:
+        return
     method = registry.method("kmeans", clusters=settings.clusters)
     bars.stage("k-means on pixels")
     plan = Plan(seeds=settings.seeds, over=_over_named(settings.over))
-    return execute(method, data, plan, Bars(disable=True))
+    baseline = execute(method, data, plan, Bars(disable=True))
+    if not baseline.finished:
+        raise KeyboardInterrupt  # A signal has stopped it: the next start makes it.
+    write_rows(run.directory / missing.BASELINE, baseline.rows)

@@ -13,7 +13,7 @@ from jaxclust.errors import UsageError
 from jaxclust.runs.files import write_file
 from jaxclust.runs.lock import LOCK, check_free, is_empty
 from jaxclust.runs.rows import labeling_files
-from jaxclust.runs.settings import CONTENT, Settings, fingerprint_json, read_settings
+from jaxclust.runs.settings import CONTENT, Settings, data_json, read_settings
 from jaxclust.types import Json
 
 VOTE_CSV = "vote.csv"
@@ -121,7 +121,7 @@ def default_folder(settings: Settings, parent: Path = Path("runs")) -> Path:
     number = 1
     while True:
         directory = parent / (name if number == 1 else f"{name}-{number}")
-        if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        if not directory.exists() or (directory.is_dir() and is_empty(directory)):
             return directory
         if (directory / "config.json").exists():
             try:
@@ -146,8 +146,7 @@ def _deciding(settings: Settings, other: Settings) -> dict[str, Json]:
     """Settings without what decides nothing: names, and devices that give the same bits."""
     values = {name: value for name, value in settings.to_json().items() if name != "preset"}
     values["over"] = same_bits(settings.over)
-    if settings.data.sha256 and settings.data.sha256 == other.data.sha256:
-        values["data"] = fingerprint_json(settings.data._replace(name=""))
+    values["data"] = data_json(settings, other)
     return values
 
 

@@ -11,6 +11,9 @@ import numpy as np
 from jaxclust.engine.driver import History
 from jaxclust.errors import reading
 
+CURVES = ("loss", "changed")
+"""The columns that are drawn."""
+
 
 def history_csv(
     histories: Mapping[str, History], seeds: Sequence[int], steps_per_window: Mapping[str, int]

@@ -4,8 +4,10 @@
 compare`` and ``report`` show them.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ import numpy as np
 from jaxclust.errors import UsageError, reading
 from jaxclust.evaluation import agreement
 from jaxclust.ops import moved_images
+from jaxclust.ops.spectral import GraphWarning
 from jaxclust.runs.consensus import Consensus
 from jaxclust.runs.files import write_file
 from jaxclust.runs.rows import Row
@@ -65,7 +68,8 @@ def after(settings: Settings, rows: Sequence[Row], votes: Consensus | None) -> l
     if empty:
         be = "is" if empty == 1 else "are"
         notes.append(f"{empty:,} of {settings.clusters:,} clusters {be} empty")
-    notes += _dominance(sizes)
+    if len(votes.seeds) > 1 or not notes:
+        notes += _dominance(sizes)
     notes += low_agreement(settings, votes)
     return notes
 
@@ -106,7 +110,7 @@ def of_run(run: "Run") -> tuple[str, ...]:
         return read_notes(run.directory)
     votes = run.consensus() if run.kept_lanes() else None
     rows = run.rows[: len(run.seeds)]
-    return (*run.data_notes, *after(run.settings, rows, votes))
+    return (*run.notes_before, *after(run.settings, rows, votes))
 
 
 def write_notes(folder: Path, notes: Sequence[str]) -> None:
@@ -130,3 +134,18 @@ def read_notes(folder: Path) -> tuple[str, ...]:
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise UsageError(f"{rule}, got something else")
     return tuple(notes)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[list[str]]:
+    """Collects what methods say of the graphs that they make; other warnings stay warnings."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GraphWarning)
+        yield notes
+    for one in caught:
+        if issubclass(one.category, GraphWarning):
+            if str(one.message) not in notes:
+                notes.append(str(one.message))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)

@@ -38,7 +38,7 @@ LOCAL_NEIGHBORS = 10
 LOCAL_SCALE = 7
 """The neighbor whose distance is an image's scale there (Zelnik-Manor, Perona 2004)."""
 AS_GOOD = 0.001
-"""Of all numbers within this of the best alignment the largest counts (the authors' code)."""
+"""The largest number within this of the best alignment counts (the authors' code)."""
 
 START = 35
 """Clusters with which ``dying`` begins where the range ends below (the authors' number)."""

@@ -43,6 +43,7 @@ class Plan:
       pretrained: folder of a finished run whose pretraining is used.
       max_seconds: stop after this long.
       figures: whether the caller draws a finished run's figures, without which it is not whole.
+      table: write ``clusters.csv``.
       baseline: run k-means on the same input with the same seeds, and keep its rows beside.
       data: what the user called the images.
       origin: where the run's inputs are, for the record.
@@ -59,6 +60,7 @@ class Plan:
     weights: Path | None = None
     pretrained: Path | None = None
     max_seconds: float | None = None
+    table: bool = True
     baseline: bool = False
     figures: bool = False
     data: str = ""

@@ -7,7 +7,7 @@ from jaxclust.engine.devices import same_bits
 from jaxclust.errors import UsageError
 from jaxclust.methods.registry import METHODS
 from jaxclust.runs.folder import is_finished
-from jaxclust.runs.settings import Settings, read_settings
+from jaxclust.runs.settings import Settings, data_json, read_settings
 from jaxclust.types import Json, Method, network_name
 
 
@@ -31,8 +31,8 @@ def checkpoints(directory: Path, settings: Settings, method: Method, out: Path |
     if not is_finished(directory) or not place.is_dir() or not any(place.iterdir()):
         rule = "pretrained: must be a finished run with a pretraining of its own"
         raise UsageError(f"{rule}, got {directory}")
-    needed = _deciding(settings, network_name(method.network))
-    differing = differences(_deciding(kept, _network_of(kept)), needed)
+    needed = _deciding(settings, kept, network_name(method.network))
+    differing = differences(_deciding(kept, settings, _network_of(kept)), needed)
     if differing:
         rule = f"pretrained: {directory} must hold the same pretraining"
         raise UsageError(f"{rule}, differs in {'; '.join(differing)}")
@@ -49,10 +49,10 @@ def _network_of(settings: Settings) -> Json:
     return network_name(METHODS[settings.method].network)
 
 
-def _deciding(settings: Settings, network: Json) -> dict[str, Json]:
-    """What decides a pretraining's numbers."""
+def _deciding(settings: Settings, other: Settings, network: Json) -> dict[str, Json]:
+    """What decides a pretraining's numbers, as far as it is compared with another run's."""
     return {
-        "data": settings.to_json()["data"],
+        "data": data_json(settings, other),
         "seeds": list(settings.seeds),
         "over": same_bits(settings.over),
         "pretraining": settings.pretraining,

@@ -14,6 +14,11 @@ PATH = "PATH"
 """Stands where a run does not say where something was."""
 
 
+def flag_name(field: dataclasses.Field) -> str:
+    """The name of a setting on the command line, where another option may have the field's own."""
+    return field.metadata.get("flag", field.name)
+
+
 def flag_words(name: str, value: Any, prefix: str = "") -> list[str]:
     """A setting as people type it."""
     flag = name.replace("_", "-")
@@ -55,13 +60,15 @@ def _changed(settings: dict[str, Json], usual: Any, prefix: str) -> list[str]:
     """The flags of the settings that a preset does not have."""
     kept: dict[str, object] = dict(settings_from_json(settings))
     known: dict[str, object] = {}
+    flags: dict[str, str] = {}
     for field in () if usual is None else dataclasses.fields(usual):
         value = getattr(usual, field.name)
+        flags[field.name] = flag_name(field)
         known[field.name] = list(value) if isinstance(value, tuple) else value
         if field.metadata.get("new") and field.name not in kept:
             kept[field.name] = field.default  # A file leaves a new setting out at this value.
     words = []
     for name, value in kept.items():
         if name != "clusters" and known.get(name) != value:
-            words += flag_words(name, value, prefix)
+            words += flag_words(flags.get(name, name), value, prefix)
     return words

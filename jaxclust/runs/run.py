@@ -43,7 +43,7 @@ class Run:
       unreadable_files: names of picture files that could not be read, with reasons, in memory.
       predictions: what the method says of the run's own images, with a leading axis of seeds, in
         each seed's numbering; None from a folder, of a stream, and of a method that labels at once.
-      data_notes: sentences about its images; none where it was read from a folder.
+      notes_before: notes that were known before it; none where it was read from a folder.
     """
 
     settings: Settings
@@ -56,7 +56,7 @@ class Run:
     names: tuple[str, ...] | None = None
     unreadable_files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     predictions: Prediction | None = None
-    data_notes: tuple[str, ...] = ()
+    notes_before: tuple[str, ...] = ()
     _consensus: dict[str, Consensus] = dataclasses.field(default_factory=dict, init=False)
     _read: list[ClusterTable] = dataclasses.field(default_factory=list, init=False)
 

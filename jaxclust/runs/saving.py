@@ -14,12 +14,13 @@ from jaxclust.engine import fit as engine
 from jaxclust.engine.driver import Training
 from jaxclust.errors import UsageError
 from jaxclust.runs.consensus import CLUSTERS_CSV, cluster_columns, write_clusters
-from jaxclust.runs.files import whole, write_csv, write_file, write_labels
+from jaxclust.runs.files import write_csv, write_file, write_labels
 from jaxclust.runs.folder import RESULTS, check_out, open_folder
 from jaxclust.runs.history import history_csv
 from jaxclust.runs.lock import held
 from jaxclust.runs.notes import write_notes
 from jaxclust.runs.rows import labeling_files, write_rows
+from jaxclust.whole_files import whole
 
 if TYPE_CHECKING:
     from jaxclust.runs.run import Run
@@ -108,7 +109,7 @@ def _copy_missing(source: Path, target: Path) -> None:
     kept = source / "checkpoint"
     if kept.is_dir() and not (target / "checkpoint").exists():
         beside = target / ".checkpoint.part"
-        shutil.rmtree(beside, ignore_errors=True)  # Of a process that was killed.
+        shutil.rmtree(beside, ignore_errors=True)  # A process that was killed left it.
         try:
             shutil.copytree(kept, beside)
             os.replace(beside, target / "checkpoint")

@@ -2,14 +2,15 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.sources import Source
-from jaxclust.evaluation.stats import power
 from jaxclust.methods import registry
+from jaxclust.runs.folder import default_folder
 from jaxclust.runs.forecast import duration
 from jaxclust.runs.plan import FEW, Plan
-from jaxclust.runs.settings import read_settings
+from jaxclust.runs.settings import Settings, read_settings
 from jaxclust.types import Method
 
 MANY = 10
@@ -37,11 +38,17 @@ SECONDS = {
     "fcae-kmeans": 4.6,
     "idec": 38.0,
     "jule": 0.7,
+    "n-cuts": 0.31,
     "sae-kmeans": 32.0,
+    "sc-ls": 1.2,
+    "sc-njw": 0.24,
+    "sc-st": 0.32,
+    "sec": 0.56,
     "best": 40.0,
 }
 """Measured seconds a seed, at the default settings, on two cores, on digits: rows of compare.jsonl
-and best.jsonl. As they are the same on every machine, so is the number of seeds."""
+and best.jsonl, but for sc-ls, whose rows were made beside other work. As they are the same on every
+machine, so is the number of seeds."""
 IMAGES = 1_797
 PIXELS = 64
 """Number of digits, and of their pixels."""
@@ -111,16 +118,58 @@ def can_show(count: int, family: int | None = None) -> str:
       count: seeds of each method.
       family: how many comparisons are corrected for; None where it is not known.
     """
+    from jaxclust.evaluation.stats import power
+
     smallest = power.smallest_p(count)
     corrected = min(1.0, smallest * (family or 1))
     seeds = f"{count} seeds" if count > 1 else "1 seed"
-    after = "" if family is None else f" after correction for {family} comparisons"
+    claim = f"show at the {LEVEL:g} level that one method beats another"
+    after = ""
+    if family is not None:
+        plural = "s" if family > 1 else ""
+        after = f", after correction for {family} comparison{plural}"
     if count < 2 or corrected > LEVEL:
         least = power.least_seeds(LEVEL / (family or 1), True)
-        value = "" if count < 2 else f" (smallest p {corrected:.2g}{after})"
-        return f"{seeds} can show no difference of two methods at {LEVEL:g}{value}; {least} can"
+        return f"with {seeds} no test can {claim}{after}; {least} seeds can"
     if family is None:
         most = math.floor(LEVEL / smallest + 1e-9)
-        after = f", in a family of {most} comparisons at most"
-    claim = f"{seeds} can show a difference of two methods at {LEVEL:g}"
-    return f"{claim}: smallest p {corrected:.2g}{after}"
+        after = f", in {most} comparisons at most"
+    return f"with {seeds} a test can {claim}{after}"
+
+
+def as_begun(plan: Plan, settings: Settings, parent: Path) -> tuple[Plan, Settings]:
+    """A plan without given seeds keeps those of a run that began with few, as all once did.
+
+    Not one that writes over what was there, which has no reason to begin with few.
+
+    Args:
+      plan: with ``find_out``.
+      settings: of its run.
+      parent: of the run's folder.
+
+    Returns:
+      The plan and the settings, as given or with the few seeds.
+    """
+    few = dataclasses.replace(settings, seeds=tuple(range(FEW)))
+    if plan.overwrite or not plan.choose_seeds or default_folder(settings, parent).exists():
+        return plan, settings
+    if not (default_folder(few, parent) / "config.json").exists():
+        return plan, settings
+    return dataclasses.replace(plan, seeds=few.seeds), few
+
+
+def lines_before(
+    method: Method, data: Dataset | Source, plan: Plan, choice: str | None
+) -> list[str]:
+    """Lines before a run: how its number of seeds came about, and what it can show.
+
+    Args:
+      method: of the run.
+      data: the images.
+      plan: with the run's seeds.
+      choice: what ``with_usual_seeds`` says of their number.
+    """
+    lines = [] if choice is None else [choice]
+    if data.labels is not None and not method.algorithm.deterministic:
+        lines.append(f"note for comparing: {can_show(len(plan.seeds))}")
+    return lines

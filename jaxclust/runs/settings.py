@@ -157,6 +157,17 @@ def fingerprint_json(data: Fingerprint) -> dict[str, Json]:
     return values
 
 
+def data_json(settings: Settings, other: Settings) -> dict[str, Json]:
+    """The images of a run as a file holds them, without a name that decides nothing.
+
+    Args:
+      settings: of the run.
+      other: of another run; where its images have the same content, their names do not matter.
+    """
+    same = settings.data.sha256 and settings.data.sha256 == other.data.sha256
+    return fingerprint_json(settings.data._replace(name="") if same else settings.data)
+
+
 def make_settings(
     method: Method, preset: str, data: Fingerprint, seeds: Sequence[int], over: str, **more: Any
 ) -> Settings:

@@ -8,16 +8,20 @@ from jaxclust.errors import UsageError
 from jaxclust.runs.consensus import CLUSTERS_CSV
 from jaxclust.runs.files import read_labels
 from jaxclust.runs.folder import is_finished
+from jaxclust.runs.history import CURVES
 from jaxclust.runs.rows import labeling_files, read_results
 from jaxclust.runs.settings import Settings, digest
 
 
-def is_whole(directory: Path, settings: Settings) -> bool:
-    """Whether a run has ended and its files are there and whole.
+def is_whole(directory: Path, settings: Settings, table: bool = True) -> bool:
+    """Whether a run has ended, and its labels, rows and history are there and whole.
+
+    Notes and a baseline do not count: ``runs.missing`` tells of them, and has them made again.
 
     Args:
       directory: the run's folder.
       settings: of the run.
+      table: whether ``clusters.csv`` counts, too, which can be made from the labels.
 
     Raises:
       UsageError: the run's rows are damaged, or are of other settings.
@@ -32,10 +36,14 @@ def is_whole(directory: Path, settings: Settings) -> bool:
             return False
     if not (directory / "checkpoint" / "cluster").is_dir():
         return True  # What else is missing could be made again from the start alone.
-    tables = ["history.csv"]
-    if any(row.failed is None for row in rows):
-        tables.append(CLUSTERS_CSV)
-    return all(_ends_a_line(directory / name) for name in tables)
+    if table and any(row.failed is None for row in rows) and not has_table(directory):
+        return False
+    return _ends_a_line(directory / "history.csv")
+
+
+def has_table(directory: Path) -> bool:
+    """Whether a run's folder has the table of its clusters, which was not cut off."""
+    return _ends_a_line(directory / CLUSTERS_CSV)
 
 
 def lacks_figures(directory: Path, settings: Settings) -> bool:
@@ -48,7 +56,7 @@ def lacks_figures(directory: Path, settings: Settings) -> bool:
     if not (directory / "checkpoint" / "cluster").is_dir():
         return False
     folder = directory / "figures"
-    names = ["curves.png"]
+    names = ["curves.png"] if _has_curves(directory / "history.csv") else []
     if any(row.failed is None for row in read_results(directory)):
         names += ["embedding.png", *sheet_names(settings.clusters)]
     return not all((folder / name).is_file() for name in names)
@@ -84,6 +92,16 @@ def _are_labels(path: Path, shape: tuple[int, ...]) -> bool:
     except UsageError:
         return False
     return labels.shape == shape and np.issubdtype(labels.dtype, np.integer)
+
+
+def _has_curves(path: Path) -> bool:
+    """Whether a history has something to draw; it is empty where no phase has windows."""
+    try:
+        with path.open("rb") as file:
+            columns = file.readline().decode(errors="replace").strip().split(",")
+            return any(name in columns for name in CURVES) and bool(file.readline())
+    except OSError:
+        return False
 
 
 def _ends_a_line(path: Path) -> bool:

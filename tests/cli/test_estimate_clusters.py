@@ -91,7 +91,7 @@ def test_a_method_without_randomness_has_its_number_chosen(far, tmp_path, monkey
 
     monkeypatch.setattr(estimate_clusters.fit, "command", command)
     words = f"ac-gdl --data {far} --clusters auto --cluster-range 2,8 --out {out} --no-figures"
-    request = options.read("ac-gdl", words.split()[1:])
+    request = options.with_few_seeds(options.read("ac-gdl", words.split()[1:]))
     assert estimate_clusters.command(request, words.split()[1:]) == 0
     run = f"ac-gdl --data {far} --seeds 5 --no-figures --clusters 4 --out {out / 'k-4'}"
     assert runs == [run.split()]

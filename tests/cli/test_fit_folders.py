@@ -1,8 +1,10 @@
 """The folder of ``jaxclust fit``: the one that is named, and the one that the command chooses."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from commands import command, error
@@ -105,7 +107,7 @@ def test_a_settings_file_that_is_damaged(data, tmp_path, capsys):
     assert "config.json must be a run's settings, is damaged" in line
     (tmp_path / "config.json").write_text("[]")
     line = error(capsys, command(data, tmp_path, "--resume"))
-    assert "config.json must be a run's settings, got something" in line
+    assert "config.json must be a run's settings, lacks a sound" in line
 
 
 @pytest.fixture
@@ -153,3 +155,20 @@ def test_without_out_other_settings_get_another_folder(chosen, capsys):
     assert chosen("--clusters 4") == 0
     assert "runs/kmeans-few-2 is finished already" in capsys.readouterr().out
     assert sorted(path.name for path in Path("runs").iterdir()) == ["kmeans-few", "kmeans-few-2"]
+
+
+def test_a_folder_with_the_lock_of_a_process_that_was_killed_is_taken(chosen):
+    folder = Path("runs/kmeans-few")
+    folder.mkdir(parents=True)
+    (folder / ".lock").write_text("1\n")
+    assert chosen() == 0
+    assert [path.name for path in Path("runs").iterdir()] == ["kmeans-few"]
+
+
+def test_a_renamed_copy_of_the_data_shares_a_pretraining(finished, data, tmp_path, capsys):
+    copy = tmp_path / "other-name.npz"
+    shutil.copy(data, copy)
+    flags = f"--pretrained {finished} --no-figures --no-baseline"
+    assert main(command(copy, tmp_path / "shared", flags)) == 0
+    shared, own = (np.load(run / "labels.npy") for run in (tmp_path / "shared", finished))
+    np.testing.assert_array_equal(shared, own)

@@ -12,11 +12,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from commands import command, same
+from jaxclust.engine import blocks, unfinished
+from jaxclust.engine.clocks import Times
+from jaxclust.engine.driver import Pending, Training
+from jaxclust.engine.lanes import Lanes, Part
+from jaxclust.errors import UsageError
 from jaxclust.runs import files
+from jaxclust.whole_files import whole
 
 MOUNT = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=256m none "$0" && exec "$@"']
 
@@ -178,10 +186,38 @@ def test_what_cannot_be_written_leaves_nothing_and_is_named(tmp_path, monkeypatc
     assert path.read_text() == "before\n"
 
 
+def test_an_interrupt_leaves_no_part_of_a_file(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    class Images(list):
+        in_order = interrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        blocks.labels(None, None, Images([0] * 10), 5, tmp_path / "labels.npy", np.zeros(2, bool))
+    assert list(tmp_path.iterdir()) == []
+    lanes = Lanes(jax.random.key(0), {}, *[jnp.zeros(1, jnp.int32)] * 3)
+    training = Training(lanes, {}, False, Pending(Part({}, {}), 1))
+    real = Path.write_bytes
+
+    def cut(path, content):
+        real(path, content[:9])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    with pytest.raises(KeyboardInterrupt):
+        unfinished.save(tmp_path / "cluster", {}, training, Times(1.0, 1.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_a_file_that_is_read_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, whole(tmp_path / "labels.npy"):
+        (tmp_path / "image.png").read_bytes()
+    assert caught.value.filename == str(tmp_path / "image.png")
+
+
 def test_labels_of_a_stream_take_their_space_first(tmp_path, monkeypatch):
     """A write to a mapped file on a full disk ends the process with SIGBUS."""
-    from jaxclust.engine import blocks
-    from jaxclust.errors import UsageError
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

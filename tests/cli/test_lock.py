@@ -1,9 +1,11 @@
 """A folder that one process writes to is refused to others, however that process ends."""
 
+import errno
 import os
 import subprocess
 import sys
 
+import filelock
 import pytest
 
 from commands import command, error
@@ -52,6 +54,44 @@ def test_the_lock_of_a_process_that_was_killed_is_none(tmp_path):
     assert (folder / lock.LOCK).exists()
     with lock.held(folder):
         assert (folder / lock.LOCK).read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_on_a_file_system_without_locks_nothing_is_held(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    folder = tmp_path / "run"
+    with lock.held(folder):
+        lock.check_free(folder)
+        assert list(folder.iterdir()) == []
+        with lock.held(folder):
+            (folder / "file").touch()
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+def test_a_lock_that_cannot_be_written_is_let_go(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    kept = []  # A lock that nobody has any more is let go of by Python.
+    made = filelock.FileLock
+    monkeypatch.setattr(
+        filelock, "FileLock", lambda *a, **b: kept.append(made(*a, **b)) or kept[-1]
+    )
+    monkeypatch.setattr(lock.Path, "write_text", full)
+    with pytest.raises(UsageError, match="No space left"), lock.held(tmp_path / "run"):
+        pass
+    assert not kept[0].is_locked
+    assert not (tmp_path / "run").exists()
+
+
+def test_on_windows_the_lock_has_no_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock.sys, "platform", "win32")
+    rule = "one process at a time, another process writes there now"
+    with lock.held(tmp_path), pytest.raises(UsageError, match=rule), lock.held(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("flag", ["--resume", "--overwrite", ""])

@@ -10,7 +10,7 @@ import jaxclust
 from jaxclust.cli import main as command
 from jaxclust.cli import methods
 from jaxclust.cli.main import COMMANDS, main
-from jaxclust.cli.options import Options
+from jaxclust.cli.options import CHOICES, Options
 from jaxclust.cli.parse import flags
 from jaxclust.errors import UsageError
 
@@ -75,10 +75,23 @@ def test_the_short_help_of_fit_names_every_option_once_and_the_common_ones_first
     assert len(out.splitlines()) < 65
     assert max(map(len, out.splitlines())) <= 82
     shown = re.findall(r"^  (--[\w-]+)", out, re.MULTILINE)
-    # Of an option that is on unless it is turned off, the other half is shown.
+    # An option that is on unless it is turned off is shown by its other half.
     expected = set(flags(Options)) - {"--baseline", "--figures", "--cache"}
     assert sorted(shown) == sorted(expected)
     assert shown[:3] == ["--data", "--clusters", "--seeds"]
+
+
+def test_help_without_a_method_is_the_short_one_wherever_it_stands(capsys):
+    assert main(["fit", "--help"]) == 0
+    short = capsys.readouterr().out
+    for words in (["--data", "digits", "--help"], ["--seeds=3", "-h"]):
+        assert main(["fit", *words]) == 0
+        assert capsys.readouterr().out == short
+    assert main(["fit", "--data", "digits", "--methods", "dec", "--help"]) == 0
+    assert "--methods A,B" in capsys.readouterr().out
+    criteria = " ".join(short[short.index("--criterion") :].split()).partition(" network")[0]
+    for name in CHOICES:
+        assert name in criteria
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,21 @@ def test_work_that_looks_for_it_stops_in_good_order(start, number):
     name = "Ctrl-C" if number == 2 else "SIGTERM"
     assert process.returncode == 128 + number
     assert out == f"stopped by {name}\n"
-    assert errors.strip() == f"jaxclust: {name}: stops within seconds; once more ends at once"
+    assert (
+        errors.strip() == f"jaxclust: {name}: stops after the running step; once more ends at once"
+    )
+
+
+@pytest.mark.parametrize("work", ["answering", "broken"])
+def test_a_signal_that_a_wrapper_hands_on_is_the_same_one(start, work):
+    process = start(BUSY, work)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    status, lines = ended(process)
+    assert status == 130
+    assert "jaxclust: ended at once" not in lines
+    assert not any("Traceback" in line for line in lines)
 
 
 def test_while_modules_are_loaded_the_end_is_a_line(start):
@@ -159,7 +173,7 @@ def test_a_child_is_told_and_waited_for(start):
     out, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out.splitlines()[-1] == "child 130"
-    assert "Ctrl-C: stops within seconds" in errors
+    assert "Ctrl-C: stops after the running step" in errors
 
 
 def test_a_child_ends_with_a_parent_that_was_killed(start):

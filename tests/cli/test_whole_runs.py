@@ -12,8 +12,12 @@ from jaxclust.data.datasets import Fingerprint
 from jaxclust.engine import devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
+from jaxclust.runs import fit as runs_fit
+from jaxclust.runs import notes
 from jaxclust.runs.folder import open_folder
+from jaxclust.runs.notes import write_notes
 from jaxclust.runs.reading import open_run
+from jaxclust.runs.rows import read_rows
 from jaxclust.runs.settings import make_settings, read_settings
 from jaxclust.runs.whole import is_whole, lacks_figures
 
@@ -50,14 +54,15 @@ def test_what_is_missing_is_made_again(finished, run, data, capsys):
     assert not lacks_figures(run, read_settings(run))
 
 
-def test_figures_that_were_interrupted_are_made_and_no_result_is_touched(run, data):
+def test_figures_that_were_interrupted_are_made_and_no_result_is_touched(run, data, capsys):
     settings = read_settings(run)
     before = (run / "results.jsonl").read_bytes()
     for path in sorted((run / "figures").iterdir())[:3]:
         path.unlink()
     assert is_whole(run, settings)
     assert lacks_figures(run, settings)
-    assert main(command(data, run, "--resume --quiet")) == 0
+    assert main(command(data, run, "--resume")) == 0
+    assert "2 seeds" not in capsys.readouterr().err
     assert not lacks_figures(run, settings)
     assert (run / "results.jsonl").read_bytes() == before
 
@@ -109,3 +114,75 @@ def test_a_stream_of_exchanged_pictures_is_refused(tmp_path):
     # A run of an earlier version does not say what its files held.
     open_folder(tmp_path / "old", settings(None), False, False)
     open_folder(tmp_path / "old", settings("b"), True, False)
+
+
+KMEANS = "--restarts 1 --over map --quiet"
+
+
+@pytest.fixture
+def kmeans(data, tmp_path, monkeypatch):
+    """Gives the finished run of k-means in a folder, and clusters no second time."""
+    out = tmp_path / "kmeans"
+    words = f"fit kmeans --data {data} --out {out} --seeds 2 {KMEANS}".split()
+    assert main(words) == 0
+    monkeypatch.setattr(runs_fit.engine, "fit", None)
+    return out, [*words, "--resume"]
+
+
+def test_a_run_without_curves_needs_none_to_be_whole(kmeans):
+    out, again = kmeans
+    assert not (out / "figures" / "curves.png").exists()
+    assert not lacks_figures(out, read_settings(out))
+    assert main(again) == 0
+
+
+def test_the_table_of_an_earlier_version_is_made_from_the_labels_alone(kmeans):
+    out, again = kmeans
+    table = (out / "clusters.csv").read_text()
+    before = (out / "results.jsonl").stat().st_mtime_ns
+    (out / "clusters.csv").unlink()
+    assert not is_whole(out, read_settings(out))
+    assert main(again) == 0
+    assert (out / "clusters.csv").read_text() == table
+    assert (out / "results.jsonl").stat().st_mtime_ns == before
+    # Without a checkpoint that can be used the labels alone make it.
+    (out / "clusters.csv").unlink()
+    shutil.rmtree(out / "checkpoint" / "cluster")
+    (out / "checkpoint" / "cluster").mkdir()
+    assert main(again) == 0
+    columns = [line.split(",") for line in (out / "clusters.csv").read_text().splitlines()]
+    assert columns[0] == ["image", "cluster", "share", "seed_0", "seed_1"]
+    whole = [line.split(",") for line in table.splitlines()]
+    assert [line[:3] for line in columns] == [line[:3] for line in whole]
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_notes_and_a_baseline_that_are_gone_or_damaged_are_made_again(
+    run, data, monkeypatch, content, capsys
+):
+    write_notes(run, ["old"])  # A run of two seeds may have nothing to say of.
+    before = (run / "results.jsonl").read_bytes()
+    rows = [row.seed for row in read_rows(run / "baseline.jsonl")]
+    for name in ("notes.json", "baseline.jsonl"):
+        (run / name).unlink()
+        if content is not None:
+            (run / name).write_text(content)
+    monkeypatch.setattr(notes, "after", lambda *parts: ["one cluster is odd"])
+    assert main(command(data, run, "--resume")) == 0
+    assert "note: one cluster is odd" in capsys.readouterr().err
+    assert notes.read_notes(run) == ("one cluster is odd",)
+    assert [row.seed for row in read_rows(run / "baseline.jsonl")] == rows
+    assert (run / "results.jsonl").read_bytes() == before
+
+
+def test_a_stop_names_what_it_has_kept_and_nothing_older(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    flags = "--max-seconds 1e-9 --no-baseline --pretraining.epochs 1"
+    assert main(command(data, out, flags)) == 0
+    while "after window 1" not in capsys.readouterr().out:
+        assert main(command(data, out, f"{flags} --resume")) == 0
+    assert (out / "figures" / "curves.png").exists()
+    assert main(command(data, out, f"{flags} --no-figures --resume")) == 0
+    line = capsys.readouterr().out
+    assert "; labels.npy show it after window 2 of the clustering" in line
+    assert "curves.png" not in line

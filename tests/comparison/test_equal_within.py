@@ -77,3 +77,11 @@ def test_planned_comparisons_count():
     both = ("good", "near")
     assert verdicts(methods, equal_within=0.002, planned=planned)[both] == "equal within 0.002"
     assert verdicts(methods, equal_within=0.002, planned=planned + 1)[both] != "equal within 0.002"
+
+
+def test_equality_of_shared_seeds_is_not_claimed_where_all_seeds_lie_apart():
+    """Ten seeds of both are alike, but the first method has ten more that score far less."""
+    same = [0.80, 0.81, 0.79, 0.82, 0.80, 0.81, 0.79, 0.82, 0.80, 0.81]
+    result = verdicts({"good": [*same, *[0.5] * 10], "near": same}, equal_within=0.01)
+    rule = "not claimed: equality within 0.01 hangs on failed or missing seeds"
+    assert result["good", "near"] == rule

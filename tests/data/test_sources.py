@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxclust.data import sources
+from jaxclust.data import datasets, sources
 from jaxclust.data.picture_sets import Reading
+from jaxclust.errors import UsageError
 
 
-def test_floats_outside_their_range_are_skipped_and_named(tmp_path):
+def test_images_with_nan_are_skipped_and_named(tmp_path):
     images = np.random.default_rng(0).random((20, 4, 4)).astype(np.float64)
-    images[3], images[7, 0, 0] = 2.0, np.nan
+    images[3], images[7, 0, 0] = np.inf, np.nan
     np.save(tmp_path / "x.npy", images)
     source = sources.open_source(str(tmp_path / "x.npy"))
     found = list(source.in_order(15))
-    assert found[0][1] == {3: "floats outside of [0, 1]", 7: "floats outside of [0, 1]"}
+    assert found[0][1] == {3: "NaN or inf", 7: "NaN or inf"}
     assert found[1][1] == {}
     assert found[0][0].dtype == np.float32
     stands_in = source[3]
@@ -26,6 +27,32 @@ def test_floats_outside_their_range_are_skipped_and_named(tmp_path):
     assert (
         sum(np.array_equal(stands_in, image.astype(np.float32)[..., None]) for image in images) == 1
     )
+
+
+def test_floats_of_a_stream_have_the_rules_of_those_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "DIGESTED", 300)  # Two images at once.
+    images = np.random.default_rng(0).random((20, 4, 4))
+    images[3, 0, 0], images[5, 0, 0] = 1.0000000000000004, -1e-9
+    np.save(tmp_path / "x.npy", images)
+    ((block, lost),) = sources.open_source(str(tmp_path / "x.npy")).in_order(20)
+    assert lost == {}
+    np.testing.assert_array_equal(block, datasets.checked("x", images).images)
+    images = images.clip(0, 1)
+    for scaled, message in (
+        (images * 255, "got 0 to 255; divide them .*, as in images / 255$"),
+        (images * 2 - 1, "got -1 to 1$"),
+    ):
+        np.save(tmp_path / "x.npy", scaled)
+        with pytest.raises(UsageError, match=rf"floats must lie in \[0, 1\], {message}"):
+            sources.open_source(str(tmp_path / "x.npy"))
+
+
+def test_a_stream_has_the_notes_on_its_pictures(tmp_path):
+    for number in range(5):
+        image = Image.fromarray(np.full((40 if number == 0 else 32,) * 2, 40 * number, np.uint8))
+        image.save(tmp_path / f"{number}.png")
+    source = sources.open_source(str(tmp_path))
+    assert source.notes == datasets.load(tmp_path).notes != ()
 
 
 def test_a_file_is_told_from_others_without_holding_it(tmp_path, monkeypatch):

@@ -4,11 +4,13 @@ import functools
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxclust.engine import fit
-from jaxclust.methods import registry
+from jaxclust.methods import pretraining, registry
 from jaxclust.networks import sae
 
 METHOD = registry.method(
@@ -150,3 +152,22 @@ def test_k_means_leaves_a_checkpoint_too(few_digits, tmp_path):
     assert (tmp_path / "cluster" / "0").is_dir()
     again = fit.fit(method, few_digits[0], (0,), options)
     np.testing.assert_array_equal(done.labels, again.labels)
+
+
+def test_a_seed_lost_in_pretraining_costs_the_others_no_labels(few_digits, tmp_path):
+    def step(config, network, key, state, batch, rows):
+        state, info = pretraining.step(config, network, key, state, batch, rows)
+        # One of the two seeds has the larger first weight.
+        first = jnp.ravel(jax.tree.leaves(state.variables)[-1])[0]
+        return state, info._replace(loss=jnp.where(first > 0, jnp.nan, info.loss))
+
+    method = METHOD.replace(pretrainer=pretraining.ALGORITHM._replace(step=step))
+    method = method.with_settings({"pretraining.epochs": 1})
+    options = MAP._replace(directory=tmp_path, max_seconds=1e-9)
+    done = fit.fit(method, few_digits[0], (0, 1, 2, 3), options)
+    assert not done.finished
+    lost = [failure is not None for failure in done.failed]
+    assert 0 < sum(lost) < 4
+    labels = done.labelings[""]
+    assert (labels[lost] == -1).all()
+    assert labels[[not one for one in lost]].min() >= 0

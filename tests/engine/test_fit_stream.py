@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxclust import stopping
 from jaxclust.cli.main import main
-from jaxclust.data import sources
+from jaxclust.data import picture_sets, sources
 from jaxclust.engine import blocks, driver, phase
 from jaxclust.evaluation import metrics
 from jaxclust.runs.reading import open_run
@@ -69,10 +70,11 @@ def test_seeds_of_a_stream_have_settings_that_know_their_order(file, tmp_path):
     assert hashes[0] == hashes[2] != hashes[1]
 
 
-def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, capsys):
+def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, capsys, monkeypatch):
     place, damaged = folder
     out = tmp_path / "out"
     arguments = f"fit ccnn-ii --data {place} --stream --out {out} {FLAGS} --reliable 12".split()
+    monkeypatch.setattr(picture_sets, "_odd_sizes", lambda *_: ("A note.",))
     assert main(arguments) == 0
     captured = capsys.readouterr()
     assert f"1 of 40 images could not be read and were skipped: {damaged} (" in captured.err
@@ -93,6 +95,7 @@ def test_an_unreadable_image_is_skipped_counted_and_named(folder, tmp_path, caps
         assert row.nmi == metrics.scores(classes[known], clusters[known])["nmi"]
     # In Python the same run, whose scores and votes leave the unreadable image out.
     run = open_run(out)
+    assert "A note." in run.notes
     assert run.scores(classes).nmi.tolist() == [row.nmi for row in rows]
     votes = run.consensus()
     assert np.flatnonzero(votes.labels < 0).tolist() == [names.index(damaged)]
@@ -208,6 +211,35 @@ def test_stopped_in_time_it_goes_on(file, tmp_path, capsys, monkeypatch):
     lines = (tmp_path / "p.csv").read_text().splitlines()[1:]
     predicted = [int(line.split(",")[1]) for line in lines]
     np.testing.assert_array_equal(predicted, open_run(once).consensus().labels)
+
+
+@pytest.mark.parametrize("by", ["signal", "time"])
+def test_stopped_while_images_are_labeled_it_goes_on(by, file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 60 * 64)
+    out = tmp_path / "out"
+    words = f"fit ccnn-ii --data {file} --stream --out {out} {FLAGS} --reliable 12".split()
+    labeled = []
+    apply = driver.apply
+
+    def stop(*arguments):
+        labeled.append(None)
+        if by == "signal":
+            stopping.ask(signal.SIGINT)
+        else:
+            monkeypatch.setattr(stopping, "time_is_up", lambda: True)
+        return apply(*arguments)
+
+    monkeypatch.setattr(driver, "apply", stop)
+    assert main([*words, "--max-seconds", "600"]) == (130 if by == "signal" else 0)
+    assert len(labeled) == 1
+    why = "by Ctrl-C" if by == "signal" else "after 600 s"
+    assert f"stopped {why} with a checkpoint in {out}" in capsys.readouterr().out
+    assert not (out / "labels.npy").exists()
+    assert not list(out.glob(".*.part"))
+    monkeypatch.undo()
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 60 * 64)
+    assert main([*words, "--resume"]) == 0
+    assert np.load(out / "labels.npy").min() >= 0
 
 
 def test_pretraining_is_streamed_too_stopped_and_over_devices(file, tmp_path, capsys, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import jaxclust as jc
+from jaxclust.engine import pieces
 from jaxclust.errors import UsageError
 from jaxclust.estimators import DeepClustering
 from jaxclust.methods import dcec
@@ -57,6 +58,13 @@ def test_a_stopped_run_is_none_to_save(stopped, tmp_path):
 def test_a_run_that_is_stopped_before_it_clusters_is_refused():
     with pytest.raises(UsageError, match="max_seconds: must be enough for the pretraining of dec"):
         fitted(settings={"pretraining.epochs": 1000}, max_seconds=AT_ONCE)
+
+
+def test_a_run_that_is_stopped_in_its_first_window_is_refused(monkeypatch):
+    monkeypatch.setattr(pieces, "CALL_SECONDS", 0.0)
+    rule = "max_seconds: must be enough for a window of the clustering of dec, got 1e-09"
+    with pytest.raises(UsageError, match=rule):
+        fitted(settings={"max_steps": 40}, max_seconds=AT_ONCE)
 
 
 def test_a_method_without_clusters_before_its_end_is_refused():

@@ -49,7 +49,7 @@ def stepped(differ, equal):
     p = dict(zip(names, [*differ, *equal], strict=True))
     corrected, most = {}, 0.0
     for rejected, name in enumerate(sorted(names, key=p.__getitem__)):
-        # Of each pair one hypothesis at most is true, and the rejected ones are false.
+        # One hypothesis of each pair at most is true, and the rejected ones are false.
         true = min(len(differ), len(names) - rejected)
         most = max(most, min(1.0, p[name] * true))
         corrected[name] = most

@@ -19,7 +19,10 @@ from jaxclust.engine import fit as engine
         ("run dcec --methods kmeans,best", "methods: must be of kmeans, .*, got 'best'"),
         ("run jule --variants paper,best", "variants: must be of paper, .*, got 'best'"),
         ("run jule --data cifar", "data: must be of digits, .*, got 'cifar'"),
-        ("run jule-features --methods jule", "methods: must be of kmeans, ac-link, .*, got 'jule'"),
+        (
+            "run jule-features --methods jule",
+            "methods: must be of kmeans, .*, got 'jule'",
+        ),
         ("run compare --data mnist", "data: must be of digits, .*, got 'mnist'"),
         ("run dbc-curves --data letters", "data: must be of digits, .* got 'letters'"),
         # Flags that would be ignored.

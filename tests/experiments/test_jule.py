@@ -91,7 +91,9 @@ def test_tables_from_rows(digits, monkeypatch):
         for seed in range(3)
     ]
     made.extend(sf)
-    low, high = stats.prediction_interval([one.nmi_sqrt for one in sf], 3)
+    low, high = stats.prediction_interval(
+        [one.nmi_sqrt for one in sf], 3, bounds=stats.SCORE_BOUNDS["nmi_sqrt"]
+    )
     assert f"[{low:.3f}, {high:.3f}]" in tables.text()
     assert [" ".join(line.split()) for line in transfer[2:]] == [
         "transfer mnist-test to usps-11000, torch top-1 1 1.0000 0.9070",

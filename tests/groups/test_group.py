@@ -55,6 +55,16 @@ def test_the_face_gives_the_same(folder, features, here):
         jc.group(folder, cluster=3)
 
 
+def test_other_levels_do_not_cluster_again(folder, features, here):
+    common = words(folder, features, "--clusters", 3, "--out", "out", "--quiet")
+    assert main(common) == 0
+    (found,) = (here / "out").rglob("results.jsonl")
+    before = found.stat().st_mtime_ns
+    assert main([*common, "--levels"]) == 0
+    assert found.stat().st_mtime_ns == before
+    assert not (found.parent / "clusters.csv").exists()
+
+
 def test_links_and_copies_are_kept_apart_and_made_anew(folder, features, here):
     common = words(folder, features, "--clusters", 2, "--out", "out", "--quiet")
     assert main([*common, "--link"]) == 0

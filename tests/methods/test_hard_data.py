@@ -112,7 +112,7 @@ def test_a_stream_that_collapses_says_so(tmp_path, capsys):
     assert main(words.split()) == 0
     (row,) = read_rows(tmp_path / "run" / "results.jsonl")
     assert row.largest_cluster > 0.9
-    assert "jaxclust: warning: seed 0 collapsed, one cluster holds " in capsys.readouterr().err
+    assert "jaxclust: note: seed 0 collapsed, one cluster holds " in capsys.readouterr().err
 
 
 def test_equal_images_are_refused(tmp_path, capsys):

@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse.linalg
 from scipy.sparse.linalg import ArpackNoConvergence
 
 from jaxclust.engine import fit
+from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.methods import landmarks, registry, spectral_embedded
 from jaxclust.methods.spectral import Config
-from jaxclust.ops import spectral
 
 NAMES = ("sc-njw", "sc-st", "n-cuts", "sc-ls", "sec")
 MAP = fit.Options(over="map")
@@ -23,8 +24,10 @@ def test_seeds_share_one_call_of_the_solver_and_predict_knows_the_clusters(
     images, labels = few_digits
     images = images[:300]
     calls = []
-    solver = spectral.eigsh
-    monkeypatch.setattr(spectral, "eigsh", lambda *a, **k: calls.append(1) or solver(*a, **k))
+    solver = scipy.sparse.linalg.eigsh
+    monkeypatch.setattr(
+        scipy.sparse.linalg, "eigsh", lambda *a, **k: calls.append(1) or solver(*a, **k)
+    )
     method = registry.method(name, clusters=10)
     done = fit.fit(method, images, (0, 1), MAP)
     assert len(calls) == (0 if name == "sc-ls" else 1)
@@ -49,10 +52,21 @@ def test_a_solver_that_does_not_converge_fails_the_seeds_and_says_so(few_digits,
     def fails(*_, **__):
         raise ArpackNoConvergence("No convergence", np.zeros(0), np.zeros((0, 0)))
 
-    monkeypatch.setattr(spectral, "eigsh", fails)
+    monkeypatch.setattr(scipy.sparse.linalg, "eigsh", fails)
     with pytest.warns(RuntimeWarning, match="the eigen-solver did not converge for "):
         done = fit.fit(registry.method("n-cuts", clusters=10), few_digits[0][:300], (0,), MAP)
     assert done.failed == [("cluster", 0)]
+
+
+@pytest.mark.parametrize("name", ["sc-njw", "n-cuts"])
+def test_an_image_without_edges_leaves_the_groups_as_they_are(name):
+    random = np.random.default_rng(0)
+    middles = random.random((3, 64))
+    images = np.repeat(middles, 30, axis=0) + random.normal(0, 0.01, (90, 64))
+    images = np.concatenate([images, 1 - middles[:1] ** 8]).clip(0, 1).reshape(-1, 8, 8, 1)
+    method = registry.method(name).with_settings({"clusters": 4, "a": 0.1})
+    labels = fit.fit(method, images.astype(np.float32), (0,), MAP).labels[0]
+    assert metrics.nmi(np.repeat(np.arange(4), [30, 30, 30, 1]), labels) > 0.99
 
 
 def test_more_components_than_clusters_are_told():
@@ -87,3 +101,8 @@ def test_settings_and_images_that_cannot_work_are_refused():
     shape = jax.ShapeDtypeStruct((7200, 128, 128, 1), jnp.uint8)
     with pytest.raises(ValueError, match="images: must be at most 5000, or have at most 5000 val"):
         fit.check(registry.method("sec", clusters=100), shape, "map")
+
+
+def test_more_landmarks_than_a_matrix_of_their_pairs_can_have_are_refused():
+    with pytest.raises(UsageError, match="landmarks: must be at most 5000, since .*, got 35000"):
+        registry.method("sc-ls").with_settings({"clusters": 10, "landmarks": 35_000})

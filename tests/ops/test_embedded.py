@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import sparse
 
 from jaxclust.errors import UsageError
 from jaxclust.ops import embedded as embedding
@@ -53,3 +54,13 @@ def test_too_many_samples_of_too_many_values_are_refused():
     embedding.check_size(1_440, 16_384)
     with pytest.raises(UsageError, match="images: must be at most 5000, or have at most 5000 val"):
         embedding.check_size(7_200, 16_384)
+
+
+def test_without_the_regression_each_component_has_a_vector():
+    """A solver can miss copies of a multiple eigenvalue, which each of ten components has."""
+    block = RNG.random((60, 60))
+    graph = sparse.csr_array(sparse.block_diag([block + block.T] * 10))
+    x = RNG.normal(size=(600, 5))
+    f = embedding.embedded(graph, x, 10, 0.0, 0.1).f
+    _, scaled = spectral.normalized(graph)
+    np.testing.assert_allclose((f * (scaled @ f)).sum(axis=0), 1, atol=1e-6)

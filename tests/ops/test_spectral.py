@@ -157,6 +157,6 @@ def test_bad_input_is_refused(monkeypatch):
     def fails(*_, **__):
         raise ArpackNoConvergence("No convergence", np.zeros(0), np.zeros((0, 0)))
 
-    monkeypatch.setattr(spectral, "eigsh", fails)
+    monkeypatch.setattr("scipy.sparse.linalg.eigsh", fails)
     with pytest.raises(spectral.NotConverged, match="did not converge for 4 eigenvectors of 300"):
         spectral.leading(np.ones((300, 300)), 3)

@@ -1,6 +1,7 @@
 """The table: what a reader sees of finished and of failed seeds."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -37,9 +38,12 @@ def test_mean_sd_and_interval():
     lines = {line[:10].strip(): line.split() for line in text.splitlines()}
     assert lines["mean"][1] == "0.6000"
     assert lines["sd"][1] == "0.1414"
-    # 0.6 -+ t(0.975, 1) * 0.1414 / sqrt(2), t = 12.706
-    assert lines["95 % low"][3] == "-0.6706"
-    assert lines["95 % high"][3] == "1.8706"
+    # t(0.975, 1) = 12.706 would lead out of [0, 1]: on the logit scale the mean is
+    # log(0.6 / 0.4), and its standard error 0.1414 / sqrt(2) / (0.6 * 0.4).
+    reach = 12.7062 * 0.1 / (0.6 * 0.4)
+    low, high = (1 / (1 + math.exp(-math.log(1.5) + sign * reach)) for sign in (1, -1))
+    assert lines["95 % low"][3] == f"{low:.4f}" == "0.0075"
+    assert lines["95 % high"][3] == f"{high:.4f}"
 
 
 def test_methods_stand_side_by_side():

@@ -5,7 +5,7 @@ import pytest
 import jaxclust as jc
 from jaxclust.cli.main import main
 from jaxclust.methods import registry
-from jaxclust.runs import notes
+from jaxclust.runs import collect, notes
 
 CAUTION = "on digits this method scores below another"
 
@@ -21,17 +21,24 @@ def test_a_method_of_the_package_has_its_caution_in_the_list_and_before_its_run(
     assert lines[lines.index(f"{'':18} note: {CAUTION}") - 1].startswith("kmeans ")
     words = f"fit kmeans --data {data} --seeds 1 --restarts 1 --no-figures --out {tmp_path / 'run'}"
     assert main(words.split()) == 0
-    assert capsys.readouterr().err.count(f"jaxclust: note: {CAUTION}\n") == 1
+    # Before the run, where it can still be stopped, and among the notes at its end.
+    errors = capsys.readouterr().err
+    assert errors.count(f"jaxclust: note: {CAUTION}\n") == 2
+    assert errors.startswith("jaxclust: note for comparing: with 1 seed no test can show ")
+    assert CAUTION in notes.read_notes(tmp_path / "run")
+    assert f"kmeans on few: {CAUTION}" in collect.read([str(tmp_path / "run")])[1]
     # The run is finished, and nothing begins.
-    assert main([*words.split(), "--resume"]) == 0
-    assert CAUTION not in capsys.readouterr().err
+    for flags in ("--resume", "--resume --quiet"):
+        assert main([*words.split(), *flags.split()]) == 0
+        assert capsys.readouterr().err.count(f"jaxclust: note: {CAUTION}\n") == 1
 
 
 def test_fit_says_it_where_it_shows_progress(few_digits, capsys):
     mine = jc.method("kmeans", restarts=1).replace(name="mine", caution=CAUTION)
     jc.fit(mine, few_digits[0][:50], clusters=3, seeds=1)
     assert capsys.readouterr().err.startswith(f"jaxclust: note: {CAUTION}\n")
-    jc.fit(mine, few_digits[0][:50], clusters=3, seeds=1, progress=False)
+    run = jc.fit(mine, few_digits[0][:50], clusters=3, seeds=1, progress=False)
+    assert CAUTION in run.notes
     assert capsys.readouterr().err == ""
 
 

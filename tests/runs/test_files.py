@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from jaxclust import whole_files
 from jaxclust.data.datasets import Fingerprint, fingerprint
 from jaxclust.methods import registry
 from jaxclust.runs import files
@@ -26,7 +27,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(files.os, "replace", full)
+    monkeypatch.setattr(whole_files.os, "replace", full)
     with pytest.raises(OSError, match="no space left"):
         files.write_file(path, files.json_lines([{"a": 2}]))
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"a": 1}]

@@ -1,6 +1,7 @@
 """One list of notes for each run: what they say, where they are kept, and who shows them."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import jaxclust as jc
 from jaxclust.cli.choose_clusters import choice_of
 from jaxclust.data import datasets
 from jaxclust.errors import UsageError
+from jaxclust.ops.spectral import GraphWarning
 from jaxclust.report import terminal
 from jaxclust.runs import collect
-from jaxclust.runs.notes import NOTES, of_run, read_notes, write_notes
+from jaxclust.runs.notes import NOTES, of_run, read_notes, told, write_notes
 from jaxclust.runs.sweeps import Stability
 from run_folders import GOOD, make, memory_run
 
@@ -111,3 +113,16 @@ def test_one_odd_size_that_scales_all_others_is_noted(tmp_path):
     expected = "4 of 5 pictures have 32 x 32 pixels; since 1 have others, all are scaled to 64 x 64"
     assert data.notes == (f"{expected}; --size 32,32 keeps these as they are",)
     assert datasets.load(tmp_path, size=(32, 32)).notes == ()
+
+
+def test_what_a_method_says_of_its_graph_is_a_note_and_other_warnings_stay_warnings():
+    def say():
+        with told() as notes:
+            for sentence in ("the graph has two parts", "the graph has two parts", "and more"):
+                warnings.warn(sentence, GraphWarning, stacklevel=1)
+            warnings.warn("another", UserWarning, stacklevel=1)
+        return notes
+
+    with pytest.warns(UserWarning, match="another"):
+        notes = say()
+    assert notes == ["the graph has two parts", "and more"]

@@ -31,8 +31,8 @@ def inside(
     """An interval that stays within the bounds of its score.
 
     An interval that lies within them stays as it is. Otherwise it is computed on the logit scale,
-    on which the bounds are infinitely far away: with x = (center - least) / (greatest - least) the
-    center is log(x / (1 - x)), and both distances from it are multiplied by the derivative
+    on which the bounds are infinitely far away. With x = (center - least) / (greatest - least) the
+    center is log(x / (1 - x)). Both distances from it are multiplied by the derivative
     1 / (x (1 - x)), which is the delta method. Both ends are mapped back.
 
     Args:
@@ -71,7 +71,7 @@ def _mapped(x: float, distance: float, bounds: Bounds) -> float:
         return distance
     least, greatest = bounds
     logit = math.log(x / (1 - x)) + distance / (greatest - least) / (x * (1 - x))
-    # Of the two forms of the logistic function the one whose exponential cannot overflow.
+    # The form of the logistic function whose exponential cannot overflow.
     share = 1 / (1 + math.exp(-logit)) if logit > 0 else math.exp(logit) / (1 + math.exp(logit))
     return least + (greatest - least) * share
 

@@ -70,7 +70,7 @@ def shaffer(
 
     The two null hypotheses of a pair, no difference and a difference of the margin or more, cannot
     both be true: of the 2 m hypotheses of m pairs at most m are. Shaffer's first procedure (1986)
-    uses this: the j-th smallest of the 2 m p is multiplied by min(m, 2 m - j + 1), where Holm's
+    uses this: the j-th smallest of the 2 m p is multiplied by min(m, 2 m - j + 1). Holm's
     correction multiplies it by 2 m - j + 1. The probability that any true hypothesis has a
     corrected p below alpha is at most alpha.
 
