@@ -195,7 +195,6 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (20, 8, 8), dtype=np.uint8)
         ({"seeds": "3"}, "seeds: must be a count from 1 or a list such as 0,3,7 .*, got '3'"),
         ({"seeds": 0}, "seeds: must be a count from 1 .*, got 0"),
         ({"seeds": 2.5}, "seeds: must be a count from 1 .*, got 2.5"),
-        ({"seeds": None}, "seeds: must be a count from 1 .*, got None"),
         ({"seeds": [1, 1]}, r"seeds: must be a count from 1 .*, got \[1, 1\]"),
         ({"seeds": [True, 2]}, r"seeds: must be a count from 1 .*, got \[True, 2\]"),
         ({"seeds": [-1]}, r"seeds: must be a count from 1 .*, got \[-1\]"),

@@ -21,9 +21,9 @@ def test_a_method_of_the_package_has_its_caution_in_the_list_and_before_its_run(
     assert lines[lines.index(f"{'':18} note: {CAUTION}") - 1].startswith("kmeans ")
     words = f"fit kmeans --data {data} --seeds 1 --restarts 1 --no-figures --out {tmp_path / 'run'}"
     assert main(words.split()) == 0
-    # Before the run, where it can still be stopped, and among the notes at its end.
+    # It comes once: before the run, where it can still be stopped.
     errors = capsys.readouterr().err
-    assert errors.count(f"jaxclust: note: {CAUTION}\n") == 2
+    assert errors.count(f"jaxclust: note: {CAUTION}\n") == 1
     assert errors.startswith("jaxclust: note for comparing: with 1 seed no test can show ")
     assert CAUTION in notes.read_notes(tmp_path / "run")
     assert f"kmeans on few: {CAUTION}" in collect.read([str(tmp_path / "run")])[1]
