@@ -136,6 +136,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renames", [18])
 def test_killed_in_the_middle_of_a_write_and_resumed(finished, data, tmp_path, renames):
     out = tmp_path / "killed"
@@ -173,6 +174,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(finished, data, tmp_path):
     out = tmp_path / "full"
     arguments = command(data, out, "--no-figures --no-baseline")

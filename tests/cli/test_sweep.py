@@ -172,6 +172,7 @@ def test_when_time_is_out_the_rest_waits(data, tmp_path, capsys, monkeypatch):
     assert [row["status"] for row in rows(out).values()] == ["stopped", "waiting"]
 
 
+@pytest.mark.slow
 def test_overwriting_leaves_no_old_run_beside_cells_that_wait(
     in_this_process, data, tmp_path, capsys, monkeypatch
 ):

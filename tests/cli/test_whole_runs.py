@@ -175,6 +175,7 @@ def test_notes_and_a_baseline_that_are_gone_or_damaged_are_made_again(
     assert (run / "results.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_stop_names_what_it_has_kept_and_nothing_older(data, tmp_path, capsys):
     out = tmp_path / "run"
     flags = "--max-seconds 1e-9 --no-baseline --pretraining.epochs 1"

@@ -136,6 +136,7 @@ def test_lanes_that_two_devices_share_are_as_exact(whole, three, few_digits, win
     assert_same_history(shared.history, three.history)
 
 
+@pytest.mark.slow
 def test_convolutions_are_as_exact(few_digits):
     images = jnp.asarray(few_digits[0][:130])
     network = cae((8, 8, 1), 6, (2, 3))

@@ -242,6 +242,7 @@ def test_stopped_while_images_are_labeled_it_goes_on(by, file, tmp_path, capsys,
     assert np.load(out / "labels.npy").min() >= 0
 
 
+@pytest.mark.slow
 def test_pretraining_is_streamed_too_stopped_and_over_devices(file, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 60 * 64)
     flags = f"fit ccnn --data {file} --stream {FLAGS} --epochs 1 --pretraining.epochs 2 "

@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from examples import sklearn_pipeline
 
 
+@pytest.mark.slow
 def test_the_example_runs(monkeypatch, capsys):
     monkeypatch.setattr(sklearn_pipeline, "EPOCHS", (1, 2))
     monkeypatch.setattr(sklearn_pipeline, "STEPS", 2)

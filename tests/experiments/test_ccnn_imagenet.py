@@ -77,6 +77,7 @@ def test_every_row_has_todays_hash():
         assert {line["config_hash"] for line in lines} <= {digest(cell.settings)}, cell.key
 
 
+@pytest.mark.slow
 def test_a_cell_on_features_is_the_whole_run_and_is_made_once(small, tmp_path):
     request = Request(
         data=("photos-10",),

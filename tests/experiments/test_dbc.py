@@ -129,6 +129,7 @@ def stopped(cell):
     return cell.replace(request=cell.request._replace(deadline=0.0))
 
 
+@pytest.mark.slow
 def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_gives(small):
     whole = small("whole", max_epochs=3)
     assert curves.run_cell(whole)

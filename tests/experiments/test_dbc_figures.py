@@ -29,6 +29,7 @@ def drawn(monkeypatch, tmp_path):
     return kept
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_from_a_run(tmp_path, monkeypatch, digits, drawn):
     few = digits._replace(images=digits.images[:80], labels=digits.labels[:80])
     pretraining = dataclasses.replace(registry.get("dbc").pretraining, epochs=1)

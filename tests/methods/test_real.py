@@ -6,8 +6,6 @@ from jaxclust.engine import fit
 from jaxclust.evaluation import metrics
 from jaxclust.methods import registry
 
-pytestmark = pytest.mark.optimized
-
 MARGIN = 0.04
 """Difference of NMI that counts as better."""
 

@@ -168,7 +168,11 @@ def test_every_factorys_names_are_places_in_its_network():
 
 @pytest.mark.parametrize(
     ("factory", "widths", "others"),
-    [(ccnn, (3, 4, 5), (3, 4)), (ccnn_norm, (3,), ()), (ccnn_resnet18, (2, 3), (2,))],
+    [
+        (ccnn, (3, 4, 5), (3, 4)),
+        (ccnn_norm, (3,), ()),
+        pytest.param(ccnn_resnet18, (2, 3), (2,), marks=pytest.mark.slow),
+    ],
 )
 def test_weights_of_any_number_of_layers(factory, widths, others, tmp_path):
     network = factory((32, 32, 3), 4, widths)

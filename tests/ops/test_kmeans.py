@@ -95,6 +95,7 @@ def test_inertia_on_digits():
     assert_inertia_of_scikit_learn(digits(), range(10))
 
 
+@pytest.mark.slow
 def test_inertia_on_usps():
     path = DATA / "usps_9298.npz"
     if not path.exists():
