@@ -92,8 +92,9 @@ def programs(request):
 
     Without LLVM's optimization and with QUICK_FLAGS most modules take half of the time. Modules
     with the marker "optimized" test what this may change, and are compiled as users' programs are:
-    numbers that are equal to the last bit however a run is cut. Their programs take three times as long to compile or longer. Processes that a test starts compile as
-    its module does. Programs kept for all modules would pass the kernel's limit on memory maps.
+    numbers that are equal to the last bit however a run is cut. Their programs take three times as
+    long to compile or longer. Processes that a test starts compile as its module does. Programs
+    kept for all modules would pass the kernel's limit on memory maps.
     """
     plain = request.node.get_closest_marker("optimized") is None
     jax.config.update("jax_disable_most_optimizations", plain)
