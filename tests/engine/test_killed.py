@@ -2,7 +2,7 @@
 
 A run is killed by SIGKILL, or asked to end by SIGTERM or SIGINT, in turn. Every other SIGKILL waits
 for a checkpoint that is half written. The test kills five runs;
-``python tests/engine/test_killed.py 100`` kills 100, which takes a quarter of an hour.
+``python tests/engine/test_killed.py 100`` kills 100, which takes about 75 minutes on two cores.
 """
 
 import os
