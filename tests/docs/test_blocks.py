@@ -87,7 +87,7 @@ def folder(tmp_path, digits, monkeypatch):
 
 @pytest.fixture
 def short(folder, digits, monkeypatch):
-    """Makes ``jc.load`` and ``jc.fit`` short, and gives the names that pages take as known."""
+    """Makes loading, fitting and opening short, and gives the names that pages take as known."""
     few = Dataset("digits", digits.images[:IMAGES], digits.labels[:IMAGES])
     load = jc.load
     monkeypatch.setattr(
@@ -105,7 +105,13 @@ def short(folder, digits, monkeypatch):
             arguments = (small_method(method), *arguments[1:])
         return fit(*arguments, **named, progress=False)
 
+    open_run = jc.open_run
+
+    def short_open(directory, method=None):
+        return open_run(directory, None if method is None else small_method(method))
+
     monkeypatch.setattr(jc, "fit", short_fit, raising=False)
+    monkeypatch.setattr(jc, "open_run", short_open, raising=False)
     monkeypatch.setattr(devices, "fastest", lambda lanes: "map")
     for name, method in METHODS.items():
         monkeypatch.setitem(METHODS, name, small_method(method).replace(presets={
