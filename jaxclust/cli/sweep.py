@@ -251,8 +251,10 @@ def _run(plan: list[SweepCell], out: Path, given: Options) -> list[SweepCell]:
         # At once: beside cells that still wait for their turn no old run is to be taken for theirs.
         delete_runs([out / cell.folder for cell in plan])
     cells = [_as_before(cell, earlier, out) for cell in plan] if given.resume else list(plan)
+    seeds: list[str | None] = []
     if any(cell.status != "finished" for cell in cells):
-        _say_beforehand(cells, given)
+        seeds = [_seeds_given(cell) for cell in cells]
+        _say_beforehand(cells, seeds, given)
     start = Start.within(given.max_seconds, given.quiet)
     planned = {cell.folder for cell in cells}
     others = [cell for folder, cell in earlier.items() if folder not in planned]
@@ -261,7 +263,7 @@ def _run(plan: list[SweepCell], out: Path, given: Options) -> list[SweepCell]:
         if cell.status != "finished":
             shared = _pretrained(cell, others + cells, out)
             more = ["--pretrained", str(shared)] if shared else []
-            if _seeds_given(cell) is None:
+            if seeds[number] is None:
                 more += ["--seeds", str(FEW)]  # The same for every method.
             cells[number] = run_cell(cell, out / cell.folder, start, more)
             write_sweep(path, others + cells)
@@ -274,14 +276,18 @@ def _seeds_given(cell: SweepCell) -> str | None:
     return request.options.seeds
 
 
-def _say_beforehand(cells: Sequence[SweepCell], given: Options) -> None:
+def _say_beforehand(
+    cells: Sequence[SweepCell], seeds: Sequence[str | None], given: Options
+) -> None:
     """Says on stderr what the number of seeds can show, where methods are to be compared."""
     methods = [name for name in given.methods.split(",") if not deterministic(name)]
     sets = len(given.data.split(","))
     family = sets * len(methods) * (len(methods) - 1) // 2
     if given.quiet or not family:
         return
-    typed = [_seeds_given(cell) or str(FEW) for cell in cells if cell.method in methods]
+    typed = [
+        text or str(FEW) for cell, text in zip(cells, seeds, strict=True) if cell.method in methods
+    ]
     fewest = min(len(options.seeds(text)) for text in typed)
     print(f"jaxclust: {can_show(fewest, family)}", file=sys.stderr)
 

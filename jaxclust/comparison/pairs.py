@@ -271,26 +271,26 @@ def correct(family: Sequence[Tested], options: Options, resamples: int) -> list[
     nothing = None if margin is None else [1.0] * len(evidence)
     equal = None if margin is None else [one.p_equal for one in evidence]
     equal_worst = None if margin is None else [one.p_equal_worst for one in evidence]
-    p, p_equal = map(iter, _corrected([one.p for one in evidence], equal, size))
+    differ, same = _corrected([one.p for one in evidence], equal, size)
+    p = iter(differ)
+    p_equal = iter(same)
     worst = _corrected([one.p_worst for one in evidence], equal_worst, size)
     p_worst, p_equal_worst = map(iter, worst)
     smallest_p = iter(_corrected([one.smallest_p for one in evidence], nothing, size)[0])
     pairs = []
     for pair, one in family:
         if one is not None:
+            p_holm = next(p)
             pair = dataclasses.replace(
                 pair,
-                p_holm=next(p),
+                p_holm=p_holm,
                 p_worst_holm=next(p_worst),
                 p_equal_holm=next(p_equal),
                 p_equal_worst_holm=next(p_equal_worst),
-                smallest_holm=next(smallest_p),
+                # A test of equality that rejects can leave the other test with less correction.
+                smallest_holm=min(next(smallest_p), p_holm),
                 seeds_needed=_seeds_needed(pair, one, size, options, resamples),
             )
-            if pair.p_holm is not None and pair.smallest_holm is not None:
-                # A test of equality that rejects can leave the other test with less correction.
-                least = min(pair.smallest_holm, pair.p_holm)
-                pair = dataclasses.replace(pair, smallest_holm=least)
             pair = dataclasses.replace(pair, verdict=_verdict(pair, one, options))
             if pair.verdict == CANNOT:
                 pair = dataclasses.replace(pair, hint=_hint(pair, size, options, resamples))

@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-import stat
 import zipfile
 from pathlib import Path
 
 from jaxclust.data.in_threads import Done, each_shown
 from jaxclust.data.listing import Listing
 from jaxclust.data.pictures import Unreadable
+from jaxclust.errors import check_regular
 
 SAMPLE = 4096
 """Bytes that are read at a file's begin, in its middle and at its end."""
@@ -42,8 +42,7 @@ def content_digest(listed: Listing, progress: Done | bool = False) -> str:
 def _sample(path: Path) -> bytes:
     """A digest of some of a file's bytes."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Unreadable("no regular file")
+        check_regular(path)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size <= 3 * SAMPLE:

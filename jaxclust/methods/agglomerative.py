@@ -77,14 +77,6 @@ def init(
     return State(arrays, labels, cluster_means(features, labels, config.clusters))
 
 
-def finish(
-    config: Config, network: Network, key: Key, state: State, images: jax.Array
-) -> dict[str, jax.Array]:
-    """The labels, int32 (n,)."""
-    del config, network, key, images
-    return {"": state.labels}
-
-
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """The embedding, scaled to unit length; float32 (n, d)."""
     del config
@@ -108,10 +100,11 @@ def _labels(config: Config, features: jax.Array) -> jax.Array:
     """The clusters of features of unit length, float32 (n, d); int32 (n,)."""
     n = features.shape[0]
     linkage = config.linkage
+    result = jax.ShapeDtypeStruct((n,), jnp.int32)
     if linkage == "average":
         if n > MOST_SAMPLES:
             raise UsageError(f"images: must be at most {MOST_SAMPLES} for average linkage, got {n}")
-        return _on_host(lambda x: average_linkage(x, config.clusters), n, features)
+        return on_host(lambda x: average_linkage(x, config.clusters), result, features)
     graph = knn_digraph(features, config.n_neighbors, config.a)
     initial = initial_clusters(graph)
     if linkage == "gdl":
@@ -120,18 +113,26 @@ def _labels(config: Config, features: jax.Array) -> jax.Array:
     def merged(neighbors, weights, labels):
         return merge_paths(neighbors, weights, labels, config.clusters, linkage)
 
-    return _on_host(merged, n, graph.neighbors, graph.weights, initial)
+    return on_host(merged, result, graph.neighbors, graph.weights, initial)
 
 
-def _on_host(function: Callable[..., np.ndarray], n: int, *arrays: jax.Array) -> jax.Array:
-    """Calls a function of NumPy arrays from a compiled program; its result is int32 (n,)."""
+def on_host(
+    function: Callable[..., np.ndarray], result: jax.ShapeDtypeStruct, *arrays: jax.Array
+) -> jax.Array:
+    """Calls a function of NumPy arrays from a compiled program.
+
+    Seeds that run one after the other, or together, share one call where their arrays are the same.
+
+    Args:
+      function: gives an array of the result's shape.
+      result: shape and dtype of what comes back.
+      arrays: the function's arguments.
+    """
 
     def call(*arrays):
-        return np.asarray(function(*map(np.asarray, arrays)), np.int32)
+        return np.asarray(function(*map(np.asarray, arrays)), result.dtype)
 
-    return jax.pure_callback(
-        call, jax.ShapeDtypeStruct((n,), jnp.int32), *arrays, vmap_method="sequential"
-    )
+    return jax.pure_callback(call, result, *arrays, vmap_method="sequential")
 
 
 ALGORITHM = Algorithm(
@@ -141,7 +142,7 @@ ALGORITHM = Algorithm(
     None,  # There are no windows, and so no steps.
     embed,
     predict,
-    finish=finish,
+    finish=self_training.kept_labels,
     name="linkage",
     deterministic=True,
     centers="means",

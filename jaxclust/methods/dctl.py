@@ -325,14 +325,6 @@ def refresh(
     return state, stop, RoundInfo(*info, movement, singular)
 
 
-def finish(
-    config: Config, network: Network, key: Key, state: State, images: jax.Array
-) -> dict[str, jax.Array]:
-    """The clusters H of the codes, int32 (n,)."""
-    del config, network, key, images
-    return {"": state.labels}
-
-
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """The outputs F of the filters, float32 (n, d)."""
     del config
@@ -373,7 +365,7 @@ ALGORITHM = Algorithm(
     embed,
     predict,
     refresh=refresh,
-    finish=finish,
+    finish=self_training.kept_labels,  # The clusters H of the codes.
     name="dctl",
     centers="centroids",
     soft=self_training.student_t,

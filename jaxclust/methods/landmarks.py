@@ -92,14 +92,6 @@ def init(
     return State(arrays, result.labels, found, result.centroids)
 
 
-def finish(
-    config: Config, network: Network, key: Key, state: State, images: jax.Array
-) -> dict[str, jax.Array]:
-    """The labels, int32 (n,)."""
-    del config, network, key, images
-    return {"": state.labels}
-
-
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
     """Singular vectors by the landmarks, rows of unit length; float32 (n, k)."""
     features = unit_features(network, state.variables, images)
@@ -119,7 +111,7 @@ ALGORITHM = Algorithm(
     None,  # There are no windows, and so no steps.
     embed,
     predict,
-    finish=finish,
+    finish=self_training.kept_labels,
     name="landmarks",
     centers="centroids",
     soft=self_training.student_t,

@@ -183,6 +183,14 @@ def update(
     return state, total, means
 
 
+def kept_labels(
+    config: Any, network: Network, key: Key, state: Any, images: jax.Array
+) -> dict[str, jax.Array]:
+    """The labels in the state, int32 (n,): the ``finish`` of methods that keep them there."""
+    del config, network, key, images
+    return {"": state.labels}
+
+
 def student_t(config: Any, features: jax.Array, centers: jax.Array) -> jax.Array:
     """Student's t similarities to the centers (DEC, eq. 1), the ``soft`` of most methods.
 

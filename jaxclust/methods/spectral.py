@@ -19,7 +19,14 @@ import numpy as np
 
 from jaxclust.errors import UsageError
 from jaxclust.methods import checks, self_training
-from jaxclust.methods.agglomerative import State, embed, finish, predict, schedule, unit_features
+from jaxclust.methods.agglomerative import (
+    State,
+    embed,
+    on_host,
+    predict,
+    schedule,
+    unit_features,
+)
 from jaxclust.networks.autoencoders import pixels
 from jaxclust.ops import spectral
 from jaxclust.ops.assignment import cluster_means
@@ -96,15 +103,9 @@ def init(
     arrays = network.init(key) if variables is None else variables
     features = unit_features(network, arrays, images)
     vectors = _vectors(config, features)
-    return clustered(config, key, arrays, features, vectors)
-
-
-def clustered(
-    config: Assigns, key: Key, arrays: Variables, features: jax.Array, vectors: jax.Array
-) -> State:
-    """The state of a run from its eigenvectors, with NaN in it where these are NaN."""
     labels = partition(config, key, vectors)
     means = cluster_means(features, labels, config.clusters)
+    # Where the eigen-solver failed, so does the seed.
     means = jnp.where(jnp.all(jnp.isfinite(vectors)), means, jnp.nan)
     return State(arrays, labels, means)
 
@@ -116,25 +117,22 @@ def partition(config: Assigns, key: Key, vectors: jax.Array) -> jax.Array:
     return kmeans(key, vectors, config.clusters, config.restarts).labels
 
 
-def on_host(
+def solved(
     function: Callable[..., np.ndarray], shape: tuple[int, ...], *arrays: jax.Array
 ) -> jax.Array:
-    """Calls a function of NumPy arrays from a compiled program; its result is float32.
+    """What an eigen-solver on the host gives, float32 of a shape; see ``agglomerative.on_host``.
 
-    Where an eigen-solver does not converge, a warning says so and the result is NaN, so that the
-    seeds fail. Seeds that run one after the other, or together, share one call.
+    Where it does not converge, a warning says so and the result is NaN, so that the seeds fail.
     """
 
     def call(*arrays):
         try:
-            return np.asarray(function(*map(np.asarray, arrays)), np.float32)
+            return function(*arrays)
         except spectral.NotConverged as error:
             spectral.warn(str(error))
-            return np.full(shape, np.nan, np.float32)
+            return np.full(shape, np.nan)
 
-    return jax.pure_callback(
-        call, jax.ShapeDtypeStruct(shape, jnp.float32), *arrays, vmap_method="sequential"
-    )
+    return on_host(call, jax.ShapeDtypeStruct(shape, jnp.float32), *arrays)
 
 
 def neighbor_graph(
@@ -144,8 +142,7 @@ def neighbor_graph(
     if scale == "local":
         weights = spectral.local_weights(squared, neighbors, scale_neighbor)
     else:
-        variance = a * squared.mean(dtype=np.float64)
-        weights = np.where(squared == 0, 1, np.exp(-squared / max(variance, 1e-300)))
+        weights = spectral.gaussian(squared, a * squared.mean(dtype=np.float64))
     return spectral.symmetric(neighbors, weights)
 
 
@@ -156,7 +153,7 @@ def _vectors(config: Config, features: jax.Array) -> jax.Array:
         if n > spectral.MOST_FULL:
             rule = f"images: must be at most {spectral.MOST_FULL} for a full graph"
             raise UsageError(f"{rule}, got {n}")
-        return on_host(lambda x: _rows(config, x, _full(config, x)), (n, config.clusters), features)
+        return solved(lambda x: _rows(config, x, _full(config, x)), (n, config.clusters), features)
     squared, neighbors = nearest_neighbors(features, config.n_neighbors)
 
     def embedding(x, squared, neighbors):
@@ -165,7 +162,7 @@ def _vectors(config: Config, features: jax.Array) -> jax.Array:
         options = (config.scale, config.a, config.scale_neighbor)
         return _rows(config, x, neighbor_graph(squared, neighbors, *options))
 
-    return on_host(embedding, (n, config.clusters), features, squared, neighbors)
+    return solved(embedding, (n, config.clusters), features, squared, neighbors)
 
 
 def _full(config: Config, x: np.ndarray) -> np.ndarray:
@@ -196,7 +193,7 @@ ALGORITHM = Algorithm(
     None,  # There are no windows, and so no steps.
     embed,
     predict,
-    finish=finish,
+    finish=self_training.kept_labels,
     name="spectral",
     centers="means",
     soft=self_training.student_t,

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxclust.methods import checks, self_training
 from jaxclust.methods.agglomerative import schedule, unit_features
-from jaxclust.methods.spectral import Assign, Scale, neighbor_graph, on_host, partition
+from jaxclust.methods.spectral import Assign, Scale, neighbor_graph, partition, solved
 from jaxclust.networks.autoencoders import pixels
 from jaxclust.ops import spectral
 from jaxclust.ops.assignment import cluster_means, nearest
@@ -98,9 +98,9 @@ def init(
         # Entries of unit size, whatever the number of images.
         return np.concatenate([found.f, found.w, found.b[None]]) * np.sqrt(n)
 
-    solved = on_host(solve, (n + d + 1, config.clusters), features, squared, neighbors)
-    labels = partition(config, key, solved[:n])
-    weights = solved[n:]
+    rows = solved(solve, (n + d + 1, config.clusters), features, squared, neighbors)
+    labels = partition(config, key, rows[:n])
+    weights = rows[n:]
     return State(arrays, labels, weights, _means(features, weights, labels, config.clusters))
 
 
@@ -111,14 +111,6 @@ def _means(x: jax.Array, weights: jax.Array, labels: jax.Array, clusters: int) -
 
 def _linear(x: jax.Array, weights: jax.Array) -> jax.Array:
     return x @ weights[:-1] + weights[-1]
-
-
-def finish(
-    config: Config, network: Network, key: Key, state: State, images: jax.Array
-) -> dict[str, jax.Array]:
-    """The labels, int32 (n,)."""
-    del config, network, key, images
-    return {"": state.labels}
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
@@ -142,7 +134,7 @@ ALGORITHM = Algorithm(
     None,  # There are no windows, and so no steps.
     embed,
     predict,
-    finish=finish,
+    finish=self_training.kept_labels,
     name="spectral-embedded",
     centers="centroids",
     soft=self_training.student_t,

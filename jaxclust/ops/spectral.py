@@ -84,8 +84,22 @@ def local_weights(squared: np.ndarray, neighbors: np.ndarray, scale_neighbor: in
     """
     squared = squared.astype(np.float64)
     scales = np.sqrt(squared[:, min(scale_neighbor, squared.shape[1]) - 1])
-    product = scales[:, None] * scales[neighbors]
-    exponent = np.divide(squared, product, out=np.full_like(squared, np.inf), where=product > 0)
+    return gaussian(squared, scales[:, None] * scales[neighbors])
+
+
+def gaussian(squared: np.ndarray, variance: np.ndarray | float) -> np.ndarray:
+    """``exp(-squared / variance)``; where the variance is 0, 1 for duplicates and 0 for others.
+
+    Args:
+      squared: squared distances, float, of any shape.
+      variance: at least 0, one for all or one for each distance.
+
+    Returns:
+      float64, of the shape of ``squared``.
+    """
+    squared = squared.astype(np.float64)
+    apart = np.full_like(squared, np.inf)
+    exponent = np.divide(squared, variance, out=apart, where=np.asarray(variance) > 0)
     return np.where(squared == 0, 1, np.exp(-exponent))
 
 
@@ -109,14 +123,11 @@ def full_affinity(x: np.ndarray, a: float, scale_neighbor: int | None = None) ->
 
     squared = squareform(pdist(x.astype(np.float64), "sqeuclidean"))
     if scale_neighbor is None:
-        variance = a * squared.sum() / (len(x) * max(len(x) - 1, 1))
-        affinity = np.where(squared == 0, 1, np.exp(-squared / max(variance, 1e-300)))
+        affinity = gaussian(squared, a * squared.sum() / (len(x) * max(len(x) - 1, 1)))
     else:
         rank = min(scale_neighbor, len(x) - 1)
         scales = np.sqrt(np.partition(squared, rank, axis=1)[:, rank])
-        product = scales[:, None] * scales
-        exponent = np.divide(squared, product, out=np.full_like(squared, np.inf), where=product > 0)
-        affinity = np.where(squared == 0, 1, np.exp(-exponent))
+        affinity = gaussian(squared, scales[:, None] * scales)
     np.fill_diagonal(affinity, 0)
     return affinity
 

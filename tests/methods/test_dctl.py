@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from jaxclust.engine import driver
-from jaxclust.methods import dctl, dctl_codes
+from jaxclust.methods import dctl, dctl_codes, self_training
 from jaxclust.networks import dctl as network_of
 from jaxclust.networks.dctl import PAPER
 from jaxclust.ops import losses
@@ -259,7 +259,7 @@ def test_the_objective_by_round_falls_and_with_more_steps_reaches_its_floor(imag
         for filters in np.asarray(layer):
             assert np.linalg.svd(filters.reshape(-1, 3), compute_uv=False).min() > 1e-3
     state = jax.tree.map(lambda leaf: leaf[0], training.lanes.state)
-    labels = dctl.finish(config, None, KEY, state, images)[""]
+    labels = self_training.kept_labels(config, None, KEY, state, images)[""]
     assert [len(np.unique(labels[20 * i : 20 * i + 20])) for i in range(3)] == [1, 1, 1]
     # At the end, codes and centroids are those of the last filters.
     outputs = jax.jit(lambda state: dctl.embed(config, network(config), state, images))(state)
