@@ -1,9 +1,9 @@
 """How often 95 % intervals for the mean score cover it: ``python -m benchmarks.coverage [--json]``.
 
 The scores have shapes that scores of seeds take: normal; a ceiling near which most seeds lie (a
-mirrored lognormal); one seed in five or in ten caught in a worse solution. ``width`` is the median
-width of the intervals, in standard deviations. ``--json`` gives the rows of
-``experiments/results/coverage.jsonl``.
+mirrored lognormal); one seed in five or in ten caught in a worse solution; shares just below 1,
+with and without lost seeds. ``width`` is the median width of the intervals, in standard deviations.
+``--json`` gives the rows of ``experiments/results/coverage.jsonl``.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclust.evaluation import stats
+from jaxclust.evaluation.stats.bounds import SHARE, Bounds
 
 SEEDS = (3, 5, 10, 20)
 TRIALS = 4_000
@@ -30,11 +31,13 @@ class Shape(NamedTuple):
       draw: ``draw(rng, shape)`` gives an array of scores.
       mean: their true mean.
       sd: their true standard deviation.
+      bounds: least and greatest score, or None.
     """
 
     draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
     mean: float
     sd: float
+    bounds: Bounds | None = None
 
 
 class Row(NamedTuple):
@@ -76,6 +79,25 @@ def shapes() -> dict[str, Shape]:
             return rng.normal(0, 1, shape) - 10 * (rng.uniform(size=shape) < lost)
 
         known[name] = Shape(draw, -10 * lost, (1 + 100 * lost * (1 - lost)) ** 0.5)
+
+    # Shares such as ACC: a Beta distribution of mean .97 and standard deviation .02, and the same
+    # with lost seeds, which score .2 less.
+    mean, sd = 0.97, 0.02
+    size = mean * (1 - mean) / sd**2 - 1
+
+    def shares(rng, shape):
+        return rng.beta(mean * size, (1 - mean) * size, shape)
+
+    known["share"] = Shape(shares, mean, sd, SHARE)
+    lost, loss = 0.2, 0.2
+    known["share, one in five lost"] = Shape(
+        lambda rng, shape: np.maximum(
+            shares(rng, shape) - loss * (rng.uniform(size=shape) < lost), 0
+        ),
+        mean - loss * lost,
+        (sd**2 + loss**2 * lost * (1 - lost)) ** 0.5,
+        SHARE,
+    )
     return known
 
 
@@ -95,11 +117,16 @@ def measure(name: str, n: int) -> list[Row]:
         "bootstrap-t": [],
         "percentile": [],
     }
+    if shape.bounds is not None:
+        intervals["t inside the bounds"] = []
     for number, values in enumerate(shape.draw(rng, (TRIALS, n))):
         summary = stats.summary(values)
         intervals["t"].append((summary.low, summary.high))
         intervals["bootstrap-t"].append(stats.bootstrap_t(values, resamples=RESAMPLES, seed=number))
         intervals["percentile"].append(percentile(values, rng))
+        if shape.bounds is not None:
+            inside = stats.summary(values, bounds=shape.bounds)
+            intervals["t inside the bounds"].append((inside.low, inside.high))
     rows = []
     for interval, ends in intervals.items():
         low, high = np.array(ends).T
@@ -129,15 +156,16 @@ def main() -> None:
     as_json = parser.parse_args().json
     if not as_json:
         print(f"coverage (median width); {TRIALS:,} experiments a line")
-        heads = "".join(f"{kind:>16}" for kind in ("t", "bootstrap-t", "percentile"))
-        print(f"{'scores':18}{'seeds':>5}{heads}")
+        kinds = ("t", "bootstrap-t", "percentile", "in bounds")
+        heads = "".join(f"{kind:>16}" for kind in kinds)
+        print(f"{'scores':25}{'seeds':>5}{heads}")
     for name in shapes():
         for n in SEEDS:
             rows = measure(name, n)
             if as_json:
                 print("\n".join(json.dumps(row._asdict()) for row in rows), flush=True)
                 continue
-            line = f"{name:18}{n:5}"
+            line = f"{name:25}{n:5}"
             for row in rows:
                 width = "inf" if row.width is None else f"{row.width:.2f}"
                 cell = f"{row.coverage:.3f} ({width})"

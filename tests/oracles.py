@@ -2,8 +2,8 @@
 
 These packages need pandas and seaborn, which is too much for each test run, so that their answers
 are kept in oracles.json:
-``pip install statsmodels==0.15.0 scikit-posthocs==0.17.1 autorank==1.3.0 arch absl-py``, and
-``pip install --no-deps rliable==1.2.0``.
+``pip install statsmodels==0.15.0 scikit-posthocs==0.17.1 autorank==1.3.0 arch absl-py
+baycomp==1.0.3``, and ``pip install --no-deps rliable==1.2.0``.
 """
 
 import itertools
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def equality(rng: np.random.Generator) -> list[dict]:
-    """p of two one-sided t tests by statsmodels."""
+    """p of two one-sided t tests by statsmodels, and probabilities of a margin by baycomp."""
     from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
     kept = []
@@ -110,9 +110,22 @@ def equality(rng: np.random.Generator) -> list[dict]:
                 "margin": margin,
                 "paired": float(ttost_paired(a, near, -margin, margin)[0]),
                 "unpaired": float(ttost_ind(a, other, -margin, margin, usevar="unequal")[0]),
+                "rope": rope(a, near, margin),
             }
         )
     return kept
+
+
+def rope(a: np.ndarray, b: np.ndarray, margin: float) -> list[float]:
+    """Probabilities by baycomp that b is below a by more than the margin, within it, and above.
+
+    Its own formula of the variance is for overlapping folds; seeds do not overlap.
+    """
+    from baycomp.single import Posterior
+
+    variance = np.var(b - a, ddof=1) / a.size
+    posterior = Posterior(np.mean(b - a), variance, a.size - 1, margin, np.mean(a), np.mean(b))
+    return [float(probability) for probability in posterior.probs()]
 
 
 def centers(rng: np.random.Generator) -> list[dict]:

@@ -17,7 +17,7 @@ from jaxclust import stopping
 from jaxclust.engine import devices, pieces
 from jaxclust.engine.clocks import Stopwatch
 from jaxclust.engine.devices import OVERS, Over, check_over
-from jaxclust.engine.lanes import Bounds, Going, Lanes, Part, Program, has_ended
+from jaxclust.engine.lanes import Bounds, Going, Lanes, Part, Program, has_ended, traced_once
 from jaxclust.engine.pieces import Pace
 from jaxclust.engine.window import advance, finite, step_infos
 from jaxclust.errors import UsageError
@@ -210,7 +210,8 @@ def start(program: Program, inputs: tuple[Key, Variables | None], images: jax.Ar
     def lane(inputs, images):
         key, variables = inputs
         run_key, init_key = jax.random.split(key)
-        state = program.algorithm.init(program.config, program.network, init_key, variables, images)
+        init = traced_once(program.algorithm.init, program.config, program.network)
+        state = init(init_key, variables, images)
         failed = jnp.where(finite(state), jnp.int32(-1), jnp.int32(0))
         return Lanes(run_key, state, jnp.int32(0), jnp.asarray(False), failed)
 

@@ -17,6 +17,7 @@ from jaxclust.engine import blocks, checkpoint, driver, programs
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.engine.devices import Over, check_over, fastest, same_bits
 from jaxclust.engine.labelings import labelings_of, labelings_so_far
+from jaxclust.engine.lanes import traced_once
 from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
 from jaxclust.engine.weights import check_weights, pixels_digest, with_weights
 from jaxclust.errors import UsageError, reading
@@ -289,12 +290,12 @@ def _trace(
     for _, algorithm, config in phases:
         schedule = algorithm.schedule(config, images.shape[0])
         key = jax.eval_shape(lambda: jax.random.key(0))
-        init = functools.partial(algorithm.init, config, network)
+        init = traced_once(algorithm.init, config, network)
         state = jax.eval_shape(init, key, variables, images)
         if algorithm.step is not None and schedule.max_windows > 0:
             batch = jax.ShapeDtypeStruct((schedule.batch, *images.shape[1:]), images.dtype)
             rows = jax.ShapeDtypeStruct((schedule.batch,), jnp.int32)
-            step = functools.partial(algorithm.step, config, network)
+            step = traced_once(algorithm.step, config, network)
             jax.eval_shape(step, key, state, batch, rows)
         variables = state.variables
 

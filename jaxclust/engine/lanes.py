@@ -1,5 +1,7 @@
 """Seeds' runs as arrays, and the program that runs them."""
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -93,6 +95,21 @@ class Bounds(NamedTuple):
     windows: np.int32 | jax.Array
     first: np.int32 | jax.Array
     last: np.int32 | jax.Array
+
+
+@functools.lru_cache(maxsize=64)
+def traced_once(function: Callable, config: Any, network: Network) -> Callable:
+    """An algorithm's ``init``, ``step`` or ``refresh`` with its settings, traced once in a process.
+
+    What checks it, what asks for the shapes of its results, and what compiles it share the trace.
+    Inlined, it leaves the same program as the function itself.
+
+    Args:
+      function: of an ``Algorithm``; hashable, as its settings and its network are.
+      config: the settings.
+      network: the network.
+    """
+    return jax.jit(functools.partial(function, config, network), inline=True)
 
 
 def has_ended(run: Lanes, schedule: Schedule) -> jax.Array:

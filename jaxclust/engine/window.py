@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxclust.engine import devices
-from jaxclust.engine.lanes import Bounds, Going, Lanes, Part, Program
+from jaxclust.engine.lanes import Bounds, Going, Lanes, Part, Program, traced_once
 from jaxclust.types import Key, Schedule
 
 
@@ -21,14 +21,14 @@ def step_infos(program: Program, lanes: Lanes, images: jax.Array) -> dict[str, j
     """
     schedule = program.schedule(images.shape[0])
 
-    def step(lane: Lanes, images: jax.Array):
-        rows = jnp.zeros(schedule.batch, jnp.int32)
-        assert program.algorithm.step is not None
-        return program.algorithm.step(
-            program.config, program.network, lane.key, lane.state, images[rows], rows
-        )[1]
+    assert program.algorithm.step is not None
+    step = traced_once(program.algorithm.step, program.config, program.network)
 
-    infos = jax.eval_shape(jax.vmap(step, (0, None)), lanes, images)._asdict()
+    def infos_of(lane: Lanes, images: jax.Array):
+        rows = jnp.zeros(schedule.batch, jnp.int32)
+        return step(lane.key, lane.state, images[rows], rows)[1]
+
+    infos = jax.eval_shape(jax.vmap(infos_of, (0, None)), lanes, images)._asdict()
     steps = schedule.steps_per_window
     return {name: jnp.zeros((*info.shape, steps), info.dtype) for name, info in infos.items()}
 
@@ -44,8 +44,8 @@ def advance(
       The lane, and the window's infos; zeros where it has not ended.
     """
     algorithm, config, network, over = program
-    step = algorithm.step
-    assert step is not None  # An algorithm without steps has no windows.
+    assert algorithm.step is not None  # An algorithm without steps has no windows.
+    step = traced_once(algorithm.step, config, network)
     run, part = going
     n = images.shape[0]
     order_key, step_key, refresh_key = jax.random.split(run.key, 3)
@@ -59,7 +59,7 @@ def advance(
         batch = images[rows[place]]
         if over == "data":
             batch = devices.split(batch)
-        state, info = step(config, network, key, state, batch, rows[place])
+        state, info = step(key, state, batch, rows[place])
         info = info._asdict()
         infos = {name: infos[name].at[place].set(info[name]) for name in infos}
         return place + 1, state, infos
@@ -77,7 +77,8 @@ def advance(
         stop = jnp.asarray(False)
         if algorithm.refresh is not None:
             key = jax.random.fold_in(refresh_key, run.window)
-            state, stop, more = algorithm.refresh(config, network, key, state, images)
+            refresh = traced_once(algorithm.refresh, config, network)
+            state, stop, more = refresh(key, state, images)
             means |= more._asdict()
         # What the infos do not show at a step, the state shows at the window's end.
         failed = jnp.where(

@@ -19,6 +19,15 @@ def test_equality_is_statsmodels(case):
     assert stats.equal_within(case["near"], a, margin, True) == pytest.approx(case["paired"])
 
 
+@pytest.mark.parametrize("case", ANSWERS["equality"], ids=lambda case: f"{len(case['a'])}")
+def test_equality_is_baycomps_probability_of_the_margin(case):
+    """With a flat prior the posterior of a mean is Student's t: its tails are the two p."""
+    below, within, above = case["rope"]
+    assert below + within + above == pytest.approx(1)
+    p = stats.equal_within(case["a"], case["near"], case["margin"], True)
+    assert p == pytest.approx(max(below, above))
+
+
 @pytest.mark.parametrize("n", [5, 9, 12])
 def test_equality_by_ranks_is_scipys(n):
     rng = np.random.default_rng(n)
