@@ -1,4 +1,4 @@
-"""JULE's tables 3 to 6 and figure 1 (Yang, Parikh, Batra 2016) on real images.
+"""JULE's tables 3 to 6, table 8 and figure 1 (Yang, Parikh, Batra 2016) on real images.
 
 Table 3's other methods get pixels of unit length. Tables 4 to 6 read JULE's checkpoints. COIL-100
 is at 32x32 here, at 128x128 in the paper.
@@ -6,7 +6,7 @@ is at 32x32 here, at 128x128 in the paper.
 
 from experiments import runner
 from experiments.experiment import Experiment, Part, Request, drawn_by
-from experiments.papers.jule import features
+from experiments.papers.jule import codebook, features
 from experiments.papers.jule.cells import (
     FEATURES,
     OTHERS,
@@ -54,6 +54,7 @@ EXPERIMENT = Experiment(
             _NAMES | {"methods": OTHERS},
             _PAPER,
         ),
+        "codebook": Part("table 8: pictures classified by a codebook of patches", codebook.run),
         "transfer": Part(
             "tables 5 and 6, from JULE's checkpoints", features.transfer, _NAMES, _PAPER
         ),
