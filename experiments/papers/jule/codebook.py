@@ -296,7 +296,7 @@ def classified(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.
     # The variance gets .01, as in Coates's code.
     deviation = np.sqrt(train[0].var(axis=0) + 0.01)
     machine = LinearSVC(
-        C=COST / len(train[0]), loss="squared_hinge", dual=True, max_iter=5_000, random_state=0
+        C=COST / len(train[0]), loss="squared_hinge", dual="auto", max_iter=5_000, random_state=0
     )
     machine.fit((train[0] - mean) / deviation, train[1])
     return float(np.mean(machine.predict((test[0] - mean) / deviation) == test[1]))
