@@ -4,6 +4,7 @@ A small file system in memory is filled to the last page but a few, so that each
 command is in turn the one that fails.
 """
 
+import csv
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from commands import command, same
 from jaxclust.engine import blocks, unfinished
@@ -161,6 +163,33 @@ def test_checkpoints(small_disk, finished, data):
     records = filled(small_disk, "", words, step=4000)
     check(records)
     same(Path(f"{small_disk[0]}-end"), finished)
+
+
+@pytest.mark.slow
+def test_the_page_of_a_run(small_disk, finished):
+    """The page is whole or not there."""
+    page = small_disk[0] / "run" / "page.html"
+    records = filled(small_disk, "", ["report", str(finished), "--out", str(page)], step=20)
+    check(records)
+    assert (Path(f"{small_disk[0]}-end") / "page.html").read_text().endswith("</html>\n")
+
+
+@pytest.mark.slow
+def test_groups_of_pictures_and_their_features(small_disk, tmp_path):
+    """The features' cache lies on the full disk, too; the same command goes on each time."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        pixels = rng.integers(0, 80, (48, 48, 3), dtype=np.uint8)
+        pixels[:, :, number % 3] += 120
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    words = ["group", str(folder), "--features", "dsift-pca", "--clusters", "3"]
+    words += ["--out", str(small_disk[0] / "run")]
+    records = filled(small_disk, "", words, step=20)
+    check(records)
+    with (Path(f"{small_disk[0]}-end") / "groups.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 24
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
