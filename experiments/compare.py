@@ -3,7 +3,7 @@
 Rows that are there count, and so do those that the papers' experiments have of the same settings:
 only the seeds that are missing run. Each method is tested against k-means, and each data set is a
 family of its own. All pairs on all sets would be a family of over 1,000 comparisons, in which ten
-seeds could show nothing. For the same reason the methods in LATER have families of their own.
+seeds could show nothing. For the same reason those in LATER_FAMILIES have families of their own.
 """
 
 import sys
@@ -20,7 +20,7 @@ from experiments.papers.jule import cells as jule
 from jaxclust.comparison import tables
 from jaxclust.comparison.compare import comparison
 from jaxclust.comparison.options import Options
-from jaxclust.comparison.types import Comparison
+from jaxclust.comparison.types import Comparison, DataSetComparison
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.errors import UsageError
@@ -56,13 +56,15 @@ METHOD_OF = {
 """The method of each name that rows have."""
 NAMES = tuple(METHOD_OF)
 """What their rows are called."""
-LATER = tuple(name for name in BUILT if registry.get(name).kind == "spectral")
-"""Methods that came when the others had been compared: with them ten seeds could show nothing."""
+SPECTRAL = tuple(name for name in BUILT if registry.get(name).kind == "spectral")
+FACTORS = ("nmf-lp", "nmf-d", "iec", "tsc-d")
+LATER_FAMILIES = (SPECTRAL, FACTORS)
+"""Methods that came when the others had been compared: with them ten seeds could show nothing. Each
+group is a family of its own."""
+LATER = tuple(name for family in LATER_FAMILIES for name in family)
 PLANNED = sum(name not in LATER for name in METHOD_OF.values()) - 1
 """Comparisons of the other methods with BASELINE on a data set. They are corrected for also where a
 method does not fit the images."""
-PLANNED_LATER = len(LATER)
-"""Comparisons of LATER with BASELINE on a data set."""
 OTHERS: tuple[tuple[Path, Callable[[Row], bool]], ...] = (
     (dcec.RESULTS, lambda row: True),
     (dbc.RESULTS, lambda row: True),
@@ -257,10 +259,12 @@ def grouped(found: Iterable[Row]) -> list[Cell]:
 def against_baseline(cells: Sequence[Cell], notes: Sequence[str] = ()) -> Comparison:
     """Each method against BASELINE, each data set a family; arguments as of ``comparison``.
 
-    The families have the methods in LATER, the others, or both, as the cells do.
+    A family is planned for all methods of each group of LATER_FAMILIES that the cells have one of,
+    and for all other methods where they have one of these.
     """
-    later = {METHOD_OF[cell.method] in LATER for cell in cells if cell.method != BASELINE}
-    planned = PLANNED * (later != {True}) + PLANNED_LATER * (True in later)
+    compared = {METHOD_OF[cell.method] for cell in cells} - {BASELINE}
+    planned = sum(len(family) for family in LATER_FAMILIES if compared.intersection(family))
+    planned += PLANNED * (not compared or not compared <= set(LATER))
     options = Options(baseline=BASELINE, family="data", planned=planned)
     return comparison(cells, options, notes)
 
@@ -280,9 +284,21 @@ def results(
     return against_baseline(grouped(found)) if found else None
 
 
+def later_results(family: Sequence[str]) -> Comparison | None:
+    """The comparison of one of LATER_FAMILIES; None where none of its methods has rows."""
+    found = results(methods=(BASELINE, *family))
+    if found is None or all(name == BASELINE for one in found.data for name in _names(one)):
+        return None
+    return found
+
+
+def _names(data: DataSetComparison) -> list[str]:
+    return [summary.method for summary in data.methods]
+
+
 def text(form: str = "text") -> str:
-    """The comparison as a table, and that of LATER; empty without rows."""
-    found = (results(), results(methods=(BASELINE, *LATER)))
+    """The comparison as a table, and those of LATER_FAMILIES; empty without rows."""
+    found = [results(), *map(later_results, LATER_FAMILIES)]
     return "\n\n".join(tables.FORMATS[form](one) for one in found if one is not None)
 
 

@@ -122,19 +122,19 @@ def comparison() -> str:
     found = compare.results()
     data = () if found is None else found.data
     # Methods that came later are families of their own, and columns of the same table.
-    later = compare.results(methods=(compare.BASELINE, *compare.LATER))
-    of_later = {} if later is None else {data_set.name: data_set for data_set in later.data}
+    own_family: dict[tuple[str, str], DataSetComparison] = {}
+    for family in compare.LATER_FAMILIES:
+        later = compare.later_results(family)
+        for data_set in () if later is None else later.data:
+            own_family |= {(name, data_set.name): data_set for name in family}
     there = {
-        summary.method for data_set in (*data, *of_later.values()) for summary in data_set.methods
+        summary.method for data_set in (*data, *own_family.values()) for summary in data_set.methods
     }
     heads = [f"{data_set.name}, {compare.SEEDS[data_set.name]} seeds" for data_set in data]
     lines = [["method", *heads]]
     for name in compare.NAMES:
         if name in there:
-            own = [
-                of_later.get(data_set.name, data_set) if name in compare.LATER else data_set
-                for data_set in data
-            ]
+            own = [own_family.get((name, data_set.name), data_set) for data_set in data]
             lines.append([f"`{name}`", *(_cell(data_set, name) for data_set in own)])
     return tables.markdown(lines)
 

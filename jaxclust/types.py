@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import jax
+import numpy as np
 
 from jaxclust.errors import UsageError, did_you_mean
 
@@ -38,6 +39,8 @@ KINDS: Mapping[str, str] = {
     "features": "k-means on pixels, or on the features of a network",
     "linkage": "linkage of pixels",
     "spectral": "eigenvectors of a graph of pixels",
+    "factors": "parts that pixels are sums of",
+    "ensemble": "what many clusterings agree on",
 }
 """What a kind of method does, by its name, in the order of lists."""
 
@@ -166,6 +169,9 @@ class Algorithm(NamedTuple):
         ``predict`` goes by something else.
       network_settings: ``network_settings(config) -> {name: value}`` gives the arguments, beside
         shape and embedding, that the network's factory takes from the config.
+      check_values: ``check_values(config, images)`` refuses images, a NumPy array, by their values.
+        It is called on the host before a run begins, and for new images. None where all values can
+        be taken.
     """
 
     Config: type
@@ -185,6 +191,7 @@ class Algorithm(NamedTuple):
     centers: str = ""
     soft: Callable[[Any, jax.Array, jax.Array], jax.Array] | None = None
     network_settings: Callable[[Any], Mapping[str, object]] | None = None
+    check_values: Callable[[Any, np.ndarray], None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

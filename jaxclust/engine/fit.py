@@ -120,6 +120,7 @@ def fit(
         can be read, or the weights were trained on the labels of these very images.
     """
     programs.keep()
+    check_values(method, images)
     over = fastest(len(seeds)) if options.over is None else options.over
     deadline = None
     if options.max_seconds is not None:
@@ -279,6 +280,16 @@ def check(method: Method, images: jax.ShapeDtypeStruct, over: Over) -> None:
     _trace(phases, method.build(images.shape[1:]), images)
 
 
+def check_values(method: Method, images: np.ndarray | Source) -> None:
+    """Refuses images whose values the method cannot take; a stream has bytes, which all can.
+
+    Raises:
+      UsageError: an image breaks a rule of the method.
+    """
+    if method.algorithm.check_values is not None and not isinstance(images, Source):
+        method.algorithm.check_values(method.config, np.asarray(images))
+
+
 @functools.lru_cache(maxsize=64)
 def _trace(
     phases: tuple[tuple[str, Algorithm, Any], ...],
@@ -375,6 +386,7 @@ def apply(
       What the function gives, NumPy arrays with a leading axis of lanes.
     """
     programs.keep()
+    check_values(method, images)
     network = method.build(images.shape[1:])
     # Lane by lane, as in a run too unless it was vmapped; then it is the same up to rounding.
     program = driver.Program(method.algorithm, method.config, network, "map")

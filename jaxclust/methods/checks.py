@@ -33,7 +33,7 @@ def changes(usual: Any, other: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def at_least(config: Any, least: int, *names: str) -> None:
+def at_least(config: Any, least: float, *names: str) -> None:
     """Refuses settings below a least value, and NaN.
 
     Args:

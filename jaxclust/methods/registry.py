@@ -14,8 +14,12 @@ from jaxclust.methods import (
     dcn,
     dctl,
     dkm,
+    infinite_ensemble,
     jule,
     landmarks,
+    nmf_deep,
+    nmf_locality,
+    sparse_deep,
     spectral,
     spectral_embedded,
 )
@@ -25,7 +29,8 @@ METHODS: dict[str, Method] = {
     method.name: method
     for module in (
         *(best, dcec, dbc, ccnn, ccnn_variants, agglomerative, spectral, landmarks),
-        *(spectral_embedded, jule, dctl, dcn, dkm),
+        *(spectral_embedded, nmf_locality, nmf_deep, infinite_ensemble),
+        *(jule, dctl, dcn, dkm, sparse_deep),
     )
     for method in module.METHODS
 }

@@ -163,6 +163,7 @@ def check_images(method: Method, data: Dataset | Source, plan: Plan, over: Over)
         datasets.check_clusters(data.images, method.clusters)
         shape = jax.ShapeDtypeStruct(data.images.shape, data.images.dtype)
         engine.check(method, shape, over)
+        engine.check_values(method, data.images)
         return {}
     blocks.check(method, data)
     size = blocks.block_size(method, data)

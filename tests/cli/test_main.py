@@ -19,7 +19,7 @@ def test_methods_are_listed(capsys):
     assert main(["methods"]) == 0
     out = capsys.readouterr().out
     kinds = re.findall(r"^(\w+): ", out, re.MULTILINE)
-    assert kinds == ["deep", "features", "linkage", "spectral"]
+    assert kinds == ["deep", "features", "linkage", "spectral", "factors", "ensemble"]
     assert out.index("spectral: ") < out.index("sc-njw ") < out.index("sec ")
     names = "kmeans sae-kmeans dec idec cae-kmeans dec-conv dcec ac-gdl jule"
     for name in names.split():

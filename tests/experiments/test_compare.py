@@ -76,9 +76,10 @@ def test_later_methods_are_a_family_of_their_own(own):
         ],
     )
     assert "sc-njw" not in {pair.a for pair in compare.results().data[0].pairs}
-    (later,) = compare.results(methods=(compare.BASELINE, *compare.LATER)).data
+    (later,) = compare.later_results(compare.SPECTRAL).data
     assert [pair.a for pair in later.pairs] == ["sc-njw"]
-    assert later.family == compare.PLANNED_LATER == len(compare.LATER)
+    assert later.family == len(compare.SPECTRAL)
+    assert compare.later_results(compare.FACTORS) is None
     assert compare.text().count("sc-njw beats kmeans") == 1
 
 

@@ -182,7 +182,9 @@ def test_networks_take_settings_from_the_config():
     with_settings = {
         name for name, method in METHODS.items() if method.algorithm.network_settings is not None
     }
-    assert with_settings == {"dctl"} | {name for name in METHODS if name.startswith("ccnn")}
+    assert with_settings == {"dctl", "tsc-d"} | {
+        name for name in METHODS if name.startswith("ccnn")
+    }
     # Networks are cached: equal settings give the identical network.
     dctl = registry.method("dctl", kernel=3)
     assert dctl.build(SHAPE) is registry.method("dctl", kernel=3).build(SHAPE)
@@ -197,7 +199,8 @@ def test_algorithms_have_names_of_their_own():
     assert len({algorithm.name for algorithm in algorithms}) == len(algorithms)
 
 
-LENGTHS = ("epochs", "max_epochs", "epochs_per_alpha", "rounds", "max_steps")
+LENGTHS = ("epochs", "max_epochs", "epochs_per_alpha", "rounds", "max_steps", "iterations")
+LENGTHS += ("layer_iterations",)
 """Settings that say how long a method trains."""
 LEFT_OUT = ("reset_epochs",)
 """Settings of what needs a long training, and is left out of a short one."""
