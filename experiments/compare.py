@@ -58,7 +58,8 @@ NAMES = tuple(METHOD_OF)
 """What their rows are called."""
 SPECTRAL = tuple(name for name in BUILT if registry.get(name).kind == "spectral")
 FACTORS = ("nmf-lp", "nmf-d", "iec", "tsc-d")
-LATER_FAMILIES = (SPECTRAL, FACTORS)
+AUTOENCODERS = ("dae-kmeans", "aec", "den", "cnn-cm")
+LATER_FAMILIES = (SPECTRAL, FACTORS, AUTOENCODERS)
 """Methods that came when the others had been compared: with them ten seeds could show nothing. Each
 group is a family of its own."""
 LATER = tuple(name for family in LATER_FAMILIES for name in family)

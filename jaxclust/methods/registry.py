@@ -5,14 +5,17 @@ from typing import Any
 
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods import (
+    aec,
     agglomerative,
     best,
     ccnn,
     ccnn_variants,
+    cnn_cm,
     dbc,
     dcec,
     dcn,
     dctl,
+    den,
     dkm,
     infinite_ensemble,
     jule,
@@ -30,7 +33,7 @@ METHODS: dict[str, Method] = {
     for module in (
         *(best, dcec, dbc, ccnn, ccnn_variants, agglomerative, spectral, landmarks),
         *(spectral_embedded, nmf_locality, nmf_deep, infinite_ensemble),
-        *(jule, dctl, dcn, dkm, sparse_deep),
+        *(jule, dctl, dcn, dkm, sparse_deep, aec, den, cnn_cm),
     )
     for method in module.METHODS
 }

@@ -4,7 +4,7 @@ Factories are cached: equal arguments give the identical network. ``from_flax`` 
 a module of one's own.
 """
 
-from jaxclust.networks.autoencoders import cae, pixels, sae, tied_sae
+from jaxclust.networks.autoencoders import cae, grouped_sae, pixels, sae, tied_sae
 from jaxclust.networks.ccnn import (
     ccnn,
     ccnn_alexnet,
@@ -31,6 +31,7 @@ __all__ = [
     "dctl",
     "fcae",
     "from_flax",
+    "grouped_sae",
     "jule",
     "pixels",
     "sae",

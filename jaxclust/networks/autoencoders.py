@@ -65,6 +65,24 @@ def sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)
 
 
 @lru_cache
+def grouped_sae(
+    shape: Shape, embedding: int, group_size: int = 2, hidden: tuple[int, ...] = (1000, 250, 50)
+) -> Network:
+    """``sae`` with several features for each cluster, for DEN, and the widths of AEC's code.
+
+    Args:
+      shape: (h, w, c) of the images; their h * w * c pixels are the inputs of the first layer.
+      embedding: number of groups of features; the paper takes the number of clusters.
+      group_size: number of features in a group.
+      hidden: widths of the layers between pixels and embedding.
+
+    Raises:
+      UsageError: a size, the embedding or a width is below 1.
+    """
+    return sae(shape, embedding * group_size, hidden)
+
+
+@lru_cache
 def tied_sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 2000)) -> Network:
     """``sae`` with tied weights, as in DCN's code.
 

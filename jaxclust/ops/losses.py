@@ -217,7 +217,7 @@ def _largest(values: jax.Array, labels: jax.Array, m: int) -> jax.Array:
 
 
 def weighted(
-    weights: Mapping[str, float], terms: Mapping[str, jax.Array]
+    weights: Mapping[str, float | jax.Array], terms: Mapping[str, jax.Array]
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The total loss and the mean of each term.
 

@@ -20,6 +20,7 @@ LEVEL = 0.05
 """The level at which a number of seeds is said to show something."""
 SECONDS = {
     "kmeans": 0.12,
+    "aec": 25.0,
     "aekm": 7.0,
     "cae-kmeans": 8.4,
     "ccnn": 6.5,
@@ -27,12 +28,15 @@ SECONDS = {
     "ccnn-ii": 6.9,
     "ccnn-iii": 6.4,
     "ccnn-norm": 6.9,
+    "cnn-cm": 40.0,
+    "dae-kmeans": 20.0,
     "dbc": 6.8,
     "dcec": 13.0,
     "dcn": 65.0,
     "dctl": 2.0,
     "dec": 41.0,
     "dec-conv": 21.0,
+    "den": 25.0,
     "dkm": 59.0,
     "dkm-annealed": 29.0,
     "fcae-kmeans": 4.6,
@@ -51,8 +55,9 @@ SECONDS = {
     "best": 40.0,
 }
 """Measured seconds a seed, at the default settings, on two cores, on digits: rows of compare.jsonl
-and best.jsonl. Those of sc-ls, nmf-lp, nmf-d, iec and tsc-d were made beside other work. As they
-are the same on every machine, so is the number of seeds."""
+and best.jsonl. Those of sc-ls, nmf-lp, nmf-d, iec, tsc-d and aec were made beside other work, and
+cnn-cm, dae-kmeans and den have the CPU seconds of two or three seeds. As they are the same on every
+machine, so is the number of seeds."""
 IMAGES = 1_797
 PIXELS = 64
 """Number of digits, and of their pixels."""

@@ -80,6 +80,7 @@ def test_later_methods_are_a_family_of_their_own(own):
     assert [pair.a for pair in later.pairs] == ["sc-njw"]
     assert later.family == len(compare.SPECTRAL)
     assert compare.later_results(compare.FACTORS) is None
+    assert compare.later_results(compare.AUTOENCODERS) is None
     assert compare.text().count("sc-njw beats kmeans") == 1
 
 

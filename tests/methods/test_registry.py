@@ -182,7 +182,7 @@ def test_networks_take_settings_from_the_config():
     with_settings = {
         name for name, method in METHODS.items() if method.algorithm.network_settings is not None
     }
-    assert with_settings == {"dctl", "tsc-d"} | {
+    assert with_settings == {"dctl", "tsc-d", "den"} | {
         name for name in METHODS if name.startswith("ccnn")
     }
     # Networks are cached: equal settings give the identical network.

@@ -58,7 +58,7 @@ TEST = 2_000
 PICTURES = 20
 """Pictures that are coded at once."""
 LAYERS = ("kmeans", "conv1", "conv2", "conv1&2")
-"""Of what the codebook is made: "kmeans" stands for the whitened patches themselves."""
+"""What the codebook is made of; "kmeans" stands for the whitened patches themselves."""
 PAPER = {
     "kmeans": (0.6281, 0.6801, 0.7401, 0.7659),
     "conv1": (0.6305, 0.6830, 0.7283, 0.7468),
