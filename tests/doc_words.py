@@ -1,6 +1,6 @@
 """Words, lines and long sentences of the README, the site's pages and the public docstrings.
 
-``python -m tests.doc_words`` prints counts; ``--show`` prints the long sentences, longest first.
+``python tests/doc_words.py`` prints counts; ``--show`` prints the long sentences, longest first.
 """
 
 import ast

@@ -178,7 +178,7 @@ def open_source(
 
     Args:
       data: an .npy file of images, uint8 or float in [0, 1], (n, h, w) or (n, h, w, c), by the
-        rules of ``array_images`` but for images with NaN or inf, which cannot be read. Or a
+        rules of ``array_images``. Images with NaN or inf cannot be read there. Or a
         folder, an archive or a table of pictures, by the rules of ``listing`` and
         ``picture_sets``, whose files' names are held, about 100 bytes each. Or tfds:NAME or
         tfds:NAME/SPLIT, of tensorflow-datasets, split "train" unless given.

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments import compare, results, rows
+from experiments import compare, headlines, results, rows
 from experiments.papers.dbc import cells as dbc
 from jaxclust.errors import UsageError
 from jaxclust.runs.rows import SCORES, Row
@@ -24,7 +24,7 @@ def test_the_page_is_that_of_the_rows(blocks):
 def test_what_is_written_by_hand_survives(blocks):
     text = "by hand\n" + "".join(f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in blocks)
     made = results.with_blocks(text, blocks)
-    assert made.startswith("by hand\n<!-- headlines -->\n| method | data |")
+    assert made.startswith("by hand\n<!-- verdicts -->\n| paper | reproduced? |")
     assert "\nold\n" not in made
     assert results.with_blocks(made, blocks) == made
 
@@ -53,11 +53,11 @@ def marks(name):
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("", "headlines"),
-        ("<!-- headlines -->\n", "headlines"),
-        (marks("headlines") * 2, "headlines"),
-        (marks("headlines"), "comparison"),
-        (marks("headlines") + marks("comparison") + marks("consensus"), "groups"),
+        ("", "verdicts"),
+        ("<!-- verdicts -->\n", "verdicts"),
+        (marks("verdicts") * 2, "verdicts"),
+        (marks("verdicts"), "headlines"),
+        (marks("verdicts") + marks("headlines") + marks("comparison"), "consensus"),
     ],
 )
 def test_a_page_without_its_marks_is_refused(text, name, blocks):
@@ -102,9 +102,9 @@ def test_the_comparison_is_a_line_for_each_method_and_a_column_for_each_set(monk
 
 
 def test_every_headline_names_a_cell_of_its_experiment():
-    for headline in results.HEADLINES:
+    for headline in headlines.HEADLINES:
         scores = headline.layout.scores
-        assert set(scores) <= set(results.SCORES)
+        assert set(scores) <= set(headlines.SCORES)
         paper = headline.layout.published.values()
         published = [cells[headline.name] for cells in paper if headline.name in cells]
         assert published, headline

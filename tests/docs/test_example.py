@@ -1,0 +1,23 @@
+"""The worked example of docs/statistics.md prints what the rows of the repository say."""
+
+import pytest
+
+import doc_words
+from experiments import compare
+from jaxclust.comparison import tables
+from jaxclust.comparison.compare import comparison
+from jaxclust.comparison.options import Options
+
+METHODS = ("kmeans", "cae-kmeans", "dcec")
+PAGE = (doc_words.ROOT / "docs" / "statistics.md").read_text()
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_the_tables_are_those_of_the_rows(seeds):
+    rows = [row for row in compare.present() if row.data == "digits" and row.seed < seeds]
+    cells = compare.grouped(row for name in METHODS for row in rows if row.method == name)
+    assert [len(cell.rows) for cell in cells] == [seeds] * 3
+    text = tables.FORMATS["text"](comparison(cells, Options()))
+    assert text.strip() in PAGE
+    verdicts = {"cannot be shown" in text, "dcec beats kmeans" in text}
+    assert verdicts == {True, False}
