@@ -37,6 +37,9 @@ SKIPPED = {
     "python tests/doc_words.py": "has a test of its own",
     "python -m pytest": "runs tests",
     "jaxclust fit kmeans --data photos --features onnx:model.onnx": "tests/runs has a network",
+    "jaxclust fit dcec --data digits --seeds 10 --distributed": "tests/cli has two processes",
+    "jaxclust fit --methods kmeans,cae-kmeans,dcec --data digits,usps --seeds 10 --out runs/all "
+    "--scheduler": "tests/cli has a cluster",
     "jaxclust weights ccnn": "trains on a named set for minutes",
     "jaxclust fit ccnn --data mnist-test --weights fashion.safetensors": "needs those weights",
 }

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclust.cli import sweep
+from jaxclust.cli import cells, sweep
 from jaxclust.cli.options import RUNS, Clusters, Request, check_data
 from jaxclust.cli.parse import Switch, parse_known
 from jaxclust.errors import UsageError
@@ -85,7 +85,7 @@ def command(request: Request, words: list[str]) -> int:
         delete_choice(out)
     known = read_choice(out) or Choice(None, ())
     check_same(known, STABILITY, common, out)
-    start = sweep.Start.within(given.max_seconds, given.quiet)
+    start = cells.Start.within(given.max_seconds, given.quiet)
     # Numbers that are known from another range stay.
     rows = {row.clusters: row for row in known.rows}
     crashed = False
@@ -96,7 +96,7 @@ def command(request: Request, words: list[str]) -> int:
             folder=f"k-{clusters}",
             arguments=[*common, "--clusters", str(clusters)],
         )
-        cell = sweep.run_cell(cell, out / cell.folder, start)
+        cell = cells.run_cell(cell, out / cell.folder, start)
         crashed |= cell.status == "failed"
         rows[clusters] = _row(cell, out / cell.folder, clusters)
         if out.is_dir():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxclust import stopping
-from jaxclust.cli import options
+from jaxclust.cli import distributed, options
 from jaxclust.cli.options import Options, Request
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
@@ -54,6 +54,7 @@ def command(words: list[str], dataset: Dataset | None = None) -> int:
         dataset, words = usual_method.with_method(words)
     name, *rest = words
     request = options.read(name, rest)
+    distributed.check(request.options)
     if not request.options.cache:
         programs.turn_off()
     if request.options.clusters == "auto":
@@ -63,6 +64,13 @@ def command(words: list[str], dataset: Dataset | None = None) -> int:
         if request.options.criterion == STABILITY:
             return choose_clusters.command(request, rest)
         return estimate_clusters.command(request, rest, dataset)
+    if request.options.distributed:
+        return distributed.command(request, dataset, _one)
+    return _one(request, dataset)
+
+
+def _one(request: Request, dataset: Dataset | None) -> int:
+    """Runs a request for one run."""
     if request.options.stream:
         from jaxclust.cli import stream
 
@@ -131,6 +139,8 @@ def conclude(run: Run, given: Options, labels: np.ndarray | None, note: str = ""
     Returns:
       The exit status: 0, or 1 if every seed failed.
     """
+    if run.directory is None:
+        return stopping.status()  # Another process writes the run, and says how it ended.
     if not run.finished:
         why = f"by {stopping.called()}" if stopping.asked() else f"after {given.max_seconds:g} s"
         stop = f"stopped {why} with a checkpoint in {run.directory}{note}"

@@ -49,6 +49,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "--stream": "read the images in blocks",
         "--no-cache": "do not keep compiled programs",
     },
+    "several machines": {
+        "--distributed": "run in several processes, of which each is given this command",
+        "--coordinator HOST:PORT": "where process 0 waits, if nothing else says it",
+        "--processes N": "how many there are",
+        "--process I": "the number of this one, from 0",
+    },
     "what is made": {
         "--no-baseline": "no k-means beside the method",
         "--no-figures": "no figures",

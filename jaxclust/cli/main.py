@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hint = hints.get(words[0], "") if words else ""
     with signals.listening(hint):
         status = _status(words, hint)
-        if arguments is None and stopping.asked():
+        if arguments is None and signals.ends_at_once():
             signals.end(status)
     return status
 
@@ -94,6 +95,9 @@ def _status(words: list[str], hint: str) -> int:
         # What an interruption makes of a library that was in the middle of something.
         if stopping.asked():
             return _interrupted(hint)
+        if signals.ends_at_once():
+            traceback.print_exc()
+            return 1
         raise
 
 

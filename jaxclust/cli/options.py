@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from jaxclust.cli.numbers import seeds, size
 from jaxclust.cli.parse import FLAT, Switch, parse, parse_known
 from jaxclust.cli.plain_text import plain
 from jaxclust.data import datasets, listing, picture_sets, sources
@@ -19,7 +20,7 @@ from jaxclust.data.pictures import Resize
 from jaxclust.errors import UsageError, did_you_mean
 from jaxclust.methods import registry
 from jaxclust.runs import number
-from jaxclust.runs.plan import FEW, MOST_SEEDS, Plan, check_weights_given, seeds_of
+from jaxclust.runs.plan import FEW, Plan, check_weights_given, seeds_of
 from jaxclust.runs.repeat import flag_name
 from jaxclust.runs.sweeps import STABILITY
 from jaxclust.types import PRETRAINING, Json, Method
@@ -98,6 +99,11 @@ class Options:
       over: How seeds run. vmap: together; map: one after the other; shard: spread over
         devices (on a CPU over its cores); data: one after the other, each batch spread over
         devices. auto takes what measured fastest.
+      distributed: Run in several processes, of which each is given this same command. They find
+        each other under SLURM, Open MPI and Kubernetes, or by the three options that follow.
+      coordinator: Address at which process 0 waits for the others, where nothing else says it.
+      processes: How many processes there are.
+      process: The number of this process, from 0. Process 0 writes the run's folder.
       max_seconds: Stop after this long with a checkpoint; --resume goes on from there.
       resume: Go on with the run in the folder from its last checkpoint, or from its start.
       overwrite: Delete an earlier run's files in the folder, and nothing else in it.
@@ -129,6 +135,10 @@ class Options:
     pretrained: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     stream: Switch = False
     over: Literal["auto", "vmap", "map", "shard", "data"] = "auto"
+    distributed: Switch = False
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    processes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    process: Annotated[int | None, tyro.conf.arg(metavar="I")] = None
     max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     resume: Switch = False
     overwrite: Switch = False
@@ -349,37 +359,3 @@ def check_seconds(seconds: float | None) -> None:
     """Refuses a time that is not above 0: UsageError."""
     if seconds is not None and not seconds > 0:
         raise UsageError(f"max-seconds: must be above 0, got {seconds}")
-
-
-def seeds(text: str) -> tuple[int, ...]:
-    """Seeds as people type them: "5" is 0 to 4, "0,3,7" those three, "3," that one.
-
-    Raises:
-      UsageError: the text is none of them, or a number is there twice.
-    """
-    rule = "seeds: must be a count from 1 or a list such as 0,3,7 of distinct numbers from 0"
-    parts = [part.strip() for part in text.removesuffix(",").split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise UsageError(f"{rule}, got {text!r}")
-    numbers = [int(part) for part in parts]
-    listed = "," in text
-    if not listed and not 1 <= numbers[0] <= MOST_SEEDS:
-        more = f"; a count is at most {MOST_SEEDS}, and {text}, with a comma is that one seed"
-        raise UsageError(f"{rule}, got {text!r}{more}")
-    if len(set(numbers)) < len(numbers) or max(numbers) >= 2**31:
-        raise UsageError(f"{rule}, got {text!r}")
-    return seeds_of(numbers if listed else numbers[0])
-
-
-def size(text: str | None) -> tuple[int, int] | None:
-    """Height and width as people type them: "64" is 64 by 64, "48,42" is 48 high and 42 wide.
-
-    Raises:
-      UsageError: the text is neither.
-    """
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(parts) > 2:
-        raise UsageError(f"size: must be one number, or height,width such as 48,42, got {text!r}")
-    return int(parts[0]), int(parts[-1])

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxclust import stopping
+from jaxclust.cli import streams
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PARENT = "JAXCLUST_PARENT"
@@ -30,6 +31,7 @@ CHILD_SECONDS = 2.0
 """How long children may take to end at once."""
 _children: set[subprocess.Popen] = set()
 _early: list[bool] = []
+_at_once: list[bool] = []
 _raised: list[bool] = []
 
 
@@ -100,6 +102,16 @@ def child_options() -> dict[str, Any]:
     if sys.platform == "win32":
         return {}
     return {"process_group": 0, "env": os.environ | {PARENT: str(os.getpid())}}
+
+
+def end_at_once() -> None:
+    """Has the command end its process without what Python and JAX do at their end."""
+    _at_once.append(True)
+
+
+def ends_at_once() -> bool:
+    """Whether the command is to end its process at once."""
+    return bool(_at_once) or stopping.asked()
 
 
 def end(status: int) -> None:
@@ -193,4 +205,6 @@ def _end_children() -> None:
 def _say(text: str, before: str = "") -> None:
     """Writes a line to stderr, past Python's buffers, whose locks the main thread may hold."""
     with contextlib.suppress(OSError):
-        os.write(2, f"{before}jaxclust: {text}\n".encode(errors="backslashreplace"))
+        os.write(
+            streams.error_number(), f"{before}jaxclust: {text}\n".encode(errors="backslashreplace")
+        )

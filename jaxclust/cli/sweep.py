@@ -6,22 +6,17 @@ leaves the others. Methods of one network and the same pretraining share it.
 
 import dataclasses
 import itertools
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import tyro
 
-from jaxclust import stopping
-from jaxclust.cli import options, signals
+from jaxclust.cli import cluster, options
+from jaxclust.cli.cells import Start, run_cell
 from jaxclust.cli.options import RUNS, Request
 from jaxclust.cli.parse import Switch, parse_known
-from jaxclust.cli.plain_text import plain
 from jaxclust.data import archives, array_files, datasets, sources, tables
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.errors import UsageError, did_you_mean
@@ -35,8 +30,6 @@ from jaxclust.runs.sweeps import SWEEP, UNFINISHED, SweepCell, read_sweep, write
 from jaxclust.runs.whole import is_whole
 from jaxclust.types import network_name
 
-LOG_BYTES = 4_000
-"""How much of a crashed cell's last words its row keeps."""
 ABOUT = """One method: jaxclust fit METHOD --data NAME_OR_PATH. Its options are listed by
 jaxclust fit METHOD --help, and all methods by jaxclust methods.
 
@@ -60,6 +53,8 @@ class Options:
       max_seconds: Stop all cells after this long together; --resume goes on from there.
       resume: Skip finished cells, and go on with the others.
       overwrite: Delete earlier runs of the same cells.
+      scheduler: Address of a Dask cluster that runs the cells, such as tcp://10.0.0.1:8786; local
+        starts one on this machine. Without it the cells run one after the other.
       quiet: Show no progress and no table; warnings stay.
     """
 
@@ -69,24 +64,8 @@ class Options:
     max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     resume: Switch = False
     overwrite: Switch = False
+    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS|local")] = None
     quiet: Switch = False
-
-
-class Start(NamedTuple):
-    """How processes of cells are started.
-
-    Attributes:
-      deadline: on ``time.monotonic``'s clock, where a cell stops with a checkpoint; None for never.
-      quiet: show no progress.
-    """
-
-    deadline: float | None = None
-    quiet: bool = False
-
-    @classmethod
-    def within(cls, seconds: float | None, quiet: bool) -> "Start":
-        """A start now, for so many seconds."""
-        return cls(None if seconds is None else time.monotonic() + seconds, quiet)
 
 
 def command(words: list[str]) -> int:
@@ -103,6 +82,8 @@ def command(words: list[str]) -> int:
     """
     given, rest = parse_known(Options, words, "jaxclust fit", ABOUT)
     options.check_seconds(given.max_seconds)
+    if given.scheduler is not None:
+        cluster.check(given.scheduler)
     plan = _plan(given, rest)
     out = given.out
     resume = given.resume
@@ -174,6 +155,9 @@ def _plan(given: Options, rest: list[str]) -> list[SweepCell]:
             options.check_data(request.options)
             if request.options.clusters == "auto":
                 raise UsageError("clusters: must be a number with --methods, got auto")
+            if request.options.distributed:
+                rule = "distributed: must be with one method; --scheduler spreads several"
+                raise UsageError(f"{rule}, got it with --methods")
             cells.append(
                 SweepCell(
                     data=name,
@@ -259,14 +243,23 @@ def _run(plan: list[SweepCell], out: Path, given: Options) -> list[SweepCell]:
     planned = {cell.folder for cell in cells}
     others = [cell for folder, cell in earlier.items() if folder not in planned]
     write_sweep(path, others + cells)
+
+    def ended(number: int, cell: SweepCell) -> None:
+        cells[number] = cell
+        write_sweep(path, others + cells)
+
+    # The same seeds for every method.
+    mores = [["--seeds", str(FEW)] if text is None else [] for text in seeds]
+    if given.scheduler is not None and seeds:
+        folders = [_pretrained(cell, others + cells, out) for cell in cells]
+        jobs = cluster.plan_jobs(cells, mores, folders)
+        cluster.run(jobs, given.scheduler, (out, given.max_seconds, given.quiet), ended)
+        return cells
     for number, cell in enumerate(cells):
         if cell.status != "finished":
             shared = _pretrained(cell, others + cells, out)
             more = ["--pretrained", str(shared)] if shared else []
-            if seeds[number] is None:
-                more += ["--seeds", str(FEW)]  # The same for every method.
-            cells[number] = run_cell(cell, out / cell.folder, start, more)
-            write_sweep(path, others + cells)
+            ended(number, run_cell(cell, out / cell.folder, start, [*more, *mores[number]]))
     return cells
 
 
@@ -326,70 +319,3 @@ def _pretrained(cell: SweepCell, cells: Sequence[SweepCell], out: Path) -> Path 
         if other.status == "finished" and same and (folder / "checkpoint" / "pretrain").is_dir():
             return folder
     return None
-
-
-def run_cell(cell: SweepCell, folder: Path, start: Start, more: Sequence[str] = ()) -> SweepCell:
-    """Runs a cell's process unless time has run out, and shows what it shows.
-
-    Args:
-      cell: its arguments are those of ``jaxclust fit METHOD`` without --out.
-      folder: of the cell; an earlier run there goes on.
-      start: how the process is started.
-      more: arguments of this start alone.
-
-    Returns:
-      The cell with the status, reason, seconds and log of its end.
-
-    Raises:
-      KeyboardInterrupt: the process was interrupted.
-    """
-    began = time.monotonic()
-    words = [cell.method, *cell.arguments, "--out", str(folder), *more]
-    if start.deadline is not None:
-        if began >= start.deadline:
-            return cell
-        words += ["--max-seconds", f"{start.deadline - began:.3f}"]
-    if folder.exists():
-        words.append("--resume")
-    if start.quiet:
-        words.append("--quiet")
-    else:
-        print(plain(f"{cell.method} on {cell.data}"), file=sys.stderr, flush=True)
-    code, text = _watched(words)
-    ended = dataclasses.replace(cell, seconds=round(time.monotonic() - began, 3))
-    if stopping.asked() or code in (130, -signal.SIGINT):
-        raise KeyboardInterrupt
-    if code == 0:
-        return dataclasses.replace(ended, status="finished" if is_finished(folder) else "stopped")
-    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    last = lines[-1].strip().removeprefix("jaxclust: ") if lines else "no word"
-    reason = f"killed by {signal.Signals(-code).name}" if code < 0 else last
-    return dataclasses.replace(ended, status="failed", reason=reason, log="\n".join(lines))
-
-
-def _watched(words: list[str]) -> tuple[int, str]:
-    """Runs ``jaxclust fit`` in a process of its own, and shows its stderr.
-
-    Returns:
-      The exit status, and the last words on stderr.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jaxclust", "fit", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        **signals.child_options(),
-    )
-    assert process.stderr is not None
-    tail = b""
-    try:
-        with signals.with_child(process):
-            while chunk := os.read(process.stderr.fileno(), 65_536):
-                sys.stderr.write(chunk.decode(errors="replace"))
-                sys.stderr.flush()
-                tail = (tail + chunk)[-LOG_BYTES:]
-            return process.wait(), tail.decode(errors="replace")
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
-        process.stderr.close()

@@ -128,7 +128,7 @@ def labels(
         with whole(path) as beside:
             try:
                 written = np.lib.format.open_memmap(beside, mode="w+", dtype=np.int32, shape=shape)
-                _take_space(beside)
+                take_space(beside)
             except OSError as error:
                 raise UsageError(f"out: {path} must be writable, got {error.strerror}") from error
             for number, (block, reasons) in enumerate(source.in_order(size)):
@@ -146,7 +146,7 @@ def labels(
     return np.load(path, mmap_mode="r"), unreadable
 
 
-def _take_space(path: Path) -> None:
+def take_space(path: Path) -> None:
     """Takes a file's space on the disk: a write to a mapped file on a full one is fatal.
 
     Raises:

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxclust.engine import part_files
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.devices import same_bits
 from jaxclust.engine.driver import Lanes, Training
@@ -45,15 +46,27 @@ def save(
     Raises:
       UsageError: it cannot be written, as on a full disk; earlier checkpoints stay.
     """
+    window = int(np.max(np.asarray(training.lanes.window)))
+    # Version 0.1 called lanes runs; files of both versions can be read.
+    arrays = {"runs": _named(training.lanes), "history": training.history}
+    seconds = {name: float(value) for name, value in times._asdict().items()}
+    if jax.process_index() > 0:
+        own = Path(directory)
+        rest: dict[str, Json] = {
+            "clocks": dict(seconds),
+            "about": {**about, DIGEST: _digest(arrays)},
+        }
+        with reading(f"checkpoint: {directory} must be writable"):
+            if window not in part_files.windows(own):
+                part_files.write(own, window, arrays, rest)
+            for old in part_files.windows(own)[:-KEEP]:
+                (own / f"{old}.npz").unlink()
+        return
     import orbax.checkpoint as ocp
 
-    window = int(np.max(np.asarray(training.lanes.window)))
     with _manager(directory) as manager:
         if window in manager.all_steps():
             return
-        # Version 0.1 called lanes runs; files of both versions can be read.
-        arrays = {"runs": _named(training.lanes), "history": training.history}
-        seconds = {name: float(value) for name, value in times._asdict().items()}
         arguments = ocp.args.Composite(
             arrays=ocp.args.StandardSave(arrays),
             clocks=ocp.args.JsonSave(seconds),
@@ -79,26 +92,12 @@ def restore(
     Raises:
       UsageError: the checkpoint cannot be read, or is of another training.
     """
-    import orbax.checkpoint as ocp
-
     if not Path(directory).is_dir():
         return None
-    with reading(f"checkpoint: {directory} cannot be read"), _manager(directory) as manager:
-        window = manager.latest_step()
-        if window is None:
-            return None
-        place = Path(directory) / str(window)
-        arguments = ocp.args.Composite(
-            arrays=ocp.args.StandardRestore(),
-            clocks=ocp.args.JsonRestore(),
-            about=ocp.args.JsonRestore(),
-        )
-        earlier = [step for step in manager.all_steps() if step < window]
-        remedy = f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
-        # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
-        with reading(f"checkpoint: {place} cannot be read{remedy}"), _quiet():
-            content = manager.restore(window, args=arguments)
-            _check(content)
+    read = _read_part(Path(directory)) if jax.process_index() > 0 else _read(directory)
+    if read is None:
+        return None
+    place, content = read
     kept = {
         name: content.about.get(name) for name in about if name in content.about or name != CONTENT
     }
@@ -117,6 +116,42 @@ def restore(
         RENAMED_INFOS.get(name, name): np.asarray(column) for name, column in columns.items()
     }
     return Training(lanes, history, False), Times(**content.clocks)
+
+
+def _read_part(directory: Path) -> tuple[Path, Any] | None:
+    """The last checkpoint of a process other than 0, and its place; None where there is none."""
+    windows = part_files.windows(directory)
+    if not windows:
+        return None
+    place = directory / f"{windows[-1]}.npz"
+    remedy = f"; delete it to go on from {directory / f'{windows[-2]}.npz'}" if windows[1:] else ""
+    with reading(f"checkpoint: {place} cannot be read{remedy}"):
+        content = part_files.read(directory, windows[-1])
+        _check(content)
+    return place, content
+
+
+def _read(directory: str | os.PathLike) -> tuple[Path, Any] | None:
+    """The last checkpoint of Orbax, and its place; None where there is none."""
+    import orbax.checkpoint as ocp
+
+    with reading(f"checkpoint: {directory} cannot be read"), _manager(directory) as manager:
+        window = manager.latest_step()
+        if window is None:
+            return None
+        place = Path(directory) / str(window)
+        arguments = ocp.args.Composite(
+            arrays=ocp.args.StandardRestore(),
+            clocks=ocp.args.JsonRestore(),
+            about=ocp.args.JsonRestore(),
+        )
+        earlier = [step for step in manager.all_steps() if step < window]
+        remedy = f"; delete it to go on from {place.parent / str(max(earlier))}" if earlier else ""
+        # Orbax and TensorStore raise many types for a damaged file; all mean the same here.
+        with reading(f"checkpoint: {place} cannot be read{remedy}"), _quiet():
+            content = manager.restore(window, args=arguments)
+            _check(content)
+    return place, content
 
 
 def _lanes(place: Path, leaves: Mapping[str, Any], template: Lanes) -> Lanes:
@@ -213,6 +248,13 @@ def _manager(directory: str | os.PathLike) -> Any:
     options = ocp.CheckpointManagerOptions(
         max_to_keep=KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )
+    if jax.process_count() > 1:
+        # Orbax would otherwise wait for the other processes, which have checkpoints of their own.
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        options.create = False
+        options.multiprocessing_options = ocp.options.MultiprocessingOptions(
+            active_processes={0}, barrier_sync_key_prefix="first"
+        )
     return ocp.CheckpointManager(Path(directory).absolute(), options=options)
 
 

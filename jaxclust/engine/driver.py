@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclust import stopping
-from jaxclust.engine import devices, pieces
+from jaxclust.engine import devices, peers, pieces
 from jaxclust.engine.clocks import Stopwatch
 from jaxclust.engine.devices import OVERS, Over, check_over
 from jaxclust.engine.lanes import Bounds, Going, Lanes, Part, Program, has_ended, traced_once
@@ -135,7 +135,7 @@ def train(
     check_over(program.over, schedule)
     going, history, first = _taken_up(program, begun, images)
     # Processes that chose by their own clocks would run different numbers of windows.
-    together = jax.process_count() > 1
+    together = shared(program)
     if blocks is not None or together:
         windows_per_chunk = 1
     windows = windows_per_chunk or 1
@@ -170,9 +170,17 @@ def train(
             windows = min(int(np.clip(aim, least, max(2 * windows, least))), CAPACITY)
         event = Event(going.lanes, history, schedule, done)
         # Every callback is called, also after one has asked to stop.
-        if any([callback(event) for callback in callbacks]):
+        stop = any([callback(event) for callback in callbacks])
+        if together:
+            stop = peers.any_process(stop or stopping.asked())
+        if stop:
             break
     return Training(going.lanes, history, bool(done.all()))
+
+
+def shared(program: Program) -> bool:
+    """Whether several processes share each step, so that all of them make the same calls."""
+    return program.over == "data" and jax.process_count() > 1
 
 
 def _taken_up(program: Program, begun: Training, images: jax.Array) -> tuple[Going, History, int]:

@@ -56,6 +56,10 @@ class Options(NamedTuple):
       labels: of a stream the .npy file to write, int32 (seeds, n), -1 for a failed seed and for
         an image that cannot be read.
       about: further entries that checkpoints must agree in.
+      first_seed: of a stream the seed that decides the order of the blocks; None for the first of
+        the seeds.
+      label: whether the images get labels. A process that does not write a run's files leaves that
+        to the one that does, and its run ends unfinished.
     """
 
     over: Over | None = None
@@ -67,6 +71,8 @@ class Options(NamedTuple):
     on_window: Hook | None = None
     labels: Path | None = None
     about: Mapping[str, Json] = {}
+    first_seed: int | None = None
+    label: bool = True
 
 
 _USUAL = Options()
@@ -140,10 +146,11 @@ def fit(
         check_weights(options.weights, data.digest)
         about["weights"] = options.weights.digest
         variables = with_weights(network, keys["pretrain"], options.weights)
+    first_seed = seeds[0] if options.first_seed is None else options.first_seed
     phases: dict[str, Phase] = {}
     failed: list[Failure | None] = [None] * len(seeds)
     for number, (name, algorithm, config) in enumerate(method.phases()):
-        feed = _feed(data, config, blocks.order_of(seeds[0], number))
+        feed = _feed(data, config, blocks.order_of(first_seed, number))
         own_config: dict[str, Json] = {}
         if name == "cluster":
             own_config["config"] = settings_json(config)
@@ -169,6 +176,8 @@ def fit(
             return Fit(phases, False, None, failed, kept, {})
         if name == "pretrain":
             variables = phase.lanes.state.variables
+    if not options.label:
+        return Fit(phases, False, None, failed, {}, {})
     program = driver.Program(method.algorithm, method.config, network, over)
     lanes = phases["cluster"].lanes
     lost = np.array([failure is not None for failure in failed])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclust import stopping
-from jaxclust.engine import checkpoint, driver, unfinished
+from jaxclust.engine import checkpoint, driver, peers, unfinished
 from jaxclust.engine.clocks import Stopwatch, Times
 from jaxclust.engine.lanes import Part
 from jaxclust.engine.window import step_infos
@@ -115,6 +115,8 @@ def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
     watch = Stopwatch()
     schedule = task.program.schedule(len(task.images))
     restored = _restored(task)
+    if driver.shared(task.program):
+        restored = _restored_by_first(task, restored)
     if restored is None:
         begun = driver.begin(task.program, task.keys, task.variables, task.images)
         failed = jnp.where(jnp.array(lost), jnp.int32(0), begun.lanes.failed)
@@ -167,6 +169,30 @@ def run(task: Task, lost: Sequence[bool], hooks: Hooks) -> Phase:
         checkpoint.save(task.place, task.about, training, watch.read())
         unfinished.save(task.place, task.about, training, watch.read())
     return Phase(training.lanes, training.history, watch.read(), training.finished, task.about)
+
+
+def _restored_by_first(
+    task: Task, restored: tuple[driver.Training, Times] | None
+) -> tuple[driver.Training, Times] | None:
+    """What process 0 has restored, in each of the processes that share a training's steps.
+
+    Args:
+      task: what runs.
+      restored: what this process has restored; that of another process than 0 does not count.
+    """
+    if not peers.from_first(np.array(restored is not None)):
+        return None
+    training, times = restored or (driver.Training(_begun_shape(task), {}, False), Times(0.0, 0.0))
+    plain = training.lanes._replace(key=jax.random.key_data(training.lanes.key))
+    lanes = jax.tree.map(jnp.asarray, peers.from_first(plain))
+    lanes = lanes._replace(key=jax.random.wrap_key_data(lanes.key))
+    # The window that the training was stopped in is not known to the others: it begins again.
+    return training._replace(lanes=lanes, pending=None), times
+
+
+def _begun_shape(task: Task) -> driver.Lanes:
+    """Lanes of a training's shapes, whose numbers do not count."""
+    return driver.begin(task.program, task.keys, task.variables, task.images).lanes
 
 
 def _restored(task: Task) -> tuple[driver.Training, Times] | None:

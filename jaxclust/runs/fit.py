@@ -17,10 +17,10 @@ from jaxclust.data.datasets import Dataset
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.sources import Source
 from jaxclust.engine import fit as engine
-from jaxclust.engine.devices import OVERS, Over, use_devices
+from jaxclust.engine.devices import use_devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
-from jaxclust.runs import feature_inputs, missing, notes, pretrained, start_weights
+from jaxclust.runs import feature_inputs, missing, notes, pretrained, spread, start_weights
 from jaxclust.runs.failure import total_failure
 from jaxclust.runs.files import write_csv, write_file, write_labels
 from jaxclust.runs.folder import RESULTS, check_out, default_folder, open_folder
@@ -48,7 +48,6 @@ from jaxclust.runs.settings import (
     fingerprint_json,
     make_settings,
     read_from,
-    read_settings,
 )
 from jaxclust.runs.whole import is_whole, lacks_figures
 from jaxclust.types import Method
@@ -199,13 +198,14 @@ def execute(
     """
     check_plan(method, data, plan)
     plan, choice = with_usual_seeds(method, data, plan)
+    plan = spread.agreed(plan)
     images = data
     # What the command was told stands before what the set says of itself.
     origin = (read_from(data) if isinstance(data, Dataset) else {}) | plan.origin
     if isinstance(data, Source) and data.content:
         origin[CONTENT] = data.content
     # Before a network's features start JAX, which then keeps the number of its devices.
-    over = _over(plan)
+    over = use_devices(spread.over_of(plan), len(spread.seeds_here(plan)))
     if plan.features is not None and isinstance(data, Dataset):
         origin["images"] = fingerprint_json(datasets.fingerprint(data))
         origin["features"] = plan.features
@@ -240,6 +240,16 @@ def execute(
         plan = begun
         out = default_folder(settings, out)
         resume = resume or (out.exists() and not plan.overwrite)
+    if plan.peers is not None:
+        if not plan.peers.first:
+            given = data if isinstance(data, Source) else data.images
+            options = engine.Options(
+                over=over, weights=weights, max_seconds=plan.max_seconds, about=settings.extra
+            )
+            with stopping.answered():
+                spread.follow(method, given, plan, settings, options)
+            return Run(settings, (), {}, {})
+        spread.check_same_images(plan, settings)
     shared = None
     if plan.pretrained is not None:
         shared = pretrained.checkpoints(plan.pretrained, settings, method, out)
@@ -250,10 +260,13 @@ def execute(
             stack.enter_context(held(out))
             settings = open_folder(out, settings, resume, plan.overwrite)
             kept = is_whole(out, settings, table=False)
+            if not kept:
+                spread.check_begun(out / "checkpoint", plan)
             if kept:
                 old = open_run(out, own_method)
                 _make_missing(old, images, data, plan, bars)
                 if not (plan.figures and lacks_figures(out, settings)):
+                    spread.end(plan, out, True)
                     return old
         options = engine.Options(
             over=over,
@@ -273,7 +286,7 @@ def execute(
                 bars.say(line)
         given = data if isinstance(data, Source) else data.images
         with stopping.answered(), notes.told() as told:
-            done = engine.fit(method, given, plan.seeds, options)
+            done = spread.fit(method, given, plan, options)
         rows = (
             tuple(read_results(out)) if kept and out else _rows(method, settings, done, data.labels)
         )
@@ -291,31 +304,16 @@ def execute(
             notes_before=(*images.notes, *before, *told),
         )
         if out is not None and not kept:
-            steps = engine.steps_per_window(method, settings.images_at_once)
-            histories = {name: phase.history for name, phase in done.phases.items()}
-            write_file(out / "history.csv", history_csv(histories, plan.seeds, steps))
+            if done.phases:
+                steps = engine.steps_per_window(method, settings.images_at_once)
+                histories = {name: phase.history for name, phase in done.phases.items()}
+                write_file(out / "history.csv", history_csv(histories, plan.seeds, steps))
             if run.finished:
                 _write(run, out, data, plan, bars)
             for name, labels in ({} if run.finished else done.labelings).items():
                 write_labels(out / labeling_files(settings)[name], labels)
+        spread.end(plan, out, run.finished)
         return run
-
-
-def _over(plan: Plan) -> Over:
-    """How seeds run; a run that goes on without a choice goes on as it began."""
-    over = plan.over
-    folder = plan.out if plan.resume and not plan.find_out else None
-    if over is None and folder is not None and (folder / "config.json").exists():
-        over = _over_named(read_settings(folder).over)
-    return use_devices(over, len(plan.seeds))
-
-
-def _over_named(name: str) -> Over | None:
-    """A way to run seeds by its name in a file; None where this version has no such way."""
-    for over in OVERS:
-        if over == name:
-            return over
-    return None
 
 
 def _shape(data: Dataset | Source) -> tuple[int, ...]:
@@ -353,7 +351,7 @@ def _write(run: Run, out: Path, data: Dataset | Source, plan: Plan, bars: Bars) 
         for name, file in labeling_files(run.settings).items():
             write_labels(out / file, run.labelings[name])
         if plan.baseline:
-            _write_baseline(run, data, bars)
+            _write_baseline(run, data, plan, bars)
     notes.write_notes(out, run.notes)
     write_rows(out / RESULTS, run.rows)
 
@@ -373,19 +371,21 @@ def _make_missing(
     if plan.table:
         missing.make_table(run, data, bars)
     if plan.baseline and isinstance(data, Dataset) and not missing.has_baseline(run):
-        _write_baseline(run, data, bars)
+        _write_baseline(run, data, plan, bars)
     missing.make_notes(run, images.notes if isinstance(images, Dataset) else ())
 
 
-def _write_baseline(run: Run, data: Dataset, bars: Bars) -> None:
+def _write_baseline(run: Run, data: Dataset, plan: Plan, bars: Bars) -> None:
     """k-means on the input of a run, with its seeds and number of clusters; none beside k-means."""
     settings = run.settings
     if settings.method == "kmeans" or run.directory is None:
         return
     method = registry.method("kmeans", clusters=settings.clusters)
     bars.stage("k-means on pixels")
-    plan = Plan(seeds=settings.seeds, over=_over_named(settings.over))
-    baseline = execute(method, data, plan, Bars(disable=True))
+    # Processes that share each step's images would all have to take part.
+    over = None if plan.peers is not None else spread.over_named(settings.over)
+    alone = Plan(seeds=settings.seeds, over=over)
+    baseline = execute(method, data, alone, Bars(disable=True))
     if not baseline.finished:
         raise KeyboardInterrupt  # A signal has stopped it: the next start makes it.
     write_rows(run.directory / missing.BASELINE, baseline.rows)

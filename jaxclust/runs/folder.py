@@ -26,7 +26,10 @@ FILES = (
 FOLDERS = {
     "figures": ("curves.png", "embedding.png", "clusters.png", "cluster-[0-9]*.png"),
     "tensorboard": ("seed-*/events.out.tfevents.*.jaxclust", "seed-*"),
-    "checkpoint": ("pretrain", "cluster", "pretrain-window.npz", "cluster-window.npz"),
+    "checkpoint": (
+        *("pretrain", "cluster", "pretrain-window.npz", "cluster-window.npz"),
+        "process-[0-9]*-of-[0-9]*",
+    ),
 }
 """What a run writes beside its settings and labels: files, and patterns in folders to which users
 may add files of their own."""

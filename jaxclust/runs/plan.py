@@ -13,6 +13,7 @@ from jaxclust.data.sources import Source
 from jaxclust.engine import blocks
 from jaxclust.engine import fit as engine
 from jaxclust.engine.devices import Over
+from jaxclust.engine.peers import Peers
 from jaxclust.errors import UsageError
 from jaxclust.networks.ccnn import ON_IMAGENET
 from jaxclust.networks.torch_weights import Weights
@@ -47,6 +48,7 @@ class Plan:
       baseline: run k-means on the same input with the same seeds, and keep its rows beside.
       data: what the user called the images.
       origin: where the run's inputs are, for the record.
+      peers: the place of this process among those of the run; None where it is the only one.
     """
 
     seeds: tuple[int, ...]
@@ -65,6 +67,7 @@ class Plan:
     figures: bool = False
     data: str = ""
     origin: dict[str, Json] = dataclasses.field(default_factory=dict)
+    peers: Peers | None = None
 
 
 def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:

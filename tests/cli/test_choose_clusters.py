@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxclust.cli import choose_clusters, sweep
+from jaxclust.cli import cells, choose_clusters
 from jaxclust.cli.main import main
 from jaxclust.runs import collect
 from jaxclust.runs.files import json_lines, write_labels
@@ -56,7 +56,7 @@ def command(out, more=""):
 
 
 def test_the_largest_of_the_most_stable_is_chosen(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sweep, "_watched", fake)
+    monkeypatch.setattr(cells, "watched", fake)
     out = tmp_path / "auto"
     assert main(command(out)) == 0
     assert "3  1.0000  <- chosen" in capsys.readouterr().out
@@ -73,13 +73,13 @@ def test_nothing_is_chosen_before_all_are_there(tmp_path, monkeypatch, capsys):
     def slow(arguments):
         return (0, "") if "3" in arguments else fake(arguments)  # Stopped in time: no results.
 
-    monkeypatch.setattr(sweep, "_watched", slow)
+    monkeypatch.setattr(cells, "watched", slow)
     out = tmp_path / "auto"
     assert main(command(out)) == 0
     assert "no number of clusters is chosen yet" in capsys.readouterr().out
     assert main(["compare", str(out)]) == 2
     assert "has no number of clusters chosen yet" in capsys.readouterr().err
-    monkeypatch.setattr(sweep, "_watched", fake)
+    monkeypatch.setattr(cells, "watched", fake)
     assert main(command(out, "--resume")) == 0
     assert read_choice(out).chosen == 3
 
@@ -88,14 +88,14 @@ def test_a_crash_leaves_the_others(tmp_path, monkeypatch, capsys):
     def crash(arguments):
         return (-signal.SIGKILL, "") if "3" in arguments else fake(arguments)
 
-    monkeypatch.setattr(sweep, "_watched", crash)
+    monkeypatch.setattr(cells, "watched", crash)
     assert main(command(tmp_path / "auto")) == 1
     assert read_choice(tmp_path / "auto").chosen == 2
     assert "3  killed by SIGKILL" in capsys.readouterr().out
 
 
 def test_a_crash_after_the_results_loses_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "_watched", lambda arguments: (-signal.SIGKILL, fake(arguments)[1]))
+    monkeypatch.setattr(cells, "watched", lambda arguments: (-signal.SIGKILL, fake(arguments)[1]))
     assert main(command(tmp_path / "auto")) == 1
     assert read_choice(tmp_path / "auto").chosen == 3
 
@@ -117,7 +117,7 @@ def test_failed_seeds_and_empty_clusters_are_said(tmp_path):
 
 
 def test_collapse_is_not_chosen(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sweep, "_watched", fake)
+    monkeypatch.setattr(cells, "watched", fake)
     monkeypatch.setitem(LABELS, 4, [0 * HALVES, 0 * HALVES])
     assert main(command(tmp_path / "auto")) == 0
     out = capsys.readouterr().out
@@ -133,7 +133,7 @@ def test_collapse_is_not_chosen(tmp_path, monkeypatch, capsys):
 def test_what_is_known_of_other_numbers_stays_and_other_options_are_refused(
     tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(sweep, "_watched", fake)
+    monkeypatch.setattr(cells, "watched", fake)
     out = tmp_path / "auto"
     assert main(command(out)) == 0
     before = read_choice(out)
@@ -148,7 +148,7 @@ def test_what_is_known_of_other_numbers_stays_and_other_options_are_refused(
 
 
 def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sweep, "_watched", fake)
+    monkeypatch.setattr(cells, "watched", fake)
     out = tmp_path / "auto"
     assert main(command(out)) == 0
     # One that was interrupted is in no row yet.
@@ -159,7 +159,7 @@ def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
         began.append(arguments)
         return (0, "") if "3" in arguments else fake(arguments)
 
-    monkeypatch.setattr(sweep, "_watched", short)
+    monkeypatch.setattr(cells, "watched", short)
     changed = ["--cluster-range", "2,3", "--restarts", "4"]
     assert main([*command(out), "--overwrite", *changed]) == 0
     assert (
@@ -168,7 +168,7 @@ def test_overwriting_leaves_no_earlier_run(tmp_path, monkeypatch, capsys):
     assert not any("--overwrite" in words for words in began)
     assert [path.parent.name for path in out.rglob("results.jsonl")] == ["k-2"]
     assert [row.clusters for row in read_choice(out).rows] == [2, 3]
-    monkeypatch.setattr(sweep, "_watched", fake)
+    monkeypatch.setattr(cells, "watched", fake)
     assert main([*command(out, "--resume"), *changed]) == 0
     assert read_choice(out).chosen == 3
 
@@ -241,7 +241,7 @@ def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep, "_watched", fake)
+    monkeypatch.setattr(cells, "watched", fake)
     auto = "--clusters auto --criterion stability --cluster-range 2,4"
     words = f"fit kmeans --data digits --seeds 2 {auto}"
     assert main(words.split()) == 0
@@ -255,7 +255,7 @@ def test_without_out_the_same_command_goes_on_and_another_has_its_own_folder(
 
 def test_quiet_names_the_chosen_folder_alone(tmp_path, monkeypatch, capsys):
     began = []
-    monkeypatch.setattr(sweep, "_watched", lambda words: began.append(words) or fake(words))
+    monkeypatch.setattr(cells, "watched", lambda words: began.append(words) or fake(words))
     assert main(command(tmp_path / "auto", "--quiet")) == 0
     printed = capsys.readouterr()
     assert printed.out == f"files: {tmp_path / 'auto' / 'k-3'}\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from commands import fake_run
-from jaxclust.cli import sweep
+from jaxclust.cli import cells
 from jaxclust.cli.main import main
 from jaxclust.runs.files import json_lines, read_json_lines
 from jaxclust.runs.settings import read_settings
@@ -50,7 +50,7 @@ def error(capsys, arguments):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Cells run in the tests' process, where programs are compiled once."""
-    monkeypatch.setattr(sweep, "_watched", here)
+    monkeypatch.setattr(cells, "watched", here)
 
 
 def here(words):
@@ -98,7 +98,7 @@ def test_finished_cells_are_skipped_and_others_go_on(swept, data, capsys, monkey
         began.append((arguments[0], arguments[2], arguments))
         return 0, ""
 
-    monkeypatch.setattr(sweep, "_watched", watched)
+    monkeypatch.setattr(cells, "watched", watched)
     main([*command(data, swept, "sae-kmeans,idec", "few,plain", "--max-steps 0"), "--resume"])
     plain = str(data / "plain.npz")
     assert [cell[:2] for cell in began] == [("sae-kmeans", plain), ("idec", plain)]
@@ -114,7 +114,7 @@ def test_finished_cells_are_skipped_and_others_go_on(swept, data, capsys, monkey
 def test_a_folder_goes_on_under_another_name(data, tmp_path, monkeypatch):
     began = []
     monkeypatch.setattr(
-        sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments)
+        cells, "watched", lambda arguments: began.append(arguments) or fake_run(arguments)
     )
     assert main(command(data, tmp_path / "all", "sae-kmeans,idec", "few")) == 0
     (tmp_path / "all").rename(tmp_path / "moved")
@@ -133,9 +133,7 @@ def test_overwriting_some_cells_keeps_the_others(tmp_path, data, monkeypatch):
     old = [same | {"method": method, "folder": folders[method]} for method in states]
     (out / SWEEP).write_text(json_lines(old))
     began = []
-    monkeypatch.setattr(
-        sweep, "_watched", lambda arguments: began.append(arguments[0]) or (1, "no")
-    )
+    monkeypatch.setattr(cells, "watched", lambda arguments: began.append(arguments[0]) or (1, "no"))
     assert main([*command(data, out, "idec", "few"), "--overwrite"]) == 1
     assert began == ["idec"]
     assert {method: row["status"] for (_, method), row in rows(out).items()} == states | {
@@ -152,8 +150,8 @@ def test_a_cell_that_is_killed(tmp_path, data, monkeypatch, capfd):
     script = tmp_path / "killed"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{kill}"\n')
     script.chmod(0o755)
-    monkeypatch.setattr(sweep.sys, "executable", str(script))
-    cell = sweep.run_cell(cell, tmp_path / "cell", sweep.Start())
+    monkeypatch.setattr(cells.sys, "executable", str(script))
+    cell = cells.run_cell(cell, tmp_path / "cell", cells.Start())
     assert (cell.status, cell.reason, cell.log) == ("failed", "killed by SIGKILL", "last words")
     assert "last words" in capfd.readouterr().err
 
@@ -166,7 +164,7 @@ def test_when_time_is_out_the_rest_waits(data, tmp_path, capsys, monkeypatch):
         time.sleep(0.3)
         return 0, ""
 
-    monkeypatch.setattr(sweep, "_watched", pause)
+    monkeypatch.setattr(cells, "watched", pause)
     assert main([*command(data, out, "sae-kmeans,idec", "few"), "--max-seconds", "0.2"]) == 0
     assert "out of time; the same command with --resume goes on" in capsys.readouterr().out
     assert [row["status"] for row in rows(out).values()] == ["stopped", "waiting"]
@@ -183,7 +181,7 @@ def test_overwriting_leaves_no_old_run_beside_cells_that_wait(
         time.sleep(0.3)
         return 0, ""
 
-    monkeypatch.setattr(sweep, "_watched", slow)
+    monkeypatch.setattr(cells, "watched", slow)
     other = command(data, out, "sae-kmeans,idec", "few", "--max-steps 0 --restarts 2")
     assert main([*other, "--overwrite", "--max-seconds", "0.2"]) == 0
     assert (
@@ -192,7 +190,7 @@ def test_overwriting_leaves_no_old_run_beside_cells_that_wait(
     assert not [path for path in out.rglob("*") if path.is_file() and path.name != SWEEP]
     assert main(["compare", str(out)]) == 2
     assert "idec on few has not begun and is left out" in capsys.readouterr().err
-    monkeypatch.setattr(sweep, "_watched", here)
+    monkeypatch.setattr(cells, "watched", here)
     assert main([*other, "--resume"]) == 0
     assert [row["status"] for row in rows(out).values()] == ["finished", "finished"]
 
@@ -222,7 +220,7 @@ def test_overwriting_keeps_files_that_no_run_wrote(in_this_process, data, tmp_pa
 def test_pretraining_is_shared_by_cells_of_the_same_seeds_alone(data, tmp_path, monkeypatch):
     began = []
     monkeypatch.setattr(
-        sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments)
+        cells, "watched", lambda arguments: began.append(arguments) or fake_run(arguments)
     )
     others = ("--idec.seeds 4,", "--idec.over vmap", "--idec.features dsift-pca", "--idec.size 9")
     for more, shared in (("", True), *((other, False) for other in others)):
@@ -238,7 +236,7 @@ def test_pretraining_is_shared_with_a_cell_that_comes_later(
 ):
     began = []
     monkeypatch.setattr(
-        sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments)
+        cells, "watched", lambda arguments: began.append(arguments) or fake_run(arguments)
     )
     out = tmp_path / "all"
     main(command(data, out, "sae-kmeans", "few"))
@@ -257,7 +255,7 @@ def test_pretraining_is_shared_with_a_cell_that_comes_later(
 def test_a_stream_shares_no_pretraining(more, data, tmp_path, monkeypatch):
     began = []
     monkeypatch.setattr(
-        sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments)
+        cells, "watched", lambda arguments: began.append(arguments) or fake_run(arguments)
     )
     folder = tmp_path / "all"
     words = f"fit --methods ccnn,ccnn-ii --data {data / 'few.npz'} --out {folder} {more}".split()
@@ -271,7 +269,7 @@ def test_a_stream_shares_no_pretraining(more, data, tmp_path, monkeypatch):
 def test_a_named_set_can_be_streamed(tmp_path, monkeypatch, capsys):
     began = []
     monkeypatch.setattr(
-        sweep, "_watched", lambda arguments: began.append(arguments) or fake_run(arguments)
+        cells, "watched", lambda arguments: began.append(arguments) or fake_run(arguments)
     )
     arguments = (
         f"fit --methods ccnn --data tfds:mnist/train --out {tmp_path / 'all'} --seeds 2".split()

@@ -6,7 +6,7 @@ import pytest
 
 import run_folders
 from commands import error, fake_run, run
-from jaxclust.cli import sweep
+from jaxclust.cli import cells, sweep
 from jaxclust.runs.files import json_lines
 from jaxclust.runs.sweeps import SWEEP, read_sweep
 
@@ -71,7 +71,7 @@ def began(monkeypatch, tmp_path):
     """The words of each cell that a sweep without --out begins in an empty folder."""
     words = []
     monkeypatch.setattr(
-        sweep, "_watched", lambda arguments: words.append(arguments) or fake_run(arguments)
+        cells, "watched", lambda arguments: words.append(arguments) or fake_run(arguments)
     )
     monkeypatch.chdir(tmp_path)
     return words

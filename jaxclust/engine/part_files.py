@@ -1,0 +1,72 @@
+"""Checkpoints of all processes of a run but the first: Orbax writes NumPy arrays in that alone.
+
+Each is one .npz file of plain bytes, named by the number of windows done.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclust.types import Json
+from jaxclust.whole_files import whole
+
+HEAD = "head"
+
+
+def windows(directory: Path) -> list[int]:
+    """The numbers of windows of the checkpoints in a folder, in ascending order."""
+    return sorted(int(path.stem) for path in directory.glob("[0-9]*.npz"))
+
+
+def write(
+    directory: Path, window: int, arrays: Mapping[str, Mapping[str, Any]], rest: dict[str, Json]
+) -> None:
+    """Writes a checkpoint, whole or not at all.
+
+    Args:
+      directory: made if missing.
+      window: number of windows done.
+      arrays: by group and name.
+      rest: what else it holds.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    leaves = [
+        (group, name, np.asarray(leaf))
+        for group, named in arrays.items()
+        for name, leaf in named.items()
+    ]
+    kinds = [[group, name, leaf.dtype.name, list(leaf.shape)] for group, name, leaf in leaves]
+    plain: dict[str, Any] = {
+        f"{number}": np.frombuffer(leaf.tobytes(), np.uint8)
+        for number, (_, _, leaf) in enumerate(leaves)
+    }
+    plain[HEAD] = np.array(json.dumps({"rest": rest, "groups": list(arrays), "kinds": kinds}))
+    content = io.BytesIO()
+    np.savez(content, **plain)
+    with whole(directory / f"{window}.npz") as beside:
+        beside.write_bytes(content.getvalue())
+
+
+def read(directory: Path, window: int) -> SimpleNamespace:
+    """What a checkpoint holds: the entries of ``rest``, and ``arrays``.
+
+    Raises:
+      OSError, ValueError, KeyError: it is damaged.
+    """
+    content = (directory / f"{window}.npz").read_bytes()
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        head = json.loads(str(file[HEAD]))
+        arrays: dict[str, dict[str, np.ndarray]] = {group: {} for group in head["groups"]}
+        for number, (group, name, kind, shape) in enumerate(head["kinds"]):
+            leaf = np.frombuffer(file[f"{number}"].tobytes(), jnp.dtype(kind))
+            arrays[group][name] = leaf.reshape(shape)
+    return SimpleNamespace(**head["rest"], arrays=arrays)
