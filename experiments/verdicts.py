@@ -55,6 +55,7 @@ def table() -> str:
         own = _rows(headline, verdict.data)
         published = headline.layout.published[verdict.data][headline.name]
         number = published[headline.layout.scores.index(verdict.score)]
+        assert number is not None  # A verdict is on a number that the paper has.
         runs = headline.layout.runs
         scores = [row.score(verdict.score) for row in own]
         link = f"[{verdict.paper}](#{verdict.paper.lower()})"

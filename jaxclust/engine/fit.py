@@ -15,10 +15,10 @@ from jaxclust import stopping
 from jaxclust.data.sources import Source
 from jaxclust.engine import blocks, checkpoint, driver, programs
 from jaxclust.engine.checkpoint import settings_json
-from jaxclust.engine.devices import Over, check_over, fastest, same_bits
+from jaxclust.engine.devices import Over, fastest, same_bits
 from jaxclust.engine.labelings import labelings_of, labelings_so_far
-from jaxclust.engine.lanes import traced_once
 from jaxclust.engine.phase import Hook, Hooks, Phase, Task, run
+from jaxclust.engine.refusals import check_values
 from jaxclust.engine.weights import check_weights, pixels_digest, with_weights
 from jaxclust.errors import UsageError, reading
 from jaxclust.networks.torch_weights import Weights
@@ -27,7 +27,6 @@ from jaxclust.types import (
     Json,
     Key,
     Method,
-    Network,
     Prediction,
     Variables,
     network_name,
@@ -268,56 +267,6 @@ def steps_per_window(method: Method, n: int) -> dict[str, int]:
         name: algorithm.schedule(config, n).steps_per_window
         for name, algorithm, config in method.phases()
     }
-
-
-def check(method: Method, images: jax.ShapeDtypeStruct, over: Over) -> None:
-    """Traces the first step of each phase without running it.
-
-    What the step refuses is refused before a run has a folder.
-
-    Args:
-      method: what clusters.
-      images: their shape (n, h, w, c) and dtype.
-      over: how lanes run.
-
-    Raises:
-      UsageError: an argument breaks its rule.
-    """
-    phases = tuple(method.phases())
-    for _, algorithm, config in phases:
-        check_over(over, algorithm.schedule(config, images.shape[0]))
-    _trace(phases, method.build(images.shape[1:]), images)
-
-
-def check_values(method: Method, images: np.ndarray | Source) -> None:
-    """Refuses images whose values the method cannot take; a stream has bytes, which all can.
-
-    Raises:
-      UsageError: an image breaks a rule of the method.
-    """
-    if method.algorithm.check_values is not None and not isinstance(images, Source):
-        method.algorithm.check_values(method.config, np.asarray(images))
-
-
-@functools.lru_cache(maxsize=64)
-def _trace(
-    phases: tuple[tuple[str, Algorithm, Any], ...],
-    network: Network,
-    images: jax.ShapeDtypeStruct,
-) -> None:
-    """Traces the first step of each phase, once in a process: a trace takes up to seconds."""
-    variables = None
-    for _, algorithm, config in phases:
-        schedule = algorithm.schedule(config, images.shape[0])
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        init = traced_once(algorithm.init, config, network)
-        state = jax.eval_shape(init, key, variables, images)
-        if algorithm.step is not None and schedule.max_windows > 0:
-            batch = jax.ShapeDtypeStruct((schedule.batch, *images.shape[1:]), images.dtype)
-            rows = jax.ShapeDtypeStruct((schedule.batch,), jnp.int32)
-            step = traced_once(algorithm.step, config, network)
-            jax.eval_shape(step, key, state, batch, rows)
-        variables = state.variables
 
 
 def _about(method: Method, shape: tuple[int, ...], seeds: tuple[int, ...]) -> dict[str, Json]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.sources import Source
-from jaxclust.engine import blocks
+from jaxclust.engine import blocks, refusals
 from jaxclust.engine import fit as engine
 from jaxclust.engine.devices import Over
 from jaxclust.engine.peers import Peers
@@ -165,12 +165,12 @@ def check_images(method: Method, data: Dataset | Source, plan: Plan, over: Over)
     if not isinstance(data, Source):
         datasets.check_clusters(data.images, method.clusters)
         shape = jax.ShapeDtypeStruct(data.images.shape, data.images.dtype)
-        engine.check(method, shape, over)
-        engine.check_values(method, data.images)
+        refusals.check(method, shape, over)
+        refusals.check_values(method, data.images)
         return {}
     blocks.check(method, data)
     size = blocks.block_size(method, data)
-    engine.check(method, jax.ShapeDtypeStruct((size, *data.shape[1:]), data.dtype), over)
+    refusals.check(method, jax.ShapeDtypeStruct((size, *data.shape[1:]), data.dtype), over)
     # The first centroids are images of the first block, which holds only readable ones. All seeds
     # share the blocks, whose order the first seed decides.
     first = next(data.blocks(size, blocks.order_of(plan.seeds[0], 0)))

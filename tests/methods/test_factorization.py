@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from jaxclust.engine import fit
+from jaxclust.engine import fit, refusals
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.methods import (
@@ -136,9 +136,9 @@ def test_settings_and_images_that_cannot_work_are_refused():
         infinite_ensemble.Config(clusters=100, most_clusters=60.0)
     shape = jax.ShapeDtypeStruct((7, 8, 8, 1), jnp.uint8)
     with pytest.raises(ValueError, match="images: must be at least 8, the clusters of a basic"):
-        fit.check(registry.method("iec", clusters=4), shape, "map")
+        refusals.check(registry.method("iec", clusters=4), shape, "map")
     with pytest.raises(ValueError, match="layers: must be at most 7 wide for 7 images, got"):
-        fit.check(registry.method("nmf-d", clusters=4, layers=(9, 4)), shape, "map")
+        refusals.check(registry.method("nmf-d", clusters=4, layers=(9, 4)), shape, "map")
     wide = jax.ShapeDtypeStruct((100, 128, 128, 1), jnp.uint8)
     with pytest.raises(ValueError, match="images: must have at most 5000 values for denoised"):
-        fit.check(registry.method("iec", clusters=4, denoised="pixels"), wide, "map")
+        refusals.check(registry.method("iec", clusters=4, denoised="pixels"), wide, "map")

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse.linalg
 from scipy.sparse.linalg import ArpackNoConvergence
 
-from jaxclust.engine import fit
+from jaxclust.engine import fit, refusals
 from jaxclust.errors import UsageError
 from jaxclust.evaluation import metrics
 from jaxclust.methods import landmarks, registry, spectral_embedded
@@ -45,7 +45,7 @@ def test_a_full_graph_and_the_discretization_are_options(few_digits):
     assert metrics.nmi(labels[:200], done.labels[0]) > 0.5
     shape = jax.ShapeDtypeStruct((5001, 8, 8, 1), jnp.uint8)
     with pytest.raises(ValueError, match="images: must be at most 5000 for a full graph, got 5001"):
-        fit.check(registry.method("sc-njw", "paper", clusters=10), shape, "map")
+        refusals.check(registry.method("sc-njw", "paper", clusters=10), shape, "map")
 
 
 def test_a_solver_that_does_not_converge_fails_the_seeds_and_says_so(few_digits, monkeypatch):
@@ -95,12 +95,12 @@ def test_settings_and_images_that_cannot_work_are_refused():
         landmarks.Config(landmarks=10)
     shape = jax.ShapeDtypeStruct((10, 8, 8, 1), jnp.uint8)
     with pytest.raises(ValueError, match="n_neighbors: must be from 1 to 9 for 10 samples, got 1"):
-        fit.check(registry.method("sc-njw", clusters=4), shape, "map")
+        refusals.check(registry.method("sc-njw", clusters=4), shape, "map")
     with pytest.raises(ValueError, match="images: must be at least 12, for two images a landmark"):
-        fit.check(registry.method("sc-ls", clusters=5), shape, "map")
+        refusals.check(registry.method("sc-ls", clusters=5), shape, "map")
     shape = jax.ShapeDtypeStruct((7200, 128, 128, 1), jnp.uint8)
     with pytest.raises(ValueError, match="images: must be at most 5000, or have at most 5000 val"):
-        fit.check(registry.method("sec", clusters=100), shape, "map")
+        refusals.check(registry.method("sec", clusters=100), shape, "map")
 
 
 def test_more_landmarks_than_a_matrix_of_their_pairs_can_have_are_refused():
