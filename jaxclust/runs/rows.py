@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import importlib.metadata
 import os
 import sys
@@ -260,10 +261,15 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+@functools.cache
+def _kinds() -> dict[str, Any]:
+    """The type of each field of a row but ``extra``; reading them takes longer than a line does."""
+    return {name: kind for name, kind in get_type_hints(Row).items() if name != "extra"}
+
+
 def wrong_fields(values: Mapping[str, Any]) -> list[str]:
     """The names of a line's values that no row has, such as a score above 1."""
-    kinds = {name: kind for name, kind in get_type_hints(Row).items() if name in values}
-    kinds.pop("extra", None)
+    kinds = {name: kind for name, kind in _kinds().items() if name in values}
     wrong = wrong_kinds(values, kinds)
     if wrong:
         return wrong

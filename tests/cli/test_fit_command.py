@@ -151,6 +151,7 @@ def test_killed_in_the_middle_of_a_write_and_resumed(finished, data, tmp_path, r
     same(out, finished)
 
 
+@pytest.mark.slow
 def test_the_last_two_checkpoints_are_kept(data, tmp_path, monkeypatch):
     out = tmp_path / "kept"
     monkeypatch.setattr(phase, "CHECKPOINT_SECONDS", 0.0)

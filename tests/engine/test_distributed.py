@@ -98,6 +98,7 @@ def test_devices_that_do_not_divide_a_batch_are_left_out_or_refused(few_digits, 
         trained("data", few_digits[0], (0,), config)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_centroids_of_one(alone, few_digits, tmp_path):
     np.save(tmp_path / "images.npy", few_digits[0][:108])
     with socket.socket() as free:

@@ -56,6 +56,7 @@ def test_a_link_to_nothing_is_an_unreadable_image(folder):
     assert sorted(source.called(index) for index in lost) == sorted(["class-0/zz.png", damaged])
 
 
+@pytest.mark.slow
 def test_seeds_of_a_stream_have_settings_that_know_their_order(file, tmp_path):
     """The blocks come in the first seed's order for all seeds.
 

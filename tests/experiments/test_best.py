@@ -66,6 +66,7 @@ def ran(few_digits, tmp_path_factory):
     return made, votes, text, [done.labels for done in fits if done.finished], few_digits[1]
 
 
+@pytest.mark.slow
 def test_seeds_of_all_groups_have_rows_and_vote_together(ran):
     made, votes, _, labels, truth = ran
     assert sorted(row.seed for row in made) == [0, 1, 2, 3]
@@ -77,6 +78,7 @@ def test_seeds_of_all_groups_have_rows_and_vote_together(ran):
     assert line["central_acc"] == round(central, 6)
 
 
+@pytest.mark.slow
 def test_the_table_has_the_least_seed_and_the_vote(ran):
     made, (line,), text, _, _ = ran
     assert f"{min(row.acc for row in made):.4f}" in text

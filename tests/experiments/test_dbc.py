@@ -150,6 +150,7 @@ def test_a_curve_that_was_stopped_goes_on_to_the_same_points_and_to_what_fit_giv
     assert [curve["acc"][-1] for curve in made] == pytest.approx(last, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_seed_whose_pretraining_failed_has_no_curve(small, monkeypatch):
     lose_first(monkeypatch)
     cell = small("lost", max_epochs=2)

@@ -125,6 +125,7 @@ def short(tmp_path_factory, few):
         yield request
 
 
+@pytest.mark.slow
 def test_the_rows_say_what_they_are_of(short):
     made = rows.read(cells.RESULTS)
     assert {row.method for row in made} == {"jule-rc", "jule-sf"}
@@ -133,6 +134,7 @@ def test_the_rows_say_what_they_are_of(short):
     }
 
 
+@pytest.mark.slow
 def test_features_are_those_that_rc_was_merged_on(short, few):
     made = rows.read(cells.RESULTS)
     rc = [row.nmi_sqrt for row in made if row.method == "jule-rc"]
@@ -147,6 +149,7 @@ def test_features_are_those_that_rc_was_merged_on(short, few):
         assert score == pytest.approx(rc[seed], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_failed_seed_has_no_features(short, few, monkeypatch):
     restore = engine.restore
 
@@ -159,6 +162,7 @@ def test_a_failed_seed_has_no_features(short, few, monkeypatch):
         features.restored(few, "short", 1, short)
 
 
+@pytest.mark.slow
 def test_transfer_has_a_row_for_each_layer_and_seed(short, few, monkeypatch):
     monkeypatch.setattr(cells, "TRANSFERS", (("digits", "digits"),))
     assert not features.transfer(short._replace(deadline=0.0))
@@ -179,6 +183,7 @@ def test_transfer_has_a_row_for_each_layer_and_seed(short, few, monkeypatch):
         assert made_of.nmi_sqrt == pytest.approx(score, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_figure_1_shows_the_run_of_seed_0(short, few, capsys, monkeypatch):
     axes = pytest.importorskip("mpl_toolkits.mplot3d", reason="pictures need matplotlib").Axes3D
     monkeypatch.setattr(shared, "FOLDER", short.folder)

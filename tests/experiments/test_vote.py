@@ -1,6 +1,7 @@
 """The experiment of ``vote``: rows are made once, and the table has them."""
 
 import numpy as np
+import pytest
 
 from experiments import rows, vote
 from experiments.experiment import Request
@@ -10,6 +11,7 @@ from jaxclust.methods import pupil
 QUICK = pupil.Config(epochs=1, least_steps=2, batch=32)
 
 
+@pytest.mark.slow
 def test_rows_are_made_once_and_stand_in_the_table(tmp_path, monkeypatch, few_digits):
     monkeypatch.setattr(vote, "RESULTS", tmp_path / "rows.jsonl")
     monkeypatch.setattr(pupil, "Config", lambda: QUICK)

@@ -16,7 +16,7 @@ KEY = jax.random.key(1)
 PHASES = [
     (method, phase, algorithm, config)
     for method in registry.METHODS.values()
-    if not method.needs_weights
+    if not method.needs_weights and method.kind != "factors"  # Their steps take no gradient.
     for phase, algorithm, config in method.phases()
     if algorithm.step is not None and algorithm.schedule(config, 60).max_windows > 0
 ]

@@ -54,7 +54,8 @@ def test_settings_that_cannot_work_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("preset", "epochs", "fails"), [("default", 20, False), ("paper", 40, True)]
+    ("preset", "epochs", "fails"),
+    [("default", 20, False), pytest.param("paper", 40, True, marks=pytest.mark.slow)],
 )
 def test_the_default_step_does_not_grow_with_size_and_brightness(few_digits, preset, epochs, fails):
     """On large and bright images the paper's SGD ends in NaN; both have 40 steps here."""

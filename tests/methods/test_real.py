@@ -24,6 +24,7 @@ def baseline(digits):
     return nmi("kmeans", digits)
 
 
+@pytest.mark.slow
 def test_dcec_beats_k_means_on_digits(digits, baseline):
     assert nmi("dcec", digits, max_steps=700) > baseline + MARGIN
 

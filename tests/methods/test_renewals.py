@@ -40,7 +40,10 @@ def with_one_step(module, config, network, images):
     return module.step(config, network, KEY, state, images[rows], rows)[0]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name == "dcec" else ()) for name in CONFIGS],
+)
 def test_the_graph_makes_the_centroids_every_few_windows_but_not_at_the_end(name, images):
     module, config, network = CONFIGS[name]
     windows = module.schedule(config, len(images)).max_windows
@@ -124,6 +127,7 @@ def test_dcn_counts_from_the_start_again_after_a_renewal(images):
     np.testing.assert_array_equal(after.labels, graph_clusters(features, 4))
 
 
+@pytest.mark.slow
 def test_a_run_stops_only_after_the_last_renewal(images):
     """Nothing changes in any window; the last of ten windows in which it may is the eighth."""
     for name in ("dcec", "dbc", "dkm", "dcn"):
@@ -136,6 +140,7 @@ def test_a_run_stops_only_after_the_last_renewal(images):
             assert bool(module.refresh(config, network, KEY, number, images)[1]) is stops, name
 
 
+@pytest.mark.slow
 def test_dbcs_statistics_settle_after_a_reset(images):
     network = fcae((8, 8, 1), 4)
     config = dbc.Config(
@@ -164,6 +169,7 @@ def test_the_embedding_layer_of_a_network_is_as_wide_as_the_features(network, wi
     assert {leaf.shape[-1] for leaf in jax.tree.leaves(params)} == {width}
 
 
+@pytest.mark.slow
 def test_a_run_with_renewals_is_the_same_in_chunks_and_together(images):
     """Graphs after two and four of eight windows, resets after three; lanes end together."""
     config = dcec.Config(

@@ -49,7 +49,14 @@ def by_replay(features, clusters):
     return np.array([own.get(label, nearest[i]) for i, label in enumerate(labels)])
 
 
-@pytest.mark.parametrize("sizes", [(60, 60, 60), (150, 40, 30, 3), (100, 90, 2, 3, 4)])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (100, 90, 2, 3, 4),
+        pytest.param((60, 60, 60), marks=pytest.mark.slow),
+        pytest.param((150, 40, 30, 3), marks=pytest.mark.slow),
+    ],
+)
 def test_clusters_are_those_of_a_replay_of_the_merges(sizes):
     features, _ = blobs(sizes, spread=0.4)
     np.testing.assert_array_equal(CLUSTERS(features, 3), by_replay(features, 3))

@@ -54,6 +54,7 @@ def test_the_packages_arrays_are_the_trunks(factory, name):
         assert (array.shape, array.dtype) == (shape, np.float32)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_packages_weights_or_with_fresh_ones(small_trunk):
     needs("squeezenet")
     method = jc.method("ccnn-squeezenet", **SMALL)

@@ -205,6 +205,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(pupil, "Config", lambda: QUICK)
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_python_gives(runs, data, quick, capsys):
     assert main(["vote", str(runs / "three"), "--quiet"]) == 0
     out, err = capsys.readouterr()
