@@ -169,7 +169,7 @@ def test_checkpoints(small_disk, finished, data):
 def test_the_page_of_a_run(small_disk, finished):
     """The page is whole or not there."""
     page = small_disk[0] / "run" / "page.html"
-    records = filled(small_disk, "", ["report", str(finished), "--out", str(page)], step=20)
+    records = filled(small_disk, "", ["report", str(finished), "--out", str(page)], step=100)
     check(records)
     assert (Path(f"{small_disk[0]}-end") / "page.html").read_text().endswith("</html>\n")
 
@@ -186,7 +186,7 @@ def test_groups_of_pictures_and_their_features(small_disk, tmp_path):
         Image.fromarray(pixels).save(folder / f"{number}.png")
     words = ["group", str(folder), "--features", "dsift-pca", "--clusters", "3"]
     words += ["--out", str(small_disk[0] / "run")]
-    records = filled(small_disk, "", words, step=20)
+    records = filled(small_disk, "", words, step=6)
     check(records)
     with (Path(f"{small_disk[0]}-end") / "groups.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 24
