@@ -333,7 +333,8 @@ class Method:
 def checked_setting(name: str, kind: Any, value: Any) -> Any:
     """A setting's value, converted to the type of its field.
 
-    Integers become floats where the field is a float, and NumPy's scalars become Python's.
+    Integers become floats where the field is a float, NumPy's scalars become Python's, and lists
+    become tuples, since files keep tuples as lists.
 
     Args:
       name: the setting's name, for the message.
@@ -347,8 +348,13 @@ def checked_setting(name: str, kind: Any, value: Any) -> Any:
     if item is not None and getattr(value, "ndim", None) == 0:
         value = item()
     kinds = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    if type(None) in kinds and value is None:
+        return value
+    items = [get_args(each)[0] for each in kinds if get_origin(each) is tuple]
+    if items:
+        return _checked_tuple(name, items[0], value)
     numeric = {bool, int, float} & set(kinds)
-    if not numeric or (type(None) in kinds and value is None):
+    if not numeric:
         return value
     if type(value) in numeric:
         return value
@@ -356,6 +362,12 @@ def checked_setting(name: str, kind: Any, value: Any) -> Any:
         return float(value)
     allowed = " or ".join(sorted(number.__name__ for number in numeric))
     raise UsageError(f"{name}: must be {allowed}, got {value!r}")
+
+
+def _checked_tuple(name: str, item: Any, value: Any) -> tuple:
+    if not isinstance(value, tuple | list) or not all(type(each) is item for each in value):
+        raise UsageError(f"{name}: must be a list of {item.__name__}, got {value!r}")
+    return tuple(value)
 
 
 def network_name(factory: Callable[..., Any]) -> str:

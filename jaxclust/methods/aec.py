@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxclust.errors import UsageError
 from jaxclust.methods import (
     checks,
     dcec,
@@ -24,7 +25,7 @@ from jaxclust.methods import (
 from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import tied_sae
 from jaxclust.ops import losses, optimizers
-from jaxclust.ops.assignment import cluster_means, nearest, nearest_centroid
+from jaxclust.ops.assignment import cluster_means, means_or, nearest, nearest_centroid
 from jaxclust.ops.batches import batch_size, encoded, scaled
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.moved_images import Augment, augmented
@@ -47,12 +48,12 @@ class Config:
     clusters: int = 10
     """Number of clusters k, which is also the width of the embedding (authors' code)."""
     clustering_weight: float = 0.1
-    """Weight of the squared distance to an image's centroid (lambda; authors' code)."""
+    """Weight of the squared distance to an image's centroid, lambda (authors' code: .1)."""
     terms: start_values.Terms = "relative"
     """Each term is divided by its value at the start (ours), or is the sum over pixels or
     features (paper)."""
     epochs: int = 60
-    """Passes over the images (authors' code)."""
+    """Passes over the images (authors' code: 60)."""
     start: Literal["kmeans", "random"] = "kmeans"
     """The first labels: of k-means on the features (ours), or at random, the same number of images
     for each cluster (authors' code)."""
@@ -153,6 +154,8 @@ def init(
     network_key, label_key = jax.random.split(key)
     variables = network.init(network_key) if variables is None else variables
     features = encoded(network, variables, images)
+    if len(images) < config.clusters:
+        raise UsageError(f"images: must be at least {config.clusters}, got {len(images)}")
     if config.start == "kmeans":
         found = kmeans(label_key, features, config.clusters, config.restarts)
         labels = found.labels
@@ -214,9 +217,7 @@ def refresh(
     """
     del key
     features = embed(config, network, state, images)
-    used = jnp.zeros(config.clusters, bool).at[state.labels].set(True)[:, None]
-    means = cluster_means(features, state.labels, config.clusters)
-    centroids = jnp.where(used, means, state.centroids)
+    centroids = means_or(features, state.labels, state.centroids)
     labels = nearest_centroid(features, centroids)
     info = self_training.change(state.labels, labels, config.clusters)
     state = state._replace(centroids=centroids, labels=labels)

@@ -106,9 +106,6 @@ class Config:
 
     def __post_init__(self):
         optimizers.check(self)
-        for name in ("filters", "adaptation"):
-            if getattr(self, name) is not None:  # The settings in a run's files have lists.
-                object.__setattr__(self, name, tuple(getattr(self, name)))
         checks.at_least(self, 2, "clusters")
         checks.at_least(self, 1, "reliable", "sample")
         checks.at_least(self, 0, "epochs", "start_count")

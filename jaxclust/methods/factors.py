@@ -12,24 +12,26 @@ import numpy as np
 from jaxclust.errors import UsageError
 from jaxclust.methods import self_training
 from jaxclust.methods.self_training import RefreshInfo
+from jaxclust.networks.autoencoders import pixels
 from jaxclust.ops.kmeans import kmeans
-from jaxclust.types import Key, Schedule
+from jaxclust.types import Key, Network, Schedule
 
 Signed = Literal["refuse", "split"]
 """What becomes of values below 0: they are refused, or each value x becomes the two values
 max(x, 0) and max(-x, 0)."""
 STEPS = 20
-"""Steps in a window, after which the labels are made anew."""
+"""The most steps in a window, after which the labels are made anew."""
 
 
 def schedule(iterations: int, n: int) -> Schedule:
-    """Full-batch steps, in windows of ``STEPS``.
+    """Full-batch steps, in windows of at most ``STEPS`` that have the same length.
 
     Args:
-      iterations: steps; the last window is a full one.
+      iterations: steps; the window's length is the largest that divides it.
       n: number of images.
     """
-    return Schedule(n, STEPS, -(-iterations // STEPS), "sequential")
+    length = max(steps for steps in range(1, STEPS + 1) if iterations % steps == 0)
+    return Schedule(n, length, iterations // length, "sequential")
 
 
 def check_values(config: Any, images: np.ndarray) -> None:
@@ -44,6 +46,23 @@ def check_values(config: Any, images: np.ndarray) -> None:
     if least < 0:
         rule = "images: must be at least 0 for non-negative factors, or signed must be split"
         raise UsageError(f"{rule}, got {least:g}")
+
+
+def check_network(network: Network, images: jax.Array, signed: Signed) -> None:
+    """Refuses a network other than pixels unless its values are split: they may be below 0.
+
+    Args:
+      network: of the method.
+      images: (n, h, w, c).
+      signed: as in ``Signed``.
+
+    Raises:
+      UsageError: the network is another one, and ``signed`` is "refuse".
+    """
+    _, height, width, channels = images.shape
+    if signed == "refuse" and network != pixels((height, width, channels)):
+        rule = "signed: must be split for a network other than pixels, whose values may be below 0"
+        raise UsageError(f"{rule}, got {signed}")
 
 
 def parts(x: jax.Array, signed: Signed) -> jax.Array:

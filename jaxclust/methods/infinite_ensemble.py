@@ -23,6 +23,9 @@ from jaxclust.ops.consensus import MOST_COLUMNS, Basic
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.types import Algorithm, Key, Method, Network, Prediction, Variables
 
+LEAST_CORRUPTION = 1e-3
+"""With less than 1e-4 the matrix of a second layer is singular in float32."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -44,7 +47,7 @@ class Config:
     layers: int = 1
     """Layers of denoising autoencoders; 0 for none."""
     corruption: float = 0.2
-    """Probability with which a value is set to 0."""
+    """Probability with which a value is set to 0, at least .001 where there are layers."""
     linear: bool = False
     """Layers without tanh (the linear version of the paper)."""
     restarts: int = 10
@@ -56,6 +59,9 @@ class Config:
         checks.at_least(self, 1, "partitions", "iterations", "restarts")
         checks.at_least(self, 0, "layers")
         checks.below_one(self, "corruption")
+        if self.layers and self.corruption < LEAST_CORRUPTION:
+            rule = f"corruption: must be at least {LEAST_CORRUPTION} where there are layers"
+            raise UsageError(f"{rule}, got {self.corruption}")
         checks.positive(self, "least_clusters")
         checks.at_least(self, self.least_clusters, "most_clusters")
         if self.sizes[1] > MOST_COLUMNS:
@@ -112,10 +118,13 @@ def init(
     if config.denoised == "pixels":
         maps, x = _layers(config, x)
     basic = consensus.basic(basic_key, x, count, sizes, config.iterations)
-    rows = consensus.codes(consensus.partitions(basic, x), sizes[1])
-    if config.denoised == "codes":
-        maps, rows = _layers(config, rows)
-    result = kmeans(kmeans_key, rows, config.clusters, config.restarts)
+    labels = consensus.partitions(basic, x)
+    if config.denoised == "pixels" or not config.layers:
+        arguments = (labels, sizes[1], config.clusters, config.restarts)
+        result = consensus.consensus(kmeans_key, *arguments)
+    else:
+        maps, rows = _layers(config, consensus.codes(labels, sizes[1]))
+        result = kmeans(kmeans_key, rows, config.clusters, config.restarts)
     return State(arrays, result.labels, basic, maps, result.centroids)
 
 

@@ -36,11 +36,11 @@ class Config:
     clusters: int = 10
     """Number of clusters."""
     layers: tuple[int, ...] = (160, 160)
-    """Width of each layer, at most the number of images."""
+    """Width of each layer, at most the number of images (JULE's code: 160 160)."""
     layer_iterations: int = 500
-    """Steps of each layer alone (authors' code, at most)."""
+    """Steps of each layer alone (JULE's code: at most 500)."""
     iterations: int = 500
-    """Steps of all layers together, in whole windows of twenty (authors' code, at most)."""
+    """Steps of all layers together (JULE's code: at most 500)."""
     start: Literal["random", "kmeans"] = "random"
     """A layer's weights are drawn at random, or are the clusters of k-means, plus .2 (Ding, Li,
     Jordan 2010)."""

@@ -34,11 +34,12 @@ class Config:
     clusters: int = 10
     """Number of clusters, and of parts."""
     locality: float = 100.0
-    """lambda, the weight of the graph; 0 is the factorization of Lee and Seung."""
+    """lambda, the weight of the graph (authors' code: 100); 0 is the factorization of Lee and
+    Seung."""
     n_neighbors: int = 5
-    """Nearest neighbors of an image in the graph, all with the weight 1."""
+    """Neighbors of an image in the graph, those with the largest cosine."""
     iterations: int = 100
-    """Steps of both factors, in whole windows of twenty."""
+    """Steps of both factors (JULE's code: 50)."""
     start: Literal["random", "kmeans"] = "random"
     """Both factors are drawn at random, or come from k-means."""
     weight: Literal["equal", "cut"] = "equal"
@@ -109,15 +110,16 @@ def init(
     """Makes the graph and the first factors.
 
     Raises:
-      UsageError: there are fewer than n_neighbors + 1 images.
+      UsageError: there are fewer than n_neighbors + 1 images, or the network is not pixels and
+        ``signed`` does not split its values.
     """
+    factors.check_network(network, images, config.signed)
     network_key, part_key, weight_key, label_key = jax.random.split(key, 4)
     arrays = network.init(network_key) if variables is None else variables
     x = _values(config, network, arrays, images)
     n, d = x.shape
     if config.locality > 0:
-        _, neighbors = nearest_neighbors(unit(x), config.n_neighbors)
-        edges = Edges(neighbors, jnp.ones(neighbors.shape, jnp.float32))
+        edges = graph(x, config.n_neighbors)
     else:
         edges = Edges(jnp.zeros((n, 1), jnp.int32), jnp.zeros((n, 1), jnp.float32))
     if config.start == "random":
@@ -133,6 +135,21 @@ def init(
     result = kmeans(label_key, unit(weights), config.clusters, 1)
     importance = _importance(config, x)
     return State(arrays, parts, weights, importance, edges, result.labels, result.centroids)
+
+
+def graph(x: jax.Array, n_neighbors: int) -> Edges:
+    """The edges to the neighbors with the largest cosine.
+
+    All weigh 1, but those of images without light, which have no direction: they weigh 0.
+
+    Args:
+      x: values, float32, (n, d).
+      n_neighbors: edges from each image.
+    """
+    _, neighbors = nearest_neighbors(unit(x), n_neighbors)
+    lit = jnp.any(x != 0, axis=1)
+    weights = (lit[:, None] & lit[neighbors]).astype(jnp.float32)
+    return Edges(neighbors, weights)
 
 
 def _importance(config: Config, x: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ from jax.custom_batching import sequential_vmap
 
 from jaxclust.errors import UsageError
 from jaxclust.methods import checks
-from jaxclust.ops.assignment import cluster_means
+from jaxclust.ops.assignment import means_or
 from jaxclust.ops.batches import encoded
 from jaxclust.ops.graph_start import graph_clusters
 from jaxclust.ops.kmeans import kmeans
@@ -142,12 +142,10 @@ def clusters_of(renewal: Renewal, key: Key, features: jax.Array) -> Clusters:
     """
     if renewal.start == "graph":
         labels = graph_clusters(features, renewal.clusters)
-        means = cluster_means(features, labels, renewal.clusters)
         # Where merging starts with fewer clusters, images stand in for the means that are missing.
         numbers = jnp.arange(renewal.clusters)
-        used = jnp.zeros(renewal.clusters, bool).at[labels].set(True)[:, None]
         images = features[numbers * features.shape[0] // renewal.clusters]
-        return Clusters(jnp.where(used, means, images), labels)
+        return Clusters(means_or(features, labels, images), labels)
     result = kmeans(key, features, renewal.clusters, restarts=renewal.restarts)
     return Clusters(result.centroids, result.labels)
 

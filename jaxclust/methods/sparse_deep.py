@@ -8,6 +8,7 @@ the entropy of the mean assignment of a batch counts against the loss.
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -88,15 +89,16 @@ class State(NamedTuple):
 
     Attributes:
       variables: the network's arrays.
-      centroids: float32, (clusters, atoms).
-      scale: what squared distances are divided by, float32, ().
+      centroids: float32, (clusters, atoms), in the unit of the features.
+      unit: what the network's codes are divided by, the root of the mean squared distance to the
+        nearest center at the start; float32, ().
       labels: the labels at the end of the last epoch, int32, (n,).
       opt_state: the optimizer's arrays for params and centroids together.
     """
 
     variables: Variables
     centroids: jax.Array
-    scale: jax.Array
+    unit: jax.Array
     labels: jax.Array
     opt_state: optax.OptState
 
@@ -138,9 +140,9 @@ def init(
     There is no dictionary where ``variables`` are given, or where the network is another one than
     ``networks.sparse.unrolled``: such a network starts as it draws itself.
     """
-    dictionary_key, centroid_key = jax.random.split(key)
+    network_key, dictionary_key, centroid_key = jax.random.split(key, 3)
     if variables is None:
-        variables = network.init(dictionary_key)
+        variables = network.init(network_key)
         if is_unrolled(variables.params, config.stages):
             x = unit(scaled(images).reshape(images.shape[0], -1))
             rounds = (config.dictionary_rounds, ISTA_STEPS)
@@ -149,11 +151,28 @@ def init(
             )
             params = of_dictionary(atoms, config.penalty, config.stages)
             variables = variables._replace(params=params)
-    features = encoded(network, variables, images)
-    result = kmeans(centroid_key, features, config.clusters, config.restarts)
-    scale = jnp.maximum(result.inertia / features.shape[0], 1e-12)
-    opt_state = _optimizer(config).init((variables.params, result.centroids))
-    return State(variables, result.centroids, scale, result.labels, opt_state)
+    codes = encoded(network, variables, images)
+    result = kmeans(centroid_key, codes, config.clusters, config.restarts)
+    length = jnp.sqrt(jnp.maximum(result.inertia / codes.shape[0], 1e-12))
+    centroids = result.centroids / length
+    opt_state = _optimizer(config).init((variables.params, centroids))
+    return State(variables, centroids, length, result.labels, opt_state)
+
+
+def _logs(config: Config, features: jax.Array, centroids: jax.Array) -> jax.Array:
+    """Logarithms of the soft assignments, float32 (n, clusters)."""
+    return jax.nn.log_softmax(-config.sharpness * squared_distances(features, centroids), axis=1)
+
+
+def assignments(config: Config, features: jax.Array, centroids: jax.Array) -> jax.Array:
+    """The soft assignments that are trained, float32 (n, clusters).
+
+    Args:
+      config: the settings.
+      features: as ``embed`` gives them, float32, (n, atoms).
+      centroids: of the state, float32, (clusters, atoms).
+    """
+    return jnp.exp(_logs(config, features, centroids))
 
 
 def step(
@@ -165,10 +184,9 @@ def step(
 
     def loss(params, centroids):
         variables = Variables(params, state.variables.stats)
-        features, stats = network.encode(variables, batch, True)
-        distances = squared_distances(features, centroids)
+        codes, stats = network.encode(variables, batch, True)
         # Entropies of logarithms: the derivative of p log p is infinite where p underflows to 0.
-        logs = jax.nn.log_softmax(-config.sharpness * distances / state.scale, axis=1)
+        logs = _logs(config, codes / state.unit, centroids)
         entropy = -jnp.mean(jnp.sum(jnp.exp(logs) * logs, axis=1))
         of_mean = jax.nn.logsumexp(logs, axis=0) - jnp.log(jnp.float32(logs.shape[0]))
         spread = -jnp.sum(jnp.exp(of_mean) * of_mean)
@@ -184,20 +202,21 @@ def refresh(
 ) -> tuple[State, jax.Array, RefreshInfo]:
     """Compares the epoch's labels with those of the epoch before."""
     del key
-    labels = nearest_centroid(encoded(network, state.variables, images), state.centroids)
+    labels = nearest_centroid(embed(config, network, state, images), state.centroids)
     info = self_training.change(state.labels, labels, config.clusters)
     return state._replace(labels=labels), info.changed < config.tolerance, info
 
 
 def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The codes, float32 (n, atoms)."""
+    """The codes in the unit of the state, float32 (n, atoms)."""
     del config
-    return encoded(network, state.variables, images)
+    return encoded(network, state.variables, images) / state.unit
 
 
 def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
     """The nearest center among the codes."""
-    return nearest(embed(config, network, state, images), state.centroids)
+    features = embed(config, network, state, images)
+    return nearest(features, state.centroids, partial(assignments, config))
 
 
 ALGORITHM = Algorithm(
@@ -210,7 +229,7 @@ ALGORITHM = Algorithm(
     refresh=refresh,
     name="sparse-deep",
     centers="centroids",
-    soft=self_training.student_t,
+    soft=assignments,
     network_settings=network_settings,
 )
 

@@ -31,8 +31,8 @@ def reconstruction(reconstruct: Reconstruct, variables: Variables, images: jax.A
       images: uint8 or float32 in [0, 1], (n, h, w, c).
 
     Returns:
-      float32, (), above 0: at least ``LEAST`` of the images' squared length, and 1 for images that
-      are black.
+      float32, (), above 0: at least ``LEAST`` of the images' squared length. It is 1 where images
+      are black and the network reconstructs them without error.
     """
 
     def errors(part: jax.Array) -> jax.Array:

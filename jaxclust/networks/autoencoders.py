@@ -101,7 +101,6 @@ def tied_sae(shape: Shape, embedding: int, hidden: tuple[int, ...] = (500, 500, 
     return as_network(partial(_SAE, shape, embedding, hidden, True), f"encoder{len(hidden) + 1}")
 
 
-@lru_cache
 def pixels(shape: Shape, embedding: int | None = None) -> Network:
     """The identity: features are the scaled pixels, float32, (n, h * w * c).
 
@@ -116,6 +115,13 @@ def pixels(shape: Shape, embedding: int | None = None) -> Network:
     """
     del embedding
     check_sizes(shape, 1, ())
+    return _pixels(tuple(shape))
+
+
+@lru_cache
+def _pixels(shape: Shape) -> Network:
+    """The identity; for images of one shape it is always the same network."""
+    del shape
 
     def encode(variables: Variables, images: jax.Array, train: bool) -> tuple[jax.Array, dict]:
         del train

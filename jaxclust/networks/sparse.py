@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxclust.networks.shapes import check_sizes
 from jaxclust.ops.batches import scaled
 from jaxclust.ops.neighbor_graph import unit
+from jaxclust.ops.products import dot
 from jaxclust.ops.sparse_coding import shrunk, step_constant
 from jaxclust.types import Network, Params, Shape, Variables
 
@@ -41,10 +42,10 @@ def unrolled(shape: Shape, embedding: int, atoms: int = 128, stages: int = 2) ->
         del train
         params = variables.params
         x = unit(scaled(images).reshape(images.shape[0], -1))
-        drive = x @ params["encoder"]["kernel"]
+        drive = dot(x, params["encoder"]["kernel"])
         codes = shrunk(drive, params["stage0"]["threshold"])
         for i in range(1, stages + 1):
-            inputs = drive + codes @ params["mutual"]["kernel"]
+            inputs = drive + dot(codes, params["mutual"]["kernel"])
             codes = shrunk(inputs, params[f"stage{i}"]["threshold"])
         return codes, variables.stats
 
@@ -61,7 +62,7 @@ def of_dictionary(atoms: jax.Array, penalty: float, stages: int) -> Params:
     """
     constant = step_constant(atoms)
     count = atoms.shape[0]
-    mutual = jnp.eye(count, dtype=jnp.float32) - atoms @ atoms.T / constant
+    mutual = jnp.eye(count, dtype=jnp.float32) - dot(atoms, atoms.T) / constant
     thresholds = jnp.full((count,), penalty, jnp.float32) / constant
     params: Params = {"encoder": {"kernel": atoms.T / constant}, "mutual": {"kernel": mutual}}
     return params | {f"stage{i}": {"threshold": thresholds} for i in range(stages + 1)}

@@ -126,6 +126,22 @@ def cluster_means(x: jax.Array, labels: jax.Array, clusters: int) -> jax.Array:
     return jnp.where(size[:, None] > 0, means, jnp.float32(1e3))
 
 
+def means_or(x: jax.Array, labels: jax.Array, others: jax.Array) -> jax.Array:
+    """The mean of each cluster's points, and another point for an empty cluster.
+
+    Args:
+      x: points, float32, (n, d).
+      labels: int32, (n,), in 0..clusters-1.
+      others: what stands for empty clusters, such as their last centroids; float32, (clusters, d).
+
+    Returns:
+      float32, (clusters, d).
+    """
+    means = cluster_means(x, labels, len(others))
+    used = jnp.zeros(len(others), bool).at[labels].set(True)[:, None]
+    return jnp.where(used, means, others)
+
+
 def sharpened_target(q: jax.Array, power: float = 2.0, frequency: float = 1.0) -> jax.Array:
     """The target distribution that the soft assignments are trained on.
 

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxclust.errors import UsageError
-from jaxclust.ops.assignment import squared_distances
+from jaxclust.ops.assignment import means_or, squared_distances
 from jaxclust.ops.kmeans import KMeans, kmeans
 from jaxclust.types import Key
 
 MOST_COLUMNS = 5000
-"""The largest number of columns of codes whose products are held as a matrix."""
+"""The largest number of columns that codes may have."""
 
 
 class Basic(NamedTuple):
@@ -51,7 +51,13 @@ def consensus(key: Key, partitions: jax.Array, most: int, k: int, restarts: int 
     Returns:
       The clustering; its centroids, float32 (k, r most), are shares of the clusters of each
       partition.
+
+    Raises:
+      UsageError: the codes have more than ``MOST_COLUMNS`` columns, or k is not in 1..n.
     """
+    if len(partitions) * most > MOST_COLUMNS:
+        rule = f"partitions: must have at most {MOST_COLUMNS} clusters in all"
+        raise UsageError(f"{rule}, got {len(partitions)} of up to {most}")
     return kmeans(key, codes(partitions, most), k, restarts)
 
 
@@ -99,10 +105,7 @@ def basic(
         start = x[jax.random.choice(own_key, n, (most,), replace=False)]
 
         def update(_, centroids: jax.Array) -> jax.Array:
-            members = jax.nn.one_hot(_assigned(x, centroids, size), most, dtype=jnp.float32)
-            counts = jnp.sum(members, axis=0)[:, None]
-            means = (members.T @ x) / jnp.maximum(counts, 1)
-            return jnp.where(counts > 0, means, centroids)
+            return means_or(x, _assigned(x, centroids, size), centroids)
 
         return lax.fori_loop(0, iterations, update, start)
 

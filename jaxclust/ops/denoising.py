@@ -8,7 +8,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-HIGHEST = jax.lax.Precision.HIGHEST
+from jaxclust.ops.products import dot
+
 RIDGE = 1e-5
 """Added to the diagonal of the matrix that is inverted, times its mean (Chen et al.)."""
 
@@ -18,7 +19,8 @@ def marginalized(x: jax.Array, corruption: float) -> jax.Array:
 
     Args:
       x: samples, float32, (n, d).
-      corruption: the probability p that a value is set to 0, in [0, 1).
+      corruption: the probability p that a value is set to 0, in [0, 1). Near 0, dependent
+        features make a matrix that is singular in float32.
 
     Returns:
       float32, (d + 1, d); the last row belongs to a constant feature 1, which is never set to 0.
@@ -27,7 +29,7 @@ def marginalized(x: jax.Array, corruption: float) -> jax.Array:
     n, d = x.shape
     extended = jnp.concatenate([x, jnp.ones((n, 1), jnp.float32)], axis=1)
     # The mean in place of the sum changes nothing but rounding.
-    scatter = jnp.matmul(extended.T, extended, precision=HIGHEST) / n
+    scatter = dot(extended.T, extended) / n
     kept = jnp.full(d + 1, 1 - corruption, jnp.float32).at[d].set(1)
     q = scatter * kept[:, None] * kept
     diagonal = jnp.diag(scatter) * kept
@@ -44,5 +46,5 @@ def mapped(x: jax.Array, weights: jax.Array, linear: bool = False) -> jax.Array:
       weights: as ``marginalized`` returns them.
       linear: leaves the tanh out.
     """
-    features = jnp.matmul(x, weights[:-1], precision=HIGHEST) + weights[-1]
+    features = dot(x, weights[:-1]) + weights[-1]
     return features if linear else jnp.tanh(features)

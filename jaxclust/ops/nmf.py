@@ -19,6 +19,7 @@ from jax.scipy.sparse.linalg import cg
 from jax.scipy.special import xlogy
 
 from jaxclust.ops.batches import in_blocks
+from jaxclust.ops.products import dot
 
 LEAST = 1e-10
 """What is divided by, or has its logarithm taken, is at least this."""
@@ -29,7 +30,10 @@ MOST_STEPS = 200
 
 
 class Edges(NamedTuple):
-    """A directed graph; the graph W is the mean of both directions.
+    """A directed graph; the graph W is the mean of both directions (ours).
+
+    An edge of weight 1 that leads back with weight 1 weighs 1 in W, and 1/2 where none leads back.
+    In Cai et al. it weighs 1 in both cases.
 
     Attributes:
       neighbors: the rows that each row's edges lead to, int32, (n, K).
@@ -52,7 +56,7 @@ def divergence(x: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
       float32, (n,), at least 0 up to rounding.
     """
     chex.assert_rank([x, u, v], 2)
-    y = v @ u.T
+    y = dot(v, u.T)
     return jnp.sum(xlogy(x, x / jnp.maximum(y, LEAST)) - x + y, axis=1)
 
 
@@ -84,7 +88,7 @@ def _spread(edges: Edges, v: jax.Array) -> jax.Array:
 
 def ratios(x: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
     """``x_ij / (U v_j)_i``, float32, (n, d)."""
-    return x / jnp.maximum(v @ u.T, LEAST)
+    return x / jnp.maximum(dot(v, u.T), LEAST)
 
 
 def updated_u(x: jax.Array, u: jax.Array, v: jax.Array, w: jax.Array) -> jax.Array:
@@ -96,7 +100,7 @@ def updated_u(x: jax.Array, u: jax.Array, v: jax.Array, w: jax.Array) -> jax.Arr
       v: float32, (n, k).
       w: weights of the images, float32, (n,).
     """
-    new = u * (ratios(x, u, v).T @ (w[:, None] * v))
+    new = u * dot(ratios(x, u, v).T, w[:, None] * v)
     return new / jnp.maximum(jnp.sum(new, axis=0), LEAST)
 
 
@@ -119,7 +123,7 @@ def updated_v(
     Returns:
       float32, (n, k), at least 0.
     """
-    target = v * (ratios(x, u, v) @ u)
+    target = v * dot(ratios(x, u, v), u)
     if edges is None or weight == 0:
         return target
     diagonal = w + weight * degrees(edges)

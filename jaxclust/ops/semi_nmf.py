@@ -10,16 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxclust.ops.batches import in_blocks
+from jaxclust.ops.products import dot
 
 LEAST = 1e-10
 """What is divided by is at least this."""
 CUTOFF = 1e-6
 """Eigenvalues of a Gram matrix below this part of the largest count as 0: it is float32."""
-HIGHEST = jax.lax.Precision.HIGHEST
-
-
-def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.matmul(a, b, precision=HIGHEST)
 
 
 def _inverse(gram: jax.Array) -> jax.Array:
@@ -29,14 +25,14 @@ def _inverse(gram: jax.Array) -> jax.Array:
 
 def loss(x: jax.Array, h: jax.Array, factors: tuple[jax.Array, ...]) -> jax.Array:
     """``|x_j - h_j Z_m ... Z_1|^2`` of each image, float32 (n,)."""
-    return jnp.sum((x - _dot(h, product(factors))) ** 2, axis=1)
+    return jnp.sum((x - dot(h, product(factors))) ** 2, axis=1)
 
 
 def product(factors: tuple[jax.Array, ...]) -> jax.Array:
     """``Z_m ... Z_1`` of the factors Z_1 to Z_m, float32 (k_m, d)."""
     result = factors[0]
     for factor in factors[1:]:
-        result = _dot(factor, result)
+        result = dot(factor, result)
     return result
 
 
@@ -52,16 +48,16 @@ def updated_h(x: jax.Array, h: jax.Array, z: jax.Array) -> jax.Array:
       float32, (n, k), at least 0.
     """
     chex.assert_rank([x, h, z], 2)
-    outer = _dot(x, z.T)
-    gram = _dot(z, z.T)
-    up = jnp.maximum(outer, 0) + _dot(h, jnp.maximum(-gram, 0))
-    down = jnp.maximum(-outer, 0) + _dot(h, jnp.maximum(gram, 0))
+    outer = dot(x, z.T)
+    gram = dot(z, z.T)
+    up = jnp.maximum(outer, 0) + dot(h, jnp.maximum(-gram, 0))
+    down = jnp.maximum(-outer, 0) + dot(h, jnp.maximum(gram, 0))
     return h * jnp.sqrt(up / jnp.maximum(down, LEAST))
 
 
 def best_z(x: jax.Array, h: jax.Array) -> jax.Array:
     """The Z that is best for H: the pseudo-inverse of H times X, float32 (k, d)."""
-    return _dot(_inverse(_dot(h.T, h)), _dot(h.T, x))
+    return dot(_inverse(dot(h.T, h)), dot(h.T, x))
 
 
 def fitted(x: jax.Array, h: jax.Array, iterations: int) -> tuple[jax.Array, jax.Array]:
@@ -99,11 +95,11 @@ def updated(
     for i in range(len(factors)):
         hidden = h
         for factor in factors[:i:-1]:
-            hidden = _dot(hidden, factor)
+            hidden = dot(hidden, factor)
         z = best_z(x, hidden)
         if new:
             below = product(tuple(new))
-            z = _dot(_dot(z, below.T), _inverse(_dot(below, below.T)))
+            z = dot(dot(z, below.T), _inverse(dot(below, below.T)))
         new.append(z)
     done = tuple(new)
     return updated_h(x, h, product(done)), done

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxclust.ops.neighbor_graph import unit
+from jaxclust.ops.products import dot
 from jaxclust.types import Key
 
-HIGHEST = jax.lax.Precision.HIGHEST
 RIDGE = 1e-4
 """Added to the diagonal of the codes' products, times its mean, before it is inverted."""
 
@@ -33,7 +33,7 @@ def objective(x: jax.Array, atoms: jax.Array, codes: jax.Array, penalty: float) 
     Returns:
       float32, (n,).
     """
-    rest = x - jnp.matmul(codes, atoms, precision=HIGHEST)
+    rest = x - dot(codes, atoms)
     return jnp.sum(rest**2, axis=1) / 2 + penalty * jnp.sum(jnp.abs(codes), axis=1)
 
 
@@ -42,7 +42,7 @@ def step_constant(atoms: jax.Array) -> jax.Array:
 
     It is above 0 also for atoms of zeros, which black images give.
     """
-    values = jnp.linalg.eigvalsh(jnp.matmul(atoms, atoms.T, precision=HIGHEST))
+    values = jnp.linalg.eigvalsh(dot(atoms, atoms.T))
     return jnp.maximum(values[-1], 1e-6)
 
 
@@ -61,11 +61,11 @@ def ista(x: jax.Array, atoms: jax.Array, penalty: float, iterations: int) -> jax
     chex.assert_rank([x, atoms], 2)
     constant = step_constant(atoms)
     mutual = jnp.eye(atoms.shape[0], dtype=jnp.float32)
-    mutual = mutual - jnp.matmul(atoms, atoms.T, precision=HIGHEST) / constant
-    drive = jnp.matmul(x, atoms.T, precision=HIGHEST) / constant
+    mutual = mutual - dot(atoms, atoms.T) / constant
+    drive = dot(x, atoms.T) / constant
 
     def step(_, codes: jax.Array) -> jax.Array:
-        return shrunk(drive + jnp.matmul(codes, mutual, precision=HIGHEST), penalty / constant)
+        return shrunk(drive + dot(codes, mutual), penalty / constant)
 
     return jax.lax.fori_loop(0, iterations, step, jnp.zeros_like(drive))
 
@@ -94,13 +94,13 @@ def dictionary(
 
     def turn(_, atoms: jax.Array) -> jax.Array:
         codes = ista(x, atoms, penalty, rounds[1])
-        gram = jnp.matmul(codes.T, codes, precision=HIGHEST)
+        gram = dot(codes.T, codes)
         used = jnp.diag(gram) > 0
         ridge = jnp.maximum(RIDGE * jnp.mean(jnp.diag(gram)), 1e-12)
         gram = gram.at[jnp.diag_indices(count)].add(ridge)
-        target = jnp.matmul(codes.T, x, precision=HIGHEST)
+        target = dot(codes.T, x)
         best = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(gram), target)
-        errors = jnp.sum((x - jnp.matmul(codes, atoms, precision=HIGHEST)) ** 2, axis=1)
+        errors = jnp.sum((x - dot(codes, atoms)) ** 2, axis=1)
         _, worst = jax.lax.top_k(errors, min(count, n))
         spare = x[worst[jnp.arange(count) % worst.size]]
         return unit(jnp.where(used[:, None], best, spare))

@@ -209,7 +209,7 @@ class Run:
         """Clusters of images, in the numbering of ``consensus``.
 
         The run's own images get the clusters of ``consensus`` again, except with methods that label
-        all images together at the end (JULE, DCTL and linkage on pixels).
+        all images together (JULE, DCTL, linkage on pixels, ``nmf-lp`` and ``nmf-d``).
 
         Args:
           images: uint8 or float in [0, 1], (m, h, w) or (m, h, w, c), of the run's size; for a run

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
-from experiments.papers.jule import codebook
+from experiments.papers.jule import codebook, tables
 from experiments.papers.jule.codebook import SIZE
 
 
@@ -94,3 +95,27 @@ def test_classes_that_a_line_divides_are_learned():
     assert accuracy > 0.9
     other = codebook.classified((features[:60], classes[:60]), (features[60:], 1 - classes[60:]))
     assert other == pytest.approx(1 - accuracy)
+
+
+def test_the_machine_minimizes_the_objective_of_coatess_code():
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(30, 3))
+    classes = rng.integers(0, 3, 30)
+    extended = np.concatenate([features, np.ones((30, 1))], axis=1)
+
+    def objective(w, y):
+        hinge = np.maximum(0, 1 - y * (extended @ w))
+        return w @ w / 2 + 100 * np.mean(hinge**2)
+
+    learned = codebook.machine(features, classes)
+    for number in range(3):
+        y = np.where(classes == number, 1, -1)
+        best = minimize(objective, np.zeros(4), args=(y,), tol=1e-10).x
+        own = np.append(learned.coef_[number], learned.intercept_[number])
+        np.testing.assert_allclose(own, best, atol=2e-3)
+
+
+def test_a_table_without_rows_is_left_out(monkeypatch, tmp_path):
+    monkeypatch.setattr(codebook, "RESULTS", tmp_path / "none.jsonl")
+    assert codebook.text() == ""
+    assert "Table 8" not in tables.text()

@@ -146,6 +146,13 @@ def test_a_network_without_a_decoder_is_refused(images):
         jax.eval_shape(lambda: aec.init(CONFIG, pixels((8, 8, 1)), KEY, None, images))
 
 
+@pytest.mark.parametrize("start", ["kmeans", "random"])
+def test_fewer_images_than_clusters_are_refused(start, images):
+    config = dataclasses.replace(CONFIG, start=start)
+    with pytest.raises(UsageError, match="images: must be at least 4, got 3"):
+        jax.eval_shape(lambda: aec.init(config, NETWORK, KEY, None, images[:3]))
+
+
 def test_k_means_on_the_layer_wise_autoencoder_starts_from_the_pretraining_of_dcn():
     found, dcn = (registry.get(name) for name in ("dae-kmeans", "dcn"))
     assert found.algorithm.kmeans

@@ -164,3 +164,11 @@ def test_sharpened_target_keeps_ratios_that_underflow():
 def test_wrong_shapes_are_refused(call, message):
     with pytest.raises(AssertionError, match=message):
         call()
+
+
+def test_an_empty_cluster_has_the_other_point():
+    x = jnp.asarray([[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]])
+    labels = jnp.asarray([2, 2, 0])
+    others = jnp.asarray([[7.0, 7.0], [8.0, 9.0], [7.0, 7.0]])
+    means = assignment.means_or(x, labels, others)
+    np.testing.assert_array_equal(means, [[5, 0], [8, 9], [2, 3]])

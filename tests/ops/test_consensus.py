@@ -54,6 +54,12 @@ def test_the_consensus_is_what_noisy_partitions_share():
     )
 
 
+def test_a_consensus_of_too_many_partitions_is_refused():
+    partitions = jnp.zeros((51, 200), jnp.int32)
+    with pytest.raises(UsageError, match="partitions: must have at most 5000 clusters in all, got"):
+        consensus.consensus(KEY, partitions, 100, 4)
+
+
 def test_unused_centroids_take_no_sample():
     basic = Basic(jnp.asarray([[[0.0], [10.0], [1.0]]]), jnp.asarray([2]))
     np.testing.assert_array_equal(

@@ -12,7 +12,7 @@ are divided into 8,000 and 2,000, so that numbers are to be compared with one an
 import functools
 import math
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,9 @@ from jaxclust.methods import registry
 from jaxclust.networks.from_flax import from_flax
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.types import Network, Variables
+
+if TYPE_CHECKING:
+    from sklearn.svm import LinearSVC
 
 RESULTS = JULE_RESULTS.with_name("jule_codebook.jsonl")
 DATA = "cifar10-test"
@@ -290,25 +293,39 @@ def classified(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.
       train: features (n, d) and classes (n,).
       test: features and classes that are not learned from.
     """
-    from sklearn.svm import LinearSVC
-
     mean = train[0].mean(axis=0)
     # The variance gets .01, as in Coates's code.
     deviation = np.sqrt(train[0].var(axis=0) + 0.01)
-    # Newton's method on the weights themselves converges where coordinates of the dual do not.
-    machine = LinearSVC(
-        C=COST / len(train[0]),
-        loss="squared_hinge",
-        dual=False,  # pyright: ignore[reportArgumentType]  # The parameter takes booleans, too.
-        random_state=0,
-    )
-    machine.fit((train[0] - mean) / deviation, train[1])
-    return float(np.mean(machine.predict((test[0] - mean) / deviation) == test[1]))
+    learned = machine((train[0] - mean) / deviation, train[1])
+    return float(np.mean(learned.predict((test[0] - mean) / deviation) == test[1]))
+
+
+def machine(features: np.ndarray, classes: np.ndarray) -> "LinearSVC":
+    """The support vector machine, one class against the others (Coates's code).
+
+    With w, whose last entry belongs to a constant 1, and y in -1 and 1 it minimizes
+    ``|w|^2 / 2 + COST mean(max(0, 1 - y w.x)^2)``.
+
+    Args:
+      features: (n, d), with the mean 0.
+      classes: (n,).
+    """
+    from sklearn.svm import LinearSVC
+
+    # scikit-learn has the sum over pictures where Coates has the mean. Newton's method on the
+    # weights themselves converges where coordinates of the dual do not.
+    settings = {"loss": "squared_hinge", "dual": False, "random_state": 0}
+    return LinearSVC(C=COST / len(features), **settings).fit(features, classes)
 
 
 def text() -> str:
-    """A line for each layer: accuracies by the number of pictures that are learned from."""
+    """A line for each layer: accuracies by the number of pictures that are learned from.
+
+    It is "" while there are no rows.
+    """
     found = rows.read_lines(RESULTS)
+    if not found:
+        return ""
     heads = [f"{count:,} pictures" for count in TRAIN]
     lines = [["codebook of", "seeds", *heads, "paper, 50,000 pictures"]]
     for layer in LAYERS:

@@ -32,13 +32,16 @@ def text() -> str:
             title = f"{title}: {' '.join(['--preset printed', *typed])}"
             parts.append(_titled(title, third, published.TITLES, published.PAPER))
     parts += [_transfers(present), _codebook()]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def _codebook() -> str:
-    """Table 8."""
+    """Table 8; "" while there are no rows."""
+    found = codebook.text()
+    if not found:
+        return ""
     what = "accuracy on 2,000 pictures of CIFAR-10's test set that are not learned from"
-    return f"Table 8: {what}; a codebook of patches, linear SVM\n{codebook.text()}"
+    return f"Table 8: {what}; a codebook of patches, linear SVM\n{found}"
 
 
 def _titled(title: str, found: list[Row], methods: tuple[str, ...], paper: Published) -> str:
