@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Iterator
 
+SIGNALED = 128
+"""The exit status of a command that a signal has stopped, less the signal's number."""
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 _asked: list[int] = []
 _answering: list[None] = []
@@ -63,7 +65,7 @@ def forget() -> None:
 
 def status() -> int:
     """The exit status of a command that a signal has stopped; 0 where none has."""
-    return 128 + _asked[0] if _asked else 0
+    return SIGNALED + _asked[0] if _asked else 0
 
 
 def called() -> str:

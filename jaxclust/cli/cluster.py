@@ -14,27 +14,26 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxclust import stopping
 from jaxclust.cli import cells, signals
 from jaxclust.cli.plain_text import plain
+from jaxclust.cli.workers import GPU, LOCAL_GPUS, beating, has_worker, own_gpu
 from jaxclust.errors import UsageError
+from jaxclust.runs.lock import check_free
 from jaxclust.runs.sweeps import SweepCell
 
-LOCAL = "local"
-"""The address that starts a cluster on this machine."""
 RETRIES = 2
 """How often a cell begins again whose process was killed, as by a system without memory."""
-GPU = "GPU"
-"""The resource of which a task takes one, where workers say that they have it."""
-CORES = 2
-"""Cores of a worker that is started here on a machine without GPUs."""
 LOOK_SECONDS = 1.0
 """How often a task looks whether the command was asked to stop."""
-CONNECT_SECONDS = 30.0
+SILENT_SECONDS = 60.0
+"""A task whose command was silent for so long stops its cell with a checkpoint."""
+LOCK_SECONDS = 60.0
+"""How long a cell waits until its predecessor on a lost worker has let go of its folder."""
 STOP_SECONDS = 60.0
 """How long the command waits for cells that were asked to stop."""
 
@@ -62,7 +61,8 @@ class Where(NamedTuple):
       out: the sweep's folder.
       directory: where paths begin.
       deadline: on ``time.time``'s clock, where cells stop with a checkpoint; None for never.
-      stop: name of the event that asks them to stop.
+      stop: name of the event that asks them to stop, and of the variable that the command sets
+        again and again while it is there.
     """
 
     out: str
@@ -103,26 +103,9 @@ def plan_jobs(
     return jobs
 
 
-def check(address: str) -> None:
-    """Refuses a cluster that cannot be used here, before any work.
-
-    Raises:
-      UsageError: Dask is not installed, or the address is none.
-    """
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        rule = "scheduler: must have Dask installed, pip install 'jaxclust[cluster]'"
-        raise UsageError(f"{rule}, got none ({error})") from error
-    host, colon, port = address.removeprefix("tcp://").removeprefix("tls://").rpartition(":")
-    if address != LOCAL and not (host and colon and port.isdecimal()):
-        rule = f"scheduler: must be {LOCAL} or an address such as tcp://10.0.0.1:8786"
-        raise UsageError(f"{rule}, got {address!r}")
-
-
 def run(
     jobs: Sequence[Job],
-    address: str,
+    client: Any,
     where: tuple[Path, float | None, bool],
     ended: Callable[[int, SweepCell], None],
 ) -> None:
@@ -130,13 +113,12 @@ def run(
 
     Args:
       jobs: the cells, each behind the one that it waits for.
-      address: of Dask's scheduler, or ``LOCAL``.
+      client: of the cluster, see ``connected``.
       where: the sweep's folder, the seconds that all cells together may take or None, and whether
         progress is left out.
       ended: called with the place of each cell and the cell, in the order in which they end.
 
     Raises:
-      UsageError: the scheduler does not answer.
       KeyboardInterrupt: the command was asked to stop; cells that ran have stopped.
     """
     from distributed import Event, as_completed
@@ -144,7 +126,9 @@ def run(
     out, seconds, quiet = where
     deadline = None if seconds is None else time.time() + seconds
     told = Where(str(out.absolute()), os.getcwd(), deadline, f"jaxclust-{uuid.uuid4().hex}")
-    with _client(address, len(jobs)) as client:
+    if not has_worker(client, seconds):
+        return
+    with beating(client, told.stop):
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         needs = {GPU: 1} if any(GPU in worker["resources"] for worker in workers) else None
         begun: dict[str, Job] = {}
@@ -195,7 +179,7 @@ def in_task(job: Job, where: Where, leader: SweepCell | None) -> SweepCell:
     Raises:
       Killed: the process was killed, so that Dask may begin it again.
     """
-    from distributed import Event, get_worker
+    from distributed import Event, Variable, get_worker
 
     began = time.time()
     if where.deadline is not None and began >= where.deadline:
@@ -212,6 +196,7 @@ def in_task(job: Job, where: Where, leader: SweepCell | None) -> SweepCell:
     stop = Event(where.stop)
     if stop.is_set():
         return job.cell
+    _await_lock(folder, stop)
     with tempfile.TemporaryFile() as errors:
         options = signals.child_options()
         names = [name for name in os.environ.get(LOCAL_GPUS, "").split(",") if name]
@@ -223,7 +208,11 @@ def in_task(job: Job, where: Where, leader: SweepCell | None) -> SweepCell:
             cwd=where.directory,
             **options,
         )
-        code = _waited(process, stop)
+        try:
+            code = _waited(process, stop, Variable(where.stop))
+        finally:
+            if process.poll() is None:  # The scheduler is gone.
+                process.terminate()
         size = errors.seek(0, os.SEEK_END)
         errors.seek(max(0, size - cells.LOG_BYTES))
         text = errors.read().decode(errors="replace")
@@ -233,103 +222,56 @@ def in_task(job: Job, where: Where, leader: SweepCell | None) -> SweepCell:
     return cells.ended(cell, folder, code, text)
 
 
-def own_gpu(worker: object, names: Sequence[str]) -> dict[str, str]:
-    """The variable that gives a worker of a cluster that was started here its own GPU.
+def _await_lock(folder: Path, stop: Any) -> None:
+    """Waits until a process that was here before has let go of a cell's folder.
 
-    Args:
-      worker: its name: a number where the cluster was started here.
-      names: of the GPUs here; none where the cluster was started by somebody else, who decides.
+    Dask moves a cell as soon as its worker is lost; the cell's process stops a little later. After
+    a minute the cell itself says who holds its folder.
     """
-    if not isinstance(worker, int) or not names:
-        return {}
-    return {"CUDA_VISIBLE_DEVICES": names[worker % len(names)]}
-
-
-LOCAL_GPUS = "JAXCLUST_LOCAL_GPUS"
-"""Variable of workers that were started here, with the names of the GPUs, one a worker."""
-
-
-def gpus() -> list[str]:
-    """The names of the GPUs that may be used here, as ``CUDA_VISIBLE_DEVICES`` has them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name not in ("", "-1")]
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return []
-    lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-    return [str(number) for number in range(len(lines))]
-
-
-def local_workers(jobs: int, names: Sequence[str], cores: int) -> dict[str, Any]:
-    """Arguments of ``distributed.LocalCluster`` for a cluster on this machine.
-
-    Args:
-      jobs: number of cells.
-      names: of the GPUs here.
-      cores: of this machine.
-    """
-    count = len(names) or max(1, cores // CORES)
-    arguments: dict[str, Any] = {
-        "n_workers": max(1, min(jobs, count)),
-        "threads_per_worker": 1,
-        "processes": True,
-        "dashboard_address": ":0",
-        "silence_logs": 50,
-    }
-    if names:
-        arguments |= {"resources": {GPU: 1}, "env": {LOCAL_GPUS: ",".join(names)}}
-    return arguments
-
-
-@contextlib.contextmanager
-def _client(address: str, jobs: int) -> Iterator[Any]:
-    """A client of the cluster; one that was started here ends with it."""
-    from distributed import Client, LocalCluster
-
-    with contextlib.ExitStack() as stack:
-        place: Any = address
-        if address == LOCAL:
-            arguments = local_workers(jobs, gpus(), os.cpu_count() or 1)
-            place = stack.enter_context(LocalCluster(**arguments))
+    until = time.monotonic() + LOCK_SECONDS
+    while time.monotonic() < until and not stop.is_set():
         try:
-            client = Client(place, timeout=CONNECT_SECONDS, set_as_default=False)
-        except OSError as error:
-            rule = "scheduler: must be the address of a Dask scheduler that answers"
-            raise UsageError(f"{rule}, got {address} ({error})") from error
-        stack.enter_context(client)
-        if address == LOCAL:
-            client.run(_deaf)
-        yield client
+            check_free(folder)
+            return
+        except UsageError:
+            time.sleep(LOOK_SECONDS)
 
 
-def _deaf() -> None:
-    """Keeps Ctrl-C from a worker: a terminal sends it to all that a command has started."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _waited(process: subprocess.Popen, stop: Any, beat: Any) -> int:
+    """The exit status of a process, which is ended with a checkpoint where an event says so.
 
-
-def _waited(process: subprocess.Popen, stop: Any) -> int:
-    """The exit status of a process, which is ended with a checkpoint where an event says so."""
+    It ends so, too, where the command has not changed a variable for ``SILENT_SECONDS``.
+    """
     asked = False
+    last = None
+    heard = time.monotonic()
     while True:
         try:
             return process.wait(LOOK_SECONDS)
         except subprocess.TimeoutExpired:
-            if not asked and stop.is_set():
-                asked = True
-                process.send_signal(signal.SIGTERM)
+            if asked:
+                continue
+        now = beat.get(timeout=SILENT_SECONDS)
+        if now != last:
+            last = now
+            heard = time.monotonic()
+        if stop.is_set() or time.monotonic() - heard > SILENT_SECONDS:
+            asked = True
+            process.send_signal(signal.SIGTERM)
 
 
 def _how_ended(cell: SweepCell, out: Path, future: Any) -> SweepCell:
     """How a cell ended, from its task."""
+    from distributed import KilledWorker
+
     error = future.exception()
     if error is None:
         return future.result()
     if isinstance(error, Killed):
         number, text = error.args
         return cells.ended(cell, out / cell.folder, -number, text)
-    reason = " ".join(f"its worker was lost: {error}".split())
+    what = "its worker was lost" if isinstance(error, KilledWorker) else "its task failed"
+    reason = " ".join(f"{what}: {error}".split())
     return dataclasses.replace(cell, status="failed", reason=reason, log=repr(error))
 
 

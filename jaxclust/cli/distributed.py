@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from jaxclust import stopping
 from jaxclust.cli import signals, streams
 from jaxclust.cli.options import Options, Request
+from jaxclust.cli.plain_text import plain
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import peers
 from jaxclust.engine.peers import Peers
@@ -23,12 +25,21 @@ HEARTBEAT_SECONDS = 10
 """A process that was silent for so long is taken for dead, and the others end."""
 CONNECT_SECONDS = 300
 """How long processes wait for each other at the start."""
+TELL_SECONDS = 10
+"""After so long a process says what it waits for."""
 LOOK_SECONDS = 0.5
 """How often a process looks whether another one was asked to stop."""
 STOP = "stop"
 LEAVE = "leave"
+REFUSED = "refused"
+"""Name under which a process tells the others why it cannot take part."""
 STATUS = 1
 """Exit status of a process whose run has lost another process."""
+OF_PEERS = re.compile(
+    r"UNAVAILABLE|Socket closed|Connection (closed|reset)|reset by peer|coordination|gloo|NCCL",
+    re.I,
+)
+"""What an error of JAX says where another process has died."""
 
 
 def check(options: Options) -> None:
@@ -108,23 +119,35 @@ def joined(options: Options) -> Iterator[Peers]:
     import jax
 
     aside = streams.Aside()
-    ended = _on_abort(lambda: _lost(aside))
+    waits = [_meeting(options)]
+    ended = _on_abort(lambda: _lost(aside, waits))
     try:
         here = _connected(options)
+        waits.clear()
         over = threading.Event()
-        watch = threading.Thread(target=_watch, args=(over,), daemon=True, name="stop of others")
+        watch = threading.Thread(
+            target=_watch, args=(here, over), daemon=True, name="stop of others"
+        )
         watch.start()
         try:
             yield here
             peers.meet(here, LEAVE)
+        except UsageError as error:
+            over.set()
+            watch.join()
+            _tell_refusal(here, str(error))
+            raise
         finally:
             over.set()
             watch.join()
         jax.distributed.shutdown()
-    except jax.errors.JaxRuntimeError:
-        # What is sent to a dead process fails before JAX tells of its death, which ends this one.
-        time.sleep(2 * HEARTBEAT_SECONDS)
+    except jax.errors.JaxRuntimeError as error:
         signals.end_at_once()
+        if OF_PEERS.search(str(error)):
+            # What is sent to a dead process fails before JAX tells of its death, which ends this.
+            time.sleep(2 * HEARTBEAT_SECONDS)
+        else:
+            sys.stderr.write(aside.text())
         raise
     except BaseException:
         signals.end_at_once()
@@ -134,22 +157,66 @@ def joined(options: Options) -> Iterator[Peers]:
         aside.end()
 
 
+def _meeting(options: Options) -> str:
+    """What a process waits for at the start, in words."""
+    if options.coordinator is None:
+        return "the other processes"
+    return f"{options.processes} processes at {options.coordinator}"
+
+
+def _check_port(options: Options) -> None:
+    """Refuses a port that something else listens to; JAX would try it for long, and then crash."""
+    if options.coordinator is None or options.process != 0:
+        return
+    port = options.coordinator.rpartition(":")[2]
+    with socket.socket() as tried:
+        if sys.platform != "win32":
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("", int(port)))
+        except OSError as error:
+            rule = "coordinator: must be a free port of process 0"
+            raise UsageError(f"{rule}, got {port} ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def _told_after_a_while(line: str) -> Iterator[None]:
+    """Writes a line to stderr where what is inside takes long."""
+    timer = threading.Timer(TELL_SECONDS, lambda: _write(f"jaxclust: {line}\n"))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _write(text: str) -> None:
+    """Writes to stderr, past Python's buffers."""
+    os.write(streams.error_number(), text.encode(errors="backslashreplace"))
+
+
 def _connected(options: Options) -> Peers:
     """Finds the other processes as JAX does."""
     import jax
 
+    _check_port(options)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     # It would take SIGTERM away from the command, which stops with a checkpoint by itself.
     jax.config.update("jax_enable_preemption_service", False)
+    line = f"waits for {_meeting(options)}"
     try:
-        jax.distributed.initialize(
-            options.coordinator,
-            options.processes,
-            options.process,
-            initialization_timeout=CONNECT_SECONDS,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=HEARTBEAT_SECONDS,
-        )
+        with signals.nothing_to_lose(), _told_after_a_while(line):
+            jax.distributed.initialize(
+                options.coordinator,
+                options.processes,
+                options.process,
+                initialization_timeout=CONNECT_SECONDS,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+            )
+    except jax.errors.JaxRuntimeError as error:
+        raise UsageError(_alone(_meeting(options))) from error
     except ValueError as error:
         rule = "distributed: must be under SLURM, Open MPI or Kubernetes, or with --coordinator"
         raise UsageError(f"{rule}, found no other process ({error})") from error
@@ -162,26 +229,68 @@ def _connected(options: Options) -> Peers:
     return Peers(state.process_id, state.num_processes)
 
 
-def _watch(over: threading.Event) -> None:
-    """Hands a wish to stop on to the other processes, and takes theirs, until ``over`` is set."""
+def _alone(others: str) -> str:
+    """What is said where processes have not found each other."""
+    rule = f"distributed: must find {others} within {CONNECT_SECONDS} s"
+    return f"{rule}, and did not; nothing was begun"
+
+
+def _watch(here: Peers, over: threading.Event) -> None:
+    """Hands a wish to stop on to the other processes, and takes theirs, until ``over`` is set.
+
+    Where another process has refused the run, this one says so, and ends.
+    """
     import jax
 
+    told = False
     with contextlib.suppress(jax.errors.JaxRuntimeError):  # The main thread meets it, too.
         while not over.wait(LOOK_SECONDS):
-            if stopping.asked():
+            refused = peers.peek(REFUSED)
+            if refused is not None:
+                process, sentence = refused
+                _write(f"jaxclust: process {process} of this run: {plain(sentence)}\n")
+                time.sleep(_last_seconds(here))
+                os._exit(2)
+            if stopping.asked() and not told:
+                told = True
                 peers.put(STOP, True)
-                return
-            if peers.peek(STOP):
+            elif not told and peers.peek(STOP):
+                told = True
                 stopping.ask(signal.SIGTERM)
-                return
 
 
-def _lost(aside: streams.Aside) -> None:
-    """Ends this process in one line because another one has ended; other crashes are shown."""
-    text = aside.text()
-    line = f"jaxclust: {lost_line(text)}\n" if "coordination" in text else text
-    os.write(streams.error_number(), line.encode())
-    os._exit(STATUS)
+def _tell_refusal(here: Peers, sentence: str) -> None:
+    """Tells the other processes why this one ends, and waits until they have looked."""
+    import jax
+
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # They have ended already.
+        if peers.peek(REFUSED) is None:
+            peers.put(REFUSED, [here.process, " ".join(sentence.split())])
+    time.sleep(_last_seconds(here))
+
+
+def _last_seconds(here: Peers) -> float:
+    """How long a process stays so that others can look: longest process 0, which has the store."""
+    return (4 if here.first else 2) * LOOK_SECONDS
+
+
+def _lost(aside: streams.Aside, waits: list[str]) -> None:
+    """Ends this process in one line because another one has ended; other crashes are shown.
+
+    Args:
+      aside: what JAX wrote.
+      waits: what this process waits for where it has not found the others yet.
+    """
+    try:
+        text = aside.text()
+        line = text
+        if waits:
+            line = f"jaxclust: {_alone(waits[0])}\n"
+        elif "coordination" in text:
+            line = f"jaxclust: {lost_line(text)}\n"
+        os.write(streams.error_number(), line.encode(errors="backslashreplace"))
+    finally:  # Also where a signal comes in between.
+        os._exit(2 if waits else STATUS)
 
 
 def lost_line(text: str) -> str:

@@ -142,7 +142,9 @@ def conclude(run: Run, given: Options, labels: np.ndarray | None, note: str = ""
     if run.directory is None:
         return stopping.status()  # Another process writes the run, and says how it ended.
     if not run.finished:
-        why = f"by {stopping.called()}" if stopping.asked() else f"after {given.max_seconds:g} s"
+        why = f"by {stopping.called()}" if stopping.asked() else "by another process"
+        if given.max_seconds is not None and not stopping.asked():
+            why = f"after {given.max_seconds:g} s"
         stop = f"stopped {why} with a checkpoint in {run.directory}{note}"
         print(f"{stop}; go on with --resume")
         return 0

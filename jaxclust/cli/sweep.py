@@ -4,16 +4,17 @@ Each cell runs in a process of its own, so that a cell that crashes, or that the
 leaves the others. Methods of one network and the same pretraining share it.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from jaxclust.cli import cluster, options
+from jaxclust.cli import cluster, options, workers
 from jaxclust.cli.cells import Start, run_cell
 from jaxclust.cli.options import RUNS, Request
 from jaxclust.cli.parse import Switch, parse_known
@@ -83,7 +84,7 @@ def command(words: list[str]) -> int:
     given, rest = parse_known(Options, words, "jaxclust fit", ABOUT)
     options.check_seconds(given.max_seconds)
     if given.scheduler is not None:
-        cluster.check(given.scheduler)
+        workers.check(given.scheduler)
     plan = _plan(given, rest)
     out = given.out
     resume = given.resume
@@ -228,39 +229,63 @@ def _assign(words: list[str], methods: list[str]) -> list[tuple[list[str], list[
 
 def _run(plan: list[SweepCell], out: Path, given: Options) -> list[SweepCell]:
     """Runs the cells in turn, keeps ``cells.jsonl`` up to date, and returns how each ended."""
-    path = out / SWEEP
     # With --overwrite only what is asked for runs anew; cells beside it stay.
-    earlier = {cell.folder: cell for cell in read_sweep(path)}
-    if given.overwrite:
-        # At once: beside cells that still wait for their turn no old run is to be taken for theirs.
-        delete_runs([out / cell.folder for cell in plan])
+    earlier = {cell.folder: cell for cell in read_sweep(out / SWEEP)}
     cells = [_as_before(cell, earlier, out) for cell in plan] if given.resume else list(plan)
     seeds: list[str | None] = []
     if any(cell.status != "finished" for cell in cells):
         seeds = [_seeds_given(cell) for cell in cells]
         _say_beforehand(cells, seeds, given)
+    with contextlib.ExitStack() as stack:
+        client = None
+        if given.scheduler is not None and seeds:
+            # Before anything is deleted or written: there may be no cluster.
+            client = stack.enter_context(workers.connected(given.scheduler, len(cells)))
+        if given.overwrite:
+            # At once: beside cells that still wait no old run is to be taken for theirs.
+            delete_runs([out / cell.folder for cell in plan])
+        _run_cells(cells, (seeds, earlier), (out, given), client)
+    return cells
+
+
+def _run_cells(
+    cells: list[SweepCell],
+    before: tuple[list[str | None], dict[str, SweepCell]],
+    where: tuple[Path, Options],
+    client: Any,
+) -> None:
+    """Runs cells that are not finished, and puts how each ended in its place.
+
+    Args:
+      cells: all cells of the command.
+      before: their seeds as typed, empty where all are finished, and the cells that the folder's
+        file had.
+      where: the folder, and the command's options.
+      client: of a cluster; None to run the cells here.
+    """
+    seeds, earlier = before
+    out, given = where
     start = Start.within(given.max_seconds, given.quiet)
     planned = {cell.folder for cell in cells}
     others = [cell for folder, cell in earlier.items() if folder not in planned]
-    write_sweep(path, others + cells)
+    write_sweep(out / SWEEP, others + cells)
 
     def ended(number: int, cell: SweepCell) -> None:
         cells[number] = cell
-        write_sweep(path, others + cells)
+        write_sweep(out / SWEEP, others + cells)
 
     # The same seeds for every method.
     mores = [["--seeds", str(FEW)] if text is None else [] for text in seeds]
-    if given.scheduler is not None and seeds:
+    if client is not None:
         folders = [_pretrained(cell, others + cells, out) for cell in cells]
         jobs = cluster.plan_jobs(cells, mores, folders)
-        cluster.run(jobs, given.scheduler, (out, given.max_seconds, given.quiet), ended)
-        return cells
+        cluster.run(jobs, client, (out, given.max_seconds, given.quiet), ended)
+        return
     for number, cell in enumerate(cells):
         if cell.status != "finished":
             shared = _pretrained(cell, others + cells, out)
             more = ["--pretrained", str(shared)] if shared else []
             ended(number, run_cell(cell, out / cell.folder, start, [*more, *mores[number]]))
-    return cells
 
 
 def _seeds_given(cell: SweepCell) -> str | None:

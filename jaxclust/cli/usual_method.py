@@ -1,5 +1,6 @@
 """The method of ``jaxclust fit`` without a METHOD: what does best on images of their kind."""
 
+import os
 import sys
 
 from jaxclust.cli import options
@@ -49,5 +50,14 @@ def with_method(words: list[str]) -> tuple[Dataset | None, list[str]]:
 
 
 def _tell(given: Options, kind: str, method: str) -> None:
-    if not given.quiet:
+    if not given.quiet and _is_first(given):
         print(f"jaxclust: {kind}, so the method is {method}", file=sys.stderr)
+
+
+def _is_first(given: Options) -> bool:
+    """Whether this is process 0, or the only one, as far as options, SLURM or Open MPI say it."""
+    if not given.distributed:
+        return True
+    told = (os.environ.get(name) for name in ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
+    number = next((number for number in told if number), "0")
+    return given.process == 0 if given.process is not None else number == "0"

@@ -38,20 +38,28 @@ def fastest(lanes: int) -> Over:
     return "shard" if lanes > 1 and jax.local_device_count() > 1 else "map"
 
 
-def use_devices(over: Over | None, seeds: int) -> Over:
+def use_devices(over: Over | None, seeds: int, most: int | None = None) -> Over:
     """Makes a device of each CPU core that the seeds can use, and returns how they run.
 
     Args:
       over: how seeds run; None for the fastest way here.
       seeds: how many there are.
+      most: how many devices there may be; None for all cores.
     """
-    cores = os.cpu_count() or 1
+    cores = most or os.cpu_count() or 1
     if over == "data" or (over in (None, "shard") and seeds > 1):
         # A backend that has started, as in a notebook, keeps the devices it has.
         with contextlib.suppress(RuntimeError):
             count = cores if over == "data" else min(cores, seeds)
             jax.config.update("jax_num_cpu_devices", count)
     return fastest(seeds) if over is None else over
+
+
+def dividing(cores: int, processes: int, batches: Sequence[int]) -> int:
+    """The most devices of each process, up to its cores, that divide every batch together; or 1."""
+    counts = range(1, cores + 1)
+    fits = [c for c in counts if not any(batch % (processes * c) for batch in batches)]
+    return max(fits, default=1)
 
 
 def check_over(over: Over, schedule: Schedule) -> None:

@@ -21,6 +21,8 @@ PIECE_BYTES = 4 * 2**20
 """Bytes that one entry of the store holds."""
 AHEAD = 8
 """Pieces that may wait in the store, which is memory of process 0."""
+LOOK_SECONDS = 0.05
+"""How often a sender looks whether a piece was taken, once the receiver takes them."""
 WAIT_SECONDS = 0.5
 """How long a call waits for an entry before Python may answer a signal."""
 PREFIX = "jaxclust"
@@ -104,13 +106,18 @@ def send(name: str, about: Json, arrays: Mapping[str, np.ndarray]) -> None:
         [key, array.dtype.name, list(array.shape)] for key, array in arrays.items()
     ]
     put(f"{name}/head", {"about": about, "arrays": heads})
+    if not arrays:
+        return
     sent = 0
+    taken = get(f"{name}/taken")  # The receiver asks for the first piece, however late that is.
     for array in arrays.values():
         rows = array.reshape(-1)
         step = max(1, PIECE_BYTES // max(1, array.itemsize))
         for first in range(0, rows.size, step):
-            while sent - (peek(f"{name}/taken") or 0) >= AHEAD:
-                time.sleep(0.01)
+            while sent - taken >= AHEAD:
+                taken = peek(f"{name}/taken")
+                if sent - taken >= AHEAD:
+                    time.sleep(LOOK_SECONDS)
             piece = np.ascontiguousarray(rows[first : first + step]).tobytes()
             store.key_value_set_bytes(f"{PREFIX}/{name}/{sent}", piece)
             sent += 1
@@ -131,6 +138,7 @@ def receive(
     """
     store = client()
     head = get(f"{name}/head")
+    put(f"{name}/taken", 0)
     arrays = {}
     taken = 0
     for key, kind, shape in head["arrays"]:
@@ -149,11 +157,10 @@ def receive(
     return head["about"], arrays
 
 
-def meet(peers: Peers, name: str) -> None:
-    """Waits until every process has called this with the name."""
-    put(f"{name}/{peers.process}", True)
-    for process in range(peers.processes):
-        get(f"{name}/{process}")
+def meet(peers: Peers, name: str, value: Json = True) -> list[Any]:
+    """Waits until every process has called this with the name; returns the values of all."""
+    put(f"{name}/{peers.process}", value)
+    return [get(f"{name}/{process}") for process in range(peers.processes)]
 
 
 def any_process(flag: bool) -> bool:

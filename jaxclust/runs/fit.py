@@ -17,7 +17,6 @@ from jaxclust.data.datasets import Dataset
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.sources import Source
 from jaxclust.engine import fit as engine
-from jaxclust.engine.devices import use_devices
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
 from jaxclust.runs import feature_inputs, missing, notes, pretrained, spread, start_weights
@@ -205,7 +204,7 @@ def execute(
     if isinstance(data, Source) and data.content:
         origin[CONTENT] = data.content
     # Before a network's features start JAX, which then keeps the number of its devices.
-    over = use_devices(spread.over_of(plan), len(spread.seeds_here(plan)))
+    over = spread.start_devices(method, data, plan)
     if plan.features is not None and isinstance(data, Dataset):
         origin["images"] = fingerprint_json(datasets.fingerprint(data))
         origin["features"] = plan.features
@@ -249,7 +248,7 @@ def execute(
             with stopping.answered():
                 spread.follow(method, given, plan, settings, options)
             return Run(settings, (), {}, {})
-        spread.check_same_images(plan, settings)
+        spread.check_same(plan, settings)
     shared = None
     if plan.pretrained is not None:
         shared = pretrained.checkpoints(plan.pretrained, settings, method, out)
@@ -382,8 +381,9 @@ def _write_baseline(run: Run, data: Dataset, plan: Plan, bars: Bars) -> None:
         return
     method = registry.method("kmeans", clusters=settings.clusters)
     bars.stage("k-means on pixels")
-    # Processes that share each step's images would all have to take part.
-    over = None if plan.peers is not None else spread.over_named(settings.over)
+    over = spread.over_named(settings.over)
+    if plan.peers is not None and over == "data":
+        over = None  # All processes would have to take part.
     alone = Plan(seeds=settings.seeds, over=over)
     baseline = execute(method, data, alone, Bars(disable=True))
     if not baseline.finished:

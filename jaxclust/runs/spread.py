@@ -8,24 +8,26 @@ train all seeds, and share the images of each step.
 import dataclasses
 import os
 import shutil
-from collections.abc import Sequence
+import tempfile
 from pathlib import Path
+from typing import Any
 
-import jax
 import numpy as np
 
+from jaxclust import stopping
+from jaxclust.data.datasets import Dataset
 from jaxclust.data.sources import Source
 from jaxclust.engine import blocks, checkpoint, driver, peers
 from jaxclust.engine import fit as engine
-from jaxclust.engine.clocks import Times
-from jaxclust.engine.devices import OVERS, Over
+from jaxclust.engine.devices import OVERS, Over, dividing, same_bits, use_devices
 from jaxclust.engine.peers import Peers
-from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
+from jaxclust.runs import notes, parts
 from jaxclust.runs.folder import is_finished
 from jaxclust.runs.plan import Plan
-from jaxclust.runs.settings import Settings, fingerprint_json, read_settings
-from jaxclust.types import Method, Prediction
+from jaxclust.runs.rows import package_versions
+from jaxclust.runs.settings import Settings, read_settings
+from jaxclust.types import Method
 
 PLAN = "plan"
 BEGUN = "begun"
@@ -54,6 +56,7 @@ def agreed(plan: Plan) -> Plan:
         peers.put(PLAN, {"seeds": list(plan.seeds), "over": over})
     else:
         told = peers.get(PLAN)
+        _check_asked(plan, told)
         over = over_named(str(told["over"]))
         plan = dataclasses.replace(plan, seeds=tuple(told["seeds"]))
     count = here.processes
@@ -61,6 +64,16 @@ def agreed(plan: Plan) -> Plan:
         rule = f"over: must be data for {len(plan.seeds)} seeds in {count} processes"
         raise UsageError(f"{rule}, got {over}")
     return dataclasses.replace(plan, over=over, choose_seeds=False)
+
+
+def _check_asked(plan: Plan, told: dict[str, Any]) -> None:
+    """Refuses seeds, or a way to run them, that this process was given and process 0 was not."""
+    asked = {} if plan.choose_seeds else {"seeds": list(plan.seeds)}
+    asked |= {} if plan.over is None else {"over": plan.over}
+    for name, value in asked.items():
+        if value != told[name]:
+            rule = f"{name}: must be the same in each process, is {told[name]} in process 0"
+            raise UsageError(f"{rule}, got {value}")
 
 
 def over_of(plan: Plan) -> Over | None:
@@ -81,11 +94,29 @@ def over_named(name: str) -> Over | None:
     return None
 
 
-def seeds_here(plan: Plan) -> tuple[int, ...]:
-    """The seeds that this process trains."""
-    if plan.peers is None or plan.over == "data":
-        return plan.seeds
-    return plan.peers.share(plan.seeds)
+def start_devices(method: Method, data: Dataset | Source, plan: Plan) -> Over:
+    """Has JAX use the devices that the seeds can use, and returns how these run.
+
+    Processes wait here for each other: when one starts its devices, JAX gives the others two
+    minutes for theirs, and some may still read images.
+
+    Args:
+      method: what clusters.
+      data: the images, or a stream of them.
+      plan: as ``agreed`` gives it.
+    """
+    over = over_of(plan)
+    if plan.peers is None:
+        return use_devices(over, len(plan.seeds))
+    count = plan.peers.processes
+    cores = min(peers.meet(plan.peers, "cores", os.cpu_count() or 1))
+    if over == "data":
+        streamed = isinstance(data, Source)
+        n = blocks.block_size(method, data) if streamed else len(data.images)
+        batches = [algorithm.schedule(config, n).batch for _, algorithm, config in method.phases()]
+        return use_devices(over, len(plan.seeds), dividing(cores, count, batches))
+    # The largest share decides for all, so that all run alike.
+    return use_devices(over, -(-len(plan.seeds) // count), cores)
 
 
 def fit(
@@ -107,22 +138,27 @@ def fit(
     place = Path(options.directory)
     if plan.over != "data" and is_finished(place.parent):
         return engine.fit(method, images, plan.seeds, options)  # It is read again, for its figures.
-    peers.put(BEGUN, str(place.absolute()))
+    part = _part(place, plan.peers)
+    peers.put(BEGUN, {"place": str(place.absolute()), "anew": not part.exists()})
     if plan.over == "data":
-        return engine.fit(method, images, plan.seeds, options)
-    own = _own_options(options, plan.peers, place, plan.seeds)
-    parts = [engine.fit(method, images, plan.peers.share(plan.seeds), own)]
+        done = engine.fit(method, images, plan.seeds, options)
+        if not done.finished:
+            _take_stops(plan.peers)
+        return done
+    streamed = isinstance(images, Source)
+    own = _own_options(options, plan, place, streamed)
+    fits = [engine.fit(method, images, plan.peers.share(plan.seeds), own)]
     table = None
-    if options.labels is not None:
+    if streamed:
         shape = (len(plan.seeds), len(images))
-        table = _table(_part(place, plan.peers) / ALL_LABELS, shape, parts[0].labels)
+        table = parts.table_of(part / ALL_LABELS, shape, fits[0].labels)
     for process in plan.peers.others:
-        parts.append(_received(process, parts[0], plan, table))
-    if not all(part.finished for part in parts):
+        fits.append(parts.received(process, fits[0], plan, table))
+    if not all(fit.finished for fit in fits):
         return engine.Fit({}, False, None, [None] * len(plan.seeds), {}, {})
-    done = _joined(parts, plan.seeds)
-    if options.labels is not None:
-        os.replace(_part(place, plan.peers) / ALL_LABELS, options.labels)
+    done = parts.joined(fits, plan.seeds)
+    if table is not None and options.labels is not None:
+        os.replace(part / ALL_LABELS, options.labels)
         done = done._replace(labels=np.load(options.labels, mmap_mode="r"))
         done = done._replace(labelings={"": done.labels})
     for name, phase in done.phases.items():
@@ -148,34 +184,67 @@ def follow(
       options: how seeds run.
 
     Raises:
-      UsageError: process 0 has other images.
+      UsageError: this process cannot write its checkpoints.
     """
     assert plan.peers is not None
     number = plan.peers.process
-    peers.put(f"images/{number}", fingerprint_json(settings.data))
+    peers.put(f"settings/{number}", _comparable(settings))
     begun = peers.get(BEGUN)
     if begun is None:
         return
     if plan.over == "data":
         options = options._replace(label=False, directory=None, labels=None)
         engine.fit(method, images, plan.seeds, options)
+        peers.put(f"status/{number}", stopping.status())
         peers.get(DONE)
         return
-    place = Path(begun)
-    options = _own_options(options, plan.peers, place, plan.seeds)
-    if isinstance(images, Source):
-        options = options._replace(labels=_part(place, plan.peers) / OTHER_LABELS)
-    part = engine.fit(method, images, plan.peers.share(plan.seeds), options)
-    _sent(number, part)
+    place = Path(begun["place"])
+    part = _part(place, plan.peers)
+    if begun["anew"]:
+        shutil.rmtree(part, ignore_errors=True)
+    options = _own_options(options, plan, place, isinstance(images, Source))
+    with notes.told() as told:
+        fitted = engine.fit(method, images, plan.peers.share(plan.seeds), options)
+    parts.sent(number, fitted, told)
     if peers.get(DONE):
-        shutil.rmtree(_part(place, plan.peers), ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
 
 
-def check_same_images(plan: Plan, settings: Settings) -> None:
-    """Refuses processes that read other images: UsageError. Process 0 calls it."""
+def _comparable(settings: Settings) -> dict[str, Any]:
+    """What has to be the same in each process: settings, and the packages' versions."""
+    return settings.to_json() | {"over": same_bits(settings.over), "versions": package_versions()}
+
+
+def check_same(plan: Plan, settings: Settings) -> None:
+    """Refuses processes with other images, settings or packages. Process 0 calls it.
+
+    Names of images with the same content do not matter, nor do packages that only one of two
+    processes has.
+
+    Raises:
+      UsageError: a process differs.
+    """
     for process in plan.peers.others if plan.peers is not None else ():
-        if peers.get(f"images/{process}") != fingerprint_json(settings.data):
-            raise UsageError(f"data: must be the same in each process, process {process} has other")
+        own = _comparable(settings)
+        other = peers.get(f"settings/{process}")
+        data, others = own["data"], other["data"]
+        if data["sha256"] and data["sha256"] == others["sha256"]:
+            others["name"] = data["name"]
+        versions, both = own["versions"], other["versions"]
+        own["versions"] = {name: versions[name] for name in versions if name in both}
+        other["versions"] = {name: both[name] for name in both if name in versions}
+        differing = checkpoint.differences(own, other)
+        if differing:
+            rule = "settings: must be the same in each process"
+            raise UsageError(f"{rule}, process {process} differs in {'; '.join(differing)}")
+
+
+def _take_stops(here: Peers) -> None:
+    """Stops this process as the signal did that has stopped another one."""
+    for process in here.others:
+        status = peers.get(f"status/{process}")
+        if status and not stopping.asked():
+            stopping.ask(status - stopping.SIGNALED)
 
 
 def check_begun(place: Path, plan: Plan) -> None:
@@ -188,13 +257,16 @@ def check_begun(place: Path, plan: Plan) -> None:
     Raises:
       UsageError: it was begun otherwise.
     """
-    parts = {path.name.rpartition("-")[2] for path in place.glob("process-*-of-*")}
+    if is_finished(place.parent):
+        return  # Only files beside the results are made again.
+    counts = {path.parent.name.rpartition("-")[2] for path in place.glob("process-*-of-*/*")}
     spread = plan.peers is not None and plan.over != "data"
     count = str(plan.peers.processes) if plan.peers is not None and spread else "1"
-    if not parts and spread and any(place.glob("[!.]*")):
-        parts = {"1"}
-    if parts and parts != {count}:
-        rule = f"processes: must be {', '.join(sorted(parts))} to go on with {place.parent}"
+    own = [path for path in place.glob("[!.]*") if not path.name.startswith("process-")]
+    if not counts and spread and own:
+        counts = {"1"}
+    if counts and counts != {count}:
+        rule = f"processes: must be {', '.join(sorted(counts))} to go on with {place.parent}"
         raise UsageError(f"{rule}, as it began, got {count}")
 
 
@@ -206,13 +278,13 @@ def end(plan: Plan, out: Path | None, finished: bool) -> None:
       out: its folder.
       finished: whether all seeds have ended and the results are written.
     """
-    if plan.peers is None or not plan.peers.first:
-        return
-    if peers.peek(BEGUN) is None:
-        peers.put(BEGUN, None)  # There was nothing to run.
-    peers.put(DONE, finished)
-    if finished and out is not None:
-        shutil.rmtree(_part(out / "checkpoint", plan.peers), ignore_errors=True)
+    if plan.peers is not None and plan.peers.first:
+        if peers.peek(BEGUN) is None:
+            peers.put(BEGUN, None)  # There was nothing to run.
+        peers.put(DONE, finished)
+    # An earlier start may have been killed just before its others knew that the run was finished.
+    for part in (out / "checkpoint").glob("process-*-of-*") if finished and out is not None else ():
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _part(place: Path, here: Peers) -> Path:
@@ -221,144 +293,21 @@ def _part(place: Path, here: Peers) -> Path:
 
 
 def _own_options(
-    options: engine.Options, here: Peers, place: Path, seeds: Sequence[int]
+    options: engine.Options, plan: Plan, place: Path, streamed: bool
 ) -> engine.Options:
-    part = _part(place, here)
-    labels = None if options.labels is None else part / OTHER_LABELS
-    if labels is not None:
-        part.mkdir(parents=True, exist_ok=True)
-    return options._replace(directory=part, labels=labels, first_seed=seeds[0])
+    """Options for this process's seeds, whose folder is tried before any long work.
 
-
-def _plain(lanes: driver.Lanes) -> driver.Lanes:
-    """Lanes with their keys' data in the place of typed keys."""
-    if jax.numpy.issubdtype(lanes.key.dtype, jax.dtypes.prng_key):
-        return lanes._replace(key=jax.random.key_data(lanes.key))
-    return lanes
-
-
-def _table(path: Path, shape: tuple[int, int], own: np.ndarray | None) -> np.ndarray:
-    """A file for the labels of all seeds of a stream, int32 (seeds, n), with those of the first."""
-    try:
-        table = np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=shape)
-        blocks.take_space(path)
-    except OSError as error:
-        raise UsageError(f"out: {path} must be writable, got {error.strerror}") from error
-    if own is not None:
-        table[: len(own)] = own
-    return table
-
-
-def _sent(number: int, part: engine.Fit) -> None:
-    """Sends how a process's seeds ended to process 0."""
-    arrays: dict[str, np.ndarray] = {}
-    times = {}
-    about: dict[str, object] = {"finished": part.finished}
-    if part.finished:
-        for name, phase in part.phases.items():
-            for place, leaf in enumerate(jax.tree.leaves(_plain(phase.lanes))):
-                arrays[f"lanes/{name}/{place}"] = np.asarray(leaf)
-            for column, values in phase.history.items():
-                arrays[f"history/{name}/{column}"] = np.asarray(values)
-            times[name] = [float(seconds) for seconds in phase.times]
-        for name, labels in part.labelings.items():
-            arrays[f"labels/{name}"] = labels
-        for name, values in (part.predictions._asdict() if part.predictions else {}).items():
-            arrays[f"predictions/{name}"] = np.asarray(values)
-        about |= {"times": times, "failed": part.failed}
-        about["unreadable"] = [[place, reason] for place, reason in part.unreadable.items()]
-    peers.send(f"part/{number}", about, arrays)  # type: ignore[arg-type]
-
-
-def _received(process: int, own: engine.Fit, plan: Plan, table: np.ndarray | None) -> engine.Fit:
-    """How another process's seeds ended.
-
-    Args:
-      process: its number.
-      own: how those of this process ended, of the same method.
-      plan: of the run.
-      table: of a stream the labels of all seeds, which those of this process are written to.
+    Raises:
+      UsageError: the folder cannot be written to.
     """
     assert plan.peers is not None
-    seeds = plan.peers.share(plan.seeds, process)
-    first = plan.seeds.index(seeds[0])
-
-    def place(key: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        if table is not None and key.startswith("labels/"):
-            return table[first : first + len(seeds)]
-        return np.empty(shape, dtype)
-
-    about, arrays = peers.receive(f"part/{process}", place)
-    if not about["finished"] or not own.finished:
-        return engine.Fit({}, False, None, [], {}, {})
-
-    def group(kind: str) -> dict[str, np.ndarray]:
-        head = f"{kind}/"
-        return {key[len(head) :]: array for key, array in arrays.items() if key.startswith(head)}
-
-    phases = {}
-    for name, phase in own.phases.items():
-        leaves = list(group(f"lanes/{name}").values())
-        lanes = jax.tree.unflatten(jax.tree.structure(_plain(phase.lanes)), leaves)
-        times = Times(*about["times"][name])
-        phases[name] = phase._replace(
-            lanes=lanes, history=group(f"history/{name}"), times=times, finished=True
-        )
-    predictions = group("predictions")
-    labelings = group("labels")
-    return engine.Fit(
-        phases,
-        True,
-        next(iter(labelings.values())),
-        [None if failure is None else (failure[0], failure[1]) for failure in about["failed"]],
-        labelings,
-        {int(place): reason for place, reason in about["unreadable"]},
-        Prediction(**predictions) if predictions else None,  # type: ignore[arg-type]
-    )
-
-
-def _joined(parts: Sequence[engine.Fit], seeds: Sequence[int]) -> engine.Fit:
-    """How all seeds ended, from how those of each process did."""
-    first = parts[0]
-    labelings = {
-        name: np.concatenate([part.labelings[name] for part in parts]) for name in first.labelings
-    }
-    predictions = None
-    if first.predictions is not None:
-        each = [part.predictions for part in parts]
-        predictions = jax.tree.map(lambda *values: np.concatenate(values), *each)
-    return engine.Fit(
-        phases={
-            name: _joined_phase([part.phases[name] for part in parts], seeds)
-            for name in first.phases
-        },
-        finished=True,
-        labels=next(iter(labelings.values())),
-        failed=[failure for part in parts for failure in part.failed],
-        labelings=labelings,
-        unreadable={place: why for part in parts for place, why in part.unreadable.items()},
-        predictions=predictions,
-    )
-
-
-def _joined_phase(parts: Sequence[Phase], seeds: Sequence[int]) -> Phase:
-    """A training of all seeds; its time is that of the process that took longest."""
-    plain = [_plain(part.lanes) for part in parts]
-    lanes = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(x) for x in leaves]), *plain)
-    lanes = jax.tree.map(jax.numpy.asarray, lanes)
-    history: driver.History = {}
-    before = 0
-    for part in parts:
-        if part.history:
-            columns = part.history | {"lane": part.history["lane"] + np.int32(before)}
-            history = {
-                name: np.concatenate([history[name], column]) if history else column
-                for name, column in columns.items()
-            }
-        before += len(part.lanes.window)
-    return parts[0]._replace(
-        lanes=lanes._replace(key=jax.random.wrap_key_data(lanes.key)),
-        history=history,
-        times=Times(*(max(seconds) for seconds in zip(*(p.times for p in parts), strict=True))),
-        about=dict(parts[0].about) | {"seeds": list(seeds)},
-    )
+    part = _part(place, plan.peers)
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=part) as tried:
+            tried.write(b"1")
+    except OSError as error:
+        rule = f"out: {part} must be a folder that process {plan.peers.process} can write to"
+        raise UsageError(f"{rule}, got {error.strerror}") from error
+    labels = part / OTHER_LABELS if streamed else None
+    return options._replace(directory=part, labels=labels, first_seed=plan.seeds[0])

@@ -1,17 +1,21 @@
 """Cells of a sweep as tasks of a Dask cluster: what waits for what, who gets a GPU, the folder."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from commands import error
-from jaxclust.cli import cluster
+from jaxclust.cli import cluster, workers
 from jaxclust.cli.main import main
+from jaxclust.runs.lock import held
 from jaxclust.runs.sweeps import SWEEP, SweepCell, read_sweep
 
 SMALL = "--preset quick --seeds 2 --no-figures"
@@ -42,22 +46,22 @@ def test_finished_cells_have_no_job_and_their_pretraining_is_used(tmp_path):
 
 
 def test_a_cluster_here_has_one_worker_for_each_gpu_or_for_two_cores():
-    assert cluster.local_workers(8, [], 2)["n_workers"] == 1
-    assert cluster.local_workers(8, [], 8)["n_workers"] == 4
-    assert cluster.local_workers(2, [], 8)["n_workers"] == 2
-    gpus = cluster.local_workers(8, ["0", "3"], 8)
+    assert workers.local_workers(8, [], 2)["n_workers"] == 1
+    assert workers.local_workers(8, [], 8)["n_workers"] == 4
+    assert workers.local_workers(2, [], 8)["n_workers"] == 2
+    gpus = workers.local_workers(8, ["0", "3"], 8)
     assert (gpus["n_workers"], gpus["resources"]) == (2, {"GPU": 1})
-    assert gpus["env"] == {cluster.LOCAL_GPUS: "0,3"}
+    assert gpus["env"] == {workers.LOCAL_GPUS: "0,3"}
 
 
 def test_workers_that_were_started_here_have_a_gpu_each(monkeypatch):
-    assert cluster.own_gpu(1, ["0", "3"]) == {"CUDA_VISIBLE_DEVICES": "3"}
-    assert cluster.own_gpu("tcp://10.0.0.1:1234", ["0", "3"]) == {}
-    assert cluster.own_gpu(1, []) == {}
+    assert workers.own_gpu(1, ["0", "3"]) == {"CUDA_VISIBLE_DEVICES": "3"}
+    assert workers.own_gpu("tcp://10.0.0.1:1234", ["0", "3"]) == {}
+    assert workers.own_gpu(1, []) == {}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    assert cluster.gpus() == ["2", "5"]
+    assert workers.gpus() == ["2", "5"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert cluster.gpus() == []
+    assert workers.gpus() == []
 
 
 def test_a_scheduler_that_cannot_be_is_refused_before_any_work(tmp_path, capsys, monkeypatch):
@@ -73,6 +77,45 @@ def test_several_methods_in_several_processes_are_refused(tmp_path, capsys):
     assert "distributed: must be with one method" in error(capsys, words.split())
 
 
+class Told:
+    """An event or a variable of Dask as a task sees it."""
+
+    def __init__(self, values=(0,), stop=False):
+        self.values = list(values)
+        self.stop = stop
+
+    def get(self, timeout):
+        return self.values.pop(0) if len(self.values) > 1 else self.values[0]
+
+    def is_set(self):
+        return self.stop
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_task_stops_its_cell_where_the_command_is_silent_or_says_so(stopped, monkeypatch):
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(cluster, "SILENT_SECONDS", 99 if stopped else 0.2)
+    process = subprocess.Popen(["sleep", "20"])
+    began = time.monotonic()
+    # It is not silent while the numbers change.
+    beat = Told((0,)) if stopped else Told(range(20))
+    assert cluster._waited(process, Told(stop=stopped), beat) == -signal.SIGTERM
+    assert (time.monotonic() - began > 0.5) is not stopped
+
+
+def test_a_moved_cell_waits_until_its_folder_is_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.02)
+    free = threading.Event()
+    with held(tmp_path):
+        thread = threading.Thread(
+            target=lambda: (cluster._await_lock(tmp_path, Told()), free.set())
+        )
+        thread.start()
+        assert not free.wait(0.1)
+    thread.join(5)
+    assert free.is_set()
+
+
 @pytest.fixture
 def dask():
     return pytest.importorskip("distributed", reason="Dask is not installed")
@@ -84,6 +127,38 @@ def few(tmp_path_factory, few_digits):
     np.savez(folder / "few.npz", images=few_digits[0], labels=few_digits[1])
     np.savez(folder / "plain.npz", images=few_digits[0][:100])
     return folder
+
+
+def test_no_old_run_is_deleted_where_no_scheduler_answers(dask, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(workers, "CONNECT_SECONDS", 0.3)
+    words = f"fit --methods kmeans --data digits --seeds 2 --quiet --out {tmp_path}/all"
+    there = "--scheduler tcp://127.0.0.1:9"
+    assert "that answers" in error(capsys, f"{words} {there}".split())
+    assert not (tmp_path / "all").exists()
+    old = tmp_path / "all" / "digits" / "kmeans"
+    old.mkdir(parents=True)
+    settings = {"method": "kmeans", "data": {"name": "digits", "shape": [9, 8, 8, 1]}, "seeds": [0]}
+    settings |= {"over": "map", "config": {"clusters": 10}, "pretraining": None}
+    (old / "config.json").write_text(json.dumps(settings))
+    (old / "labels.npy").touch()
+    assert "that answers" in error(capsys, f"{words} --overwrite {there}".split())
+    assert (old / "labels.npy").exists()
+    assert not (tmp_path / "all" / SWEEP).exists()
+
+
+def test_only_a_lost_worker_is_called_so(dask, tmp_path):
+    class Future:
+        def __init__(self, error):
+            self.error = error
+
+        def exception(self):
+            return self.error
+
+    ended = cluster._how_ended(cell("dec"), tmp_path, Future(ValueError("wrong\nvalue")))
+    assert (ended.status, ended.reason) == ("failed", "its task failed: wrong value")
+    lost = dask.KilledWorker("task", SimpleNamespace(address="tcp://10.0.0.1:1"), 3)
+    ended = cluster._how_ended(cell("dec"), tmp_path, Future(lost))
+    assert ended.reason.startswith("its worker was lost: ")
 
 
 @pytest.mark.slow

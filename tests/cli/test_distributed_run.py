@@ -1,5 +1,6 @@
 """Two processes of the command make the run of one; where one dies the other says so and ends."""
 
+import json
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from jaxclust.cli.main import main
 from jaxclust.engine import driver, phase
 phase.CHECKPOINT_SECONDS, driver.CHUNK_SECONDS = 0.0, 0.0
 distributed.HEARTBEAT_SECONDS = 3
+distributed.TELL_SECONDS = 60
 sys.exit(main())
 """
 QUICK = "--no-figures --no-baseline"
@@ -58,13 +60,16 @@ def free_port():
         return free.getsockname()[1]
 
 
-def begin(words, count=2):
-    """Starts the processes of a run."""
+def begin(words, count=2, own=("", "")):
+    """Starts the processes of a run; ``own`` are words of each of them alone."""
     port = free_port()
     there = f"--distributed --coordinator 127.0.0.1:{port} --processes {count}"
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *f"fit {words} {there} --process {number}".split()],
+            [
+                *(sys.executable, "-c", COMMAND),
+                *f"fit {words} {there} --process {number} {own[number]}".split(),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -87,6 +92,25 @@ def files(out):
     return {str(path.relative_to(out)) for path in out.rglob("*") if "checkpoint" not in path.parts}
 
 
+def rows(out):
+    """The rows of a run without what differs between any two starts."""
+    varying = ("peak_memory_mb", "device", "config_hash")
+    return [
+        {k: v for k, v in row.items() if "seconds" not in k and k not in varying}
+        for row in map(json.loads, (out / "results.jsonl").read_text().splitlines())
+    ]
+
+
+def assert_same_content(one, two):
+    """Files of two runs are the same but for times."""
+    assert files(one) == files(two)
+    for name in files(one):
+        if name == "results.jsonl":
+            assert rows(one) == rows(two)
+        elif name not in ("config.json", ".lock"):
+            assert (one / name).read_bytes() == (two / name).read_bytes(), name
+
+
 def test_two_processes_give_the_labels_of_one_and_process_0_alone_writes(few, tmp_path):
     words = f"kmeans --data {few}/few.npz --seeds 3 {QUICK} --over map"
     assert main(f"fit {words} --out {tmp_path}/one --quiet".split()) == 0
@@ -95,7 +119,7 @@ def test_two_processes_give_the_labels_of_one_and_process_0_alone_writes(few, tm
     assert other == ("", "")
     one, two = (open_run(tmp_path / name) for name in ("one", "two"))
     np.testing.assert_array_equal(one.labels, two.labels)
-    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert_same_content(tmp_path / "one", tmp_path / "two")
     assert not list((tmp_path / "two" / "checkpoint").glob("process-*"))
     images = np.load(few / "few.npz")["images"]
     np.testing.assert_array_equal(one.predict(images).cluster, two.predict(images).cluster)
@@ -157,10 +181,84 @@ def test_a_stream_over_two_processes_gives_the_labels_of_one(few, tmp_path):
     words += " --epochs 2 --over map"
     assert main(f"fit {words} --out {tmp_path}/one --quiet".split()) == 0
     end(begin(f"{words} --out {tmp_path}/two"))
-    np.testing.assert_array_equal(
-        *(np.load(tmp_path / name / "labels.npy") for name in ("one", "two"))
-    )
-    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert_same_content(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_all_labelings_of_a_method_are_those_of_one_process(few, tmp_path):
+    words = f"jule --data {few}/few.npz --seeds 3 --preset quick {QUICK} --over map"
+    assert main(f"fit {words} --out {tmp_path}/one --quiet".split()) == 0
+    end(begin(f"{words} --out {tmp_path}/two"))
+    one = open_run(tmp_path / "one")
+    assert len(one.labelings) > 1
+    assert not (one.labels == next(iter(reversed(one.labelings.values())))).all()
+    assert_same_content(tmp_path / "one", tmp_path / "two")
+    # What a finished run lacks is made again by process 0.
+    (tmp_path / "two" / "clusters.csv").unlink()
+    end(begin(f"{words} --out {tmp_path}/two --resume"))
+    assert_same_content(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_processes_with_other_settings_are_refused_and_each_says_why(few, tmp_path):
+    words = f"idec --data {few}/few.npz --seeds 2 {SMALL} {QUICK} --out {tmp_path}/run"
+    both = begin(words, own=("", "--restarts 1"))
+    texts = [process.communicate(timeout=100)[1] for process in both]
+    assert [process.returncode for process in both] == [2, 2], texts
+    line = "settings: must be the same in each process, process 1 differs in config.restarts"
+    assert texts[0].splitlines()[-1].startswith(f"jaxclust: {line}")
+    assert texts[1].startswith(f"jaxclust: process 0 of this run: {line}"), texts
+    assert not (tmp_path / "run").exists()
+    both = begin(words, own=("", f"--data {few}/none.npz"))
+    texts = [process.communicate(timeout=100)[1] for process in both]
+    assert [process.returncode for process in both] == [2, 2], texts
+    assert texts[0].splitlines()[-1].startswith("jaxclust: process 1 of this run: data: ")
+    assert texts[1].startswith("jaxclust: data: ")
+
+
+@pytest.mark.slow
+def test_a_process_that_finds_no_other_says_so_and_can_be_stopped(tmp_path):
+    command = f"{COMMAND[: COMMAND.index('sys.exit')]}\ndistributed.TELL_SECONDS = 1\n"
+    command += "distributed.CONNECT_SECONDS = 4\nsys.exit(main())"
+    where = f"127.0.0.1:{free_port()}"
+    words = f"fit kmeans --data digits --out {tmp_path}/run --distributed --coordinator {where}"
+    words = [sys.executable, "-c", command, *words.split(), "--processes", "2", "--process"]
+
+    def started(number):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        STARTED.append(subprocess.Popen([*words, number], **pipes))
+        return STARTED[-1]
+
+    for number in "01":
+        alone = started(number)
+        _, told = alone.communicate(timeout=60)
+        waits = f"jaxclust: waits for 2 processes at {where}"
+        rule = f"distributed: must find 2 processes at {where} within 4 s, and did not"
+        assert told.splitlines() == [waits, f"jaxclust: {rule}; nothing was begun"]
+        assert alone.returncode == 2
+    alone = started("1")
+    assert alone.stderr is not None
+    assert "waits for" in alone.stderr.readline()
+    alone.send_signal(signal.SIGTERM)
+    _, told = alone.communicate(timeout=3)
+    assert len(told.splitlines()) == 1
+    assert "interrupted" in told
+    assert alone.returncode == 143
+
+
+@pytest.mark.slow
+def test_a_process_that_is_stopped_while_another_waits_for_it_stops_both(few, tmp_path):
+    words = f"sae-kmeans --data {few}/few.npz --seeds 3 {EPOCHS} 99999 {QUICK} --out {tmp_path}/run"
+    # Process 0 ends its own part soon, and waits for that of process 1, without a limit of its own.
+    both = begin(words, own=("--max-seconds 5", ""))
+    while not list((tmp_path / "run").glob("checkpoint/process-1-of-2/*/[0-9]*")):
+        assert both[0].poll() is None, both[0].communicate()
+        time.sleep(0.05)
+    time.sleep(6)
+    both[1].send_signal(signal.SIGTERM)
+    texts = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [143, 143], texts
+    assert "stopped by SIGTERM with a checkpoint" in texts[0][0]
 
 
 @pytest.mark.slow
@@ -218,6 +316,16 @@ def test_a_command_that_finds_no_other_process_is_refused(tmp_path):
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
     assert "found no other process" in ended.stderr
+
+
+def test_a_port_that_is_in_use_is_refused_at_once(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        words = f"fit kmeans --data digits --out {tmp_path}/run --distributed --processes 2"
+        words += f" --process 0 --coordinator 127.0.0.1:{port}"
+        told = error(capsys, words.split())
+    assert told.startswith(f"jaxclust: coordinator: must be a free port of process 0, got {port}")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

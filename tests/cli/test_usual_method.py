@@ -33,6 +33,18 @@ def test_quiet_says_nothing(arrays, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_of_several_processes_the_first_alone_names_the_method(arrays, capsys, monkeypatch):
+    words = ["--data", arrays(8, 16, 1), "--distributed"]
+    there = ["--coordinator", "a:1", "--processes", "2", "--process"]
+    said = []
+    for more, rank in (([*there, "0"], None), ([*there, "1"], None), ([], "0"), ([], "1")):
+        if rank is not None:
+            monkeypatch.setenv("SLURM_PROCID", rank)
+        usual_method.with_method([*words, *more])
+        said.append(bool(capsys.readouterr().err))
+    assert said == [True, False, True, False]
+
+
 def test_color_images_are_clustered_on_pretrained_features(arrays, monkeypatch):
     monkeypatch.setattr(usual_method, "open_embedder", lambda name: None)
     path = arrays(8, 8, 3)

@@ -29,3 +29,10 @@ def test_turns_share_windows_evenly_and_a_lane_is_in_one_place_at_a_time(lanes, 
 
 def test_windows_that_lanes_share_evenly():
     assert [devices.evenly(lanes) for lanes in range(6)] == [1, 1, 1, 2, 1, 2]
+
+
+def test_processes_take_as_many_devices_as_divide_every_batch():
+    assert devices.dividing(6, 2, [64, 256]) == 4
+    assert devices.dividing(2, 2, [64]) == 2
+    assert devices.dividing(8, 3, [64]) == 1  # Three processes cannot share 64 images.
+    assert devices.dividing(8, 3, [96, 60]) == 4
