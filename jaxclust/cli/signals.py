@@ -45,6 +45,7 @@ def listening(hint: str) -> Iterator[None]:
     Args:
       hint: how to go on, behind "interrupted".
     """
+    _at_once.clear()
     main = threading.current_thread() is threading.main_thread()
     if not main or sys.platform == "win32":
         yield
