@@ -166,10 +166,12 @@ def test_checkpoints(small_disk, finished, data):
 
 
 @pytest.mark.slow
-def test_the_page_of_a_run(small_disk, finished):
+def test_the_page_of_a_run(small_disk, finished, tmp_path):
     """The page is whole or not there."""
+    folder = tmp_path / "begun"  # The command makes no folder for its page.
+    folder.mkdir()
     page = small_disk[0] / "run" / "page.html"
-    records = filled(small_disk, "", ["report", str(finished), "--out", str(page)], step=100)
+    records = filled(small_disk, folder, ["report", str(finished), "--out", str(page)], step=8)
     check(records)
     assert (Path(f"{small_disk[0]}-end") / "page.html").read_text().endswith("</html>\n")
 
