@@ -1,6 +1,7 @@
 """Files of results: one JSON object a line, in ``experiments/results``."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,17 @@ Line = dict[str, Any]
 
 def read(path: Path) -> list[Row]:
     """The rows of seeds in a file; none where there is no such file."""
-    return read_rows(path) if path.exists() else []
+    if not path.exists():
+        return []
+    status = path.stat()
+    return list(_read(path, status.st_mtime_ns, status.st_size))
+
+
+@functools.lru_cache(maxsize=32)
+def _read(path: Path, changed: int, size: int) -> tuple[Row, ...]:
+    """The rows of a file as it was then: tables ask for the same rows again and again."""
+    del changed, size
+    return tuple(read_rows(path))
 
 
 def read_lines(path: Path) -> list[Line]:

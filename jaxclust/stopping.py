@@ -68,6 +68,16 @@ def status() -> int:
     return SIGNALED + _asked[0] if _asked else 0
 
 
+def follow(other: int) -> None:
+    """Asks to stop as the signal did that has stopped another process of the run.
+
+    Args:
+      other: that process's ``status``; 0 asks for nothing.
+    """
+    if other and not asked():
+        ask(other - SIGNALED)
+
+
 def called() -> str:
     """What stopped the command, in words."""
     if not _asked:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxclust import stopping
 from jaxclust.cli import signals
@@ -101,18 +101,25 @@ def run_cell(cell: SweepCell, folder: Path, start: Start, more: Sequence[str] = 
     return ended(cell, folder, code, text)
 
 
+def started(words: list[str], errors: Any, options: dict[str, Any]) -> subprocess.Popen:
+    """Starts ``jaxclust fit`` in a process of its own, whose stderr goes to a file or a pipe.
+
+    Args:
+      words: what follows ``jaxclust fit``.
+      errors: as the argument ``stderr`` of ``subprocess.Popen``.
+      options: further arguments of ``subprocess.Popen``.
+    """
+    command = [sys.executable, "-m", "jaxclust", "fit", *words]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, **options)
+
+
 def watched(words: list[str]) -> tuple[int, str]:
     """Runs ``jaxclust fit`` in a process of its own, and shows its stderr.
 
     Returns:
       The exit status, and the last words on stderr.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jaxclust", "fit", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        **signals.child_options(),
-    )
+    process = started(words, subprocess.PIPE, signals.child_options())
     assert process.stderr is not None
     tail = b""
     try:

@@ -201,13 +201,7 @@ def in_task(job: Job, where: Where, leader: SweepCell | None) -> SweepCell:
         options = signals.child_options()
         names = [name for name in os.environ.get(LOCAL_GPUS, "").split(",") if name]
         options["env"] = options.get("env", dict(os.environ)) | own_gpu(get_worker().name, names)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jaxclust", "fit", *words],
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            cwd=where.directory,
-            **options,
-        )
+        process = cells.started(words, errors, options | {"cwd": where.directory})
         try:
             code = _waited(process, stop, Variable(where.stop))
         finally:

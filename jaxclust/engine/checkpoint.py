@@ -18,6 +18,7 @@ from jaxclust.engine import part_files
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.devices import same_bits
 from jaxclust.engine.driver import Lanes, Training
+from jaxclust.engine.lanes import with_plain_keys, with_typed_keys
 from jaxclust.errors import UsageError, reading
 from jaxclust.types import Json
 
@@ -165,8 +166,7 @@ def _lanes(place: Path, leaves: Mapping[str, Any], template: Lanes) -> Lanes:
         rule = f"checkpoint: {place} must hold this training's arrays"
         raise UsageError(f"{rule}, differs in {', '.join(differing[:5])}")
     ordered = [arrays[name] for name in expected]
-    lanes = jax.tree.unflatten(jax.tree.structure(template), ordered)
-    return jax.tree.map(jax.numpy.asarray, lanes._replace(key=jax.random.wrap_key_data(lanes.key)))
+    return with_typed_keys(jax.tree.unflatten(jax.tree.structure(template), ordered))
 
 
 def settings_json(config: Any) -> dict[str, Json]:
@@ -258,19 +258,14 @@ def _manager(directory: str | os.PathLike) -> Any:
     return ocp.CheckpointManager(Path(directory).absolute(), options=options)
 
 
-def _with_plain_keys(lanes: Lanes) -> Lanes:
-    """The lanes with their keys' data in the place of typed keys, which no file holds."""
-    return lanes._replace(key=jax.random.key_data(lanes.key))
-
-
 def _named(lanes: Lanes) -> dict[str, np.ndarray]:
     """The lanes' leaves on the host, by path."""
-    leaves = jax.tree_util.tree_leaves_with_path(_with_plain_keys(lanes))
+    leaves = jax.tree_util.tree_leaves_with_path(with_plain_keys(lanes))
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def _abstract(template: Lanes) -> dict[str, tuple]:
     """Shape and dtype of the lanes' leaves, by path."""
-    shapes = jax.eval_shape(_with_plain_keys, template)
+    shapes = jax.eval_shape(with_plain_keys, template)
     leaves = jax.tree_util.tree_leaves_with_path(shapes)
     return {jax.tree_util.keystr(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxclust.engine.devices import Over
@@ -55,6 +56,22 @@ class Lanes(NamedTuple):
     window: jax.Array
     stopped: jax.Array
     failed: jax.Array
+
+
+def with_plain_keys(lanes: Lanes) -> Lanes:
+    """The lanes with their keys' data in the place of typed keys, which no file holds.
+
+    Keys that are data already stay so.
+    """
+    if jnp.issubdtype(lanes.key.dtype, jax.dtypes.prng_key):
+        return lanes._replace(key=jax.random.key_data(lanes.key))
+    return lanes
+
+
+def with_typed_keys(lanes: Lanes) -> Lanes:
+    """The lanes of ``with_plain_keys`` as arrays on the device, with typed keys again."""
+    lanes = jax.tree.map(jnp.asarray, lanes)
+    return lanes._replace(key=jax.random.wrap_key_data(lanes.key))
 
 
 class Part(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 from jaxclust import stopping
 from jaxclust.engine import checkpoint, driver, peers, unfinished
 from jaxclust.engine.clocks import Stopwatch, Times
-from jaxclust.engine.lanes import Part
+from jaxclust.engine.lanes import Part, with_plain_keys, with_typed_keys
 from jaxclust.engine.window import step_infos
 from jaxclust.types import Json, Key, Variables
 
@@ -183,9 +183,7 @@ def _restored_by_first(
     if not peers.from_first(np.array(restored is not None)):
         return None
     training, times = restored or (driver.Training(_begun_shape(task), {}, False), Times(0.0, 0.0))
-    plain = training.lanes._replace(key=jax.random.key_data(training.lanes.key))
-    lanes = jax.tree.map(jnp.asarray, peers.from_first(plain))
-    lanes = lanes._replace(key=jax.random.wrap_key_data(lanes.key))
+    lanes = with_typed_keys(peers.from_first(with_plain_keys(training.lanes)))
     # The window that the training was stopped in is not known to the others: it begins again.
     return training._replace(lanes=lanes, pending=None), times
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.driver import Lanes, Pending, Training
-from jaxclust.engine.lanes import Part
+from jaxclust.engine.lanes import Part, with_plain_keys
 from jaxclust.errors import UsageError, reading
 from jaxclust.types import Json
 from jaxclust.whole_files import whole
@@ -108,8 +108,7 @@ def _read(path: Path, digest: str, template: Part) -> tuple[Pending, Times] | No
 def _digest(about: Mapping[str, Json], lanes: Lanes) -> str:
     """SHA-256 of what decides the numbers and of the lanes at the window's begin."""
     digest = hashlib.sha256(json.dumps(dict(about), sort_keys=True).encode())
-    plain = lanes._replace(key=jax.random.key_data(lanes.key))
-    for leaf in jax.tree.leaves(plain):
+    for leaf in jax.tree.leaves(with_plain_keys(lanes)):
         array = np.asarray(leaf)
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(array.tobytes())

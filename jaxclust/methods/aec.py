@@ -25,17 +25,15 @@ from jaxclust.methods import (
 from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import tied_sae
 from jaxclust.ops import losses, optimizers
-from jaxclust.ops.assignment import cluster_means, means_or, nearest, nearest_centroid
+from jaxclust.ops.assignment import cluster_means, means_or, nearest_centroid
 from jaxclust.ops.batches import batch_size, encoded, scaled
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import (
-    PRETRAINING,
     Algorithm,
     Key,
     Method,
     Network,
-    Prediction,
     Schedule,
     Variables,
 )
@@ -216,7 +214,7 @@ def refresh(
     labels changed.
     """
     del key
-    features = embed(config, network, state, images)
+    features = self_training.embed(config, network, state, images)
     centroids = means_or(features, state.labels, state.centroids)
     labels = nearest_centroid(features, centroids)
     info = self_training.change(state.labels, labels, config.clusters)
@@ -224,37 +222,21 @@ def refresh(
     return state, info.changed < config.tolerance, info
 
 
-def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The features, float32 (n, d)."""
-    del config
-    return encoded(network, state.variables, images)
-
-
-def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
-    """The nearest centroid in the embedding."""
-    return nearest(embed(config, network, state, images), state.centroids)
-
-
 ALGORITHM = Algorithm(
     Config,
     schedule,
     init,
     step,
-    embed,
-    predict,
+    self_training.embed,
+    self_training.nearest_centroids,
     refresh=refresh,
     name="aec",
     centers="centroids",
     soft=self_training.student_t,
 )
 
-# Adam's step does not grow with the number of pixels and their brightness, as for DCN.
-_PRETRAINING = pretraining_layerwise.Config(
-    epochs=10, optimizer="adam", learning_rate=1e-3, together_rate=1.0, least_steps=32
-)
 _DEFAULT = Config(clustering_weight=1.0, epochs=30)
 _PAPER = Config(terms="plain", start="random", batch=1000, least_steps=None)
-_PAPER_OF_PRETRAINING = checks.changes(_PRETRAINING, pretraining_layerwise.Config(), PRETRAINING)
 
 METHODS = (
     Method(
@@ -266,10 +248,10 @@ METHODS = (
         network=tied_sae,
         config=dcec.Config(max_steps=0),
         pretrainer=pretraining_layerwise.ALGORITHM,
-        pretraining=_PRETRAINING,
+        pretraining=pretraining_layerwise.DEFAULT,
         presets={
             "default": {},
-            "paper": _PAPER_OF_PRETRAINING,
+            "paper": pretraining_layerwise.PAPER,
             "quick": {"pretraining.epochs": 5},
         },
     ),
@@ -281,10 +263,10 @@ METHODS = (
         network=partial(tied_sae, hidden=(1000, 250, 50)),
         config=_DEFAULT,
         pretrainer=pretraining_layerwise.ALGORITHM,
-        pretraining=_PRETRAINING,
+        pretraining=pretraining_layerwise.DEFAULT,
         presets={
             "default": {},
-            "paper": {**checks.changes(_DEFAULT, _PAPER), **_PAPER_OF_PRETRAINING},
+            "paper": {**checks.changes(_DEFAULT, _PAPER), **pretraining_layerwise.PAPER},
             "quick": {"epochs": 10, "pretraining.epochs": 5},
         },
     ),

@@ -25,6 +25,7 @@ from jaxclust.ops.kmeans import KMeans, lloyd
 from jaxclust.ops.kmeans_minibatch import minibatch_kmeans
 from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.ops.neighbor_graph import unit
+from jaxclust.ops.products import dot
 from jaxclust.types import (
     Algorithm,
     Key,
@@ -240,7 +241,7 @@ def connection_terms(features: jax.Array, connected: jax.Array) -> dict[str, jax
     squared = jnp.sum(jnp.square(features), axis=1, keepdims=True)
     # Features that are all 0 have no direction, and the gradient 0.
     rows = jnp.where(squared > 0, features * lax.rsqrt(jnp.where(squared > 0, squared, 1)), 0)
-    cosines = jnp.matmul(rows, rows.T, precision=lax.Precision.HIGHEST)
+    cosines = dot(rows, rows.T)
     known = connected >= 0
     pairs = known[:, None] & known & ~jnp.eye(connected.shape[0], dtype=bool)
     same = connected[:, None] == connected

@@ -18,18 +18,16 @@ from jaxclust.methods import checks, pretraining_layerwise, renewals, self_train
 from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import tied_sae
 from jaxclust.ops import losses, optimizers
-from jaxclust.ops.assignment import nearest, nearest_centroid
+from jaxclust.ops.assignment import nearest_centroid
 from jaxclust.ops.batches import batch_size, encoded, scaled
 from jaxclust.ops.kmeans_minibatch import running_means
 from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.types import (
     NEW,
-    PRETRAINING,
     Algorithm,
     Key,
     Method,
     Network,
-    Prediction,
     Schedule,
     Variables,
 )
@@ -235,24 +233,13 @@ def refresh(
     return state._replace(before=state.labels), stop, info
 
 
-def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The features, float32 (n, d)."""
-    del config
-    return encoded(network, state.variables, images)
-
-
-def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
-    """The nearest centroid in the embedding."""
-    return nearest(embed(config, network, state, images), state.centroids)
-
-
 ALGORITHM = Algorithm(
     Config,
     schedule,
     init,
     step,
-    embed,
-    predict,
+    self_training.embed,
+    self_training.nearest_centroids,
     refresh=refresh,
     name="dcn",
     centers="centroids",
@@ -262,9 +249,6 @@ ALGORITHM = Algorithm(
 # Adam's step does not grow with the number of pixels and their brightness. That of the paper's SGD
 # does: it ends in NaN on COIL-20.
 _DEFAULT = Config(optimizer="adam", learning_rate=1e-4, tolerance=1e-3)
-_PRETRAINING = pretraining_layerwise.Config(
-    epochs=10, optimizer="adam", learning_rate=1e-3, together_rate=1.0, least_steps=32
-)
 
 METHODS = (
     Method(
@@ -275,12 +259,12 @@ METHODS = (
         network=tied_sae,
         config=_DEFAULT,
         pretrainer=pretraining_layerwise.ALGORITHM,
-        pretraining=_PRETRAINING,
+        pretraining=pretraining_layerwise.DEFAULT,
         presets={
             "default": {},
             "paper": {
                 **checks.changes(_DEFAULT, Config()),
-                **checks.changes(_PRETRAINING, pretraining_layerwise.Config(), PRETRAINING),
+                **pretraining_layerwise.PAPER,
             },
             "quick": {"epochs": 20, "pretraining.epochs": 5},
         },

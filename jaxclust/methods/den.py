@@ -19,17 +19,16 @@ from jaxclust.methods import checks, pretraining, self_training, start_values
 from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import grouped_sae
 from jaxclust.ops import losses, optimizers
-from jaxclust.ops.assignment import nearest
 from jaxclust.ops.batches import batch_size, encoded, scaled
 from jaxclust.ops.kmeans import kmeans, lloyd
 from jaxclust.ops.moved_images import Augment, augmented
 from jaxclust.ops.neighbor_graph import Graph, knn_digraph
+from jaxclust.ops.products import dot
 from jaxclust.types import (
     Algorithm,
     Key,
     Method,
     Network,
-    Prediction,
     Schedule,
     Variables,
 )
@@ -219,7 +218,7 @@ def group_lengths(features: jax.Array, groups: int) -> jax.Array:
     """
     member = jnp.sort(jnp.arange(features.shape[1]) % groups)
     of_groups = jax.nn.one_hot(member, groups, dtype=jnp.float32)
-    squares = jnp.matmul(jnp.square(features), of_groups, precision=lax.Precision.HIGHEST)
+    squares = dot(jnp.square(features), of_groups)
     lengths = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
     return jnp.sum(jnp.sqrt(jnp.sum(of_groups, axis=0)) * lengths, axis=1)
 
@@ -267,7 +266,7 @@ def refresh(
 ) -> tuple[State, jax.Array, RefreshInfo]:
     """Moves the centroids along with the features; the last epoch ends with k-means anew."""
     epochs = state.epochs + 1
-    features = embed(config, network, state, images)
+    features = self_training.embed(config, network, state, images)
     moved = lloyd(features, state.centroids)
 
     # A cond would always run both branches under vmap; this loop of at most one turn does not.
@@ -285,24 +284,13 @@ def refresh(
     return state, jnp.bool_(False), info
 
 
-def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The features, float32 (n, d)."""
-    del config
-    return encoded(network, state.variables, images)
-
-
-def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
-    """The nearest centroid in the embedding."""
-    return nearest(embed(config, network, state, images), state.centroids)
-
-
 ALGORITHM = Algorithm(
     Config,
     schedule,
     init,
     step,
-    embed,
-    predict,
+    self_training.embed,
+    self_training.nearest_centroids,
     refresh=refresh,
     name="den",
     centers="centroids",

@@ -22,10 +22,10 @@ from jaxclust.methods import checks, dcec, pretraining, renewals, self_training
 from jaxclust.methods.self_training import RefreshInfo
 from jaxclust.networks.autoencoders import sae
 from jaxclust.ops import losses, optimizers
-from jaxclust.ops.assignment import nearest, nearest_centroid
+from jaxclust.ops.assignment import nearest_centroid
 from jaxclust.ops.batches import batch_size, encoded, scaled
 from jaxclust.ops.moved_images import Augment, augmented
-from jaxclust.types import NEW, Algorithm, Key, Method, Network, Prediction, Schedule, Variables
+from jaxclust.types import NEW, Algorithm, Key, Method, Network, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,22 +205,11 @@ def refresh(
     renewal = _renewal(config, images)
     if renewal.repeats:
         _, state, _ = renewals.renewed(renewal, network, key, epochs, state, images)
-    labels = nearest_centroid(embed(config, network, state, images), state.centroids)
+    labels = nearest_centroid(self_training.embed(config, network, state, images), state.centroids)
     info = self_training.change(state.labels, labels, config.clusters)
     first = config.epochs_per_alpha * (config.alphas - 1) if config.annealing else 0
     stop = (info.changed < config.tolerance) & (epochs > first) & renewals.may_stop(renewal, epochs)
     return state._replace(labels=labels, epochs=epochs), stop, info
-
-
-def embed(config: Config, network: Network, state: State, images: jax.Array) -> jax.Array:
-    """The features, float32 (n, d)."""
-    del config
-    return encoded(network, state.variables, images)
-
-
-def predict(config: Config, network: Network, state: State, images: jax.Array) -> Prediction:
-    """The nearest centroid in the embedding."""
-    return nearest(embed(config, network, state, images), state.centroids)
 
 
 ALGORITHM = Algorithm(
@@ -228,8 +217,8 @@ ALGORITHM = Algorithm(
     schedule,
     init,
     step,
-    embed,
-    predict,
+    self_training.embed,
+    self_training.nearest_centroids,
     refresh=refresh,
     name="dkm",
     centers="centroids",

@@ -15,7 +15,7 @@ from jaxclust.methods import checks, pretraining
 from jaxclust.ops import losses, optimizers
 from jaxclust.ops.batches import batch_size, encoded, scaled
 from jaxclust.ops.moved_images import Augment, augmented
-from jaxclust.types import NEW, Algorithm, Key, Network, Schedule, Variables
+from jaxclust.types import NEW, PRETRAINING, Algorithm, Key, Network, Schedule, Variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,3 +216,8 @@ def embed(config: Config, network: Network, state: State, images: jax.Array) -> 
 
 
 ALGORITHM = Algorithm(Config, schedule, init, step, embed, refresh=refresh, name="layerwise")
+
+DEFAULT = Config(epochs=10, optimizer="adam", learning_rate=1e-3, together_rate=1.0, least_steps=32)
+"""Settings with a step that does not grow with the number of pixels and their brightness."""
+PAPER = checks.changes(DEFAULT, Config(), PRETRAINING)
+"""What a preset changes to have the settings of DCN's code instead, by their names in a method."""

@@ -206,6 +206,17 @@ def student_t(config: Any, features: jax.Array, centers: jax.Array) -> jax.Array
     return soft_assignment(features, centers)
 
 
+def embed(config: Any, network: Network, state: Any, images: jax.Array) -> jax.Array:
+    """The features, float32 (n, d), of a method whose state has ``variables``."""
+    del config
+    return encoded(network, state.variables, images)
+
+
+def nearest_centroids(config: Any, network: Network, state: Any, images: jax.Array) -> Prediction:
+    """The nearest of the state's ``centroids`` in the embedding."""
+    return nearest(embed(config, network, state, images), state.centroids)
+
+
 def predict(network: Network, state: State, images: jax.Array, soften: Soften) -> Prediction:
     """The nearest centroid in the embedding, and the soft assignment to it.
 

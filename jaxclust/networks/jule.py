@@ -110,12 +110,17 @@ class _JULE(nnx.Module):
             x = jax.nn.relu(getattr(self, f"norm{i}")(getattr(self, f"conv{i}")(x)))
             x = maps[f"block{i}"] = max_pool_any(x) if pools else x
         x = maps["ip"] = self.ip(x.reshape(x.shape[0], -1))
-        # The gradient of a length at zero is NaN. Features have length zero only by underflow.
-        maps["features"] = x * lax.rsqrt(jnp.maximum(jnp.sum(x**2, axis=1, keepdims=True), 1e-24))
+        maps["features"] = unit_length(x)
         return maps
 
     def encode(self, images: jax.Array) -> jax.Array:
         return self.maps(images)["features"]
+
+
+def unit_length(x: jax.Array) -> jax.Array:
+    """Features, float32 (n, d), scaled to unit length."""
+    # The gradient of a length at zero is NaN. Features have length zero only by underflow.
+    return x * lax.rsqrt(jnp.maximum(jnp.sum(x**2, axis=1, keepdims=True), 1e-24))
 
 
 def _normal(rngs: nnx.Rngs, kernel: nnx.Param) -> jax.Array:

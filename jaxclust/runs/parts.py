@@ -11,18 +11,12 @@ from jaxclust import stopping
 from jaxclust.engine import blocks, driver, peers
 from jaxclust.engine import fit as engine
 from jaxclust.engine.clocks import Times
+from jaxclust.engine.lanes import with_plain_keys, with_typed_keys
 from jaxclust.engine.phase import Phase
 from jaxclust.errors import UsageError
 from jaxclust.ops.spectral import GraphWarning
 from jaxclust.runs.plan import Plan
 from jaxclust.types import Prediction
-
-
-def _plain(lanes: driver.Lanes) -> driver.Lanes:
-    """Lanes with their keys' data in the place of typed keys."""
-    if jax.numpy.issubdtype(lanes.key.dtype, jax.dtypes.prng_key):
-        return lanes._replace(key=jax.random.key_data(lanes.key))
-    return lanes
 
 
 def table_of(path: Path, shape: tuple[int, int], own: np.ndarray | None) -> np.ndarray:
@@ -50,7 +44,7 @@ def sent(number: int, part: engine.Fit, notes: Sequence[str]) -> None:
     about: dict[str, object] = {"finished": part.finished, "status": stopping.status()}
     if part.finished:
         for name, phase in part.phases.items():
-            for place, leaf in enumerate(jax.tree.leaves(_plain(phase.lanes))):
+            for place, leaf in enumerate(jax.tree.leaves(with_plain_keys(phase.lanes))):
                 arrays[f"lanes/{name}/{place}"] = np.asarray(leaf)
             for column, values in phase.history.items():
                 arrays[f"history/{name}/{column}"] = np.asarray(values)
@@ -86,8 +80,7 @@ def received(process: int, own: engine.Fit, plan: Plan, table: np.ndarray | None
         return np.empty(shape, dtype)
 
     about, arrays = peers.receive(f"part/{process}", place)
-    if about["status"] and not stopping.asked():
-        stopping.ask(about["status"] - stopping.SIGNALED)
+    stopping.follow(about["status"])
     if not about["finished"] or not own.finished:
         return engine.Fit({}, False, None, [], {}, {})
 
@@ -101,7 +94,7 @@ def received(process: int, own: engine.Fit, plan: Plan, table: np.ndarray | None
     phases = {}
     for name, phase in own.phases.items():
         leaves = list(group(f"lanes/{name}").values())
-        lanes = jax.tree.unflatten(jax.tree.structure(_plain(phase.lanes)), leaves)
+        lanes = jax.tree.unflatten(jax.tree.structure(with_plain_keys(phase.lanes)), leaves)
         times = Times(*about["times"][name])
         phases[name] = phase._replace(
             lanes=lanes, history=group(f"history/{name}"), times=times, finished=True
@@ -145,9 +138,8 @@ def joined(parts: Sequence[engine.Fit], seeds: Sequence[int]) -> engine.Fit:
 
 def _joined_phase(parts: Sequence[Phase], seeds: Sequence[int]) -> Phase:
     """A training of all seeds; its time is that of the process that took longest."""
-    plain = [_plain(part.lanes) for part in parts]
+    plain = [with_plain_keys(part.lanes) for part in parts]
     lanes = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(x) for x in leaves]), *plain)
-    lanes = jax.tree.map(jax.numpy.asarray, lanes)
     history: driver.History = {}
     before = 0
     for part in parts:
@@ -159,7 +151,7 @@ def _joined_phase(parts: Sequence[Phase], seeds: Sequence[int]) -> Phase:
             }
         before += len(part.lanes.window)
     return parts[0]._replace(
-        lanes=lanes._replace(key=jax.random.wrap_key_data(lanes.key)),
+        lanes=with_typed_keys(lanes),
         history=history,
         times=Times(*(max(seconds) for seconds in zip(*(p.times for p in parts), strict=True))),
         about=dict(parts[0].about) | {"seeds": list(seeds)},

@@ -242,9 +242,7 @@ def check_same(plan: Plan, settings: Settings) -> None:
 def _take_stops(here: Peers) -> None:
     """Stops this process as the signal did that has stopped another one."""
     for process in here.others:
-        status = peers.get(f"status/{process}")
-        if status and not stopping.asked():
-            stopping.ask(status - stopping.SIGNALED)
+        stopping.follow(peers.get(f"status/{process}"))
 
 
 def check_begun(place: Path, plan: Plan) -> None:

@@ -68,7 +68,9 @@ def test_the_temperatures_are_the_papers():
 def test_without_pretraining_the_first_centroids_are_uniform(state, images):
     assert 0.5 < np.abs(state.centroids).max() <= 1
     assert float(state.centroids.min()) < 0
-    np.testing.assert_array_equal(state.labels, dkm.predict(CONFIG, NETWORK, state, images).cluster)
+    np.testing.assert_array_equal(
+        state.labels, dkm.ALGORITHM.predict(CONFIG, NETWORK, state, images).cluster
+    )
 
 
 def test_after_pretraining_the_first_centroids_are_those_of_k_means(state, images):
@@ -104,7 +106,7 @@ def test_a_run_stops_where_the_labels_stay_but_not_while_alpha_grows(
     config = dataclasses.replace(
         CONFIG, tolerance=tolerance, annealing=annealing, alphas=2, epochs_per_alpha=5
     )
-    labels = nearest_centroid(dkm.embed(config, NETWORK, state, images), state.centroids)
+    labels = nearest_centroid(dkm.ALGORITHM.embed(config, NETWORK, state, images), state.centroids)
     state = state._replace(labels=labels, epochs=jnp.int32(epochs))
     assert bool(dkm.refresh(config, NETWORK, KEY, state, images)[1]) is stops
     moved = state._replace(labels=(labels + 1) % 4)

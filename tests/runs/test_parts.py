@@ -11,7 +11,7 @@ from jaxclust import stopping
 from jaxclust.engine import peers
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.fit import Fit
-from jaxclust.engine.lanes import Lanes
+from jaxclust.engine.lanes import Lanes, with_plain_keys
 from jaxclust.engine.peers import Peers
 from jaxclust.engine.phase import Phase
 from jaxclust.runs import notes, parts
@@ -35,7 +35,7 @@ def phase(seeds, seconds, history=True):
 def test_phases_are_joined_in_the_order_of_the_seeds():
     # What was received has the keys' data in the place of typed keys.
     other = phase((5, 7), (3.0, 1.0))
-    other = other._replace(lanes=parts._plain(other.lanes))
+    other = other._replace(lanes=with_plain_keys(other.lanes))
     joined = parts._joined_phase([phase((2,), (2.0, 4.0)), other], (2, 5, 7))
     np.testing.assert_array_equal(joined.lanes.state["weights"][:, 0], [2, 5, 7])
     keys = jnp.stack([jax.random.key(seed) for seed in (2, 5, 7)])

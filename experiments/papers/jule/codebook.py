@@ -28,6 +28,8 @@ from jaxclust.engine import fit as engine
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
 from jaxclust.networks.from_flax import from_flax
+from jaxclust.networks.jule import FEATURES, unit_length
+from jaxclust.networks.pooling import max_pool_any
 from jaxclust.ops.kmeans import kmeans
 from jaxclust.types import Network, Variables
 
@@ -46,8 +48,6 @@ CLUSTERS = 100
 """Clusters into which JULE merges the patches. The paper does not say how many it has."""
 CHANNELS = 50
 """Channels of both convolutions (section 4.3)."""
-FEATURES = 160
-"""Outputs of the inner product, as in JULE's other networks."""
 CONTRAST = 10.0
 """Is added to the variance of a patch of values in 0..255 (Coates's code)."""
 RIDGE = 0.1
@@ -102,11 +102,9 @@ class PatchNetwork(nnx.Module):
         self.ip = nnx.Linear(side * side * CHANNELS, FEATURES, rngs=rngs)
 
     def maps(self, images: jax.Array) -> dict[str, jax.Array]:
-        first = _pool(jax.nn.relu(self.norm1(self.conv1(images))))
-        second = _pool(jax.nn.relu(self.norm2(self.conv2(first))))
-        features = self.ip(second.reshape(len(images), -1))
-        lengths = jnp.sum(features**2, axis=1, keepdims=True)
-        features = features * jax.lax.rsqrt(jnp.maximum(lengths, 1e-24))
+        first = max_pool_any(jax.nn.relu(self.norm1(self.conv1(images))))
+        second = max_pool_any(jax.nn.relu(self.norm2(self.conv2(first))))
+        features = unit_length(self.ip(second.reshape(len(images), -1)))
         return {"conv1": first, "conv2": second, "features": features}
 
     def encode(self, images: jax.Array) -> jax.Array:
@@ -114,10 +112,6 @@ class PatchNetwork(nnx.Module):
 
 
 NETWORK = from_flax(PatchNetwork)
-
-
-def _pool(maps: jax.Array) -> jax.Array:
-    return nnx.max_pool(maps, (2, 2), strides=(2, 2), padding="SAME")
 
 
 def run(request: Request) -> bool:
@@ -135,14 +129,14 @@ def run(request: Request) -> bool:
         patches = drawn(images[train], PATCHES, seed)
         whitening = whitening_of(normalized(jnp.asarray(patches)))
         white = np.asarray(whitened(jnp.asarray(patches), whitening))
+        network = NETWORK((SIZE, SIZE, images.shape[-1]), FEATURES)
+        variables = None
         for layer in missing:
             if time.monotonic() > request.deadline:
                 return False
             begin = time.monotonic()
-            network = NETWORK((SIZE, SIZE, images.shape[-1]), FEATURES)
-            variables = None
-            if layer != "kmeans":
-                variables = trained(white, seed, request)  # From its checkpoint after the first.
+            if layer != "kmeans" and variables is None:
+                variables = trained(white, seed, request)
                 if variables is None:
                     return False
             represent = functools.partial(representation, network, layer, variables)
@@ -232,9 +226,10 @@ def representation(
     network: Network, layer: str, variables: Variables | None, white: jax.Array
 ) -> jax.Array:
     """What stands for whitened patches, (n, 6, 6, c), in the codebook: float32 (n, d)."""
-    if variables is None:
+    if layer == "kmeans":
         return white.reshape(len(white), -1)
     assert network.activations is not None  # The module has maps.
+    assert variables is not None
     inner = network.activations(variables, white)
     return jnp.concatenate([inner[name].reshape(len(white), -1) for name in _names(layer)], axis=1)
 
