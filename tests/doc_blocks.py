@@ -35,6 +35,7 @@ SKIPPED = {
     "python -m experiments": "makes rows for hours, or rewrites docs/results.md",
     "python -m benchmarks": "measures for minutes",
     "python tests/doc_words.py": "has a test of its own",
+    "python tests/engine/test_memory.py": "fits for two hours; its test is shorter",
     "python -m pytest": "runs tests",
     "jaxclust fit kmeans --data photos --features onnx:model.onnx": "tests/runs has a network",
     "jaxclust fit dcec --data digits --seeds 10 --distributed": "tests/cli has two processes",

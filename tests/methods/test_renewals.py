@@ -51,7 +51,7 @@ def test_the_graph_makes_the_centroids_every_few_windows_but_not_at_the_end(name
     state = with_one_step(module, config, network, images)
     np.testing.assert_allclose(
         module.init(config, network, KEY, None, images).centroids,
-        graph_means(module.embed(config, network, with_fresh(state, network), images), 4),
+        graph_means(module.ALGORITHM.embed(config, network, with_fresh(state, network), images), 4),
         atol=1e-5,
     )
     counter = "epochs" if name == "dkm" else "windows"
@@ -61,7 +61,7 @@ def test_the_graph_makes_the_centroids_every_few_windows_but_not_at_the_end(name
         after = module.refresh(config, network, KEY, number, images)[0]
         expected = state.centroids
         if renews:
-            expected = graph_means(module.embed(config, network, state, images), 4)
+            expected = graph_means(module.ALGORITHM.embed(config, network, state, images), 4)
         np.testing.assert_allclose(after.centroids, expected, atol=1e-5)
         assert int(getattr(after, counter)) == before + 1
 
@@ -75,7 +75,7 @@ def with_fresh(state, network):
 def test_the_graphs_clusters_are_the_target_of_one_window(name, images):
     module, config, network = CONFIGS[name]
     state = module.init(config, network, KEY, None, images)
-    features = module.embed(config, network, state, images)
+    features = module.ALGORITHM.embed(config, network, state, images)
     expected = np.eye(4)[np.asarray(graph_clusters(features, 4))]
     np.testing.assert_array_equal(state.target, expected)
     soft = module.refresh(config, network, KEY, state, images)[0]
@@ -123,7 +123,7 @@ def test_dcn_counts_from_the_start_again_after_a_renewal(images):
     assert np.any(state.counts != config.counts)
     after = module.refresh(config, network, KEY, state, images)[0]
     assert np.all(after.counts == config.counts)
-    features = module.embed(config, network, state, images)
+    features = module.ALGORITHM.embed(config, network, state, images)
     np.testing.assert_array_equal(after.labels, graph_clusters(features, 4))
 
 
