@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from jaxclust.cli import signals
 from jaxclust.cli.numbers import seeds, size
 from jaxclust.cli.parse import FLAT, Switch, parse, parse_known
 from jaxclust.cli.plain_text import plain
@@ -282,6 +283,7 @@ def _plan(options: Options) -> Plan:
         figures=options.figures and importlib.util.find_spec("matplotlib") is not None,
         data=options.data,
         origin=_origin(options),
+        in_sweep=signals.PARENT in os.environ,
     )
 
 

@@ -49,6 +49,7 @@ class Plan:
       data: what the user called the images.
       origin: where the run's inputs are, for the record.
       peers: the place of this process among those of the run; None where it is the only one.
+      in_sweep: whether the run is one of a sweep, which itself says what its seeds can show.
     """
 
     seeds: tuple[int, ...]
@@ -68,6 +69,7 @@ class Plan:
     data: str = ""
     origin: dict[str, Json] = dataclasses.field(default_factory=dict)
     peers: Peers | None = None
+    in_sweep: bool = False
 
 
 def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -179,6 +179,7 @@ def lines_before(
       choice: what ``with_usual_seeds`` says of their number.
     """
     lines = [] if choice is None else [choice]
-    if data.labels is not None and not method.algorithm.deterministic:
+    draws = not method.algorithm.deterministic
+    if data.labels is not None and draws and not plan.in_sweep:
         lines.append(f"note for comparing: {can_show(len(plan.seeds))}")
     return lines

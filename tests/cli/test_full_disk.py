@@ -166,14 +166,21 @@ def test_checkpoints(small_disk, finished, data):
 
 
 @pytest.mark.slow
-def test_the_page_of_a_run(small_disk, finished, tmp_path):
-    """The page is whole or not there."""
+@pytest.mark.parametrize("runs", [1, 3])
+def test_the_page_of_runs_and_their_table(runs, small_disk, finished, tmp_path):
+    """The page, and the table of several runs' consensus, are whole or not there."""
     folder = tmp_path / "begun"  # The command makes no folder for its page.
     folder.mkdir()
-    page = small_disk[0] / "run" / "page.html"
-    records = filled(small_disk, folder, ["report", str(finished), "--out", str(page)], step=8)
-    check(records)
-    assert (Path(f"{small_disk[0]}-end") / "page.html").read_text().endswith("</html>\n")
+    page, table = (small_disk[0] / "run" / name for name in ("page.html", "consensus.csv"))
+    words = ["report", *(f"run-{number}={finished}" for number in range(runs))]
+    words += ["--out", str(page), "--consensus", str(table), "--overwrite"]
+    check(filled(small_disk, folder, words, step=8 * runs))
+    end = Path(f"{small_disk[0]}-end")
+    text = (end / "page.html").read_text()
+    assert text.endswith("</html>\n")
+    assert all(f"run-{number}" in text for number in range(runs))
+    with (end / "consensus.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 300 * runs
 
 
 @pytest.mark.slow

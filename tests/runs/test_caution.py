@@ -1,8 +1,11 @@
 """Notes before a run: a method's caution, also where it is listed, and settings without effect."""
 
+import os
+
 import pytest
 
 import jaxclust as jc
+from jaxclust.cli import signals
 from jaxclust.cli.main import main
 from jaxclust.methods import registry
 from jaxclust.runs import collect, notes
@@ -31,6 +34,17 @@ def test_a_method_of_the_package_has_its_caution_in_the_list_and_before_its_run(
     for flags in ("--resume", "--resume --quiet"):
         assert main([*words.split(), *flags.split()]) == 0
         assert capsys.readouterr().err.count(f"jaxclust: note: {CAUTION}\n") == 1
+
+
+def test_a_run_of_a_sweep_leaves_what_its_seeds_can_show_to_the_sweep(
+    data, tmp_path, monkeypatch, capsys
+):
+    words = f"fit kmeans --data {data} --seeds 1 --restarts 1 --no-figures --no-baseline --out"
+    for number, parent in enumerate((None, str(os.getppid()))):
+        if parent is not None:
+            monkeypatch.setenv(signals.PARENT, parent)
+        assert main([*words.split(), str(tmp_path / f"run-{number}")]) == 0
+        assert ("note for comparing: " in capsys.readouterr().err) == (parent is None)
 
 
 def test_fit_says_it_where_it_shows_progress(few_digits, capsys):
