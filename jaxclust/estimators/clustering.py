@@ -131,7 +131,7 @@ class DeepClustering(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """The parameters by name.
 
         Args:
@@ -300,9 +300,9 @@ class DeepClustering(
         estimator._keep(kept.run, states.of_voters(kept.run), kept.attributes["_progress"])
         return estimator
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """What a pickle or a copy holds: what predictions need, not the whole run."""
-        state: dict[str, Any] = dict(vars(self))
+        state: dict[str, object] = dict(vars(self))
         if "run_" in state:
             state["run_"] = dataclasses.replace(self.run_, phases={}, directory=None)
             state["_states"] = states.on_host(self._states)

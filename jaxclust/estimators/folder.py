@@ -74,7 +74,7 @@ def write(estimator: "DeepClustering", path: str | os.PathLike, overwrite: bool)
     write_file(Path(path) / FILE, text + "\n")
 
 
-def _parameters(estimator: "DeepClustering") -> dict[str, Any]:
+def _parameters(estimator: "DeepClustering") -> dict[str, object]:
     """The estimator's parameters as JSON has them; None for a method that is no name."""
     parameters = {name: _plain(value) for name, value in estimator.get_params(False).items()}
     if isinstance(estimator.method, Method):
@@ -152,7 +152,7 @@ def _damaged(file: Path, reason: object) -> UsageError:
     return UsageError(f"load: {file} must be an estimator's, is damaged ({reason})")
 
 
-def _checked_parameters(cls: type["DeepClustering"], kept: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_parameters(cls: type["DeepClustering"], kept: Mapping[str, Any]) -> dict[str, object]:
     """The arguments of a class as a file has them.
 
     Raises:
@@ -193,7 +193,7 @@ def _misfit(attributes: Mapping[str, Any], run: Run) -> str:
     return ""
 
 
-def _attributes(content: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes(content: Mapping[str, Any]) -> dict[str, object]:
     """What fitting has set, by the attributes' names.
 
     Raises:

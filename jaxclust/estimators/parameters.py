@@ -15,7 +15,7 @@ SETTING = "settings__"
 """Prefix that a setting has as a parameter of ``get_params`` and ``set_params``."""
 
 
-def listed(estimator: "DeepClustering") -> dict[str, Any]:
+def listed(estimator: "DeepClustering") -> dict[str, object]:
     """All settings of the method with their present values, by the names of parameters.
 
     The values are those of the preset, changed by the estimator's ``settings``, which only ``fit``
@@ -27,7 +27,7 @@ def listed(estimator: "DeepClustering") -> dict[str, Any]:
     given = estimator.settings if isinstance(estimator.settings, Mapping) else {}
     preset = estimator.preset if isinstance(estimator.preset, str) else ""
     values = {**method.presets.get(preset, {}), **given}
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
     for name in method.settings():
         bare = name.removeprefix(PRETRAINING)
         config = method.config if bare == name else method.pretraining

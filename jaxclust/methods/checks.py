@@ -17,7 +17,7 @@ Reconstruct = Callable[[Variables, jax.Array, bool], tuple[jax.Array, jax.Array,
 """``Network.reconstruct`` of a network that has a decoder."""
 
 
-def changes(usual: Any, other: Any, prefix: str = "") -> dict[str, Any]:
+def changes(usual: Any, other: Any, prefix: str = "") -> dict[str, object]:
     """The settings of a config that differ from another's, as a preset has them.
 
     Args:

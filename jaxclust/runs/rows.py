@@ -218,7 +218,7 @@ def with_scores(row: Row, labels: np.ndarray, true_labels: np.ndarray | None) ->
     unscored = 0
     if true_labels is not None:
         scores, unscored = metrics.known_scores(true_labels, labels)
-    own: dict[str, Any] = {name: scores.get(name) for name in SCORES}
+    own: dict[str, float | None] = {name: scores.get(name) for name in SCORES}
     return dataclasses.replace(row, unscored=unscored or None, **own)
 
 
@@ -262,7 +262,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 @functools.cache
-def _kinds() -> dict[str, Any]:
+def _kinds() -> dict[str, object]:
     """The type of each field of a row but ``extra``; reading them takes longer than a line does."""
     return {name: kind for name, kind in get_type_hints(Row).items() if name != "extra"}
 

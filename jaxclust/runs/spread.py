@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from jaxclust.runs.folder import is_finished
 from jaxclust.runs.plan import Plan
 from jaxclust.runs.rows import package_versions
 from jaxclust.runs.settings import Settings, read_settings
-from jaxclust.types import Method
+from jaxclust.types import Json, Method
 
 PLAN = "plan"
 BEGUN = "begun"
@@ -66,7 +65,7 @@ def agreed(plan: Plan) -> Plan:
     return dataclasses.replace(plan, over=over, choose_seeds=False)
 
 
-def _check_asked(plan: Plan, told: dict[str, Any]) -> None:
+def _check_asked(plan: Plan, told: dict[str, Json]) -> None:
     """Refuses seeds, or a way to run them, that this process was given and process 0 was not."""
     asked = {} if plan.choose_seeds else {"seeds": list(plan.seeds)}
     asked |= {} if plan.over is None else {"over": plan.over}
@@ -210,7 +209,7 @@ def follow(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _comparable(settings: Settings) -> dict[str, Any]:
+def _comparable(settings: Settings) -> dict[str, Json]:
     """What has to be the same in each process: settings, and the packages' versions."""
     return settings.to_json() | {"over": same_bits(settings.over), "versions": package_versions()}
 

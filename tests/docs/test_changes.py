@@ -11,7 +11,7 @@ from jaxclust.methods import registry
 PAGE = (doc_words.ROOT / "docs" / "changes.md").read_text()
 CHANGES = (doc_words.ROOT / "CHANGELOG.md").read_text()
 NAME = re.compile(r"`(j(?:axclust|c)(?:\.\w+)+)(?=[`(])")
-MOST_LINES = 60
+MOST_LINES = 40
 """Lines of the changes of one version, with those of headings and between groups."""
 
 
