@@ -15,8 +15,8 @@ from experiments.papers.ccnn import imagenet, imagenet_tables
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import fit as engine
 from jaxclust.evaluation import metrics
-from jaxclust.networks import ccnn_squeezenet, imagenet_trunk, pretrained_weights
-from jaxclust.networks.ccnn import ccnn_squeezenet_plain
+from jaxclust.networks import imagenet_trunk, pretrained_weights
+from jaxclust.networks.ccnn import ON_IMAGENET
 from jaxclust.runs import start_weights
 from jaxclust.runs.rows import Row
 from jaxclust.runs.settings import digest
@@ -27,11 +27,11 @@ SEEDS = (0, 3)
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """A few pictures in three colors, which are not enlarged."""
-    package = pretrained_weights.PACKAGES["squeezenet"].name
-    try:
-        importlib.metadata.distribution(package)
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"needs the package {package}")
+    for package in {kept.name for kept in pretrained_weights.PACKAGES.values()}:
+        try:
+            importlib.metadata.distribution(package)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"needs the package {package}")
     rng = np.random.default_rng(0)
     labels = np.arange(40, dtype=np.int32) % 3
     images = rng.integers(0, 90, (40, 32, 32, 3))
@@ -42,7 +42,7 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(imagenet, "SEEDS", SEEDS)
     monkeypatch.setattr(imagenet, "RESULTS", tmp_path / "rows.jsonl")
     monkeypatch.setattr(imagenet_trunk, "LEAST_SIDE", 32)
-    factories = (ccnn_squeezenet, ccnn_squeezenet_plain)
+    factories = tuple(ON_IMAGENET)
     for factory in factories:
         factory.cache_clear()
     yield given
@@ -78,10 +78,13 @@ def test_every_row_has_todays_hash():
 
 
 @pytest.mark.slow
-def test_a_cell_on_features_is_the_whole_run_and_is_made_once(small, tmp_path):
+@pytest.mark.parametrize("backbone", imagenet.BACKBONES)
+def test_a_cell_on_features_is_the_whole_run_and_is_made_once(backbone, small, tmp_path):
+    begins = "" if backbone == "squeezenet" else f"{backbone} "
+    variants = [f"{begins}baseline-iii", f"{begins}k-means of means"]
     request = Request(
         data=("photos-10",),
-        variants=("baseline-iii", "k-means of means"),
+        variants=tuple(variants),
         starts=("imagenet",),
         over="map",
         folder=tmp_path,
@@ -90,12 +93,12 @@ def test_a_cell_on_features_is_the_whole_run_and_is_made_once(small, tmp_path):
     assert not imagenet.RESULTS.exists()
     assert imagenet.run(request)
     made = rows.read(imagenet.RESULTS)
-    variants = ["baseline-iii"] * 2 + ["k-means of means"] * 2
-    assert [row.variant for row in made] == variants
+    assert [row.variant for row in made] == [variants[0]] * 2 + [variants[1]] * 2
     assert [row.seed for row in made] == [*SEEDS, *SEEDS]
     assert {row.extra["start"] for row in made} == {"imagenet"}
-    method = imagenet.method_of("baseline-iii", "imagenet", 3)
-    options = engine.Options(over="map", weights=start_weights.imagenet(ccnn_squeezenet))
+    method = imagenet.method_of(variants[0], "imagenet", 3)
+    weights = start_weights.imagenet(imagenet.BACKBONES[backbone].network)
+    options = engine.Options(over="map", weights=weights)
     whole = engine.fit(method, small.images, SEEDS, options)
     assert whole.labels is not None
     for row, labels in zip(made, whole.labels, strict=False):

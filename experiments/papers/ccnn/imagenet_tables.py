@@ -20,6 +20,11 @@ LABELS = {
     "k-means of means": "k-means, means of the trunk",
     "train all": "CCNN, all layers trained",
     "baseline-i train all": "I, all layers trained",
+    "lite0 ccnn": "CCNN on Lite0",
+    "lite0 baseline-i": "I on Lite0",
+    "lite0 baseline-ii": "II on Lite0",
+    "lite0 baseline-iii": "III on Lite0",
+    "lite0 k-means of means": "k-means, means of Lite0",
 }
 PAIRS = (
     ("ccnn", "baseline-i"),
@@ -30,6 +35,9 @@ PAIRS = (
     ("plain ccnn", "plain baseline-iii"),
     ("plain ccnn", "k-means of maxima"),
     ("plain ccnn", "ccnn"),
+    ("lite0 ccnn", "lite0 baseline-i"),
+    ("lite0 ccnn", "lite0 baseline-iii"),
+    ("lite0 ccnn", "lite0 k-means of means"),
     ("train all", "baseline-i train all"),
     ("train all", "ccnn"),
     ("train all", "k-means of maxima"),
