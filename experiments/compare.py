@@ -6,6 +6,7 @@ family of its own. All pairs on all sets would be a family of over 1,000 compari
 seeds could show nothing. For the same reason those in LATER_FAMILIES have families of their own.
 """
 
+import functools
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -82,6 +83,7 @@ OF_THE_SCHEDULE = {"update_epochs", "least_steps"}
 """Settings that decide the schedule and nothing else."""
 
 
+@functools.cache  # The tables ask for it for each row, and ask often.
 def is_default(name: str, preset: str, n: int) -> bool:
     """Whether a preset gives the same numbers as the default on n images.
 

@@ -42,13 +42,17 @@ WHOLE_RUNS = ("cli", "engine", "examples", "experiments", "groups", "report", "r
 """Folders whose modules make whole runs or start processes, and take the longest; "tests" has the
 modules that are in no folder below it."""
 
+MAKES_A_RUN = "test_fit_command.py"
+"""It makes the run that other modules read, while the other workers have modules without it."""
+
 
 def pytest_collection_modifyitems(items):
     """Puts the longest modules first, so that no worker is left alone with one at the end."""
 
     def quick(item):
         optimized = item.get_closest_marker("optimized") is not None
-        return not optimized, item.path.parent.name not in WHOLE_RUNS
+        whole = item.path.parent.name in WHOLE_RUNS
+        return not optimized, item.path.name != MAKES_A_RUN, not whole
 
     items.sort(key=quick)
 
@@ -70,9 +74,30 @@ def few_digits(digits):
 @pytest.fixture(scope="session")
 def data(tmp_path_factory, few_digits):
     """A file of those 300 digits, as a user would hand it over."""
-    path = tmp_path_factory.mktemp("data") / "few.npz"
-    np.savez(path, images=few_digits[0], labels=few_digits[1])
-    return path
+    from shared_runs import made_once
+
+    images, labels = few_digits
+    return made_once(
+        tmp_path_factory, "few.npz", lambda path: np.savez(path, images=images, labels=labels)
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(data, tmp_path_factory):
+    """A finished run of IDEC with two seeds, its figures and its baseline, for the worker alone.
+
+    It is compiled as the modules that use it are, see ``programs``, so that their runs have the
+    same numbers to the last bit.
+    """
+    from commands import command
+    from jaxclust.cli.main import main
+    from shared_runs import copy_of_one
+
+    def make(out):
+        jax.config.update("jax_disable_most_optimizations", True)
+        assert main(command(data, out)) == 0
+
+    return copy_of_one(tmp_path_factory, "idec", make)
 
 
 def usual_options(compile_options):

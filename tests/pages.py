@@ -9,11 +9,6 @@ from jaxclust.runs.files import write_labels
 from jaxclust.runs.sweeps import Choice, Stability, write_choice
 from run_folders import make
 
-SMALL = (
-    "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 4 --max-steps 8 "
-    "--restarts 2"
-)
-
 
 class Page(HTMLParser):
     """The elements and the text of a page, each of which is closed where it should be.
@@ -46,13 +41,6 @@ class Page(HTMLParser):
     def all(self, tag):
         """The attributes of each element of a kind."""
         return [attributes for name, attributes in self.found if name == tag]
-
-
-def idec(out, data):
-    """Folder of a run of IDEC that takes moments, with seeds 0 and 3."""
-    flags = f"--seeds 0,3 --over map --no-figures {SMALL}"
-    assert main(f"fit idec --data {data} --out {out} {flags}".split()) == 0
-    return out
 
 
 def chosen(folder):

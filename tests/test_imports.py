@@ -1,6 +1,7 @@
 """Who may import whom: the folder is the layer. And nothing heavy is imported before it is used."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,8 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
     """The modules and names that a file imports anywhere, as dotted names."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -37,7 +39,7 @@ def imported(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def may_import(importer: str, other: str) -> bool:

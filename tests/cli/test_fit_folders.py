@@ -172,3 +172,4 @@ def test_a_renamed_copy_of_the_data_shares_a_pretraining(finished, data, tmp_pat
     assert main(command(copy, tmp_path / "shared", flags)) == 0
     shared, own = (np.load(run / "labels.npy") for run in (tmp_path / "shared", finished))
     np.testing.assert_array_equal(shared, own)
+    assert not (tmp_path / "shared" / "checkpoint" / "pretrain").exists()

@@ -75,8 +75,8 @@ def test_streams_and_an_empty_command_are_refused(capsys):
     assert "data: must be given, as in jaxclust fit --data digits" in capsys.readouterr().err
 
 
-def test_the_command_runs_the_method_it_names(tmp_path, capsys):
-    words = ["fit", "--data", "digits", "--seeds", "1", "--no-figures", "--no-baseline"]
+def test_the_command_runs_the_method_it_names(data, tmp_path, capsys):
+    words = ["fit", "--data", str(data), "--seeds", "1", "--no-figures", "--no-baseline"]
     words += ["--max-steps", "1", "--pretraining.epochs", "1", "--graph-windows", "None"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     printed = capsys.readouterr()

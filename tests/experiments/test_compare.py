@@ -16,6 +16,8 @@ from jaxclust.methods import registry
 from jaxclust.runs import collect
 from jaxclust.runs.rows import SCORES, Row, row_name, write_rows
 
+pytestmark = pytest.mark.usefixtures("fingerprints_once")
+
 LARGEST = "coil20-32"
 """Its images are the largest: whatever takes another set's takes these."""
 EVERYTHING = tuple(range(10))

@@ -21,6 +21,8 @@ from jaxclust.data import datasets
 from jaxclust.data.named_sets import SETS
 from jaxclust.runs.settings import digest
 
+pytestmark = pytest.mark.usefixtures("fingerprints_once")
+
 AT_HAND = ("digits", "coil20-32", "usps", "usps-11000", "mnist-test", "yaleb")
 REQUEST = Request()
 

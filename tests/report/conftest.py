@@ -10,9 +10,9 @@ from jaxclust.runs import collect
 
 
 @pytest.fixture(scope="session")
-def run(data, tmp_path_factory):
-    """Folder of a run of IDEC on 300 digits."""
-    return pages.idec(tmp_path_factory.mktemp("runs") / "idec", data)
+def run(finished):
+    """Folder of a run of IDEC on 300 digits, with seeds 0 and 3."""
+    return finished
 
 
 @pytest.fixture(scope="session")

@@ -145,8 +145,8 @@ def test_the_command_that_repeats_a_run(run, data):
     words = repeat.repeat(read_settings(run))
     for word in (
         f"fit idec --data {data} --seeds 0,3",
-        "--max-steps 8",
-        "--pretraining.epochs 2",
+        "--max-steps 20",
+        "--pretraining.epochs 3",
         "--restarts 2",
     ):
         assert word in words
