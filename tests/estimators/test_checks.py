@@ -44,9 +44,19 @@ class SmallDEC(estimators.DEC):
 QUICK = (
     estimators.KMeans(2, settings={"restarts": 1}),
     estimators.DeepClustering("kmeans", 2, settings={"restarts": 1}),
-    SmallDEC(2, settings=STEPS),
 )
+SMALL_DEC = SmallDEC(2, settings=STEPS)
+OF_SMALL_DEC = (
+    "check_clustering",
+    "check_dict_unchanged",
+    "check_estimators_dtypes",
+    "check_estimators_pickle",
+    "check_fit_idempotent",
+    "check_transformer_general",
+)
+"""The checks of what a deep method computes; all others are slow, and KMeans has them, too."""
 SLOW = (
+    SMALL_DEC,
     estimators.KMeans(2, n_init=2, settings={"restarts": 1}, scale="minmax"),
     estimators.DEC(2, settings=STEPS, scale="standard"),
     estimators.IDEC(2, settings=STEPS),
@@ -67,6 +77,11 @@ def expected(estimator):
 @parametrize_with_checks(QUICK, expected_failed_checks=expected)
 def test_check(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("check", OF_SMALL_DEC)
+def test_check_of_a_deep_method(check):
+    getattr(estimator_checks, check)("SmallDEC", clone(SMALL_DEC))
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """The linkages as methods: through the driver, against their functions on the same pixels."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,6 +17,14 @@ LINKAGES = {
     "ac-zell": lambda x: linkage.path_linkage(x, 6, "zeta"),
 }
 
+PREDICT = jax.jit(agglomerative.predict, static_argnums=(0, 1))
+
+
+@jax.jit
+def first_clusters(x):
+    """The clusters before the first merge."""
+    return neighbor_graph.initial_clusters(neighbor_graph.knn_digraph(x, 20))
+
 
 def directions(images):
     """Pixels scaled to unit length, float64 (n, h * w)."""
@@ -29,7 +36,7 @@ def predicted(method, done, images):
     """The clusters that the first seed's run predicts for images, int32 (n,)."""
     state = jax.tree.map(lambda leaf: leaf[0], done.phases["cluster"].lanes.state)
     network = pixels((8, 8, 1))
-    return agglomerative.predict(method.config, network, state, jnp.asarray(images)).cluster
+    return PREDICT(method.config, network, state, images).cluster
 
 
 @pytest.mark.parametrize("name", LINKAGES)
@@ -47,8 +54,7 @@ def test_linkages_as_methods(name, few_digits):
 @pytest.mark.parametrize("name", ["ac-gdl", "ac-pic", "ac-zell"])
 def test_a_linkage_keeps_its_first_clusters_and_fails_on_nan(name, few_digits):
     images = (few_digits[0][:100] / 255).astype(np.float32)
-    graph = neighbor_graph.knn_digraph(jnp.float32(directions(images)), 20)
-    first = int(neighbor_graph.initial_clusters(graph).max()) + 1
+    first = int(first_clusters(np.float32(directions(images))).max()) + 1
     method = registry.method(name, clusters=first + 30)
     options = fit.Options(over="map")
     done = fit.fit(method, images, (0,), options)

@@ -30,7 +30,7 @@ def test_dcec_beats_k_means_on_digits(digits, baseline):
 
 
 def test_dbc_beats_k_means_on_digits(digits, baseline):
-    assert nmi("dbc", digits, max_epochs=30, pretraining={"epochs": 5}) > baseline + MARGIN
+    assert nmi("dbc", digits, max_epochs=15, pretraining={"epochs": 5}) > baseline + MARGIN
 
 
 def test_jule_beats_k_means_on_digits(digits, baseline):

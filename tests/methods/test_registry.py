@@ -42,13 +42,17 @@ def small(name):
 
 
 @functools.cache
+def traced(algorithm, config, network, n):
+    """The program of an init for n images, and the shapes and dtypes of what it returns."""
+    images = jax.ShapeDtypeStruct((n, *SHAPE), jnp.uint8)
+    init = functools.partial(algorithm.init, config, network)
+    return jax.make_jaxpr(init, return_shape=True)(KEY, None, images)
+
+
 def traced_state(name, n=120):
     """The shapes and dtypes of a method's first state, for n images."""
     method = small(name)
-    network = method.build(SHAPE)
-    images = jax.ShapeDtypeStruct((n, *SHAPE), jnp.uint8)
-    init = functools.partial(method.algorithm.init, method.config, network)
-    return jax.eval_shape(init, KEY, None, images)
+    return traced(method.algorithm, method.config, method.build(SHAPE), n)[1]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -114,19 +118,19 @@ def test_the_largest_soft_assignment_to_the_centers_is_what_predict_says(name, i
     rng = np.random.default_rng(0)
     # Above 0, since some are variances.
     state = jax.tree.map(
-        lambda leaf: jnp.asarray(rng.uniform(0.01, 0.2, leaf.shape), leaf.dtype),
+        lambda leaf: np.asarray(rng.uniform(0.01, 0.2, leaf.shape), leaf.dtype),
         traced_state(name),
     )
-    arguments = (method.config, method.build(SHAPE), state, images[:20])
-    predicted = algorithm.predict(*arguments)
-    features = algorithm.embed(*arguments)
+    arguments = (method.config, method.build(SHAPE), state, np.asarray(images)[:20])
+    predicted = jax.jit(algorithm.predict, static_argnums=(0, 1))(*arguments)
+    features = np.asarray(jax.jit(algorithm.embed, static_argnums=(0, 1))(*arguments))
     centers = getattr(state, algorithm.centers)
-    distances = jnp.linalg.norm(features[:, None] - centers, axis=2)
+    distances = np.linalg.norm(features[:, None] - centers, axis=2)
     np.testing.assert_allclose(distances.min(axis=1), predicted.distance, rtol=1e-3, atol=1e-4)
     if algorithm.soft is None:
         assert algorithm.name == "ccnn"
         return
-    soft = algorithm.soft(method.config, features, centers)
+    soft = np.asarray(jax.jit(algorithm.soft, static_argnums=0)(method.config, features, centers))
     np.testing.assert_array_equal(soft.argmax(axis=1), predicted.cluster)
     np.testing.assert_allclose(soft.max(axis=1), predicted.probability, rtol=1e-5)
     np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-5)
@@ -140,11 +144,10 @@ def test_another_predict_has_no_soft_assignments_of_the_first():
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_is_deterministic_if_and_only_if_it_draws_no_random_number(name, images):
+def test_a_method_is_deterministic_if_and_only_if_it_draws_no_random_number(name):
     method = small(name)
-    init = functools.partial(method.algorithm.init, method.config, method.build(SHAPE))
-    program = str(jax.make_jaxpr(init)(KEY, None, images))
-    assert ("random_bits" not in program) is method.algorithm.deterministic
+    program, _ = traced(method.algorithm, method.config, method.build(SHAPE), 120)
+    assert ("random_bits" not in str(program)) is method.algorithm.deterministic
     assert registry.deterministic(name) is method.algorithm.deterministic
     # Such a method is its init alone: no step could draw a number.
     assert not method.algorithm.deterministic or method.algorithm.step is None

@@ -1,6 +1,6 @@
 """What is made anew during a run: resets of the weights, and centroids from a graph."""
 
-import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jaxclust.ops.graph_start import graph_clusters
 NETWORK = sae((8, 8, 1), 5, (16,))
 KEY = jax.random.key(0)
 GRAPH = {"clusters": 4, "batch": 30, "restarts": 2, "start": "graph", "graph_windows": 2}
+GRAPH |= {"tolerance": 1.0}  # Whatever the labels do, a run may stop.
 CONFIGS = {
     "dcec": (dcec, dcec.Config(**GRAPH, max_steps=40, update_interval=4), NETWORK),
     "dbc": (dbc, dbc.Config(**GRAPH, max_epochs=10), NETWORK),
@@ -29,71 +30,93 @@ def images(few_digits):
     return jnp.asarray(few_digits[0][:120])
 
 
+@functools.cache
+def compiled(function):
+    """A function of a config, a network and arrays as one program."""
+    return jax.jit(function, static_argnums=(0, 1))
+
+
+graph_labels = jax.jit(graph_clusters, static_argnums=1)
+
+
+@functools.partial(jax.jit, static_argnums=1)
 def graph_means(features, clusters):
-    return cluster_means(features, graph_clusters(features, clusters), clusters)
+    return cluster_means(features, graph_labels(features, clusters), clusters)
+
+
+def begun(module, config, network, images):
+    """The state before the first step."""
+    return compiled(module.init)(config, network, KEY, None, images)
 
 
 def with_one_step(module, config, network, images):
     """The state after a step, so that the optimizer has a momentum."""
-    state = module.init(config, network, KEY, None, images)
+    state = begun(module, config, network, images)
     rows = jnp.arange(30, dtype=jnp.int32)
-    return module.step(config, network, KEY, state, images[rows], rows)[0]
+    return compiled(module.step)(config, network, KEY, state, images[rows], rows)[0]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow if name == "dcec" else ()) for name in CONFIGS],
-)
+def refreshed(module, config, network, state, images):
+    """The state after the end of a window, and whether the run stops there."""
+    return compiled(module.refresh)(config, network, KEY, state, images)[:2]
+
+
+def embedded(module, config, network, state, images):
+    return compiled(module.ALGORITHM.embed)(config, network, state, images)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_the_graph_makes_the_centroids_every_few_windows_but_not_at_the_end(name, images):
     module, config, network = CONFIGS[name]
     windows = module.schedule(config, len(images)).max_windows
     assert windows == 10
     state = with_one_step(module, config, network, images)
+    fresh = with_fresh(state, network)
     np.testing.assert_allclose(
-        module.init(config, network, KEY, None, images).centroids,
-        graph_means(module.ALGORITHM.embed(config, network, with_fresh(state, network), images), 4),
+        begun(module, config, network, images).centroids,
+        graph_means(embedded(module, config, network, fresh, images), 4),
         atol=1e-5,
     )
     counter = "epochs" if name == "dkm" else "windows"
     # Window 2 makes centroids anew; after window 9 only one window would follow.
     for before, renews in ((0, False), (1, True), (8, False), (9, False)):
         number = state._replace(**{counter: jnp.int32(before)})
-        after = module.refresh(config, network, KEY, number, images)[0]
+        after, _ = refreshed(module, config, network, number, images)
         expected = state.centroids
         if renews:
-            expected = graph_means(module.ALGORITHM.embed(config, network, state, images), 4)
+            expected = graph_means(embedded(module, config, network, state, images), 4)
         np.testing.assert_allclose(after.centroids, expected, atol=1e-5)
         assert int(getattr(after, counter)) == before + 1
 
 
 def with_fresh(state, network):
     """The state with the weights that ``init`` draws."""
-    return state._replace(variables=network.init(jax.random.split(KEY)[0]))
+    return state._replace(variables=jax.jit(network.init)(jax.random.split(KEY)[0]))
 
 
 @pytest.mark.parametrize("name", ["dcec", "dbc"])
 def test_the_graphs_clusters_are_the_target_of_one_window(name, images):
     module, config, network = CONFIGS[name]
-    state = module.init(config, network, KEY, None, images)
-    features = module.ALGORITHM.embed(config, network, state, images)
-    expected = np.eye(4)[np.asarray(graph_clusters(features, 4))]
+    state = begun(module, config, network, images)
+    features = embedded(module, config, network, state, images)
+    expected = np.eye(4)[np.asarray(graph_labels(features, 4))]
     np.testing.assert_array_equal(state.target, expected)
-    soft = module.refresh(config, network, KEY, state, images)[0]
+    soft, _ = refreshed(module, config, network, state, images)
     assert np.asarray(soft.target).max(axis=1).min() < 1
-    again = module.refresh(config, network, KEY, soft, images)[0]
+    again, _ = refreshed(module, config, network, soft, images)
     np.testing.assert_array_equal(again.target, expected)
 
 
 def test_from_kmeans_the_first_target_is_sharpened(images):
     config = dcec.Config(clusters=4, batch=30, restarts=2)
-    target = dcec.init(config, NETWORK, KEY, None, images).target
+    target = begun(dcec, config, NETWORK, images).target
     assert np.asarray(target).max(axis=1).min() < 1
 
 
 def test_new_centroids_have_no_momentum_and_weights_keep_theirs(images):
     module, config, network = CONFIGS["dcec"]
     state = with_one_step(module, config, network, images)._replace(windows=jnp.int32(1))
-    after = module.refresh(config, network, KEY, state, images)[0]
+    after, _ = refreshed(module, config, network, state, images)
     params, centroids = state.opt_state[0].mu
     new_params, new_centroids = after.opt_state[0].mu
     assert np.any(centroids != 0)
@@ -106,8 +129,8 @@ def test_a_reset_mixes_the_weights_with_fresh_ones_except_in_the_embedding_layer
         clusters=4, batch=30, update_interval=4, max_steps=40, reset_epochs=1, restarts=2
     )
     state = with_one_step(dcec, config, NETWORK, images)._replace(windows=jnp.int32(0))
-    after = dcec.refresh(config, NETWORK, KEY, state, images)[0]
-    fresh = NETWORK.init(jax.random.split(KEY)[0]).params
+    after, _ = refreshed(dcec, config, NETWORK, state, images)
+    fresh = with_fresh(state, NETWORK).variables.params
     for name, old in state.variables.params.items():
         kernel = after.variables.params[name]["kernel"]
         expected = old["kernel"]
@@ -121,36 +144,35 @@ def test_dcn_counts_from_the_start_again_after_a_renewal(images):
     module, config, network = CONFIGS["dcn"]
     state = with_one_step(module, config, network, images)._replace(windows=jnp.int32(1))
     assert np.any(state.counts != config.counts)
-    after = module.refresh(config, network, KEY, state, images)[0]
+    after, _ = refreshed(module, config, network, state, images)
     assert np.all(after.counts == config.counts)
-    features = module.ALGORITHM.embed(config, network, state, images)
-    np.testing.assert_array_equal(after.labels, graph_clusters(features, 4))
+    features = embedded(module, config, network, state, images)
+    np.testing.assert_array_equal(after.labels, graph_labels(features, 4))
 
 
-@pytest.mark.slow
 def test_a_run_stops_only_after_the_last_renewal(images):
     """Nothing changes in any window; the last of ten windows in which it may is the eighth."""
     for name in ("dcec", "dbc", "dkm", "dcn"):
         module, config, network = CONFIGS[name]
-        config = dataclasses.replace(config, tolerance=1.0)
         counter = "epochs" if name == "dkm" else "windows"
-        state = module.init(config, network, KEY, None, images)
+        state = begun(module, config, network, images)
         for before, stops in ((0, False), (6, False), (7, False), (8, True)):
             number = state._replace(**{counter: jnp.int32(before)})
-            assert bool(module.refresh(config, network, KEY, number, images)[1]) is stops, name
+            assert bool(refreshed(module, config, network, number, images)[1]) is stops, name
 
 
-@pytest.mark.slow
 def test_dbcs_statistics_settle_after_a_reset(images):
     network = fcae((8, 8, 1), 4)
     config = dbc.Config(
         clusters=4, batch=30, restarts=2, max_epochs=10, reset_epochs=1, reset_share=1.0
     )
-    state = dbc.init(config, network, KEY, None, images)
-    after = dbc.refresh(config, network, jax.random.key(9), state, images)[0]
-    features, _ = network.encode(after.variables, images, False)
-    with_batch, _ = network.encode(after.variables, images, True)
-    stale, _ = network.encode(after.variables._replace(stats=state.variables.stats), images, False)
+    state = begun(dbc, config, network, images)
+    key = jax.random.key(9)
+    after = compiled(dbc.refresh)(config, network, key, state, images)[0]
+    encode = jax.jit(network.encode, static_argnums=2)
+    features, _ = encode(after.variables, images, False)
+    with_batch, _ = encode(after.variables, images, True)
+    stale, _ = encode(after.variables._replace(stats=state.variables.stats), images, False)
 
     def gap(other):
         return float(jnp.mean((other - with_batch) ** 2))
@@ -165,7 +187,7 @@ def test_dbcs_statistics_settle_after_a_reset(images):
 )
 def test_the_embedding_layer_of_a_network_is_as_wide_as_the_features(network, width):
     made = network((16, 16, 1), 7)
-    params = made.init(KEY).params[made.embedding_layer]
+    params = jax.eval_shape(made.init, KEY).params[made.embedding_layer]
     assert {leaf.shape[-1] for leaf in jax.tree.leaves(params)} == {width}
 
 
@@ -202,7 +224,7 @@ def test_a_run_with_renewals_is_the_same_in_chunks_and_together(images):
 
 def test_a_run_without_renewals_has_no_counter(images):
     config = dcec.Config(clusters=4, batch=30, restarts=2)
-    assert dcec.init(config, NETWORK, KEY, None, images).windows is None
+    assert begun(dcec, config, NETWORK, images).windows is None
 
 
 def test_reset_epochs_are_passes_over_the_images(images):
@@ -238,7 +260,7 @@ def test_lanes_are_renewed_together_as_alone(images):
 
     result = jax.jit(jax.vmap(refresh))(together)
     for place, lane in enumerate(lanes):
-        alone = jax.jit(refresh)(lane)
+        alone, _ = refreshed(module, config, network, lane, images)
         jax.tree.map(
             lambda both, one, place=place: np.testing.assert_allclose(both[place], one, atol=1e-5),
             result,

@@ -9,6 +9,10 @@ from sklearn.decomposition import non_negative_factorization
 from jaxclust.ops import nmf, semi_nmf
 from jaxclust.ops.nmf import Edges
 
+UPDATED_U = jax.jit(nmf.updated_u)
+UPDATED = jax.jit(semi_nmf.updated)
+LOSS = jax.jit(semi_nmf.loss)
+COEFFICIENTS = jax.jit(nmf.coefficients, static_argnums=2)
 RNG = np.random.default_rng(3)
 N, D, K = 30, 12, 3
 X = np.float32(RNG.random((N, K)) ** 2 @ RNG.random((K, D)) + 0.1 * RNG.random((N, D)))
@@ -36,16 +40,17 @@ def test_without_a_graph_the_steps_are_scikit_learns():
     """scikit-learn starts from equal entries, and so do both factors here."""
     options = {"n_components": K, "init": None, "update_H": False, "solver": "mu"}
     options |= {"beta_loss": "kullback-leibler", "tol": 0}
-    ones = jnp.ones(N)
-    v = jnp.ones((N, K))
+    ones = np.ones(N, np.float32)
+    v = np.ones((N, K), np.float32)
+    step = jax.jit(lambda v: nmf.updated_v(X, U, v, ones, None, 0.0))
     for _ in range(5):
-        v = nmf.updated_v(jnp.asarray(X), jnp.asarray(U), v, ones, None, 0.0)
+        v = step(v)
     expected, _, _ = non_negative_factorization(X, None, np.float32(U.T), max_iter=5, **options)
     np.testing.assert_allclose(v, expected, rtol=1e-4)
-    np.testing.assert_allclose(nmf.coefficients(X, jnp.asarray(U), 5), expected, rtol=1e-4)
+    np.testing.assert_allclose(COEFFICIENTS(X, U, 5), expected, rtol=1e-4)
     # The step of U is the same with both sides exchanged, up to the sums of its columns.
-    even = jnp.full((D, K), 1 / D)
-    u = nmf.updated_u(jnp.asarray(X), even, jnp.asarray(V), ones)
+    even = np.full((D, K), 1 / D, np.float32)
+    u = UPDATED_U(X, even, V, ones)
     expected, _, _ = non_negative_factorization(X.T, None, V.T, max_iter=1, **options)
     np.testing.assert_allclose(u, expected / expected.sum(axis=0), rtol=1e-4)
 
@@ -63,7 +68,7 @@ def test_the_objective_and_the_step_with_a_graph_are_the_papers():
             rough += graph[j, other] * ((V[j] - V[other]) * logs).sum() / 4
     assert float(nmf.roughness(EDGES, jnp.asarray(V))) == pytest.approx(rough, rel=1e-4)
     weight = 7.0
-    new = nmf.updated_v(X, U, jnp.asarray(V), jnp.asarray(W), EDGES, weight)
+    new = jax.jit(lambda v: nmf.updated_v(X, U, v, W, EDGES, weight))(V)
     right = W[:, None] * V * ((X / y) @ U)
     exact = np.linalg.solve(np.diag(W) + weight * laplacian, right)
     np.testing.assert_allclose(new, exact, rtol=2e-3)
@@ -95,9 +100,10 @@ def test_the_objective_does_not_rise(weight, few_digits):
 
 
 def test_images_without_light_have_no_weights():
-    x = jnp.zeros((4, D))
-    np.testing.assert_array_equal(nmf.coefficients(x, jnp.asarray(U), 5), 0)
-    assert np.isfinite(nmf.updated_u(x, jnp.asarray(U), jnp.zeros((4, K)), jnp.ones(4))).all()
+    x = np.zeros((4, D), np.float32)
+    np.testing.assert_array_equal(COEFFICIENTS(x, U, 5), 0)
+    v = np.zeros((4, K), np.float32)
+    assert np.isfinite(UPDATED_U(x, U, v, np.ones(4, np.float32))).all()
 
 
 SIGNED = np.float32(RNG.normal(size=(N, D)))
@@ -117,7 +123,7 @@ def slow_h(x, h, z):
 
 
 def test_a_step_of_deep_semi_nmf_is_the_papers():
-    h, made = semi_nmf.updated(jnp.asarray(SIGNED), jnp.asarray(V), FACTORS)
+    h, made = UPDATED(SIGNED, V, FACTORS)
     x = SIGNED.astype(np.float64)
     first = np.linalg.pinv(V.astype(np.float64) @ FACTORS[1]) @ x
     second = np.linalg.pinv(V.astype(np.float64)) @ x @ np.linalg.pinv(first)
@@ -126,7 +132,7 @@ def test_a_step_of_deep_semi_nmf_is_the_papers():
     product = np.asarray(made[1], np.float64) @ np.asarray(made[0], np.float64)
     np.testing.assert_allclose(h, slow_h(x, V, product), rtol=1e-2, atol=1e-4)
     distance = ((x - h @ product) ** 2).sum(axis=1)
-    np.testing.assert_allclose(semi_nmf.loss(jnp.asarray(SIGNED), h, made), distance, rtol=1e-3)
+    np.testing.assert_allclose(LOSS(SIGNED, h, made), distance, rtol=1e-3)
 
 
 def test_the_distance_of_deep_semi_nmf_does_not_rise():
@@ -135,11 +141,10 @@ def test_the_distance_of_deep_semi_nmf_does_not_rise():
     below, first = semi_nmf.fitted(x, jnp.asarray(RNG.random((N, 5)), jnp.float32), 30)
     h, second = semi_nmf.fitted(below, jnp.asarray(RNG.random((N, 7)), jnp.float32), 30)
     made = (first, second)
-    step = jax.jit(semi_nmf.updated)
     losses = []
     for _ in range(40):
-        losses.append(float(jnp.sum(semi_nmf.loss(x, h, made))))
-        h, made = step(x, h, made)
+        losses.append(float(np.sum(LOSS(x, h, made))))
+        h, made = UPDATED(x, h, made)
     assert np.all(np.diff(losses) <= 1e-4 * losses[0])
     assert losses[-1] < losses[0] < float(jnp.sum(x**2))
     assert float(h.min()) >= 0

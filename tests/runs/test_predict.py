@@ -12,18 +12,11 @@ from jaxclust.cli.main import main
 from jaxclust.runs.files import json_lines, read_json_lines
 from jaxclust.runs.reading import open_run
 
-SMALL = (
-    "--pretraining.epochs 2 --pretraining.batch 64 --batch 64 --update-interval 5 --max-steps 20 "
-    "--tolerance 0 --restarts 2 --over shard --no-figures --no-baseline"
-)
-
 
 @pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
+def run(finished):
     """The folder of a finished run of seeds 0 and 3."""
-    out = tmp_path_factory.mktemp("runs") / "idec"
-    assert main(f"fit idec --data {data} --out {out} --seeds 0,3 {SMALL}".split()) == 0
-    return out
+    return finished
 
 
 def refused(capsys, arguments):

@@ -15,7 +15,7 @@ from jaxclust.methods import pupil
 from jaxclust.runs import vote
 from jaxclust.runs.consensus import make_consensus
 
-QUICK = pupil.Config(epochs=1, least_steps=60, batch=64)
+QUICK = pupil.Config(epochs=1, least_steps=30, batch=32, learning_rate=3e-3)
 KINDS = 3
 SHAPE = (8, 8, 1)
 
