@@ -79,16 +79,15 @@ def local_workers(jobs: int, names: Sequence[str], cores: int) -> dict[str, Any]
       cores: of this machine.
     """
     count = len(names) or max(1, cores // CORES)
-    arguments: dict[str, Any] = {
+    arguments = {
         "n_workers": max(1, min(jobs, count)),
         "threads_per_worker": 1,
         "processes": True,
         "dashboard_address": "127.0.0.1:0",
         "silence_logs": 50,
     }
-    if names:
-        arguments |= {"resources": {GPU: 1}, "env": {LOCAL_GPUS: ",".join(names)}}
-    return arguments
+    gpus = {"resources": {GPU: 1}, "env": {LOCAL_GPUS: ",".join(names)}}
+    return {**arguments, **gpus} if names else arguments
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 """Files of plain arrays; nothing is ever unpickled."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxclust.errors import UsageError, reading
 
 ENDINGS = (".npz", ".npy")
+USED = ("images", "labels")
+"""The arrays of an .npz file that are read."""
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -30,17 +31,20 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         return arrays, None
     if "images" not in arrays:
         raise UsageError(f"data: {path} must hold an array 'images', got {list(arrays)}")
-    for name in ("images", "labels"):
-        if name in arrays and not isinstance(arrays[name], np.ndarray):
+    used: dict[str, np.ndarray] = {}
+    for name in USED:
+        array = arrays.get(name)
+        if isinstance(array, np.ndarray):
+            used[name] = array
+        elif array is not None:
             raise UsageError(f"data: {path} must hold {name} as an array, got other bytes")
-    return arrays["images"], arrays.get("labels")
+    return used["images"], used.get("labels")
 
 
-def _arrays(path: Path) -> np.ndarray | dict[str, Any]:
+def _arrays(path: Path) -> np.ndarray | dict[str, np.ndarray | bytes | str]:
     """The array of an .npy file; of an .npz file the names, with images and labels read."""
     with path.open("rb") as file:
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
-        used = ("images", "labels")
-        return {name: loaded[name] if name in used else name for name in loaded.files}
+        return {name: loaded[name] if name in USED else name for name in loaded.files}

@@ -5,7 +5,7 @@ Each is one .npz file of plain bytes, named by the number of windows done.
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,20 @@ from jaxclust.types import Json
 from jaxclust.whole_files import whole
 
 HEAD = "head"
+
+
+def packed(head: Mapping[str, Json], leaves: Iterable[np.ndarray]) -> bytes:
+    """An .npz file with a document and arrays, which are named by their numbers.
+
+    Arrays are written as their bytes, since NumPy has no name for kinds such as bfloat16.
+    """
+    plain: dict[str, Any] = {
+        f"{number}": np.frombuffer(leaf.tobytes(), np.uint8) for number, leaf in enumerate(leaves)
+    }
+    content = io.BytesIO()
+    plain[HEAD] = np.array(json.dumps(dict(head)))
+    np.savez(content, **plain)
+    return content.getvalue()
 
 
 def windows(directory: Path) -> list[int]:
@@ -44,16 +58,13 @@ def write(
         for group, named in arrays.items()
         for name, leaf in named.items()
     ]
-    kinds = [[group, name, leaf.dtype.name, list(leaf.shape)] for group, name, leaf in leaves]
-    plain: dict[str, Any] = {
-        f"{number}": np.frombuffer(leaf.tobytes(), np.uint8)
-        for number, (_, _, leaf) in enumerate(leaves)
-    }
-    plain[HEAD] = np.array(json.dumps({"rest": rest, "groups": list(arrays), "kinds": kinds}))
-    content = io.BytesIO()
-    np.savez(content, **plain)
+    kinds: list[Json] = [
+        [group, name, leaf.dtype.name, list(leaf.shape)] for group, name, leaf in leaves
+    ]
+    head: dict[str, Json] = {"rest": rest, "groups": list(arrays), "kinds": kinds}
+    content = packed(head, (leaf for _, _, leaf in leaves))
     with whole(directory / f"{window}.npz") as beside:
-        beside.write_bytes(content.getvalue())
+        beside.write_bytes(content)
 
 
 def read(directory: Path, window: int) -> SimpleNamespace:

@@ -9,20 +9,18 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclust.engine import part_files
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.driver import Lanes, Pending, Training
 from jaxclust.engine.lanes import Part, with_plain_keys
 from jaxclust.errors import UsageError, reading
 from jaxclust.types import Json
 from jaxclust.whole_files import whole
-
-ABOUT = "about"
 
 
 def path_beside(place: Path) -> Path:
@@ -47,24 +45,15 @@ def save(place: Path, about: Mapping[str, Json], training: Training, times: Time
     if pending is None:
         path.unlink(missing_ok=True)
         return
-    arrays = {
-        f"{number}": np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves(pending.part))
-    }
-    head = {
+    head: dict[str, Json] = {
         "about": _digest(about, training.lanes),
         "steps": pending.steps,
         "times": [float(value) for value in times],
     }
-    content = io.BytesIO()
-    # Kinds that NumPy has no name for, such as bfloat16, are written as their bytes.
-    plain: dict[str, Any] = {
-        name: np.frombuffer(array.tobytes(), np.uint8) for name, array in arrays.items()
-    }
-    plain[ABOUT] = np.array(json.dumps(head))
-    np.savez(content, **plain)
+    content = part_files.packed(head, map(np.asarray, jax.tree.leaves(pending.part)))
     try:
         with whole(path) as beside:
-            beside.write_bytes(content.getvalue())
+            beside.write_bytes(content)
     except OSError as error:
         rule = f"checkpoint: {path} must be writable"
         raise UsageError(f"{rule}, got {error.strerror}") from error
@@ -93,7 +82,7 @@ def _read(path: Path, digest: str, template: Part) -> tuple[Pending, Times] | No
     """What a file of ``save`` holds; None where it is of another digest."""
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    head = json.loads(str(arrays.pop(ABOUT)))
+    head = json.loads(str(arrays.pop(part_files.HEAD)))
     if head["about"] != digest:
         return None
     leaves, structure = jax.tree.flatten(template)

@@ -297,7 +297,7 @@ class DeepClustering(
         kept = folder.read(cls, path, method)
         estimator = cls(**kept.parameters)
         vars(estimator).update(kept.attributes)
-        estimator._keep(kept.run, states.of_voters(kept.run), kept.attributes["_progress"])
+        estimator._keep(kept.run, states.of_voters(kept.run), estimator._progress)
         return estimator
 
     def __getstate__(self) -> dict[str, object]:

@@ -35,7 +35,7 @@ class Kept(NamedTuple):
     """
 
     parameters: dict[str, Any]
-    attributes: dict[str, Any]
+    attributes: dict[str, object]
     run: Run
 
 
@@ -152,7 +152,7 @@ def _damaged(file: Path, reason: object) -> UsageError:
     return UsageError(f"load: {file} must be an estimator's, is damaged ({reason})")
 
 
-def _checked_parameters(cls: type["DeepClustering"], kept: Mapping[str, Any]) -> dict[str, object]:
+def _checked_parameters(cls: type["DeepClustering"], kept: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a class as a file has them.
 
     Raises:
@@ -199,7 +199,7 @@ def _attributes(content: Mapping[str, Any]) -> dict[str, object]:
     Raises:
       ValueError: they are no such numbers.
     """
-    attributes: dict[str, Any] = {"n_features_in_": int(content["n_features_in_"])}
+    attributes: dict[str, object] = {"n_features_in_": int(content["n_features_in_"])}
     if content["feature_names_in_"] is not None:
         attributes["feature_names_in_"] = np.array(content["feature_names_in_"], object)
     if content["inertia_"] is not None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -209,7 +210,7 @@ def follow(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _comparable(settings: Settings) -> dict[str, Json]:
+def _comparable(settings: Settings) -> dict[str, Any]:
     """What has to be the same in each process: settings, and the packages' versions."""
     return settings.to_json() | {"over": same_bits(settings.over), "versions": package_versions()}
 
