@@ -70,10 +70,10 @@ MATERIALS: Mapping[str, tuple[Material, ...]] = {
 
 
 def text() -> str:
-    """A line a material: the vote of the seeds, and what became of it."""
+    """A line for each case: the vote of the seeds, and what became of it."""
     lines = [
         [
-            *("data", "material", "mean of the seeds", "disputed", "vote", "with pupils"),
+            *("data", "case", "mean of the seeds", "disputed", "vote", "with pupils"),
             *("pupils always", "sides with pupils / seeds"),
         ]
     ]

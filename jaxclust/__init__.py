@@ -1,7 +1,7 @@
 """Deep image clustering in JAX, for many seeds at once.
 
 ``load`` reads images, ``fit`` clusters them, ``method`` chooses and changes a method. ``compare``
-says which differences between methods the seeds can carry, ``open_run`` reads a run back. ``vote``
+says which differences between methods can be claimed, ``open_run`` reads a run back. ``vote``
 lets the images on which a run's seeds agree decide about the others. ``group`` sorts a folder of
 pictures into groups. ``DeepClustering`` has scikit-learn's interface. ``jaxclust.types`` has the
 other types that a method of one's own needs, ``jaxclust.errors`` what is raised for bad input,

@@ -21,13 +21,15 @@ PAGES = [
 """The pages with blocks; those of the notebooks are made by running the notebooks."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = (
-    *("jaxclust", "python", "pip", "git", "make", "chromium", "export"),
+    *("jaxclust", "python", "pip", "git", "make", "cp", "chromium", "export"),
     "JAX_PLATFORMS=cpu",
 )
 """First words of a block of shell. Another block without a language is what a program printed."""
 SKIPPED = {
     "git clone": "needs a network",
     "pip install": "changes the environment",
+    "cp jaxclust": "copies a module to begin with",
+    "cp tests": "copies tests to begin with",
     "make ": "makes an environment, or runs all tests",
     "export ": "a setting for a GPU",
     "chromium ": "draws a picture of the whole report",

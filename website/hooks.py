@@ -2,8 +2,8 @@
 
 These things stand in no page of ``docs/``:
 
-- Files beside ``docs/`` that pages link to: the examples and CONTRIBUTING.md become pages, and the
-  notebooks and the figures of the experiments are copied.
+- Files beside ``docs/`` that pages link to: the examples, CONTRIBUTING.md and CHANGELOG.md become
+  pages, and the notebooks and the figures of the experiments are copied.
 - A line ``<!-- settings: dcec -->`` becomes the table of a method's settings, from its ``Config``.
 - A line ``<!-- state: jaxclust.methods.dcec.State -->`` becomes the table of a state's fields, from
   the docstring of the NamedTuple.
@@ -19,7 +19,6 @@ from pathlib import Path
 from mkdocs.structure.files import (  # pyright: ignore[reportMissingImports]
     File,
     Files,
-    InclusionLevel,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +28,11 @@ sys.path.insert(0, str(ROOT))
 from website.tables import with_tables  # noqa: E402
 
 LINK = re.compile(r"(\]\()([^)#\s]+)(#[^)\s]*)?\)")
-PAGES = {"CONTRIBUTING.md": "developer/contributing.md", "README.md": "index.md"}
+PAGES = {
+    "CONTRIBUTING.md": "developer/contributing.md",
+    "CHANGELOG.md": "start/changelog.md",
+    "README.md": "index.md",
+}
 """Files of the repository that are pages of the site, and where."""
 
 
@@ -67,15 +70,14 @@ def with_links(text: str, page: str, source: str) -> str:
 
 
 def on_files(files: Files, config) -> Files:
-    """Adds pages of the examples and of CONTRIBUTING.md, notebooks, and figures of experiments."""
+    """Adds pages of examples, CONTRIBUTING.md and CHANGELOG.md, notebooks and figures."""
     for path in sorted((ROOT / "examples").glob("[a-z]*.py")):
         name = path.relative_to(ROOT).as_posix()
         text = f"# {name}\n\n```python\n{path.read_text()}```\n"
-        hidden = InclusionLevel.NOT_IN_NAV
-        files.append(File.generated(config, place(name), content=text, inclusion=hidden))
-    page = PAGES["CONTRIBUTING.md"]
-    text = with_links((ROOT / "CONTRIBUTING.md").read_text(), page, "CONTRIBUTING.md")
-    files.append(File.generated(config, page, content=text))
+        files.append(File.generated(config, place(name), content=text))
+    for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
+        text = with_links((ROOT / name).read_text(), PAGES[name], name)
+        files.append(File.generated(config, PAGES[name], content=text))
     notebooks = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
     for path in [*notebooks, *sorted((ROOT / "experiments" / "figures").rglob("*.png"))]:
         name = path.relative_to(ROOT).as_posix()

@@ -1,4 +1,4 @@
-"""``jaxclust compare RUN...``: scores with intervals, and the differences the seeds can carry."""
+"""``jaxclust compare RUN...``: scores with intervals, and the differences that can be claimed."""
 
 import dataclasses
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ Runs = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="R
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Prints each method's scores with intervals, and which differences the seeds can carry.
+    """Prints each method's scores with intervals, and which differences can be claimed.
 
     Attributes:
       runs: Folders of runs, folders that fit --methods or --clusters auto wrote, or .jsonl files

@@ -44,7 +44,7 @@ COMMANDS = {
         "METHOD --data LABELED --out FILE.safetensors",
         "trains a network's first layers on another set's labels",
     ),
-    "compare": Command("RUN...", "says which differences between methods the seeds can carry"),
+    "compare": Command("RUN...", "says which differences between methods can be claimed"),
     "report": Command(
         "RUN... --out FILE.html",
         "writes the comparison and a look into each run as a page",

@@ -1,8 +1,8 @@
 """What the processes of one run tell each other, beside the numbers that they share in a step.
 
 ``jax.distributed`` joins the processes. Its key-value store, which lives in process 0, carries
-everything here, so that nothing has to be on a disk that all of them see, and a process that waits
-for another one can be stopped.
+everything here. So nothing has to be on a disk that all of them see, and a process that waits for
+another one can be stopped.
 """
 
 import json

@@ -1,7 +1,7 @@
 """CNN-CM: a CNN that is trained on a connection matrix of salient clusters, round by round.
 
-CCNN's paper (Hsu, Lin 2018) compares with it in its tables II and III, and section II says in two
-sentences what it is: a connection matrix lets side information into the training of a CNN, and a
+CCNN's paper (Hsu, Lin 2018) compares with it in its tables II and III. Its section II says in two
+sentences what it is. A connection matrix lets side information into the training of a CNN, and a
 full k-means on the learned features then makes the clusters. In each round here mini-batch k-means
 on the features finds clusters. The images nearest to their centroids, the salient ones, are
 connected with those of the same cluster and with no others. The CNN is trained until the cosines

@@ -276,4 +276,4 @@ METHOD = Method(
     pretraining=pretraining.Config(epochs=100, max_steps=2000),
 )
 """It is in no list of methods: ``runs.number`` counts the clusters that live in the end. The
-threshold was chosen on digits and USPS (docs/statistics.md)."""
+threshold was chosen on digits and USPS (docs/without-labels.md)."""

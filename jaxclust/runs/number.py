@@ -1,7 +1,7 @@
 """How many clusters images have, by criteria that look at them once, before a method runs.
 
 They look at the pixels, or at the features that stand in the images' place, scaled to unit length.
-On an autoencoder's embedding of digits and USPS they were no nearer (docs/statistics.md). Only
+On an autoencoder's embedding of digits and USPS they were no nearer (docs/without-labels.md). Only
 ``dying`` trains a network.
 """
 
@@ -221,7 +221,7 @@ CRITERIA: Mapping[str, Callable[[np.ndarray, range], Estimate]] = {
 """The criteria by the names that people type."""
 DEFAULT = "merges"
 """With ``spectrum`` the nearest on digits and USPS, and there the same when the range is longer
-(docs/statistics.md)."""
+(docs/without-labels.md)."""
 
 
 def estimate(criterion: str, images: np.ndarray, numbers: range) -> Estimate:

@@ -1,4 +1,4 @@
-"""The worked example of docs/statistics.md prints what the rows of the repository say."""
+"""The worked examples of docs/statistics.md print what the rows of the repository say."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from jaxclust.comparison import tables
 from jaxclust.comparison.compare import comparison
 from jaxclust.comparison.options import Options
 
-METHODS = ("kmeans", "cae-kmeans", "dcec")
+METHODS = ("dcec", "cae-kmeans", "kmeans")
 PAGE = (doc_words.ROOT / "docs" / "statistics.md").read_text()
 
 
@@ -21,3 +21,18 @@ def test_the_tables_are_those_of_the_rows(seeds):
     assert text.strip() in PAGE
     verdicts = {"cannot be shown" in text, "dcec beats kmeans" in text}
     assert verdicts == {True, False}
+
+
+def test_the_tables_of_two_sets_are_those_of_the_rows():
+    rows = [row for row in compare.present() if row.data in ("digits", "usps")]
+    cells = compare.grouped(
+        row
+        for data in ("digits", "usps")
+        for name in ("dcec", "cae-kmeans")
+        for row in rows
+        if (row.data, row.method) == (data, name)
+    )
+    assert [len(cell.rows) for cell in cells] == [10] * 4
+    text = tables.FORMATS["text"](comparison(cells, Options()))
+    assert text.strip() in PAGE
+    assert text.count("dcec beats cae-kmeans") == 2

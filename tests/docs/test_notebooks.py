@@ -40,7 +40,6 @@ def test_a_cell_gives_its_text_and_its_figures():
     assert [figure[:4] for figure in second.figures] == [b"\x89PNG"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -74,10 +74,10 @@ def test_kept_rows_take_the_place_of_those_of_the_same_run(tmp_path, monkeypatch
     ]
 
 
-def test_the_statistics_page_says_what_the_rows_do():
-    text = " ".join((results.ROOT / "docs" / "statistics.md").read_text().split())
+def test_the_page_without_labels_says_what_the_rows_do():
+    text = " ".join((results.ROOT / "docs" / "without-labels.md").read_text().split())
     lines = rows.read_lines(selection.RESULTS)
-    assert f"It has seen {len(lines)} runs of the comparison" in text
+    assert f"It has seen {len(lines)} runs at the papers' settings" in text
     assert f"Since {sum(line['data'] == 'digits' for line in lines)} of them are of digits" in text
     pattern = r"in (\d+) of (\d+) runs, by (.*) on average over data sets \(4\)"
     found = re.findall(pattern, selection.table(lines))
@@ -86,6 +86,10 @@ def test_the_statistics_page_says_what_the_rows_do():
         (said,) = re.findall(rf"{above} of {runs} runs \| (\S+) \[(\S+), (\S+)\]", text)
         numbers = [float(number) for number in re.findall(r"[-+\d.]+", gain)]
         np.testing.assert_allclose([float(number) for number in said], numbers, atol=6e-4)
+    gains = re.findall(r"^\| `.*?` \| [\d.]+ \(([-+][\d.]+)\)", results.consensus(), re.MULTILINE)
+    above = sum(float(gain) >= 0.005 for gain in gains)
+    below = sum(float(gain) <= -0.005 for gain in gains)
+    assert f"with {above} of {len(gains)} methods, and below with {below}" in text
     kmeans = [line for line in rows.read_lines(clusters.RESULTS) if line["method"] == "kmeans"]
     least = min(line["stability"]["2"] for line in kmeans)
     (said,) = re.findall(r"seeds agree by (\.\d{4}) or more at K = 2 on each", text)
