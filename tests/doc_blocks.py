@@ -38,6 +38,7 @@ SKIPPED = {
     "python -m benchmarks": "measures for minutes",
     "python tests/doc_words.py": "has a test of its own",
     "python tests/engine/test_memory.py": "fits for two hours; its test is shorter",
+    "python tests/engine/test_killed.py": "stops runs for an hour; its test stops five",
     "python -m pytest": "runs tests",
     "jaxclust fit kmeans --data photos --features onnx:model.onnx": "tests/runs has a network",
     "jaxclust fit dcec --data digits --seeds 10 --distributed": "tests/cli has two processes",
