@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxclust"
 LAYERS = (
-    *("errors", "whole_files", "stopping", "types", "ops", "networks", "methods", "engine", "runs"),
+    *("errors", "whole_files", "types", "ops", "networks", "methods", "engine", "runs"),
     *("estimators", "comparison", "report", "groups", "cli", "__main__"),
 )
 """The rooms of the package; each may import those before it."""

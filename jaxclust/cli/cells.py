@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxclust import stopping
 from jaxclust.cli import signals
 from jaxclust.cli.plain_text import plain
+from jaxclust.engine import stopping
 from jaxclust.runs.folder import is_finished
 from jaxclust.runs.sweeps import SweepCell
 

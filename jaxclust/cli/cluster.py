@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxclust import stopping
 from jaxclust.cli import cells, signals
 from jaxclust.cli.plain_text import plain
 from jaxclust.cli.workers import GPU, LOCAL_GPUS, beating, has_worker, own_gpu
+from jaxclust.engine import stopping
 from jaxclust.errors import UsageError
 from jaxclust.runs.lock import check_free
 from jaxclust.runs.sweeps import SweepCell

@@ -12,12 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from jaxclust import stopping
 from jaxclust.cli import signals, streams
 from jaxclust.cli.options import Options, Request
 from jaxclust.cli.plain_text import plain
 from jaxclust.data.datasets import Dataset
-from jaxclust.engine import peers
+from jaxclust.engine import peers, stopping
 from jaxclust.engine.peers import Peers
 from jaxclust.errors import UsageError
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclust import stopping
 from jaxclust.cli import distributed, options
 from jaxclust.cli.options import Options, Request
 from jaxclust.data import datasets
 from jaxclust.data.datasets import Dataset
-from jaxclust.engine import programs
+from jaxclust.engine import programs, stopping
 from jaxclust.engine.fit import steps_per_window
 from jaxclust.engine.labelings import has_labels_so_far
 from jaxclust.errors import UsageError

@@ -11,9 +11,10 @@ import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxclust import __version__, stopping
+from jaxclust import __version__
 from jaxclust.cli import signals, streams
 from jaxclust.cli.plain_text import plain, plain_stdout
+from jaxclust.engine import stopping
 from jaxclust.errors import UsageError, did_you_mean
 
 

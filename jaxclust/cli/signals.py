@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from jaxclust import stopping
 from jaxclust.cli import streams
+from jaxclust.engine import stopping
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PARENT = "JAXCLUST_PARENT"

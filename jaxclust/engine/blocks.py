@@ -16,9 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import stopping
 from jaxclust.data.sources import Source
-from jaxclust.engine import driver
+from jaxclust.engine import driver, stopping
 from jaxclust.errors import UsageError
 from jaxclust.ops.batches import batch_size
 from jaxclust.types import Method

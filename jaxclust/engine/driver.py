@@ -13,8 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import stopping
-from jaxclust.engine import devices, peers, pieces
+from jaxclust.engine import devices, peers, pieces, stopping
 from jaxclust.engine.clocks import Stopwatch
 from jaxclust.engine.devices import OVERS, Over, check_over
 from jaxclust.engine.lanes import Bounds, Going, Lanes, Part, Program, has_ended, traced_once

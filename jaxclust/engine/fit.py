@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import stopping
 from jaxclust.data.sources import Source
-from jaxclust.engine import blocks, checkpoint, driver, programs
+from jaxclust.engine import blocks, checkpoint, driver, programs, stopping
 from jaxclust.engine.checkpoint import settings_json
 from jaxclust.engine.devices import Over, fastest, same_bits
 from jaxclust.engine.labelings import labelings_of, labelings_so_far

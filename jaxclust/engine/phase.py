@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclust import stopping
-from jaxclust.engine import checkpoint, driver, peers, unfinished
+from jaxclust.engine import checkpoint, driver, peers, stopping, unfinished
 from jaxclust.engine.clocks import Stopwatch, Times
 from jaxclust.engine.lanes import Part, with_plain_keys, with_typed_keys
 from jaxclust.engine.window import step_infos

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust import stopping
 from jaxclust.data import datasets
 from jaxclust.data.array_images import check_layout
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.picture_sets import Reading
 from jaxclust.data.sources import Source
 from jaxclust.engine import fit as engine
+from jaxclust.engine import stopping
 from jaxclust.errors import UsageError
 from jaxclust.methods import registry
 from jaxclust.runs import feature_inputs, missing, notes, pretrained, spread, start_weights

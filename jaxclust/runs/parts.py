@@ -7,8 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxclust import stopping
-from jaxclust.engine import blocks, driver, peers
+from jaxclust.engine import blocks, driver, peers, stopping
 from jaxclust.engine import fit as engine
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.lanes import with_plain_keys, with_typed_keys

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxclust import stopping
 from jaxclust.data.datasets import Dataset
 from jaxclust.data.sources import Source
-from jaxclust.engine import blocks, checkpoint, driver, peers
+from jaxclust.engine import blocks, checkpoint, driver, peers, stopping
 from jaxclust.engine import fit as engine
 from jaxclust.engine.devices import OVERS, Over, dividing, same_bits, use_devices
 from jaxclust.engine.peers import Peers

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from jaxclust import stopping
 from jaxclust.cli import main as command
 from jaxclust.cli import signals
+from jaxclust.engine import stopping
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix
 # as compiled programs are. It needs no JAX.
 BUSY = """
 import hashlib, sys, types, time
-from jaxclust import stopping
+from jaxclust.engine import stopping
 from jaxclust.cli.main import main
 def busy():
     print("ready", flush=True)

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxclust import stopping
 from jaxclust.cli.main import main
 from jaxclust.data import picture_sets, sources
-from jaxclust.engine import blocks, driver, phase
+from jaxclust.engine import blocks, driver, phase, stopping
 from jaxclust.evaluation import metrics
 from jaxclust.runs.reading import open_run
 from jaxclust.runs.rows import read_rows

@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust import stopping
-from jaxclust.engine import driver, pieces, unfinished
+from jaxclust.engine import driver, pieces, stopping, unfinished
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.lanes import Part
 from jaxclust.engine.pieces import Pace

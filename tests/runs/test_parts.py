@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclust import stopping
-from jaxclust.engine import peers
+from jaxclust.engine import peers, stopping
 from jaxclust.engine.clocks import Times
 from jaxclust.engine.fit import Fit
 from jaxclust.engine.lanes import Lanes, with_plain_keys
