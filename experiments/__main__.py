@@ -4,7 +4,7 @@ run: makes the rows that are missing, then prints the tables. A cell, such as a 
 for all its seeds, adds its rows to a file in experiments/results as it ends. A cell whose rows are
 there is skipped, and one that was stopped goes on from its checkpoint.
 table: prints the tables from the rows.    figure: draws the figures.
-results: writes docs/results.md and docs/dcec.png from the rows.
+results: writes docs/results.md, docs/dcec.png and a table of README.md from the rows.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""The page docs/results.md and the picture docs/dcec.png, from the rows.
+"""The page docs/results.md, the picture docs/dcec.png and a table of README.md, from the rows.
 
-The page is written by hand around blocks that stand between ``<!-- NAME -->`` and ``<!-- /NAME
+The pages are written by hand around blocks that stand between ``<!-- NAME -->`` and ``<!-- /NAME
 -->``. What is between these marks is replaced, and all else stays.
 """
 
@@ -23,6 +23,7 @@ from jaxclust.runs.rows import row_name
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "results.md"
+README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "dcec.png"
 DOT = {"marker": "o", "color": "#1f4e8c", "linestyle": ""}
 BAR = {"color": "#9db7d5", "linewidth": 6}
@@ -146,8 +147,13 @@ def blocks() -> dict[str, str]:
     }
 
 
+def readme_blocks() -> dict[str, str]:
+    """The text of each block of README.md, by its name."""
+    return {"reproduced": verdicts.short_table()}
+
+
 def with_blocks(text: str, made: Mapping[str, str]) -> str:
-    """The page with its blocks made anew.
+    """A page with its blocks made anew.
 
     Raises:
       UsageError: the marks of a block are not there once.
@@ -156,7 +162,7 @@ def with_blocks(text: str, made: Mapping[str, str]) -> str:
         begin = f"<!-- {name} -->\n"
         end = f"<!-- /{name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:
-            raise UsageError(f"{PAGE.name}: must hold {begin.strip()} and {end} once")
+            raise UsageError(f"results: the page must hold {begin.strip()} and {end} once")
         before, rest = text.split(begin)
         text = f"{before}{begin}{block}\n{end}{rest.split(end)[1]}"
     return text
@@ -198,7 +204,9 @@ def draw(path: Path, data: Sequence[str], methods: Sequence[str]) -> None:
 
 
 def write() -> None:
-    """Writes the page's blocks and the picture."""
+    """Writes the blocks of both pages, and the picture."""
     text = with_blocks(PAGE.read_text(), blocks())
+    readme = with_blocks(README.read_text(), readme_blocks())
     draw(PICTURE, tuple(dcec.SEEDS), dcec.METHODS)
     PAGE.write_text(text)
+    README.write_text(readme)

@@ -1,7 +1,7 @@
 """The table with which docs/results.md begins: what of each of the five papers was reproduced.
 
 Its numbers come from the rows, and so do its verdicts. The page gives reasons further down, which
-are written by hand.
+are written by hand. README.md has a line of it for each paper.
 """
 
 from collections.abc import Sequence
@@ -48,25 +48,44 @@ VERDICTS = (
 )
 
 
+HEAD = ("paper", "reproduced?", "data, score", "the paper", "here, `paper`", "here, default")
+
+
 def table() -> str:
     """A line for each verdict, as Markdown."""
-    head = ("paper", "reproduced?", "data, score", "the paper", "here, `paper`", "here, default")
-    lines = [[*head]]
-    for verdict in VERDICTS:
-        headline = _headline(verdict.title)
-        own = _rows(headline, verdict.data)
-        published = headline.layout.published[verdict.data][headline.name]
-        number = published[headline.layout.scores.index(verdict.score)]
-        assert number is not None  # A verdict is on a number that the paper has.
-        runs = headline.layout.runs
-        scores = [row.score(verdict.score) for row in own]
-        link = f"[{verdict.paper}](#{verdict.paper.lower()})"
-        word = words(scores, number, runs) + (f", {verdict.other}" if verdict.other else "")
-        cells = [link, word, f"{verdict.data}, {SCORES[verdict.score]}"]
-        cells += [f"{number:.3f}", mean(scores, runs)]
-        default = [row.score(verdict.score) for row in _at_default(verdict, own)]
-        lines.append([*cells, mean(default, runs)])
-    return tables.markdown(lines)
+    lines = [
+        [f"[{verdict.paper}](#{verdict.paper.lower()})", *_cells(verdict)] for verdict in VERDICTS
+    ]
+    return tables.markdown([[*HEAD], *lines])
+
+
+def short_table() -> str:
+    """A line for each paper, its first verdict, as Markdown for README.md."""
+    first = {verdict.paper: verdict for verdict in reversed(VERDICTS)}
+    lines = [
+        [f"[{paper}](docs/results.md#{paper.lower()})", *_cells(verdict)]
+        for paper, verdict in reversed(first.items())
+    ]
+    return tables.markdown([[*HEAD], *lines])
+
+
+def _cells(verdict: Verdict) -> list[str]:
+    """What stands in a verdict's line after the paper's name."""
+    headline = _headline(verdict.title)
+    own = _rows(headline, verdict.data)
+    published = headline.layout.published[verdict.data][headline.name]
+    number = published[headline.layout.scores.index(verdict.score)]
+    assert number is not None  # A verdict is on a number that the paper has.
+    runs = headline.layout.runs
+    scores = [row.score(verdict.score) for row in own]
+    default = [row.score(verdict.score) for row in _at_default(verdict, own)]
+    return [
+        words(scores, number, runs) + (f", {verdict.other}" if verdict.other else ""),
+        f"{verdict.data}, {SCORES[verdict.score]}",
+        f"{number:.3f}",
+        mean(scores, runs),
+        mean(default, runs) or "not run",
+    ]
 
 
 def words(values: Sequence[float | None], number: float, runs: int) -> str:

@@ -19,6 +19,8 @@ def blocks():
 def test_the_page_is_that_of_the_rows(blocks):
     text = results.PAGE.read_text()
     assert results.with_blocks(text, blocks) == text
+    readme = results.README.read_text()
+    assert results.with_blocks(readme, results.readme_blocks()) == readme
 
 
 def test_what_is_written_by_hand_survives(blocks):
@@ -61,7 +63,7 @@ def marks(name):
     ],
 )
 def test_a_page_without_its_marks_is_refused(text, name, blocks):
-    rule = f"results.md: must hold <!-- {name} --> and <!-- /{name} --> once"
+    rule = f"results: the page must hold <!-- {name} --> and <!-- /{name} --> once"
     with pytest.raises(UsageError, match=rule):
         results.with_blocks(text, blocks)
 

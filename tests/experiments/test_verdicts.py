@@ -51,3 +51,14 @@ def test_every_line_has_a_number_of_its_paper():
         published = headline.layout.published[verdict.data][headline.name]
         assert published[headline.layout.scores.index(verdict.score)] is not None
         assert verdict.default is None or verdict.default in known
+
+
+def test_the_readme_has_the_first_line_of_each_paper():
+    whole = verdicts.table().splitlines()
+    short = verdicts.short_table().splitlines()
+    assert short[:2] == whole[:2]
+    assert [line.split("]")[0] for line in short[2:]] == [
+        f"| [{name}" for name in ("DCEC", "JULE", "DBC", "CCNN", "DCTL")
+    ]
+    for line in short[2:]:
+        assert line.replace("docs/results.md", "") in whole
