@@ -8,6 +8,7 @@ These things stand in no page of ``docs/``:
 - A line ``<!-- state: jaxclust.methods.dcec.State -->`` becomes the table of a state's fields, from
   the docstring of the NamedTuple.
 - A line ``<!-- results: comparison -->`` becomes that block of docs/results.md.
+- The site's copy of report.html gets a link back to the page that explains it.
 """
 
 import posixpath
@@ -67,6 +68,25 @@ def with_links(text: str, page: str, source: str) -> str:
         return f"{match[1]}{to}{anchor})"
 
     return LINK.sub(turned, text)
+
+
+def with_way_back(html: str) -> str:
+    """The report's page with a link at its top to the page of the site that explains it.
+
+    Raises:
+      ValueError: the page has no place for it.
+    """
+    place = "<header>"
+    if place not in html:
+        raise ValueError(f"report.html: must have {place}")
+    link = '<p><a href="guide/report.html">jaxclust: how to read this report</a></p>'
+    return html.replace(place, place + link, 1)
+
+
+def on_post_build(config) -> None:
+    """Puts the link back into the site's copy of the report."""
+    report = Path(config["site_dir"]) / "report.html"
+    report.write_text(with_way_back(report.read_text()))
 
 
 def on_files(files: Files, config) -> Files:

@@ -54,7 +54,7 @@ def _method_row(summary: MethodSummary) -> list[str]:
 
 def pair_table(comparison: Comparison, data: DataSetComparison) -> Table:
     """A line for each pair of methods: the difference, its test, and what may be claimed."""
-    header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(A beats B)"]
+    header = ["A", "B", "A - B", f"{_percent(comparison)} interval", "P(run of A wins)"]
     header += ["p", "corrected p", "smallest p"]
     margin = comparison.options.equal_within
     if margin is not None:

@@ -51,6 +51,16 @@ def test_a_block_of_the_results_is_known():
         tables.results_block("nothing")
 
 
+def test_the_report_leads_back_to_the_site():
+    pytest.importorskip("mkdocs", reason="needs the extra docs")
+    from website import hooks
+
+    report = (tables.RESULTS.parent / "report.html").read_text()
+    assert hooks.with_way_back(report).count('<header><p><a href="guide/report.html">') == 1
+    with pytest.raises(ValueError, match="report.html: must have <header>"):
+        hooks.with_way_back("<body></body>")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # mkdocs reads with warnings of its own.
 def test_the_site_is_built_and_searched(tmp_path):
@@ -61,6 +71,8 @@ def test_the_site_is_built_and_searched(tmp_path):
     build.build(load_config(str(tables.RESULTS.parents[1] / "mkdocs.yml"), site_dir=str(folder)))
     pages = list(folder.rglob("*.html"))
     assert len(pages) > 40
+    assert 'href="guide/report.html"' in (folder / "report.html").read_text()
+    assert (folder / "guide" / "report.html").exists()
     for page in pages:
         if page.name != "report.html":
             assert RESOURCE.findall(page.read_text()) == [], page

@@ -36,7 +36,7 @@ def short_main(few_digits, monkeypatch):
         runs = []
 
         def small_fit(method, data, seeds):
-            assert seeds == 5
+            assert seeds == 10
             if method.name in small:
                 method = method.replace(network=small_network)
             runs.append(fit(method.with_settings(SMALL), data, seeds=2, progress=False))
