@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
       data: name of the data set.
       score: name of the score.
       default: the headline of the default settings, where it is one of its own.
-      other: what is not as in the paper, so that its conditions were not tried; "" where nothing.
+      other: what is not as in the paper, such as another start; "" where nothing.
     """
 
     paper: str
@@ -36,13 +36,15 @@ class Verdict(NamedTuple):
 NEAR = 0.02
 """Distance from the paper's number up to which a mean has reproduced it."""
 _JULE = "JULE-RC, `--preset default`"
+_CODE = "by the authors' code"
 VERDICTS = (
     Verdict("DCEC", "DCEC", "usps", "acc"),
-    Verdict("JULE", "JULE-RC", "usps-11000", "nmi_sqrt", _JULE),
-    Verdict("JULE", "JULE-RC", "mnist-test", "nmi_sqrt", _JULE),
+    Verdict("JULE", "JULE-RC", "usps-11000", "nmi_sqrt", _JULE, other=_CODE),
+    Verdict("JULE", "JULE-RC", "mnist-test", "nmi_sqrt", _JULE, other=_CODE),
     Verdict("DBC", "DBC", "usps-11000", "acc"),
     Verdict("DBC", "DBC", "coil20", "acc"),
     Verdict("DBC", "DBC", "mnist", "acc"),
+    Verdict("DBC", "DBC", "coil100-32", "acc", other="smaller images"),
     Verdict("CCNN", "CCNN, reconstruction", "mnist-test", "nmi_sqrt", other="another start"),
     Verdict("DCTL", "DCTL", "yaleb", "acc", other="another set"),
 )
