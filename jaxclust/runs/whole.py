@@ -96,6 +96,8 @@ def _are_labels(path: Path, shape: tuple[int, ...]) -> bool:
 
 def _has_curves(path: Path) -> bool:
     """Whether a history has something to draw; it is empty where no phase has windows."""
+    if not path.is_file():  # To open a pipe would wait for ever.
+        return False
     try:
         with path.open("rb") as file:
             columns = file.readline().decode(errors="replace").strip().split(",")
@@ -106,6 +108,8 @@ def _has_curves(path: Path) -> bool:
 
 def _ends_a_line(path: Path) -> bool:
     """Whether a table is there and was not cut off."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             file.seek(-1, 2)

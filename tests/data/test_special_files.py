@@ -12,6 +12,7 @@ from jaxclust.data.listing import listing
 from jaxclust.errors import UsageError
 from jaxclust.groups.edits import read_edits
 from jaxclust.networks import torch_weights
+from jaxclust.runs import whole
 from jaxclust.runs.files import read_csv, read_json_lines, read_labels
 from jaxclust.runs.history import read_history
 from jaxclust.runs.settings import read_settings
@@ -51,6 +52,19 @@ def test_a_file_that_never_ends_is_refused_in_one_line(tmp_path, name, read, kin
     with pytest.raises(UsageError, match=f"{name}.*no regular file") as error:
         read(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_run_whose_table_and_history_are_no_files_lacks_them(tmp_path, kind):
+    for name in ("clusters.csv", "history.csv"):
+        if kind == "pipe":
+            os.mkfifo(tmp_path / name)
+        elif kind == "device":
+            (tmp_path / name).symlink_to("/dev/zero")
+        else:
+            (tmp_path / name).mkdir()
+    assert not whole.has_table(tmp_path)
+    assert not whole._has_curves(tmp_path / "history.csv")
 
 
 def test_a_folder_is_read_without_them(tmp_path):
