@@ -1,5 +1,6 @@
 """Two CPU devices for the whole session: spreading seeds over devices is tested everywhere."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def pytest_collection_modifyitems(items):
         return not optimized, item.path.name != MAKES_A_RUN, not whole
 
     items.sort(key=quick)
+
+
+def pytest_collection_finish():
+    """Has Python look for unreachable objects less often.
+
+    Tracing makes millions of small objects, and each search passes over all imported modules.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

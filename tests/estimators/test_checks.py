@@ -41,10 +41,8 @@ class SmallDEC(estimators.DEC):
     method = jc.method("dec").replace(network=partial(jc.networks.sae, hidden=()))
 
 
-QUICK = (
-    estimators.KMeans(2, settings={"restarts": 1}),
-    estimators.DeepClustering("kmeans", 2, settings={"restarts": 1}),
-)
+QUICK = (estimators.KMeans(2, settings={"restarts": 1}),)
+"""A class for one method; ``DeepClustering`` with that method, which is slow, is the same code."""
 SMALL_DEC = SmallDEC(2, settings=STEPS)
 OF_SMALL_DEC = (
     "check_clustering",
@@ -57,6 +55,7 @@ OF_SMALL_DEC = (
 """The checks of what a deep method computes; all others are slow, and KMeans has them, too."""
 SLOW = (
     SMALL_DEC,
+    estimators.DeepClustering("kmeans", 2, settings={"restarts": 1}),
     estimators.KMeans(2, n_init=2, settings={"restarts": 1}, scale="minmax"),
     estimators.DEC(2, settings=STEPS, scale="standard"),
     estimators.IDEC(2, settings=STEPS),

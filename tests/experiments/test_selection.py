@@ -89,7 +89,7 @@ def test_the_page_without_labels_says_what_the_rows_do():
     gains = re.findall(r"^\| `.*?` \| [\d.]+ \(([-+][\d.]+)\)", results.consensus(), re.MULTILINE)
     above = sum(float(gain) >= 0.005 for gain in gains)
     below = sum(float(gain) <= -0.005 for gain in gains)
-    assert f"with {above} of {len(gains)} methods, and below with {below}" in text
+    assert f"with {above} of {len(gains)} methods, below with {below}" in text
     kmeans = [line for line in rows.read_lines(clusters.RESULTS) if line["method"] == "kmeans"]
     least = min(line["stability"]["2"] for line in kmeans)
     (said,) = re.findall(r"seeds agree by (\.\d{4}) or more at K = 2 on each", text)
