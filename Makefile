@@ -3,21 +3,24 @@
 PYTHON ?= python3
 PYTEST = .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test full lint bench docs dist
+.PHONY: demo test full lint style bench docs dist
 
 demo: .venv/plots
 	.venv/bin/jaxclust fit dcec --data digits --seeds 5 --preset quick --out runs/demo $(if $(wildcard runs/demo),--resume)
 
-lint: .venv/test
+style: .venv/test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+# What needs no test to run. One of the tests calls pyright, beside the others.
+lint: style
 	.venv/bin/python -m pyright
 
-test: lint
+test: style
 	$(PYTEST)
 
 # The tests marked slow, too.
-full: lint
+full: style
 	$(PYTEST) -m "slow or not slow"
 
 # The site, in build/site. It needs no network once its tools are installed.

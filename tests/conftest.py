@@ -53,7 +53,8 @@ def pytest_collection_modifyitems(items):
     def quick(item):
         optimized = item.get_closest_marker("optimized") is not None
         whole = item.path.parent.name in WHOLE_RUNS
-        return not optimized, item.path.name != MAKES_A_RUN, not whole
+        types = item.path.name == "test_types.py"
+        return not types, not optimized, item.path.name != MAKES_A_RUN, not whole
 
     items.sort(key=quick)
 

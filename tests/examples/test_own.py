@@ -101,6 +101,7 @@ def test_the_entropy_is_of_each_image():
     np.testing.assert_allclose(own_loss.entropy(soft), np.log([1, 2, 4]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_networks_of_ones_own(short_main, capsys, monkeypatch):
     usual, *own = own_network.METHODS
     assert (usual.name, usual.network) == ("idec", jc.networks.sae)

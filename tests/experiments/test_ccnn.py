@@ -137,10 +137,13 @@ def test_a_whole_cell_has_what_its_clustering_took(files, monkeypatch, small):
     assert shown[-2:] == [seconds, str(row.extra["clustering_peak_mb"])]
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("superscripts", "random fc9")]
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("baseline-ii", "superscripts", "random fc9")
+]
 
 
-@pytest.mark.parametrize("variant", ["ccnn", "baseline-ii", *SLOW])
+@pytest.mark.parametrize("variant", ["ccnn", *SLOW])
 def test_a_cell_on_its_trunks_features_is_the_whole_run(files, small, variant):
     small(280, (0, 3))
     request = asked(variant, folder=files / "runs")
