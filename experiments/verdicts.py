@@ -4,7 +4,7 @@ Its numbers come from the rows, and so do its verdicts. The page gives reasons f
 are written by hand. README.md has a line of it for each paper.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from experiments import compare, rows, tables
@@ -50,25 +50,27 @@ VERDICTS = (
 )
 
 
-HEAD = ("paper", "reproduced?", "data, score", "the paper", "here, `paper`", "here, default")
+def table(chosen: Iterable[Verdict] = VERDICTS, page: str = "") -> str:
+    """A line for each verdict, as Markdown.
 
-
-def table() -> str:
-    """A line for each verdict, as Markdown."""
+    Args:
+      chosen: the verdicts.
+      page: where the papers' headings are; "" for the page with the table.
+    """
+    head = ["paper", "reproduced?", "data, score", "the paper", "here, `paper`", "here, default"]
     lines = [
-        [f"[{verdict.paper}](#{verdict.paper.lower()})", *_cells(verdict)] for verdict in VERDICTS
+        [f"[{verdict.paper}]({page}#{verdict.paper.lower()})", *_cells(verdict)]
+        for verdict in chosen
     ]
-    return tables.markdown([[*HEAD], *lines])
+    return tables.markdown([head, *lines])
 
 
 def short_table() -> str:
     """A line for each paper, its first verdict, as Markdown for README.md."""
-    first = {verdict.paper: verdict for verdict in reversed(VERDICTS)}
-    lines = [
-        [f"[{paper}](docs/results.md#{paper.lower()})", *_cells(verdict)]
-        for paper, verdict in reversed(first.items())
-    ]
-    return tables.markdown([[*HEAD], *lines])
+    first: dict[str, Verdict] = {}
+    for verdict in VERDICTS:
+        first.setdefault(verdict.paper, verdict)
+    return table(first.values(), "docs/results.md")
 
 
 def _cells(verdict: Verdict) -> list[str]:

@@ -33,6 +33,17 @@ def packed(head: Mapping[str, Json], leaves: Iterable[np.ndarray]) -> bytes:
     return content.getvalue()
 
 
+def unpacked(content: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """The document and the arrays' bytes of what ``packed`` has made.
+
+    Raises:
+      OSError, ValueError, KeyError: it is damaged.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        leaves = [file[f"{number}"].tobytes() for number in range(len(file.files) - 1)]
+        return json.loads(str(file[HEAD])), leaves
+
+
 def windows(directory: Path) -> list[int]:
     """The numbers of windows of the checkpoints in a folder, in ascending order."""
     return sorted(int(path.stem) for path in directory.glob("[0-9]*.npz"))
@@ -73,11 +84,8 @@ def read(directory: Path, window: int) -> SimpleNamespace:
     Raises:
       OSError, ValueError, KeyError: it is damaged.
     """
-    content = (directory / f"{window}.npz").read_bytes()
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        head = json.loads(str(file[HEAD]))
-        arrays: dict[str, dict[str, np.ndarray]] = {group: {} for group in head["groups"]}
-        for number, (group, name, kind, shape) in enumerate(head["kinds"]):
-            leaf = np.frombuffer(file[f"{number}"].tobytes(), jnp.dtype(kind))
-            arrays[group][name] = leaf.reshape(shape)
+    head, leaves = unpacked((directory / f"{window}.npz").read_bytes())
+    arrays: dict[str, dict[str, np.ndarray]] = {group: {} for group in head["groups"]}
+    for (group, name, kind, shape), leaf in zip(head["kinds"], leaves, strict=True):
+        arrays[group][name] = np.frombuffer(leaf, jnp.dtype(kind)).reshape(shape)
     return SimpleNamespace(**head["rest"], arrays=arrays)

@@ -5,7 +5,6 @@ and ends with the same numbers.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,15 +79,13 @@ def restore(
 
 def _read(path: Path, digest: str, template: Part) -> tuple[Pending, Times] | None:
     """What a file of ``save`` holds; None where it is of another digest."""
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    head = json.loads(str(arrays.pop(part_files.HEAD)))
+    head, arrays = part_files.unpacked(path.read_bytes())
     if head["about"] != digest:
         return None
     leaves, structure = jax.tree.flatten(template)
     made = [
-        jnp.asarray(np.frombuffer(arrays[f"{number}"].tobytes(), leaf.dtype)).reshape(leaf.shape)
-        for number, leaf in enumerate(leaves)
+        jnp.asarray(np.frombuffer(array, leaf.dtype)).reshape(leaf.shape)
+        for array, leaf in zip(arrays, leaves, strict=True)
     ]
     part = jax.tree.unflatten(structure, made)
     return Pending(part, int(head["steps"])), Times(*map(float, head["times"]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclust.errors import UsageError
+from jaxclust.errors import UsageError, check_regular
 from jaxclust.runs.consensus import CLUSTERS_CSV
 from jaxclust.runs.files import read_labels
 from jaxclust.runs.folder import is_finished
@@ -96,9 +96,8 @@ def _are_labels(path: Path, shape: tuple[int, ...]) -> bool:
 
 def _has_curves(path: Path) -> bool:
     """Whether a history has something to draw; it is empty where no phase has windows."""
-    if not path.is_file():  # To open a pipe would wait for ever.
-        return False
     try:
+        check_regular(path)
         with path.open("rb") as file:
             columns = file.readline().decode(errors="replace").strip().split(",")
             return any(name in columns for name in CURVES) and bool(file.readline())
@@ -108,9 +107,8 @@ def _has_curves(path: Path) -> bool:
 
 def _ends_a_line(path: Path) -> bool:
     """Whether a table is there and was not cut off."""
-    if not path.is_file():
-        return False
     try:
+        check_regular(path)
         with path.open("rb") as file:
             file.seek(-1, 2)
             return file.read(1) == b"\n"

@@ -9,7 +9,6 @@ from PIL import Image
 
 import doc_blocks
 import jaxclust as jc
-from examples import own_network, own_step
 from jaxclust.cli.main import main
 from jaxclust.data.datasets import Dataset
 from jaxclust.engine import devices
@@ -87,7 +86,7 @@ def folder(tmp_path, digits, monkeypatch):
 
 @pytest.fixture
 def short(folder, digits, monkeypatch):
-    """Makes loading, fitting and opening short, and gives the names that pages take as known."""
+    """Makes loading, fitting and opening short."""
     few = Dataset("digits", digits.images[:IMAGES], digits.labels[:IMAGES])
     load = jc.load
     monkeypatch.setattr(
@@ -117,10 +116,6 @@ def short(folder, digits, monkeypatch):
         monkeypatch.setitem(METHODS, name, small_method(method).replace(presets={
             preset: {} for preset in method.presets
         }))  # fmt: skip
-    return {
-        "my_step": own_step.step,
-        "MyAutoencoder": own_network.ConvolutionalAutoencoder,
-    }
 
 
 def small_method(method):
@@ -135,10 +130,9 @@ def small_method(method):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUN)
 def test_it_runs(name, folder, request, capfd):
-    python = request.getfixturevalue("short") if any(
-        block.kind == "python" for block in doc_blocks.blocks(PAGES[name])
-    ) else {}  # fmt: skip
-    names = {"__name__": "page", **python}
+    if any(block.kind == "python" for block in doc_blocks.blocks(PAGES[name])):
+        request.getfixturevalue("short")
+    names = {"__name__": "page"}
     for block in doc_blocks.blocks(PAGES[name]):
         if block.kind == "python" and name not in doc_blocks.NOT_RUN:
             exec(compile(block.text, f"{name}:{block.line}", "exec"), names)

@@ -118,13 +118,10 @@ def run(request: Request) -> bool:
         every = [cell_of(dataset, variant, start, request) for variant in request.variants]
         left = [cell for cell in every if not runner.is_done(cell)]
         whole = [cell for cell in left if cell.key["variant"] not in ON_FEATURES]
+        on_features = [cell for cell in left if cell not in whole]
         for backbone in BACKBONES:
-            on_features = [
-                cell
-                for cell in left
-                if cell not in whole and VARIANTS[cell.key["variant"]].backbone == backbone
-            ]
-            if not _run_on_features(on_features, dataset, start, request):
+            own = [c for c in on_features if VARIANTS[c.key["variant"]].backbone == backbone]
+            if own and not _run_on_features(own, dataset, (backbone, start), request):
                 return False
         if not all(runner.run(cell) for cell in whole):
             return False
@@ -132,13 +129,15 @@ def run(request: Request) -> bool:
 
 
 def _run_on_features(
-    made: Sequence[runner.Cell], dataset: datasets.Dataset, start: str, request: Request
+    made: Sequence[runner.Cell],
+    dataset: datasets.Dataset,
+    network: tuple[str, str],
+    request: Request,
 ) -> bool:
-    """Runs cells of one set, start and backbone on its first features; False when time is out."""
+    """Runs cells of one set on the first features of a backbone and a start; False without time."""
     inputs: list[Mapping[str, np.ndarray]] = []
-    for seed in SEEDS if made else ():
-        backbone = VARIANTS[made[0].key["variant"]].backbone
-        features = features_of(dataset, (backbone, start, seed), request)
+    for seed in SEEDS:
+        features = features_of(dataset, (*network, seed), request)
         if features is None:
             return False
         inputs.append(features)
